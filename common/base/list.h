@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * list.h - intrusive doubly linked list with a head that is its own sentinel.
+ *
+ *	struct list head; list_init(&head);
+ *	list_append(&head, &thing->link);
+ *	LIST_EACH(&head, l) { struct thing *t = LIST_OF(l, struct thing, link); }
+ */
+#ifndef BASE_LIST_H
+#define BASE_LIST_H
+
+#include "base/base.h"
+
+struct list {
+	struct list *next, *prev;
+};
+
+#define LIST_OF(l, type, member) CONTAINER_OF(l, type, member)
+/* The current element may be removed inside the loop, no other one. */
+#define LIST_EACH(head, it)                                                    \
+	for (struct list *it = (head)->next, *it##_next = it->next;            \
+	     it != (head); it = it##_next, it##_next = it->next)
+
+static inline void
+list_init(struct list *head)
+{
+	head->next = head->prev = head;
+}
+
+static inline bool
+list_is_empty(const struct list *head)
+{
+	return head->next == head;
+}
+
+static inline void
+list_append(struct list *head, struct list *l)
+{
+	l->prev = head->prev;
+	l->next = head;
+	head->prev->next = l;
+	head->prev = l;
+}
+
+/* Leaves `l` pointing to itself, so removing twice does no harm. */
+static inline void
+list_remove(struct list *l)
+{
+	l->prev->next = l->next;
+	l->next->prev = l->prev;
+	list_init(l);
+}
+
+#endif

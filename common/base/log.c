@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * log.c - log lines, quoted in one place.
+ *
+ * Owns:    the process's name and sink.
+ * Runs in: every process.
+ * Trusts:  nothing in the arguments.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+
+#define LINE_MAX_BYTES 2000
+
+static char process_name[64] = "restante";
+static enum log_level lowest = LOG_LEVEL_INFO;
+
+static void
+to_stderr(enum log_level level, const char *line, UNUSED void *arg)
+{
+	(void)dprintf(
+	    2, "%s: %s: %s\n", log_level_name(level), process_name, line);
+}
+
+static log_sink_fn *sink_fn = to_stderr;
+static void *sink_arg;
+
+void
+log_set_process(const char *process)
+{
+	(void)snprintf(process_name, sizeof(process_name), "%s", process);
+}
+
+const char *
+log_process(void)
+{
+	return process_name;
+}
+
+void
+log_set_sink(log_sink_fn *sink, void *arg)
+{
+	sink_fn = sink != NULL ? sink : to_stderr;
+	sink_arg = arg;
+}
+
+void
+log_set_level(enum log_level level)
+{
+	lowest = level;
+}
+
+bool
+log_is_debug(void)
+{
+	return lowest == LOG_LEVEL_DEBUG;
+}
+
+const char *
+log_level_name(enum log_level level)
+{
+	static const char *const names[] = {
+	    "debug", "info", "warning", "error", "fatal"};
+
+	return names[level];
+}
+
+/* Control bytes become \ooo; the rest, UTF-8 too, stays as it is. */
+static void
+quote(const char *from, char *to, size_t to_size)
+{
+	size_t n = 0;
+
+	for (; *from != '\0' && n + 5 < to_size; from++) {
+		unsigned char c = (unsigned char)*from;
+
+		if (c < 0x20 || c == 0x7f)
+			n += (size_t)snprintf(to + n, to_size - n, "\\%03o", c);
+		else
+			to[n++] = *from;
+	}
+	to[n] = '\0';
+}
+
+static void
+write_line(enum log_level level, const char *fmt, va_list ap)
+{
+	char raw[LINE_MAX_BYTES], line[LINE_MAX_BYTES + 100];
+
+	if (level < lowest)
+		return;
+	(void)vsnprintf(raw, sizeof(raw), fmt, ap);
+	quote(raw, line, sizeof(line));
+	sink_fn(level, line, sink_arg);
+}
+
+#define LOG_FUNCTION(name, level)                                              \
+	void name(const char *fmt, ...)                                        \
+	{                                                                      \
+		va_list ap;                                                    \
+                                                                               \
+		va_start(ap, fmt);                                             \
+		write_line(level, fmt, ap);                                    \
+		va_end(ap);                                                    \
+	}
+
+LOG_FUNCTION(log_debug, LOG_LEVEL_DEBUG)
+LOG_FUNCTION(log_info, LOG_LEVEL_INFO)
+LOG_FUNCTION(log_warn, LOG_LEVEL_WARN)
+LOG_FUNCTION(log_error, LOG_LEVEL_ERROR)
+
+void
+log_fatal(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	write_line(LOG_LEVEL_FATAL, fmt, ap);
+	va_end(ap);
+	exit(1);
+}

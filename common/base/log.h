@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * log.h - one event, one line: a fixed phrase, then key=value.
+ *
+ *	log_info("login user=<%s> rip=%s", user, ip);
+ *
+ * The whole formatted text passes one quoting function (control bytes become
+ * \ooo, long lines are cut), so outside strings can not forge a line.
+ * Passwords, SASL data, tickets and message text are never logged.
+ */
+#ifndef BASE_LOG_H
+#define BASE_LOG_H
+
+#include "base/base.h"
+
+enum log_level {
+	LOG_LEVEL_DEBUG,
+	LOG_LEVEL_INFO,
+	LOG_LEVEL_WARN,
+	LOG_LEVEL_ERROR,
+	LOG_LEVEL_FATAL,
+};
+
+/*
+ * Where lines go: one call per line, `line` is quoted, NUL-terminated, has no
+ * LF. The default sink writes "level: process: line\n" to standard error.
+ */
+typedef void log_sink_fn(enum log_level level, const char *line, void *arg);
+
+/* `process` ("imapd(joe)") is copied; it stands before each line. */
+void log_set_process(const char *process);
+const char *log_process(void);
+void log_set_sink(log_sink_fn *sink, void *arg);
+/* Lines below this level are dropped; default LOG_LEVEL_INFO. */
+void log_set_level(enum log_level level);
+bool log_is_debug(void);
+const char *log_level_name(enum log_level level);
+
+void log_debug(const char *fmt, ...) PRINTF_LIKE(1, 2);
+void log_info(const char *fmt, ...) PRINTF_LIKE(1, 2);
+void log_warn(const char *fmt, ...) PRINTF_LIKE(1, 2);
+void log_error(const char *fmt, ...) PRINTF_LIKE(1, 2);
+/* Logs and exits with status 1. */
+NORETURN void log_fatal(const char *fmt, ...) PRINTF_LIKE(1, 2);
+
+#endif

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * num.c - digits that become numbers, with a range.
+ *
+ * Owns:    nothing.
+ * Runs in: every process.
+ * Trusts:  nothing.
+ */
+#include "base/num.h"
+
+bool
+num_cut_u64(struct str *s, uint64_t max, uint64_t *out)
+{
+	uint64_t v = 0;
+	size_t i = 0;
+
+	while (i < s->n && s->p[i] >= '0' && s->p[i] <= '9') {
+		if (!num_mul(v, 10u, &v) ||
+		    !num_add(v, (uint64_t)(s->p[i] - '0'), &v) || v > max)
+			return false;
+		i++;
+	}
+	if (i == 0)
+		return false;
+	*s = str_skip(*s, i);
+	*out = v;
+	return true;
+}
+
+bool
+num_parse_u64(struct str s, uint64_t min, uint64_t max, uint64_t *out)
+{
+	uint64_t v;
+
+	if (!num_cut_u64(&s, max, &v) || s.n != 0 || v < min)
+		return false;
+	*out = v;
+	return true;
+}
+
+bool
+num_parse_u32(struct str s, uint32_t min, uint32_t max, uint32_t *out)
+{
+	uint64_t v;
+
+	if (!num_parse_u64(s, min, max, &v))
+		return false;
+	*out = (uint32_t)v;
+	return true;
+}
+
+bool
+num_parse_hex64(struct str s, uint64_t *out)
+{
+	uint64_t v = 0;
+	size_t i;
+
+	if (s.n == 0 || s.n > 16)
+		return false;
+	for (i = 0; i < s.n; i++) {
+		char c = s.p[i];
+		unsigned d;
+
+		if (c >= '0' && c <= '9')
+			d = (unsigned)(c - '0');
+		else if (c >= 'a' && c <= 'f')
+			d = (unsigned)(c - 'a') + 10;
+		else if (c >= 'A' && c <= 'F')
+			d = (unsigned)(c - 'A') + 10;
+		else
+			return false;
+		v = v << 4 | d;
+	}
+	*out = v;
+	return true;
+}
+
+bool
+num_to_u32(uint64_t v, uint32_t *out)
+{
+	if (v > UINT32_MAX)
+		return false;
+	*out = (uint32_t)v;
+	return true;
+}
+
+bool
+num_to_size(uint64_t v, size_t *out)
+{
+	if (v > SIZE_MAX)
+		return false;
+	*out = (size_t)v;
+	return true;
+}

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * set32.c - sets of numbers as sorted ranges.
+ *
+ * Owns:    the ranges of struct set32.
+ * Runs in: processes that serve mail.
+ * Trusts:  nothing; callers limit how many ranges a client may send.
+ *
+ * Invariant: r[i].first <= r[i].last, r[i].last + 1 < r[i + 1].first.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/set32.h"
+
+void
+set32_init(struct set32 *s)
+{
+	*s = (struct set32){0};
+}
+
+void
+set32_done(struct set32 *s)
+{
+	free(s->r);
+	free(s->before);
+	set32_init(s);
+}
+
+void
+set32_clear(struct set32 *s)
+{
+	s->n = 0;
+	s->counted = false;
+}
+
+void
+set32_copy(struct set32 *to, const struct set32 *from)
+{
+	to->counted = false;
+	if (to->size < from->n) {
+		to->r = mem_resize(to->r, from->n, sizeof(*to->r));
+		to->size = from->n;
+	}
+	if (from->n > 0)
+		memcpy(to->r, from->r, from->n * sizeof(*to->r));
+	to->n = from->n;
+}
+
+/* Index of the first range whose last is >= v; n when there is none. */
+static size_t
+lower_bound(const struct set32 *s, uint32_t v)
+{
+	size_t lo = 0, hi = s->n;
+
+	if (hi > 0 && s->r[hi - 1].last < v)
+		return hi;
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (s->r[mid].last < v)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+/* Replaces ranges [from, to) by `n` (0..2) new ones. */
+static void
+splice(struct set32 *s, size_t from, size_t to, const struct set32_range *add,
+    size_t n)
+{
+	size_t count = s->n - (to - from) + n;
+
+	if (count > s->size) {
+		s->size = count < 4 ? 4 : count * 2;
+		s->r = mem_resize(s->r, s->size, sizeof(*s->r));
+	}
+	if (s->n > to)
+		memmove(&s->r[from + n], &s->r[to],
+		    (s->n - to) * sizeof(*s->r));
+	if (n > 0)
+		memcpy(&s->r[from], add, n * sizeof(*s->r));
+	s->n = count;
+	s->counted = false;
+}
+
+void
+set32_add_range(struct set32 *s, uint32_t first, uint32_t last)
+{
+	struct set32_range add = {first, last};
+	size_t from, to;
+
+	if (first > last)
+		return;
+	from = lower_bound(s, first > 0 ? first - 1 : 0);
+	for (to = from; to < s->n && (last == UINT32_MAX ||
+				      s->r[to].first <= last + 1);
+	     to++) {
+		if (s->r[to].first < add.first)
+			add.first = s->r[to].first;
+		if (s->r[to].last > add.last)
+			add.last = s->r[to].last;
+	}
+	splice(s, from, to, &add, 1);
+}
+
+void
+set32_add(struct set32 *s, uint32_t v)
+{
+	set32_add_range(s, v, v);
+}
+
+void
+set32_remove_range(struct set32 *s, uint32_t first, uint32_t last)
+{
+	struct set32_range keep[2];
+	size_t from, to, n = 0;
+
+	if (first > last)
+		return;
+	from = lower_bound(s, first);
+	for (to = from; to < s->n && s->r[to].first <= last; to++)
+		continue;
+	if (from == to)
+		return;
+	if (s->r[from].first < first)
+		keep[n++] =
+		    (struct set32_range){s->r[from].first, first - 1};
+	if (s->r[to - 1].last > last)
+		keep[n++] =
+		    (struct set32_range){last + 1, s->r[to - 1].last};
+	splice(s, from, to, keep, n);
+}
+
+void
+set32_remove(struct set32 *s, uint32_t v)
+{
+	set32_remove_range(s, v, v);
+}
+
+bool
+set32_has(const struct set32 *s, uint32_t v)
+{
+	size_t i = lower_bound(s, v);
+
+	return i < s->n && s->r[i].first <= v;
+}
+
+static void
+build_counts(struct set32 *s)
+{
+	uint32_t sum = 0;
+	size_t i;
+
+	if (s->counted)
+		return;
+	s->before = mem_resize(s->before, s->n + 1, sizeof(*s->before));
+	for (i = 0; i < s->n; i++) {
+		s->before[i] = sum;
+		sum += s->r[i].last - s->r[i].first + 1;
+	}
+	s->before[s->n] = sum;
+	s->counted = true;
+}
+
+uint32_t
+set32_count(struct set32 *s)
+{
+	if (s->n == 0)
+		return 0;
+	if (s->n == 1)
+		return s->r[0].last - s->r[0].first + 1;
+	build_counts(s);
+	return s->before[s->n];
+}
+
+uint32_t
+set32_at(struct set32 *s, uint32_t pos)
+{
+	size_t lo = 0, hi;
+
+	if (pos == 0 || pos > set32_count(s))
+		return 0;
+	build_counts(s);
+	hi = s->n;
+	while (hi - lo > 1) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (s->before[mid] < pos)
+			lo = mid;
+		else
+			hi = mid;
+	}
+	return s->r[lo].first + (pos - s->before[lo] - 1);
+}
+
+uint32_t
+set32_pos(struct set32 *s, uint32_t v)
+{
+	return set32_has(s, v) ? set32_count_le(s, v) : 0;
+}
+
+uint32_t
+set32_count_le(struct set32 *s, uint32_t v)
+{
+	size_t i = lower_bound(s, v);
+
+	build_counts(s);
+	if (i == s->n || s->r[i].first > v)
+		return s->before[i];
+	return s->before[i] + (v - s->r[i].first) + 1;
+}
+
+bool
+set32_next(const struct set32 *s, uint32_t v, uint32_t *out)
+{
+	size_t i = lower_bound(s, v);
+
+	if (i == s->n)
+		return false;
+	*out = v < s->r[i].first ? s->r[i].first : v;
+	return true;
+}

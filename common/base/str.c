@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * str.c - borrowed slices of bytes.
+ *
+ * Owns:    nothing.
+ * Runs in: every process.
+ * Trusts:  nothing; any byte may be inside.
+ */
+#include "base/mem.h"
+#include "base/str.h"
+
+static unsigned char
+lower(char c)
+{
+	unsigned char u = (unsigned char)c;
+
+	return u >= 'A' && u <= 'Z' ? (unsigned char)(u + 32) : u;
+}
+
+bool
+str_eq_nocase(struct str a, struct str b)
+{
+	return a.n == b.n && str_cmp_nocase(a, b) == 0;
+}
+
+int
+str_cmp(struct str a, struct str b)
+{
+	size_t n = a.n < b.n ? a.n : b.n;
+	int d = n > 0 ? memcmp(a.p, b.p, n) : 0;
+
+	return d != 0 ? d : (a.n > b.n) - (a.n < b.n);
+}
+
+int
+str_cmp_nocase(struct str a, struct str b)
+{
+	size_t i, n = a.n < b.n ? a.n : b.n;
+
+	for (i = 0; i < n; i++) {
+		int d = lower(a.p[i]) - lower(b.p[i]);
+
+		if (d != 0)
+			return d;
+	}
+	return (a.n > b.n) - (a.n < b.n);
+}
+
+bool
+str_starts(struct str s, struct str prefix)
+{
+	return s.n >= prefix.n && str_eq(str_head(s, prefix.n), prefix);
+}
+
+bool
+str_starts_nocase(struct str s, struct str prefix)
+{
+	return s.n >= prefix.n && str_eq_nocase(str_head(s, prefix.n), prefix);
+}
+
+bool
+str_ends(struct str s, struct str suffix)
+{
+	return s.n >= suffix.n && str_eq(str_skip(s, s.n - suffix.n), suffix);
+}
+
+size_t
+str_find(struct str s, char c)
+{
+	const char *at = s.n > 0 ? memchr(s.p, c, s.n) : NULL;
+
+	return at != NULL ? (size_t)(at - s.p) : s.n;
+}
+
+size_t
+str_rfind(struct str s, char c)
+{
+	const char *at = s.n > 0 ? memrchr(s.p, c, s.n) : NULL;
+
+	return at != NULL ? (size_t)(at - s.p) : s.n;
+}
+
+size_t
+str_find_str(struct str s, struct str needle)
+{
+	const char *at;
+
+	if (needle.n == 0)
+		return 0;
+	if (s.n < needle.n)
+		return s.n;
+	at = memmem(s.p, s.n, needle.p, needle.n);
+	return at != NULL ? (size_t)(at - s.p) : s.n;
+}
+
+struct str
+str_skip(struct str s, size_t from)
+{
+	if (from >= s.n)
+		return str_make(s.n > 0 ? s.p + s.n : s.p, 0);
+	return str_make(s.p + from, s.n - from);
+}
+
+struct str
+str_head(struct str s, size_t n)
+{
+	return str_make(s.p, n < s.n ? n : s.n);
+}
+
+static bool
+is_blank(char c)
+{
+	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+struct str
+str_trim(struct str s)
+{
+	while (s.n > 0 && is_blank(s.p[0]))
+		s = str_skip(s, 1);
+	while (s.n > 0 && is_blank(s.p[s.n - 1]))
+		s.n--;
+	return s;
+}
+
+bool
+str_cut(struct str *s, char sep, struct str *head)
+{
+	size_t at = str_find(*s, sep);
+	bool found = at < s->n;
+
+	*head = str_head(*s, at);
+	*s = str_skip(*s, at + 1);
+	return found;
+}
+
+bool
+str_next(struct str *s, char sep, struct str *field)
+{
+	if (s->p == NULL)
+		return false;
+	if (!str_cut(s, sep, field))
+		*s = (struct str){0};
+	return true;
+}
+
+bool
+str_to_c(struct str s, char *out, size_t out_size)
+{
+	if (s.n >= out_size || (s.n > 0 && memchr(s.p, '\0', s.n) != NULL))
+		return false;
+	if (s.n > 0)
+		memcpy(out, s.p, s.n);
+	out[s.n] = '\0';
+	return true;
+}
+
+char *
+str_to_heap(struct str s)
+{
+	return mem_dup(s.p, s.n);
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * vec.h - typed dynamic arrays.
+ *
+ *	VEC(struct thing) things = {0};
+ *	*VEC_ADD(&things) = (struct thing){...};
+ *	VEC_EACH(&things, t) use(t);
+ *	VEC_DONE(&things);
+ */
+#ifndef BASE_VEC_H
+#define BASE_VEC_H
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+#define VEC(type)                                                              \
+	struct {                                                               \
+		type *v;                                                       \
+		size_t n, size;                                                \
+	}
+
+/* Pointer to a new, zeroed last element. */
+#define VEC_ADD(vec)                                                           \
+	((vec)->n == (vec)->size                                               \
+		? (void)((vec)->size = (vec)->size ? (vec)->size * 2 : 8,      \
+		      (vec)->v = mem_resize(                                   \
+			  (vec)->v, (vec)->size, sizeof(*(vec)->v)))           \
+		: (void)0,                                                     \
+	    memset(&(vec)->v[(vec)->n], 0, sizeof(*(vec)->v)),                 \
+	    &(vec)->v[(vec)->n++])
+#define VEC_EACH(vec, it)                                                      \
+	for (__typeof__((vec)->v) it = (vec)->v; it < (vec)->v + (vec)->n; it++)
+/* Removes element `i`, keeping the order of the others. */
+#define VEC_REMOVE(vec, i)                                                     \
+	(memmove(&(vec)->v[i], &(vec)->v[(i) + 1],                             \
+	     ((vec)->n - (i)-1) * sizeof(*(vec)->v)),                          \
+	    (vec)->n--)
+#define VEC_DONE(vec)                                                          \
+	(free((vec)->v), (vec)->v = NULL, (vec)->n = (vec)->size = 0)
+
+#endif
