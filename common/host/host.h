@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * host.h - what imapd and pop3d share as processes: take connections from
+ * master (or standard input, from a shell), enter the sandbox, open the store,
+ * run the loop, give each session with work its few milliseconds in turn,
+ * linger, tell master.
+ */
+#ifndef HOST_HOST_H
+#define HOST_HOST_H
+
+#include "base/arena.h"
+#include "net/conn.h"
+#include "store/store.h"
+
+struct host;
+
+/* A connection whose user has been authenticated. */
+struct host_peer {
+	uint64_t session_id;
+	struct str tag;       /* IMAP: of the login command; empty: PREAUTH */
+	struct str user;
+	struct str remote_ip, local_ip;
+	uint16_t remote_port, local_port;
+	struct str tls;       /* "TLS1.3 AES-256-GCM" or empty */
+	struct str client_id; /* IMAP ID as the client sent it before login, or empty */
+	bool from_shell;      /* standard input and output */
+};
+
+struct host_ops {
+	const char *service; /* "imap", "pop3" */
+	/* A new session; takes `conn`, sets its handlers with conn_set_handlers.
+	 * NULL: refused (it has said so to the client). */
+	void *(*session_new)(struct host *h, struct conn *conn,
+	    const struct host_peer *peer);
+	/* One slice of work, a few milliseconds. True: has more to do now. */
+	bool (*session_turn)(void *session);
+	/* Server shuts down, kick: say goodbye, then host_session_ended(). */
+	void (*session_end)(void *session, const char *why);
+	/* For `who`: mailbox or state in words; "" when none. */
+	const char *(*session_state)(void *session);
+};
+
+/* The main function of imapd and pop3d; returns the exit status. */
+int host_main(int argc, char **argv, const struct host_ops *ops);
+/* The session has work: session_turn will be called from the loop. */
+void host_wake(struct host *h, void *session);
+/* The session is gone (the owner has freed it). */
+void host_session_ended(struct host *h, void *session);
+struct ev_loop *host_loop(struct host *h);
+struct store *host_store(struct host *h);
+/* Plain settings of the service by name ("pop3_uidl"), NULL when unknown. */
+const char *host_setting(struct host *h, const char *name);
+
+#endif

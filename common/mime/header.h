@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * header.h - a header block field by field (RFC 5322 section 2.2, lenient).
+ */
+#ifndef MIME_HEADER_H
+#define MIME_HEADER_H
+
+#include "base/arena.h"
+#include "base/str.h"
+
+struct header_field {
+	struct str raw;   /* the whole field with its line ends, folds too */
+	struct str name;  /* without colon and blanks before it */
+	struct str value; /* behind the colon, still folded, without the last line end */
+};
+
+struct header_iter {
+	struct str rest;
+};
+
+static inline void
+header_iter_init(struct header_iter *it, struct str block)
+{
+	it->rest = block;
+}
+
+/*
+ * The next field; lines without a colon are skipped (they stay in the raw
+ * block). False at the blank line or at the end.
+ */
+bool header_iter_next(struct header_iter *it, struct header_field *out);
+/* First field of that name; false when there is none. */
+bool header_find(struct str block, struct str name, struct header_field *out);
+/* Unfolds (RFC 5322 2.2.3: CRLF before blank goes) and trims, in `a`. */
+struct str header_unfold(struct arena *a, struct str value);
+/*
+ * As header_unfold, then encoded words (RFC 2047) and raw 8-bit bytes become
+ * UTF-8 in NFC-neutral form, bad bytes U+FFFD.
+ */
+struct str header_decode(struct arena *a, struct str value);
+
+#endif

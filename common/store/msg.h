@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * msg.h - one message: its bytes as stored, its facts.
+ * Kept open for as long as the caller works on it, even when it is expunged
+ * meanwhile.
+ */
+#ifndef STORE_MSG_H
+#define STORE_MSG_H
+
+#include "mime/part.h"
+#include "store/mailbox.h"
+
+struct msg;
+
+/* ERR_GONE: expunged or removed by another program. Lazily opens the file. */
+int msg_open(struct view *v, uint32_t uid, struct msg **out, struct err *e);
+void msg_close(struct msg **m);
+
+uint32_t msg_uid(const struct msg *m);
+/* Seconds since 1970 of INTERNALDATE. */
+int msg_internal_date(struct msg *m, int64_t *out, struct err *e);
+/* Bytes as stored. */
+int msg_size(struct msg *m, uint64_t *out, struct err *e);
+/* RFC822.SIZE: with every line end as CRLF; from the name when trustworthy. */
+int msg_wire_size(struct msg *m, uint64_t *out, struct err *e);
+/* Up to `n` stored bytes at `off`; *got 0 at the end. */
+int msg_read(struct msg *m, uint64_t off, void *p, size_t n, size_t *got,
+    struct err *e);
+/*
+ * The raw header block of the message, blank line included, at most
+ * MIME_HEADER_BLOCK_MAX; owned by the msg. Reads no further than it must.
+ */
+int msg_header(struct msg *m, struct str *out, struct err *e);
+/* The tree of parts; parsed once per msg; owned by the msg. */
+int msg_parts(struct msg *m, struct part **out, struct err *e);
+/* UIDL text by `format` (formats: section 5), and Dovecot's O order or 0. */
+int msg_pop3_uidl(struct msg *m, const char *format, struct arena *a,
+    struct str *uidl, uint32_t *order, struct err *e);
+
+#endif

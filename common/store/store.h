@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * store.h - one user's mail: its place, its mailboxes' names and states.
+ *
+ * Names in this library are UTF-8 with store_delimiter() between levels;
+ * INBOX is always spelt so. The wire form (modified UTF-7) belongs to imapd,
+ * the disk form to the backend.
+ */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include <sys/types.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/str.h"
+
+struct ev_loop;
+struct store;
+
+struct store_settings {
+	const char *user;          /* login name, for %u */
+	const char *home;          /* absolute, for ~ and %h */
+	const char *mail_location; /* Dovecot's syntax or "auto" */
+	const char *host;          /* for file names; NULL: the kernel's */
+	const char *folder_names;  /* "auto", "mutf7", "utf8" */
+	bool poll_only;            /* no inotify */
+	uint32_t poll_ms;          /* interval of the polling fallback */
+};
+
+/* Finds or makes the user's mail place. The settings are copied. */
+int store_open(const struct store_settings *set, struct ev_loop *loop,
+    struct store **out, struct err *e);
+void store_close(struct store **s);
+char store_delimiter(const struct store *s);
+/* "maildir" or "mbox". */
+const char *store_driver(const struct store *s);
+/* Places for the sandbox: calls fn once per folder that must be writable. */
+int store_places(const struct store_settings *set,
+    int (*fn)(const char *path, void *arg, struct err *e), void *arg,
+    struct err *e);
+
+/* ---- names --------------------------------------------------------------- */
+
+enum mbox_attr {
+	MBOX_NOSELECT = 1 << 0,
+	MBOX_NONEXISTENT = 1 << 1, /* only a level above existing ones */
+	MBOX_HAS_CHILDREN = 1 << 2,
+	MBOX_NO_INFERIORS = 1 << 3,
+	MBOX_SUBSCRIBED = 1 << 4,
+	MBOX_MARKED = 1 << 5,
+	MBOX_UNMARKED = 1 << 6,
+};
+
+enum special_use { /* RFC 6154 */
+	USE_NONE, USE_DRAFTS, USE_SENT, USE_TRASH, USE_JUNK, USE_ARCHIVE,
+};
+
+struct mbox_entry {
+	struct str name;       /* UTF-8, in the caller's arena */
+	unsigned attrs;        /* enum mbox_attr */
+	enum special_use use;
+	struct mbox_entry *next;
+};
+
+/*
+ * All mailboxes and levels, sorted, INBOX first; with `subscribed_only` those
+ * in the subscriptions file whether they exist or not (they carry
+ * MBOX_NONEXISTENT then). Reads the disk at each call.
+ */
+int store_list(struct store *s, bool subscribed_only, struct arena *a,
+    struct mbox_entry **first, struct err *e);
+/* ERR_EXISTS, ERR_BAD_NAME, ERR_PERM, ERR_NO_SPACE. A trailing delimiter is dropped. */
+int store_create(struct store *s, struct str name, struct err *e);
+/* ERR_NOT_FOUND; ERR_PERM for INBOX; with children: see RFC 3501 6.3.4. */
+int store_delete(struct store *s, struct str name, struct err *e);
+/* With children; from INBOX: moves its messages (RFC 3501 6.3.5). */
+int store_rename(struct store *s, struct str from, struct str to, struct err *e);
+int store_subscribe(struct store *s, struct str name, bool on, struct err *e);
+
+struct mailbox_status {
+	uint32_t messages, recent, unseen, deleted, uidnext, uidvalidity;
+	uint64_t size; /* wire bytes of all messages; costs opening unknown ones */
+	uint64_t highest_modseq;
+	char mailbox_id[40]; /* GUID in hex, or empty */
+};
+
+/* Changes nothing on disk but the UID map. `with_size` also fills size. */
+int store_status(struct store *s, struct str name, bool with_size,
+    struct mailbox_status *out, struct err *e);
+
+#endif

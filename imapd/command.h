@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * command.h - the table of commands, and a command while it runs.
+ *
+ * A handler is called when its command is complete. It answers through
+ * reply.h and returns STEP_DONE once the tagged reply is written; STEP_MORE
+ * when the connection is full, or its few milliseconds are used up, and it is
+ * called again later with the same struct cmd. It keeps what it needs between
+ * the calls in `state`, which lives in the command's arena.
+ */
+#ifndef IMAPD_COMMAND_H
+#define IMAPD_COMMAND_H
+
+#include "base/arena.h"
+#include "imap/imap_arg.h"
+
+struct session;
+struct cmd;
+
+typedef enum step command_fn(struct cmd *c);
+
+enum command_state { /* bits: where a command is allowed */
+	IN_AUTH = 1,      /* authenticated, nothing selected */
+	IN_SELECTED = 2,
+	IN_ANY = IN_AUTH | IN_SELECTED,
+};
+
+enum command_flag {
+	CMD_UID = 1 << 0,        /* also with UID before it */
+	CMD_UID_ONLY = 1 << 1,   /* only with UID before it (UID EXPUNGE) */
+	CMD_NO_EXPUNGE = 1 << 2, /* no EXPUNGE replies during it (RFC 3501 7.4.1) */
+	CMD_NO_SYNC = 1 << 3,    /* changes are not told at its end */
+	CMD_STREAM = 1 << 4,     /* wants its literals as IMAP_ARG_STREAM */
+};
+
+struct command {
+	const char *name;
+	command_fn *fn;
+	unsigned states, flags;
+};
+
+struct cmd {
+	struct session *s;
+	struct arena *arena;         /* emptied after the tagged reply */
+	struct str tag;
+	const struct command *def;
+	bool uid;                    /* "UID FETCH" and so on */
+	const struct imap_arg *args; /* ends with IMAP_ARG_END */
+	void *state;                 /* the handler's; NULL at the first call */
+	/* Called once when the command ends or the client vanishes. */
+	void (*cleanup)(struct cmd *c);
+};
+
+/* The entry of a command word, NULL when unknown. Any case. */
+const struct command *command_find(struct str word);
+/* True when the handler has used its few milliseconds and should yield. */
+bool cmd_time_is_up(struct cmd *c);
+
+#endif

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * session.h - everything one client's session has.
+ *
+ * AUTH --select_open--> SELECTED --select_close--> AUTH
+ * AUTH, SELECTED --logout, error, timeout--> gone
+ */
+#ifndef IMAPD_SESSION_H
+#define IMAPD_SESSION_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "net/conn.h"
+#include "store/mailbox.h"
+#include "imapd/command.h"
+
+struct session {
+	struct conn *conn;      /* output; input belongs to client.c */
+	struct store *store;    /* shared with the user's other sessions */
+	struct view *view;      /* NULL: nothing selected */
+	bool read_only;         /* EXAMINE, or the mailbox can not be changed */
+	struct arena arena;     /* of the session */
+	struct buf out;         /* small pieces are put together here... */
+	bool utf8, imap4rev2, condstore, qresync; /* ENABLEd (room for them) */
+	struct set32 saved;     /* SEARCHRES: room for $ */
+	const char *user, *remote_ip;
+};
+
+/* ...and session_send() moves them to the connection. */
+void session_send(struct session *s);
+
+/*
+ * The set of a command's message numbers as UIDs of the view, sequence
+ * numbers or UIDs by c->uid. UIDs that are not there are silently left out;
+ * a sequence number out of range, or bad grammar: false (answer BAD).
+ */
+bool session_parse_set(struct cmd *c, struct str text, struct set32 *uids);
+
+#endif
