@@ -19,7 +19,8 @@ struct conn_handlers {
 	void (*on_input)(struct conn *c, void *arg);
 	/* Output fell below the low-water mark after conn_is_full() was true. */
 	void (*on_drain)(struct conn *c, void *arg);
-	/* Failed or timed out; nothing more comes. The owner calls conn_free. */
+	/* Failed or timed out; nothing more comes. The owner calls conn_free.
+	 * After ERR_TIMEOUT conn_write and conn_flush may still say goodbye. */
 	void (*on_close)(struct conn *c, const struct err *why, void *arg);
 };
 
@@ -36,7 +37,18 @@ void conn_set_handlers(
 /* Closes the descriptors at once. */
 void conn_free(struct conn **c);
 
-/* Bytes received and not yet consumed; valid until the next conn call. */
+/*
+ * Bytes that were received by somebody else for this connection: as if they
+ * had just come in. on_input follows from the loop.
+ */
+void conn_unread(struct conn *c, struct str plain);
+/* The same for bytes from the wire (below TLS and DEFLATE). */
+void conn_unread_wire(struct conn *c, struct str wire);
+
+/*
+ * Bytes received and not yet consumed; valid until the next conn call and
+ * until the loop goes on. At most about 128 KiB: above that nothing is read.
+ */
 struct str conn_peek(struct conn *c);
 void conn_consume(struct conn *c, size_t n);
 /* The peer closed its side and everything it sent has been consumed. */
@@ -69,6 +81,8 @@ void conn_start_tls(struct conn *c, struct tls_record *t);
 int conn_start_deflate(struct conn *c, struct err *e);
 bool conn_has_tls(const struct conn *c);
 bool conn_has_deflate(const struct conn *c);
+/* Gives back memory kept for speed; for a process that has become idle. */
+void conn_trim(void);
 /* Bytes so far, as the client counts them (plain). */
 uint64_t conn_bytes_in(const struct conn *c);
 uint64_t conn_bytes_out(const struct conn *c);

@@ -17,14 +17,15 @@
 /* One direction of an exported session. */
 struct tls_direction {
 	uint8_t key[TLS_KEY_MAX], key_len;
-	uint8_t iv[TLS_IV_MAX]; /* TLS 1.2 GCM: the first 4 bytes are the salt */
+	uint8_t
+	    iv[TLS_IV_MAX]; /* TLS 1.2 GCM: the first 4 bytes are the salt */
 	uint8_t secret[TLS_SECRET_MAX], secret_len; /* TLS 1.3 traffic secret */
 	uint64_t seq;
 };
 
 struct tls_state {
 	uint16_t version; /* 0x0303, 0x0304; 0: no TLS */
-	uint16_t suite;   /* IANA cipher suite number */
+	uint16_t suite; /* IANA cipher suite number */
 	struct tls_direction read, write;
 };
 
