@@ -62,6 +62,7 @@ test_buf_stops_at_its_maximum(UNUSED void **state)
 	int i;
 
 	buf_init(&b, 100);
+	assert_true(buf_add_c(&b, ""));
 	for (i = 0; i < 10; i++)
 		assert_true(buf_addf(&b, "%010d", i));
 	assert_false(buf_add_byte(&b, 'x'));

@@ -51,7 +51,7 @@ buf_room(struct buf *b, size_t n)
 		b->over = true;
 		return NULL;
 	}
-	if (b->size - b->n < n) {
+	if (b->p == NULL || b->size - b->n < n) {
 		size = b->size < 64 ? 64 : b->size;
 		while (size < b->n + n)
 			size = size > b->max_bytes / 2 ? b->max_bytes
