@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * child.h - how every process that master starts finds what it was given.
+ *
+ *	0, 1, 2  /dev/null, or master's standard error with -F
+ *	3        channel to master
+ *	4        channel to logd (chan_log.h)
+ *	5        settings: a sealed memory file of lines "name = value"
+ *
+ * Nothing else is open, arguments are the program's name alone, the environment
+ * is PATH, LANG=C and TZ. Further descriptors come by messages. When the
+ * channel to master closes, master has gone.
+ */
+#ifndef IPC_CHILD_H
+#define IPC_CHILD_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/str.h"
+
+#define CHILD_FD_MASTER 3
+#define CHILD_FD_LOG 4
+#define CHILD_FD_SETTINGS 5
+#define CHILD_SETTINGS_MAX (1024 * 1024)
+
+/* The settings of this process, in the order of the file. */
+struct child_settings {
+	char *bytes;
+	struct child_setting {
+		const char *name, *value;
+	} * v;
+	size_t n;
+};
+
+/*
+ * The first thing in a child's main(): sets the log's process name, sends log
+ * lines to descriptor 4, loads and closes descriptor 5, applies log_level,
+ * marks 3 and 4 close-on-exec. Fails when the descriptors are not
+ * there: the program was not started by master.
+ */
+int child_start(const char *process, struct child_settings *s, struct err *e);
+/* True when descriptor 3 is a channel: started by master, not by a shell. */
+bool child_is_masters(void);
+
+/* Appends one line. False: the value has a line end or NUL, or no room. */
+bool child_settings_add(struct buf *out, const char *name, struct str value);
+/* Parses such lines. ERR_CORRUPT with the line's number. */
+int child_settings_parse(
+    struct str bytes, struct child_settings *s, struct err *e);
+int child_settings_load(int fd, struct child_settings *s, struct err *e);
+void child_settings_done(struct child_settings *s);
+
+/* The last value of `name`, NULL when it is not there. */
+const char *child_setting(const struct child_settings *s, const char *name);
+/* The same, `other` when it is not there or empty. */
+const char *child_setting_or(
+    const struct child_settings *s, const char *name, const char *other);
+/* True for "yes". */
+bool child_setting_bool(
+    const struct child_settings *s, const char *name, bool other);
+uint64_t child_setting_u64(
+    const struct child_settings *s, const char *name, uint64_t other);
+/* Steps through all values of a name; start with *i = 0; NULL at the end. */
+const char *child_setting_next(
+    const struct child_settings *s, const char *name, size_t *i);
+
+#endif
