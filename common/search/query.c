@@ -9,7 +9,7 @@
  */
 #include "base/assert.h"
 #include "search/query.h"
-#include "text/fold.h"
+#include "text/utf8.h"
 
 struct query *
 query_new(struct arena *a, enum query_key key)
@@ -91,15 +91,15 @@ sort_children(struct query *q)
 }
 
 int
-query_plan(struct query *q, struct arena *a, struct err *e)
+query_plan(struct query *q, struct err *e)
 {
 	struct query *c;
 
 	q->cost = own_cost(q->key);
-	if (q->text.n > 0 && !fold_key(a, q->text, &q->folded))
+	if (!utf8_is_valid(q->text))
 		return err_set(e, ERR_SYNTAX, "search text is not UTF-8");
 	for (c = q->child; c != NULL; c = c->next) {
-		if (query_plan(c, a, e) == -1)
+		if (query_plan(c, e) == -1)
 			return -1;
 		if (c->cost > q->cost)
 			q->cost = c->cost;

@@ -74,10 +74,9 @@ void query_add(struct query *q, struct query *child);
 /* Set of UIDs, empty; query_done releases it. */
 struct query *query_new_uids(struct arena *a);
 /*
- * Sorts children so that cheap keys are asked first, maps needles to their
- * compared form. ERR_SYNTAX: text is not UTF-8.
+ * Sorts children so that cheap keys are asked first. ERR_SYNTAX: text is not UTF-8.
  */
-int query_plan(struct query *q, struct arena *a, struct err *e);
+int query_plan(struct query *q, struct err *e);
 /* Releases what does not lie in the arena. */
 void query_done(struct query *q);
 
