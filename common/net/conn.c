@@ -78,7 +78,7 @@ struct conn {
 	struct buf packed; /* received, not yet inflated */
 	struct tls_record *tls;
 	struct deflate *deflate;
-	uint64_t bytes_in, bytes_out;
+	struct conn_stats own_stats, *stats;
 
 	enum err_code fail_code; /* 0: fine */
 	int fail_sys;
@@ -396,7 +396,7 @@ inflate_some(struct conn *c)
 		fail(c, ERR_VIOLATION, 0, "not a DEFLATE stream");
 		return;
 	}
-	c->bytes_in += c->in.n - before;
+	c->stats->in += c->in.n - before;
 	if (packed.n == 0)
 		buf_done(&c->packed);
 	else
@@ -425,7 +425,7 @@ receive_wire(struct conn *c, struct str bytes)
 	if (c->deflate != NULL)
 		inflate_some(c);
 	else
-		c->bytes_in += to->n - before;
+		c->stats->in += to->n - before;
 	if (c->wire.n > 0)
 		mark_dirty(c);
 }
@@ -452,7 +452,7 @@ read_once(struct conn *c)
 		n = read(c->fd_in, room, c->read_bytes);
 		if (n > 0) {
 			c->in.n += (size_t)n;
-			c->bytes_in += (uint64_t)n;
+			c->stats->in += (uint64_t)n;
 		} else if (c->in.n == 0) {
 			buf_done(&c->in);
 		}
@@ -619,6 +619,7 @@ conn_new(struct ev_loop *loop, int fd_in, int fd_out,
 	int on = 1;
 
 	list_init(&c->link);
+	c->stats = &c->own_stats;
 	c->nl = net_loop_get(loop);
 	c->h = h;
 	c->arg = arg;
@@ -691,7 +692,7 @@ conn_unread(struct conn *c, struct str plain)
 {
 	drop_consumed(c);
 	(void)buf_add_str(&c->in, plain);
-	c->bytes_in += plain.n;
+	c->stats->in += plain.n;
 	c->tell_input = true;
 	mark_dirty(c);
 	update_reader(c);
@@ -747,7 +748,7 @@ conn_want_input(struct conn *c, bool on)
 static void
 queued(struct conn *c, size_t n)
 {
-	c->bytes_out += n;
+	c->stats->out += n;
 	if (c->fail_code != 0) {
 		if (c->fail_code != ERR_TIMEOUT)
 			outq_done(&c->out); /* nobody will ever read it */
@@ -876,7 +877,7 @@ conn_start_deflate(struct conn *c, struct err *e)
 	/* What came in behind the command is compressed already. */
 	if (in_bytes(c) > 0) {
 		(void)buf_add(&c->packed, c->in.p + c->in_off, in_bytes(c));
-		c->bytes_in -= in_bytes(c);
+		c->stats->in -= in_bytes(c);
 		c->in_off = c->in.n;
 		drop_consumed(c);
 		c->tell_input = true;
@@ -901,13 +902,20 @@ conn_has_deflate(const struct conn *c)
 uint64_t
 conn_bytes_in(const struct conn *c)
 {
-	return c->bytes_in;
+	return c->stats->in;
 }
 
 uint64_t
 conn_bytes_out(const struct conn *c)
 {
-	return c->bytes_out;
+	return c->stats->out;
+}
+
+void
+conn_set_stats(struct conn *c, struct conn_stats *stats)
+{
+	*stats = *c->stats;
+	c->stats = stats;
 }
 
 void

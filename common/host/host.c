@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * host.c - the main function of imapd and pop3d.
+ *
+ * Owns:    struct host: the loop, the store, the settings.
+ * Runs in: imapd and pop3d, as the mail user.
+ * Trusts:  its command line, and master.
+ *
+ * STARTING --first connection, or shell--> SERVING --last one gone--> LINGERING
+ * LINGERING --connection--> SERVING        LINGERING --a minute--> gone
+ * any --signal, shutdown--> ENDING --last one gone, or grace over--> gone
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <malloc.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/num.h"
+#include "host/host_impl.h"
+
+#define LEAVE_GRACE_S 5.
+
+static const char *const defaults[][2] = {
+    {"mail_location", "auto"},
+    {"folder_names", "auto"},
+    {"log_level", "info"},
+};
+
+/* ---- the end ------------------------------------------------------------- */
+
+static void
+on_leave(struct ev_loop *loop, UNUSED ev_timer *w, UNUSED int revents)
+{
+	ev_break(loop, EVBREAK_ALL);
+}
+
+void
+host_leave(struct host *h, const char *why)
+{
+	if (h->ending)
+		return;
+	h->ending = true;
+	ev_timer_set(&h->leave, h->n_sessions == 0 ? 0. : LEAVE_GRACE_S, 0.);
+	ev_timer_start(h->loop, &h->leave);
+	turns_end(h, 0, why);
+}
+
+static void
+on_signal(UNUSED struct ev_loop *loop, ev_signal *w, UNUSED int revents)
+{
+	host_leave(w->data, "Server is shutting down");
+}
+
+void
+host_session_count_changed(struct host *h, struct host_session *hs)
+{
+	if (hs != NULL && !h->from_shell)
+		log_info("session ended user=<%s> session=%llu rip=%s "
+			 "in=%llu out=%llu secs=%lld%s%s",
+		    h->user, (unsigned long long)hs->session_id, hs->remote_ip,
+		    (unsigned long long)hs->stats.in,
+		    (unsigned long long)hs->stats.out,
+		    (long long)(clock_mono_ms() - hs->begun_ms) / 1000,
+		    hs->note[0] == '\0' ? "" : " ", hs->note);
+	if (h->n_sessions > 0)
+		return;
+	if (h->from_shell || h->ending) {
+		ev_timer_stop(h->loop, &h->leave);
+		ev_timer_set(&h->leave, 0., 0.);
+		ev_timer_start(h->loop, &h->leave);
+	}
+}
+
+void
+host_trim(UNUSED struct host *h)
+{
+	conn_trim();
+	(void)malloc_trim(0);
+}
+
+/* ---- the beginning ------------------------------------------------------- */
+
+NORETURN static void
+usage(const struct host_ops *ops)
+{
+	fprintf(stderr,
+	    "usage: %sd [-o name=value]... [mail-location]\n"
+	    "Serves one %s session on standard input and output as yourself.\n",
+	    ops->service, ops->service);
+	exit(64);
+}
+
+static void
+set_log_level(const char *name)
+{
+	int level;
+
+	for (level = LOG_LEVEL_DEBUG; level <= LOG_LEVEL_FATAL; level++) {
+		if (strcmp(name, log_level_name((enum log_level)level)) == 0)
+			log_set_level((enum log_level)level);
+	}
+}
+
+static void
+read_options(struct host *h, int argc, char **argv)
+{
+	struct err e;
+	int c;
+
+	while ((c = getopt(argc, argv, "o:")) != -1) {
+		if (c != 'o')
+			usage(h->ops);
+		if (settings_put_line(&h->settings, str_of(optarg), &e) == -1)
+			log_fatal("option -o: %s", e.text);
+	}
+	if (argc - optind > 1)
+		usage(h->ops);
+	if (argc - optind == 1)
+		settings_put(
+		    &h->settings, STR("mail_location"), str_of(argv[optind]));
+}
+
+/* Who the caller of a shell's imapd is. */
+static void
+find_caller(struct host *h)
+{
+	const char *home = getenv("HOME"),
+		   *user = settings_get(&h->settings, "user");
+	const struct passwd *pw = NULL;
+
+	if (home == NULL || home[0] != '/' || user == NULL)
+		pw = getpwuid(getuid());
+	if (home == NULL || home[0] != '/')
+		home = pw == NULL ? "/" : pw->pw_dir;
+	if (user == NULL)
+		user = pw == NULL ? "unknown" : pw->pw_name;
+	h->home = mem_strdup(home);
+	h->user = mem_strdup(user);
+}
+
+static void
+start_signal(struct host *h, ev_signal *w, int signo)
+{
+	ev_signal_init(w, on_signal, signo);
+	w->data = h;
+	ev_signal_start(h->loop, w);
+	ev_unref(h->loop);
+}
+
+static int
+open_store(struct host *h, struct err *e)
+{
+	const struct store_settings set = {
+	    .user = h->user,
+	    .home = h->home,
+	    .mail_location = host_setting(h, "mail_location"),
+	    .folder_names = host_setting(h, "folder_names"),
+	    .poll_only = host_setting_bool(h, "poll_only", false),
+	    .poll_ms = (uint32_t)host_setting_u64(h, "poll_interval", 5) * 1000,
+	};
+
+	return store_open(&set, h->loop, &h->store, e);
+}
+
+static void
+set_up(struct host *h)
+{
+	size_t i;
+
+	/* Freed memory goes back when we are idle, not after each reply. */
+	(void)mallopt(M_TRIM_THRESHOLD, 4 << 20);
+	(void)mallopt(M_MMAP_THRESHOLD, 1 << 20);
+	(void)sigaction(
+	    SIGPIPE, &(struct sigaction){.sa_handler = SIG_IGN}, NULL);
+	settings_init(&h->settings);
+	for (i = 0; i < ARRAY_LEN(defaults); i++)
+		settings_put(&h->settings, str_of(defaults[i][0]),
+		    str_of(defaults[i][1]));
+	h->loop = ev_default_loop(EVFLAG_NOENV);
+	if (h->loop == NULL)
+		log_fatal("no event loop: %s", strerror(errno));
+	ev_timer_init(&h->leave, on_leave, LEAVE_GRACE_S, 0.);
+	turns_init(h);
+	start_signal(h, &h->on_term, SIGTERM);
+	start_signal(h, &h->on_int, SIGINT);
+	start_signal(h, &h->on_hup, SIGHUP);
+}
+
+int
+host_main(int argc, char **argv, const struct host_ops *ops)
+{
+	struct host *h = mem_new(1, sizeof(*h));
+	struct err e;
+
+	h->ops = ops;
+	log_set_process(ops->service);
+	set_up(h);
+	read_options(h, argc, argv);
+	set_log_level(host_setting(h, "log_level"));
+	h->from_shell = true;
+	find_caller(h);
+	if (open_store(h, &e) == -1)
+		log_fatal("can not open the mail of %s: %s", h->user, e.text);
+	if (shell_start(h, &e) == -1)
+		log_fatal("%s", e.text);
+	ev_run(h->loop, 0);
+	turns_done(h);
+	store_close(&h->store);
+	settings_done(&h->settings);
+	free(h->user);
+	free(h->home);
+	free(h);
+	return 0;
+}
+
+/* ---- for services -------------------------------------------------------- */
+
+struct ev_loop *
+host_loop(struct host *h)
+{
+	return h->loop;
+}
+
+struct store *
+host_store(struct host *h)
+{
+	return h->store;
+}
+
+const char *
+host_user(struct host *h)
+{
+	return h->user;
+}
+
+const char *
+host_setting(struct host *h, const char *name)
+{
+	return settings_get(&h->settings, name);
+}
+
+uint64_t
+host_setting_u64(struct host *h, const char *name, uint64_t otherwise)
+{
+	uint64_t v;
+
+	if (!num_parse_u64(str_of(host_setting(h, name)), 0, UINT64_MAX, &v))
+		return otherwise;
+	return v;
+}
+
+bool
+host_setting_bool(struct host *h, const char *name, bool otherwise)
+{
+	struct str s = str_of(host_setting(h, name));
+
+	if (str_eq_nocase(s, STR("yes")) || str_eq_nocase(s, STR("true")) ||
+	    str_eq(s, STR("1")))
+		return true;
+	if (str_eq_nocase(s, STR("no")) || str_eq_nocase(s, STR("false")) ||
+	    str_eq(s, STR("0")))
+		return false;
+	return otherwise;
+}

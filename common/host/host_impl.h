@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: ISC */
+/* host_impl.h - the inside of the host, for the files of this folder. */
+#ifndef HOST_HOST_IMPL_H
+#define HOST_HOST_IMPL_H
+
+#include <ev.h>
+
+#include "base/list.h"
+#include "base/map.h"
+#include "host/host.h"
+#include "host/settings.h"
+
+/* One session of the service, from session_new to host_session_ended. */
+struct host_session {
+	struct list link; /* in host.ready, or in itself */
+	struct list all; /* in host.sessions or host.ended */
+	void *session; /* the service's; the key in host.by_session */
+	uint64_t session_id;
+	char *remote_ip;
+	int64_t begun_ms;
+	struct conn_stats stats;
+	bool told_to_end;
+	char note[160];
+};
+
+struct host {
+	const struct host_ops *ops;
+	struct ev_loop *loop;
+	struct store *store;
+	struct settings settings;
+	char *user, *home;
+	bool from_shell;
+	bool ending; /* no new sessions, leave when the last has gone */
+	int exit_status;
+
+	struct list sessions, ready, ended;
+	struct map by_session;
+	size_t n_sessions;
+	struct host_session *running; /* whose turn it is */
+	bool woken_early; /* host_wake inside session_new */
+
+	ev_check check;
+	ev_idle idle;
+	ev_timer trim;
+	unsigned trim_armed_at; /* ev_iteration */
+	ev_signal on_term, on_int, on_hup;
+	ev_timer leave;
+};
+
+/* ---- turns.c ---- */
+void turns_init(struct host *h);
+void turns_done(struct host *h);
+/* Makes a session of a connection; false when the service refused it. */
+bool turns_add(struct host *h, struct conn **conn, const struct host_peer *p);
+/* Asks all sessions (`session_id` 0) or one to say goodbye. */
+void turns_end(struct host *h, uint64_t session_id, const char *why);
+
+/* ---- host.c ---- */
+/* After a session's end, or (NULL) that of a refused connection. */
+void host_session_count_changed(struct host *h, struct host_session *hs);
+/* Gives memory back to the kernel. */
+void host_trim(struct host *h);
+/* No new sessions; those that are say goodbye; then the loop ends. */
+void host_leave(struct host *h, const char *why);
+
+/* ---- shell.c ---- */
+/* Serves one session on standard input and output. */
+int shell_start(struct host *h, struct err *e);
+
+#endif
