@@ -28,17 +28,19 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/str.h"
+#include "ipc/msg.h"
 
 enum chan_auth_type {
-	CHAN_AUTH_START = 1, /* login to authd */
-	CHAN_AUTH_MORE = 2, /* both ways */
-	CHAN_AUTH_CANCEL = 3,
-	CHAN_AUTH_OK = 4, /* authd to login */
-	CHAN_AUTH_FAIL = 5,
+	CHAN_AUTH_START = 96, /* login to authd */
+	CHAN_AUTH_MORE = 97, /* both ways */
+	CHAN_AUTH_CANCEL = 98,
+	CHAN_AUTH_OK = 99, /* authd to login */
+	CHAN_AUTH_FAIL = 100,
 };
 
 #define CHAN_AUTH_MECH_MAX 20
 #define CHAN_AUTH_BINDING_MAX 256
+#define CHAN_AUTH_FRAME_MAX (SASL_BYTES_MAX + 1024)
 
 /* Values of AUTH_START.service */
 enum chan_auth_service {
@@ -68,15 +70,16 @@ enum chan_auth_why {
  *   u32  conv     chosen by login, larger than every one before on this channel
  *   u64  conn     the connection id that HANDOFF will name
  *   u64  cookie   SO_COOKIE of the client's socket; master compares it
- *   u8   service  enum chan_auth_service
+ *   u32  service  enum chan_auth_service
  *   u32  flags    CHAN_AUTH_*
  *   str  mech     1..20 bytes, SASL name, any case. The LOGIN command of IMAP
  *                 and USER/PASS of POP3 come as PLAIN with "\0user\0password".
- *   u8   has_initial
+ *   bool has_initial
  *   blob initial  decoded from base64; "=" is an initial response of 0 bytes
- *   blob peer_ip  4 or 16 bytes; a mapped IPv4 address comes as 4
+ *   blob peer_ip  4 or 16 bytes, 0 where there is none; a mapped IPv4
+ *                 address comes as 4
  *   u16  peer_port
- *   blob local_ip 4 or 16 bytes
+ *   blob local_ip as peer_ip
  *   u16  local_port
  *   blob unique   tls-unique, or empty (TLS 1.2 with extended master secret)
  *   blob exporter tls-exporter (RFC 9266), or empty
@@ -116,7 +119,7 @@ struct chan_auth_more {
 /*
  * AUTH_FAIL  authd -> login, no descriptors
  *   u32  conv
- *   u8   why      enum chan_auth_why
+ *   u32  why      enum chan_auth_why
  *   u32  held_ms  since the command came; the client waited at our wish
  */
 struct chan_auth_fail {
@@ -136,15 +139,16 @@ struct chan_auth_msg {
 };
 
 /*
- * Appends one message, ready for the channel. It may hold a password: wipe
- * `out` after sending (buf_wipe).
+ * Writes one message into the emptied `out`, ready for the channel. It may hold
+ * a password: wipe `out` after sending (buf_wipe).
  */
 void chan_auth_write(const struct chan_auth_msg *m, struct buf *out);
 /*
- * Reads exactly one message; the slices point into `bytes`, fields are within
- * the limits above. Whether its type may come from that side now is the
- * caller's business. Fails with ERR_VIOLATION.
+ * Reads the fields of a message that msg_open() has opened, all of them; the
+ * slices point into it, fields are within the limits above. Whether the type
+ * may come from that side now is the caller's business. ERR_VIOLATION.
  */
-int chan_auth_parse(struct str bytes, struct chan_auth_msg *out, struct err *e);
+int chan_auth_parse(
+    struct msg_in *in, struct chan_auth_msg *out, struct err *e);
 
 #endif
