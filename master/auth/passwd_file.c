@@ -65,8 +65,8 @@ parse_extra(struct str word, struct passwd_file_user *u, struct err *e)
 }
 
 int
-passwd_file_parse(struct str line, struct passwd_file_user *out, bool *is_user,
-    struct err *e)
+passwd_file_parse(
+    struct str line, struct passwd_file_user *out, bool *is_user, struct err *e)
 {
 	struct passwd_file_user u = {0};
 	struct str field[7] = {{0}}, word;
@@ -126,9 +126,8 @@ see_line(struct scan *s, struct str line)
 		if (buf_add_str(s->first, u.hash))
 			s->want_first = false;
 	}
-	if (!s->found && line.n <= PASSWD_FILE_LINE_MAX &&
-	    line.n > s->name.n && line.p[s->name.n] == ':' &&
-	    str_starts(line, s->name)) {
+	if (!s->found && line.n <= PASSWD_FILE_LINE_MAX && line.n > s->name.n &&
+	    line.p[s->name.n] == ':' && str_starts(line, s->name)) {
 		buf_clear(s->line);
 		s->found = true;
 		(void)buf_add_str(s->line, line);

@@ -19,7 +19,7 @@
 
 struct passwd_file_user {
 	struct str name, hash, home;
-	struct str mail;       /* mail location, as it stands there */
+	struct str mail; /* mail location, as it stands there */
 	struct str allow_nets; /* a,b/24,... or empty: everywhere */
 	bool has_uid, has_gid;
 	uint32_t uid, gid;

@@ -30,17 +30,17 @@ static const struct {
 	struct str name;
 	enum scheme scheme;
 } schemes[] = {
-	{STR_LIT("CRYPT"), SCHEME_CRYPT},
-	{STR_LIT("YESCRYPT"), SCHEME_CRYPT},
-	{STR_LIT("BLF-CRYPT"), SCHEME_CRYPT},
-	{STR_LIT("SHA512-CRYPT"), SCHEME_CRYPT},
-	{STR_LIT("SHA256-CRYPT"), SCHEME_CRYPT},
-	{STR_LIT("MD5-CRYPT"), SCHEME_CRYPT},
-	{STR_LIT("DES-CRYPT"), SCHEME_CRYPT},
-	{STR_LIT("PLAIN"), SCHEME_PLAIN},
-	{STR_LIT("CLEAR"), SCHEME_PLAIN},
-	{STR_LIT("CLEARTEXT"), SCHEME_PLAIN},
-	{STR_LIT("SCRAM-SHA-256"), SCHEME_SCRAM_SHA256},
+    {STR_LIT("CRYPT"), SCHEME_CRYPT},
+    {STR_LIT("YESCRYPT"), SCHEME_CRYPT},
+    {STR_LIT("BLF-CRYPT"), SCHEME_CRYPT},
+    {STR_LIT("SHA512-CRYPT"), SCHEME_CRYPT},
+    {STR_LIT("SHA256-CRYPT"), SCHEME_CRYPT},
+    {STR_LIT("MD5-CRYPT"), SCHEME_CRYPT},
+    {STR_LIT("DES-CRYPT"), SCHEME_CRYPT},
+    {STR_LIT("PLAIN"), SCHEME_PLAIN},
+    {STR_LIT("CLEAR"), SCHEME_PLAIN},
+    {STR_LIT("CLEARTEXT"), SCHEME_PLAIN},
+    {STR_LIT("SCRAM-SHA-256"), SCHEME_SCRAM_SHA256},
 };
 
 /* Takes "{SCHEME}" off *stored. */
@@ -67,8 +67,7 @@ cut_scheme(struct str *stored, enum scheme *scheme, struct err *e)
 }
 
 static int
-verify_crypt(
-    struct str stored, struct str password, bool *match, struct err *e)
+verify_crypt(struct str stored, struct str password, bool *match, struct err *e)
 {
 	struct crypt_data *data;
 	struct secret setting, phrase;
@@ -144,8 +143,8 @@ derive(struct str password, struct passwd_hash_keys *k, struct err *e)
 
 	/* RFC 5802: SASLprep; what it refuses is taken as it is typed. */
 	secret_init(&phrase, password);
-	if (gsasl_saslprep(phrase.p, GSASL_ALLOW_UNASSIGNED, &prepared,
-		NULL) != GSASL_OK)
+	if (gsasl_saslprep(phrase.p, GSASL_ALLOW_UNASSIGNED, &prepared, NULL) !=
+	    GSASL_OK)
 		prepared = NULL;
 	rc = gsasl_scram_secrets_from_password(GSASL_HASH_SHA256,
 	    prepared != NULL ? prepared : phrase.p, k->iter,
@@ -155,8 +154,8 @@ derive(struct str password, struct passwd_hash_keys *k, struct err *e)
 	free(prepared);
 	secret_done(&phrase);
 	if (rc != GSASL_OK)
-		return err_set(e, ERR_OTHER, "SCRAM keys: %s",
-		    gsasl_strerror(rc));
+		return err_set(
+		    e, ERR_OTHER, "SCRAM keys: %s", gsasl_strerror(rc));
 	memcpy(k->stored, stored, sizeof(k->stored));
 	memcpy(k->server, server, sizeof(k->server));
 	secret_wipe(salted, sizeof(salted));
@@ -167,8 +166,7 @@ derive(struct str password, struct passwd_hash_keys *k, struct err *e)
 }
 
 static int
-verify_scram(
-    struct str stored, struct str password, bool *match, struct err *e)
+verify_scram(struct str stored, struct str password, bool *match, struct err *e)
 {
 	struct passwd_hash_keys want, got;
 

@@ -19,8 +19,8 @@
 #define PENDING_MAX 1000
 
 struct entry {
-	uint64_t key;    /* 0: free */
-	int64_t at_ms;   /* when `delay_ms` was right */
+	uint64_t key; /* 0: free */
+	int64_t at_ms; /* when `delay_ms` was right */
 	int32_t delay_ms;
 	int32_t pending; /* attempts not yet judged */
 };

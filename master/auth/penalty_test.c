@@ -142,8 +142,8 @@ test_a_flood_of_names_is_bounded(UNUSED void **state)
 	for (i = 0; i < 50000; i++) {
 		ip = i + 7;
 		n = snprintf(name, sizeof(name), "u%u", i);
-		w = penalty_who(str_make(&ip, 4), str_make(name, (size_t)n),
-		    false);
+		w = penalty_who(
+		    str_make(&ip, 4), str_make(name, (size_t)n), false);
 		attempt(p, w, false);
 	}
 	/* Who has failed most often is forgotten last. */
