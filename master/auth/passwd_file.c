@@ -208,7 +208,7 @@ passwd_file_find(int fd, struct str name, struct buf *line,
 	    .want_first = model != NULL};
 	bool is_user;
 
-	if (name.n == 0 || name.p[0] == '#')
+	if (name.n == 0 || name.p[0] == '#' || str_find(name, ':') < name.n)
 		return err_set(e, ERR_NOT_FOUND, "no such user");
 	if (scan_file(fd, &s, e) == -1)
 		return -1;
