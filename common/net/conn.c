@@ -922,4 +922,5 @@ void
 conn_trim(void)
 {
 	outq_trim();
+	tls_record_trim();
 }

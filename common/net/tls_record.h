@@ -20,7 +20,7 @@ struct tls_direction {
 	uint8_t
 	    iv[TLS_IV_MAX]; /* TLS 1.2 GCM: the first 4 bytes are the salt */
 	uint8_t secret[TLS_SECRET_MAX], secret_len; /* TLS 1.3 traffic secret */
-	uint64_t seq;
+	uint64_t seq; /* of the next record */
 };
 
 struct tls_state {
@@ -50,6 +50,12 @@ int tls_record_seal(
     struct tls_record *t, struct str plain, struct buf *wire, struct err *e);
 /* Appends close_notify. */
 void tls_record_close(struct tls_record *t, struct buf *wire);
+/* Tests: send a KeyUpdate after so many records instead of 2^20. */
+void tls_record_set_update_after(struct tls_record *t, uint64_t records);
+/* True for a suite that tls_record_new takes; login offers no others. */
+bool tls_record_knows(uint16_t version, uint16_t suite);
+/* Wipes and frees key schedules kept for speed; they are made anew. */
+void tls_record_trim(void);
 /* Bytes of memory that a record of `n` plain bytes needs at most. */
 size_t tls_record_overhead(const struct tls_record *t);
 
