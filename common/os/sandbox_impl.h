@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: ISC */
+/* sandbox_impl.h - the parts of a sandbox, for sandbox.c alone. */
+#ifndef OS_SANDBOX_IMPL_H
+#define OS_SANDBOX_IMPL_H
+
+#include "base/err.h"
+#include "os/sandbox.h"
+
+struct sock_filter;
+
+/* A compiled system call filter. */
+struct seccomp_program {
+	struct sock_filter *code;
+	unsigned short n;
+};
+int seccomp_build(enum sandbox_profile profile, bool trap,
+    struct seccomp_program *out, struct err *e);
+int seccomp_enter(const struct seccomp_program *p, bool trap, struct err *e);
+
+/* Denies everything but `paths`. *ok: false when the kernel can not. */
+int landlock_enter(const struct sandbox_path *paths, size_t n_paths,
+    bool scope_signals, int *abi, bool *ok, struct err *e);
+
+#endif

@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * sandbox_seccomp.c - the system calls of each profile, as one table of named
+ * groups. A new call here is a change to be reviewed.
+ *
+ * Owns:    nothing that stays but the compiled filter of the caller.
+ * Runs in: every confined process, once.
+ * Trusts:  the kernel.
+ */
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <seccomp.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "os/sandbox_impl.h"
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "os/fd.h"
+
+/* Memory, time, the loop, descriptors one has: what every process needs. */
+static const char *const basic[] = {"read", "write", "readv", "writev",
+    "pread64", "pwrite64", "close", "fstat", "lseek", "munmap", "mremap", "brk",
+    "madvise", "mlock", "munlock", "rt_sigaction", "rt_sigprocmask",
+    "rt_sigreturn", "sigaltstack", "nanosleep", "clock_nanosleep",
+    "clock_gettime", "clock_getres", "gettimeofday", "time", "times",
+    "getrusage", "getpid", "gettid", "getuid", "geteuid", "getgid", "getegid",
+    "exit", "exit_group", "restart_syscall", "futex", "poll", "ppoll", "select",
+    "pselect6", "epoll_create1", "epoll_ctl", "epoll_wait", "epoll_pwait",
+    "eventfd2", "timerfd_create", "timerfd_settime", "timerfd_gettime",
+    "recvmsg", "sendmsg", "recvfrom", "sendto", "shutdown", "getsockopt",
+    "setsockopt", "getsockname", "getpeername", "fcntl", "dup", "dup3",
+    "getrandom", "uname", "rseq", "set_robust_list", "sched_yield",
+    "sched_getaffinity", "sysinfo", NULL};
+
+/* Names of files; processes in an empty root get EACCES instead. */
+static const char *const files_read[] = {"open", "openat", "openat2", "stat",
+    "lstat", "newfstatat", "statx", "access", "faccessat", "faccessat2",
+    "readlink", "readlinkat", "getcwd", "chdir", "fchdir", "getdents64",
+    "getdents", "fstatfs", "statfs", "fadvise64", "preadv", "preadv2", NULL};
+
+static const char *const files_write[] = {"creat", "mkdir", "mkdirat", "rmdir",
+    "unlink", "unlinkat", "rename", "renameat", "renameat2", "link", "linkat",
+    "ftruncate", "truncate", "fsync", "fdatasync", "sync_file_range",
+    "fallocate", "utimensat", "futimesat", "utime", "utimes", "fchmod",
+    "fchown", "umask", "flock", "inotify_init1", "inotify_add_watch",
+    "inotify_rm_watch", "copy_file_range", "sendfile", "pwritev", "pwritev2",
+    "msync", "pipe2", NULL};
+
+static const char *const sync_file[] = {
+    "fsync", "fdatasync", "ftruncate", "statx", NULL};
+
+static const char *const lock_memory[] = {"mlockall", "mlock2", NULL};
+
+static const char *const accept_clients[] = {
+    "accept4", "accept", "socketpair", NULL};
+
+/* The login parent: its workers. */
+static const char *const fork_workers[] = {"fork", "vfork", "wait4", "waitid",
+    "kill", "pipe2", "pipe", "prlimit64", "setrlimit", "getrlimit", "seccomp",
+    "close_range", "tgkill", "prctl", "setpgid", NULL};
+
+/* Answered with EACCES, so that libraries fail softly instead of dying. */
+static const char *const soft[] = {"open", "openat", "openat2", "stat", "lstat",
+    "statx", "access", "faccessat", "faccessat2", "readlink", "readlinkat",
+    "getcwd", "chdir", "socket", "connect", "getdents64", "statfs", "fstatfs",
+    "inotify_init1", "sched_setscheduler", "setpriority", "getppid", "bind",
+    "listen", "mlockall", "fadvise64", "membarrier", NULL};
+
+/* ENOSYS: the C library then takes the older call. */
+static const char *const unknown[] = {"clone3", "io_uring_setup", NULL};
+
+#ifdef RESTANTE_SANITIZE
+#define SANITIZED true
+#else
+#define SANITIZED false
+#endif
+
+/* What the runtime of a sanitized build does beside us. */
+static const char *const sanitizer[] = {"openat", "open", "readlink",
+    "readlinkat", "newfstatat", "stat", "clone", "wait4", "kill", "tgkill",
+    "prlimit64", "getrlimit", "ptrace", "process_vm_readv", "ioctl",
+    "personality", "sched_setaffinity", "getdents64", "mprotect", "mmap",
+    "setrlimit", "pipe2", "membarrier", "getcwd", "prctl", NULL};
+
+struct profile {
+	enum sandbox_profile profile;
+	const char *const *groups[6];
+	bool forks, maps_files_executable;
+};
+
+static const struct profile profiles[] = {
+    {SANDBOX_LOGIN, {basic, accept_clients, fork_workers}, true, false},
+    {SANDBOX_WORKER, {basic, accept_clients}, false, false},
+    {SANDBOX_KEYD, {basic, lock_memory}, false, false},
+    {SANDBOX_AUTHD, {basic}, false, false},
+    {SANDBOX_PASS, {basic, files_read}, false, false},
+    {SANDBOX_LOGD, {basic, sync_file}, false, false},
+    {SANDBOX_SPOOLD, {basic, files_read, files_write}, false, false},
+    {SANDBOX_USER, {basic, files_read, files_write}, false, true},
+};
+
+/* 0, or -1 with errno; a name this kernel or library lacks is skipped. */
+static int
+allow(scmp_filter_ctx ctx, uint32_t action, const char *name)
+{
+	int nr = seccomp_syscall_resolve_name(name), rc;
+
+	if (nr == __NR_SCMP_ERROR || nr < 0)
+		return 0;
+	rc = seccomp_rule_add(ctx, action, nr, 0);
+	/* EEXIST: allowed by an earlier group already. */
+	if (rc == 0 || rc == -EEXIST)
+		return 0;
+	errno = -rc;
+	return -1;
+}
+
+static int
+allow_group(scmp_filter_ctx ctx, uint32_t action, const char *const *names)
+{
+	for (; *names != NULL; names++)
+		if (allow(ctx, action, *names) == -1)
+			return -1;
+	return 0;
+}
+
+static bool
+is_in(const struct profile *p, const char *name)
+{
+	for (size_t g = 0; g < ARRAY_LEN(p->groups) && p->groups[g] != NULL;
+	     g++)
+		for (const char *const *n = p->groups[g]; *n != NULL; n++)
+			if (strcmp(*n, name) == 0)
+				return true;
+	return false;
+}
+
+/* Memory is never writable and executable, nor executable once it was. */
+static int
+add_memory_rules(scmp_filter_ctx ctx, const struct profile *p)
+{
+	int rc;
+
+	rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1,
+	    SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+	if (rc == 0)
+		rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mprotect),
+		    1, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+	if (rc == 0 && p->maps_files_executable)
+		rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 2,
+		    SCMP_A2(
+			SCMP_CMP_MASKED_EQ, PROT_EXEC | PROT_WRITE, PROT_EXEC),
+		    SCMP_A3(SCMP_CMP_MASKED_EQ, MAP_ANONYMOUS, 0));
+	errno = -rc;
+	return rc == 0 ? 0 : -1;
+}
+
+/*
+ * Calls whose argument decides: allowed when (argument & mask) == value, else
+ * refused with `otherwise`. Both conditions are spelled out, because a rule
+ * without one would swallow the other.
+ */
+struct argument_rule {
+	const char *name;
+	unsigned arg;
+	uint64_t mask, value;
+	int otherwise;
+};
+
+static const struct argument_rule argument_rules[] = {
+    /* fstat() of newer C libraries: AT_EMPTY_PATH */
+    {"newfstatat", 3, 0x1000, 0x1000, EACCES},
+    {"ioctl", 1, UINT32_MAX, FIONREAD, ENOTTY},
+    {"prctl", 0, UINT32_MAX, PR_SET_NAME, EPERM},
+    /* Asking for a limit is fine, setting one is not. */
+    {"prlimit64", 2, UINT64_MAX, 0, EPERM},
+};
+
+static int
+add_argument_rule(scmp_filter_ctx ctx, const struct argument_rule *r)
+{
+	int nr = seccomp_syscall_resolve_name(r->name), rc;
+
+	if (nr < 0)
+		return 0;
+	rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, nr, 1,
+	    SCMP_CMP(r->arg, SCMP_CMP_MASKED_EQ, r->mask, r->value));
+	/* Each bit of the mask that differs is a way not to be equal. */
+	for (unsigned bit = 0; rc == 0 && bit < 64; bit++) {
+		uint64_t one = UINT64_C(1) << bit;
+
+		if ((r->mask & one) == 0)
+			continue;
+		rc = seccomp_rule_add(ctx,
+		    SCMP_ACT_ERRNO((uint32_t)r->otherwise), nr, 1,
+		    SCMP_CMP(r->arg, SCMP_CMP_MASKED_EQ, one, ~r->value & one));
+	}
+	return rc;
+}
+
+static int
+add_argument_rules(scmp_filter_ctx ctx, const struct profile *p)
+{
+	/* A fork makes no new namespaces. */
+	const scmp_datum_t spaces = 0x7e020000;
+	int rc = 0;
+
+	if (p->forks)
+		rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
+		    SCMP_A0(SCMP_CMP_MASKED_EQ, spaces, 0));
+	/* abort() of our own; a worker's filter is made before its fork. */
+	if (rc == 0 && !is_in(p, "tgkill") && p->profile != SANDBOX_WORKER)
+		rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
+		    SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()));
+	for (size_t i = 0; rc == 0 && i < ARRAY_LEN(argument_rules); i++)
+		if (!is_in(p, argument_rules[i].name))
+			rc = add_argument_rule(ctx, &argument_rules[i]);
+	errno = -rc;
+	return rc == 0 ? 0 : -1;
+}
+
+static int
+add_rules(scmp_filter_ctx ctx, const struct profile *p)
+{
+	for (size_t g = 0; g < ARRAY_LEN(p->groups) && p->groups[g] != NULL;
+	     g++)
+		if (allow_group(ctx, SCMP_ACT_ALLOW, p->groups[g]) == -1)
+			return -1;
+	if (SANITIZED && allow_group(ctx, SCMP_ACT_ALLOW, sanitizer) == -1)
+		return -1;
+	if (!SANITIZED &&
+	    (add_memory_rules(ctx, p) == -1 ||
+		add_argument_rules(ctx, p) == -1))
+		return -1;
+	for (const char *const *n = soft; *n != NULL; n++)
+		if (!is_in(p, *n) &&
+		    allow(ctx, SCMP_ACT_ERRNO(EACCES), *n) == -1)
+			return -1;
+	return allow_group(ctx, SCMP_ACT_ERRNO(ENOSYS), unknown);
+}
+
+static int
+compile(scmp_filter_ctx ctx, struct seccomp_program *out, struct err *e)
+{
+	int fd = memfd_create("filter", MFD_CLOEXEC), rc = -1;
+	struct buf b;
+
+	buf_init(&b, BPF_MAXINSNS * sizeof(struct sock_filter));
+	if (fd == -1)
+		return err_sys(e, "memfd_create");
+	errno = -seccomp_export_bpf(ctx, fd);
+	if (errno != 0) {
+		err_sys(e, "seccomp_export_bpf");
+		goto out;
+	}
+	if (lseek(fd, 0, SEEK_SET) == -1) {
+		err_sys(e, "lseek");
+		goto out;
+	}
+	if (fd_read_all(fd, &b, e) == -1)
+		goto out;
+	out->n = (unsigned short)(b.n / sizeof(struct sock_filter));
+	out->code = mem_new(out->n, sizeof(struct sock_filter));
+	memcpy(out->code, b.p, b.n);
+	rc = 0;
+out:
+	buf_done(&b);
+	fd_close(&fd);
+	return rc;
+}
+
+int
+seccomp_build(enum sandbox_profile profile, bool trap,
+    struct seccomp_program *out, struct err *e)
+{
+	scmp_filter_ctx ctx =
+	    seccomp_init(trap ? SCMP_ACT_TRAP : SCMP_ACT_KILL_PROCESS);
+	const struct profile *p = NULL;
+	int rc = -1;
+
+	if (ctx == NULL)
+		return err_set(e, ERR_OTHER, "seccomp_init");
+	for (size_t i = 0; i < ARRAY_LEN(profiles); i++)
+		if (profiles[i].profile == profile)
+			p = &profiles[i];
+	/* Tried in this order of frequency by the kernel's tree. */
+	(void)seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2);
+	if (p == NULL)
+		err_set(e, ERR_OTHER, "no such profile");
+	else if (add_rules(ctx, p) == -1)
+		err_sys(e, "seccomp_rule_add");
+	else
+		rc = compile(ctx, out, e);
+	seccomp_release(ctx);
+	return rc;
+}
+
+static void
+on_trap(UNUSED int sig, siginfo_t *info, UNUSED void *context)
+{
+	char line[] = "sandbox: forbidden system call 0000\n";
+	int nr = info->si_syscall;
+
+	for (size_t i = sizeof(line) - 3; i > sizeof(line) - 7; i--) {
+		line[i] = (char)('0' + nr % 10);
+		nr /= 10;
+	}
+	(void)!write(2, line, sizeof(line) - 1);
+	_exit(126);
+}
+
+int
+seccomp_enter(const struct seccomp_program *p, bool trap, struct err *e)
+{
+	struct sock_fprog prog = {.len = p->n, .filter = p->code};
+
+	if (trap) {
+		struct sigaction sa = {
+		    .sa_sigaction = on_trap, .sa_flags = SA_SIGINFO};
+
+		(void)sigaction(SIGSYS, &sa, NULL);
+	}
+	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &prog) == -1)
+		return err_sys(e, "seccomp");
+	return 0;
+}
