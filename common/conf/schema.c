@@ -1,0 +1,648 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * schema.c - the table of settings; check and plain form of single values.
+ *
+ * Owns:    the names, ranges and defaults of all settings.
+ * Runs in: every process (the children only look up defaults).
+ * Trusts:  nothing in a value; the table itself is tested.
+ * Spec:    restante.conf(5), which is written from this table.
+ */
+#include "base/bounds.h"
+#include "base/num.h"
+#include "base/vec.h"
+
+#include "conf/schema.h"
+
+#define MAIL_PROCESSES (SCHEMA_IMAPD | SCHEMA_POP3D)
+#define PORT_MAX 65535
+#define DAY_S (24 * 60 * 60)
+#define KIB UINT64_C(1024)
+#define GIB (KIB * KIB * KIB)
+
+/* clang-format off */
+static const struct schema_setting TABLE[] = {
+{
+	.name = "allow_plaintext_auth", .type = SCHEMA_BOOL, .per_service = true,
+	.preset = "no", .readers = SCHEMA_LOGIN,
+	.help = "accept passwords over connections without TLS",
+	.detail =
+	    "A peer on the loopback interface may always log in without TLS.\n"
+	    "For others IMAP announces LOGINDISABLED and POP3 leaves out USER.",
+}, {
+	.name = "append_limit", .type = SCHEMA_BYTES,
+	.min = 64 * KIB, .max = 4 * GIB - 1, .preset = "100M",
+	.readers = SCHEMA_IMAPD,
+	.help = "largest message that APPEND takes",
+	.detail = "A larger one is refused before it is read.",
+}, {
+	.name = "auth", .type = SCHEMA_WORD, .list = true,
+	.words = "pam passwd-file", .preset = "pam",
+	.readers = SCHEMA_MASTER | SCHEMA_AUTHD,
+	.help = "where users and passwords are looked up, in this order",
+	.detail =
+	    "The first source that knows the user decides.\n"
+	    "A source that is out of order is a temporary failure,\n"
+	    "never a wrong password.",
+}, {
+	.name = "auth_failure_delay", .type = SCHEMA_SECONDS,
+	.min = 0, .max = 60, .preset = "2", .readers = SCHEMA_AUTHD,
+	.help = "time from the attempt to the answer that it failed",
+	.detail =
+	    "Every failure leaves at the same moment, whatever its reason.",
+}, {
+	.name = "auth_mechanisms", .type = SCHEMA_WORD, .list = true,
+	.per_service = true,
+	.words = "plain login scram-sha-256 scram-sha-256-plus",
+	.preset = "plain login scram-sha-256 scram-sha-256-plus",
+	.readers = SCHEMA_LOGIN | SCHEMA_AUTHD,
+	.help = "SASL mechanisms on offer",
+	.detail =
+	    "The SCRAM mechanisms are announced only if there is a passwd-file.",
+}, {
+	.name = "auth_user", .type = SCHEMA_TEXT, .preset = "_restante-auth",
+	.readers = SCHEMA_MASTER,
+	.help = "the account of the process that judges logins",
+	.detail = "A name or a number, as for the other service accounts.",
+}, {
+	.name = "first_valid_gid", .type = SCHEMA_NUMBER,
+	.min = 1, .max = UINT32_MAX - 1, .preset = "1",
+	.readers = SCHEMA_MASTER | SCHEMA_AUTHD,
+	.help = "the lowest primary group of a user who may log in",
+}, {
+	.name = "first_valid_uid", .type = SCHEMA_NUMBER,
+	.min = 1, .max = UINT32_MAX - 1, .preset = "1000",
+	.readers = SCHEMA_MASTER | SCHEMA_AUTHD,
+	.help = "the lowest uid of a user who may log in",
+	.detail = "Root never may.",
+}, {
+	.name = "folder_names", .type = SCHEMA_WORD,
+	.words = "auto mutf7 utf8", .preset = "auto",
+	.readers = MAIL_PROCESSES | SCHEMA_CTL,
+	.help = "how the names of Maildir folders are written on disk",
+	.detail =
+	    ".Cm mutf7\n"
+	    "is modified UTF-7, as Dovecot has it,\n"
+	    ".Cm utf8\n"
+	    "is what newer Courier writes;\n"
+	    ".Cm auto\n"
+	    "looks which of the two wrote the mail.",
+}, {
+	.name = "imap_idle_timeout", .type = SCHEMA_SECONDS,
+	.min = 60, .max = 7 * DAY_S, .preset = "30m",
+	.readers = SCHEMA_IMAPD,
+	.help = "how long an IMAP session may be silent",
+	.detail = "RFC 3501 section 5.4 asks for 30 minutes at least.",
+}, {
+	.name = "imap_listen", .type = SCHEMA_TEXT, .list = true, .preset = "",
+	.readers = SCHEMA_MASTER,
+	.help = "addresses for IMAP with STARTTLS; none: those of listen",
+}, {
+	.name = "imap_port", .type = SCHEMA_NUMBER,
+	.min = 0, .max = PORT_MAX, .preset = "143", .readers = SCHEMA_MASTER,
+	.help = "port for IMAP with STARTTLS; 0 switches it off",
+}, {
+	.name = "imaps_listen", .type = SCHEMA_TEXT, .list = true, .preset = "",
+	.readers = SCHEMA_MASTER,
+	.help = "addresses for IMAP over TLS; none: those of listen",
+}, {
+	.name = "imaps_port", .type = SCHEMA_NUMBER,
+	.min = 0, .max = PORT_MAX, .preset = "993", .readers = SCHEMA_MASTER,
+	.help = "port for IMAP over TLS; 0 switches it off",
+}, {
+	.name = "index_dir", .type = SCHEMA_PATH,
+	.preset = LOCALSTATEDIR "/lib/restante/index",
+	.readers = SCHEMA_MASTER | MAIL_PROCESSES | SCHEMA_CTL,
+	.help = "where each user's derived data lies",
+	.detail =
+	    "It must be on a disk of this host and may be deleted at any time.",
+}, {
+	.name = "key_processes", .type = SCHEMA_NUMBER,
+	.min = 1, .max = 64, .preset = "1", .readers = SCHEMA_MASTER,
+	.help = "how many processes sign TLS handshakes",
+	.detail = "More than one helps only with RSA keys.",
+}, {
+	.name = "key_user", .type = SCHEMA_TEXT, .preset = "_restante-key",
+	.readers = SCHEMA_MASTER,
+	.help = "the account of the process that holds private keys",
+}, {
+	.name = "last_valid_gid", .type = SCHEMA_NUMBER,
+	.min = 0, .max = UINT32_MAX - 1, .preset = "0",
+	.readers = SCHEMA_MASTER | SCHEMA_AUTHD,
+	.help = "the highest primary group of a user who may log in; 0: any",
+}, {
+	.name = "last_valid_uid", .type = SCHEMA_NUMBER,
+	.min = 0, .max = UINT32_MAX - 1, .preset = "0",
+	.readers = SCHEMA_MASTER | SCHEMA_AUTHD,
+	.help = "the highest uid of a user who may log in; 0: any",
+}, {
+	.name = "listen", .type = SCHEMA_TEXT, .list = true, .preset = "* ::",
+	.readers = SCHEMA_MASTER,
+	.help = "addresses to bind",
+	.detail =
+	    ".Ql *\n"
+	    "is every IPv4 address,\n"
+	    ".Ql ::\n"
+	    "every IPv6 address.\n"
+	    "An IPv6 wildcard on a host without IPv6 is skipped.",
+}, {
+	.name = "log", .type = SCHEMA_TEXT, .preset = "syslog",
+	.readers = SCHEMA_MASTER | SCHEMA_LOGD,
+	.help = "where log lines go: syslog, stderr or an absolute path",
+	.detail =
+	    "Syslog lines have the facility mail.\n"
+	    "A file is opened again on reload, for log rotation.",
+}, {
+	.name = "log_compat", .type = SCHEMA_WORD, .words = "none dovecot",
+	.preset = "none", .readers = SCHEMA_MASTER | SCHEMA_LOGD |
+	    SCHEMA_LOGIN | SCHEMA_AUTHD | MAIL_PROCESSES,
+	.help = "whose words log lines use",
+	.detail =
+	    ".Cm dovecot\n"
+	    "writes the lines that rules of fail2ban and logcheck for Dovecot\n"
+	    "look for.",
+}, {
+	.name = "log_level", .type = SCHEMA_WORD, .per_service = true,
+	.words = "debug info warning error", .preset = "info",
+	.readers = SCHEMA_ALL,
+	.help = "what is logged: lines of this level and above",
+}, {
+	.name = "log_user", .type = SCHEMA_TEXT, .preset = "_restante-log",
+	.readers = SCHEMA_MASTER,
+	.help = "the account of the process that writes the log",
+}, {
+	.name = "login_greeting", .type = SCHEMA_TEXT, .per_service = true,
+	.preset = "Restante ready.", .readers = SCHEMA_LOGIN,
+	.help = "words of the first line that a client gets",
+}, {
+	.name = "login_reuse", .type = SCHEMA_NUMBER,
+	.min = 1, .max = 10000, .preset = "1",
+	.readers = SCHEMA_MASTER | SCHEMA_LOGIN,
+	.help = "how many connections a login worker serves, one by one",
+	.detail =
+	    "More than 1 saves a fork for each further connection and gives\n"
+	    "up that no two strangers ever share an address space.",
+}, {
+	.name = "login_user", .type = SCHEMA_TEXT, .preset = "_restante-login",
+	.readers = SCHEMA_MASTER,
+	.help = "the account of the processes that speak to strangers",
+}, {
+	.name = "login_workers_max", .type = SCHEMA_NUMBER,
+	.min = 4, .max = 100000, .preset = "1000",
+	.readers = SCHEMA_MASTER | SCHEMA_LOGIN,
+	.help = "how many connections may be in front of their login at once",
+	.detail =
+	    "Beyond it the oldest one of the busiest address is dropped.",
+}, {
+	.name = "login_workers_spare", .type = SCHEMA_NUMBER,
+	.min = 1, .max = 1000, .preset = "4",
+	.readers = SCHEMA_MASTER | SCHEMA_LOGIN,
+	.help = "how many login workers wait, forked, for a connection",
+}, {
+	.name = "mail_location", .type = SCHEMA_TEXT, .per_service = true,
+	.preset = "auto",
+	.readers = SCHEMA_MASTER | SCHEMA_AUTHD | MAIL_PROCESSES | SCHEMA_CTL,
+	.help = "where a user's mail lies",
+	.detail =
+	    "The syntax is Dovecot's:\n"
+	    ".Ql maildir:~/Maildir\n"
+	    "or\n"
+	    ".Ql maildir:~/Maildir:LAYOUT=fs ,\n"
+	    "with\n"
+	    ".Cm CONTROL= ,\n"
+	    ".Cm INDEX=\n"
+	    "and\n"
+	    ".Cm INBOX= .\n"
+	    ".Ql %u ,\n"
+	    ".Ql %n ,\n"
+	    ".Ql %d\n"
+	    "and\n"
+	    ".Ql %h\n"
+	    "stand for the user, the parts before and behind the @,\n"
+	    "and the home directory.\n"
+	    ".Cm auto\n"
+	    "takes what is there.\n"
+	    "A field in the passwd-file goes before this setting.",
+}, {
+	.name = "max_connections", .type = SCHEMA_NUMBER,
+	.min = 1, .max = 1000000, .preset = "10000",
+	.readers = SCHEMA_MASTER,
+	.help = "how many sessions there may be in all",
+}, {
+	.name = "max_sessions_per_address", .type = SCHEMA_NUMBER,
+	.min = 1, .max = 1000000, .preset = "200", .per_service = true,
+	.readers = SCHEMA_MASTER,
+	.help = "how many sessions one address (IPv6: /64) may have",
+}, {
+	.name = "max_sessions_per_user", .type = SCHEMA_NUMBER,
+	.min = 1, .max = 100000, .preset = "50", .per_service = true,
+	.readers = SCHEMA_MASTER,
+	.help = "how many sessions of one protocol a user may have",
+}, {
+	.name = "pam_service", .type = SCHEMA_TEXT, .per_service = true,
+	.preset = "", .readers = SCHEMA_AUTHD,
+	.help = "the name of the PAM service",
+	.detail =
+	    "Empty: the name of the protocol,\n"
+	    ".Ql imap\n"
+	    "or\n"
+	    ".Ql pop3 ,\n"
+	    "and\n"
+	    ".Ql restante\n"
+	    "where\n"
+	    ".Pa /etc/pam.d\n"
+	    "has no such file.",
+}, {
+	.name = "pam_session", .type = SCHEMA_BOOL, .preset = "no",
+	.readers = SCHEMA_MASTER | SCHEMA_AUTHD,
+	.help = "open a PAM session for each user's process",
+	.detail = "It costs one more process for each user who is logged in.",
+}, {
+	.name = "pass_user", .type = SCHEMA_TEXT, .preset = "_restante-pass",
+	.readers = SCHEMA_MASTER | SCHEMA_AUTHD,
+	.help = "the account that reads the passwd-file",
+}, {
+	.name = "passwd_file", .type = SCHEMA_PATH,
+	.preset = SYSCONFDIR "/restante/passwd",
+	.readers = SCHEMA_MASTER | SCHEMA_AUTHD,
+	.help = "the file of users for passwd-file",
+	.detail = "Its format is described below.",
+}, {
+	.name = "poll_interval", .type = SCHEMA_SECONDS,
+	.min = 1, .max = 3600, .preset = "30", .readers = MAIL_PROCESSES,
+	.help = "how often a mailbox is looked at where inotify can not help",
+	.detail =
+	    "That is so on network file systems and past the kernel's limits.",
+}, {
+	.name = "pop3_idle_timeout", .type = SCHEMA_SECONDS,
+	.min = 60, .max = DAY_S, .preset = "10m",
+	.readers = SCHEMA_POP3D,
+	.help = "how long a POP3 session may be silent",
+	.detail = "RFC 1939 section 3 asks for 10 minutes at least.",
+}, {
+	.name = "pop3_listen", .type = SCHEMA_TEXT, .list = true, .preset = "",
+	.readers = SCHEMA_MASTER,
+	.help = "addresses for POP3 with STLS; none: those of listen",
+}, {
+	.name = "pop3_port", .type = SCHEMA_NUMBER,
+	.min = 0, .max = PORT_MAX, .preset = "110", .readers = SCHEMA_MASTER,
+	.help = "port for POP3 with STLS; 0 switches it off",
+}, {
+	.name = "pop3_uidl", .type = SCHEMA_TEXT, .preset = "%08Xu%08Xv",
+	.readers = SCHEMA_POP3D,
+	.help = "the form of POP3's unique ids",
+	.detail =
+	    "The syntax is Dovecot's:\n"
+	    ".Ql %u\n"
+	    "the UID,\n"
+	    ".Ql %v\n"
+	    "the UIDVALIDITY,\n"
+	    ".Ql %f\n"
+	    "the base name of the Maildir file,\n"
+	    ".Ql %g\n"
+	    "the message's GUID,\n"
+	    "with a width and\n"
+	    ".Ql X\n"
+	    "for hexadecimal between.\n"
+	    "An id that a former server has kept in dovecot-uidlist goes\n"
+	    "before it.",
+}, {
+	.name = "pop3s_listen", .type = SCHEMA_TEXT, .list = true, .preset = "",
+	.readers = SCHEMA_MASTER,
+	.help = "addresses for POP3 over TLS; none: those of listen",
+}, {
+	.name = "pop3s_port", .type = SCHEMA_NUMBER,
+	.min = 0, .max = PORT_MAX, .preset = "995", .readers = SCHEMA_MASTER,
+	.help = "port for POP3 over TLS; 0 switches it off",
+}, {
+	.name = "process_linger", .type = SCHEMA_SECONDS,
+	.min = 0, .max = DAY_S, .preset = "60",
+	.readers = MAIL_PROCESSES,
+	.help = "how long a user's process stays after the last session",
+}, {
+	.name = "proxy_networks", .type = SCHEMA_TEXT, .list = true,
+	.preset = "", .readers = SCHEMA_MASTER | SCHEMA_LOGIN,
+	.help = "networks whose connections begin with a PROXY header",
+	.detail =
+	    "Addresses with a prefix length, as\n"
+	    ".Ql 192.0.2.0/24 .\n"
+	    "A connection from there without the header is closed;\n"
+	    "a header from elsewhere is never believed.",
+}, {
+	.name = "reuse_xuidl", .type = SCHEMA_BOOL, .preset = "no",
+	.readers = SCHEMA_POP3D,
+	.help = "take POP3's unique id from a message's X-UIDL field",
+}, {
+	.name = "run_dir", .type = SCHEMA_PATH, .preset = "/run/restante",
+	.readers = SCHEMA_MASTER | MAIL_PROCESSES | SCHEMA_CTL,
+	.help = "where the pid file and the control socket lie",
+}, {
+	.name = "spool_user", .type = SCHEMA_TEXT, .preset = "_restante-spool",
+	.readers = SCHEMA_MASTER,
+	.help = "the account of the process that locks the mail spool",
+}, {
+	.name = "state_dir", .type = SCHEMA_PATH,
+	.preset = LOCALSTATEDIR "/lib/restante/state",
+	.readers = SCHEMA_MASTER | MAIL_PROCESSES | SCHEMA_CTL,
+	.help = "where each user's data lies that is not derived",
+}, {
+	.name = "tls", .type = SCHEMA_WORD, .words = "auto no required",
+	.preset = "auto", .readers = SCHEMA_MASTER | SCHEMA_LOGIN,
+	.help = "whether TLS is offered",
+	.detail =
+	    ".Cm auto\n"
+	    "offers it when a certificate is found and warns when none is;\n"
+	    ".Cm required\n"
+	    "refuses to start without one and refuses logins without TLS,\n"
+	    "also from this host.",
+}, {
+	.name = "tls_cert", .type = SCHEMA_PATH, .list = true, .preset = "",
+	.readers = SCHEMA_MASTER | SCHEMA_CTL,
+	.help = "certificate files in PEM, each with its chain",
+	.detail =
+	    "Which one is used depends on the name that the client asks for\n"
+	    "and on the kind of key it can check;\n"
+	    "the first is for clients that name none.\n"
+	    "None given:\n"
+	    ".Pa /etc/restante/tls/cert.pem ,\n"
+	    "then Debian's snakeoil certificate.",
+}, {
+	.name = "tls_key", .type = SCHEMA_PATH, .list = true, .preset = "",
+	.readers = SCHEMA_MASTER | SCHEMA_CTL,
+	.help = "private keys in PEM, one for each tls_cert in its order",
+	.detail = "Only the key process ever holds them.",
+}, {
+	.name = "tls_min_version", .type = SCHEMA_WORD,
+	.words = "TLS1.2 TLS1.3", .preset = "TLS1.2",
+	.readers = SCHEMA_MASTER | SCHEMA_LOGIN,
+	.help = "the oldest version of TLS that is spoken",
+}, {
+	.name = "tls_ocsp", .type = SCHEMA_PATH, .list = true, .preset = "",
+	.readers = SCHEMA_MASTER,
+	.help = "OCSP responses to staple, one for each tls_cert in its order",
+	.detail = "An expired one is not sent.",
+}, {
+	.name = "tls_ticket_lifetime", .type = SCHEMA_SECONDS,
+	.min = 0, .max = 7 * DAY_S, .preset = "1d",
+	.readers = SCHEMA_MASTER | SCHEMA_LOGIN,
+	.help = "how long session tickets can be used; 0: there are none",
+},
+};
+/* clang-format on */
+
+const struct schema_setting *
+schema_table(size_t *n)
+{
+	*n = ARRAY_LEN(TABLE);
+	return TABLE;
+}
+
+const struct schema_setting *
+schema_find(struct str name)
+{
+	size_t low = 0, high = ARRAY_LEN(TABLE);
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		int order = str_cmp(name, str_of(TABLE[middle].name));
+
+		if (order == 0)
+			return &TABLE[middle];
+		if (order < 0)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	return NULL;
+}
+
+/* Names are short: a longer one is like none of ours. */
+#define NAME_MAX_BYTES 40
+#define FAR 99
+
+static unsigned
+least(unsigned a, unsigned b)
+{
+	return a < b ? a : b;
+}
+
+unsigned
+schema_edit_distance(struct str a, struct str b)
+{
+	unsigned rows[3][NAME_MAX_BYTES + 1];
+	unsigned *before = rows[0], *last = rows[1], *now = rows[2], *spare;
+
+	if (a.n > NAME_MAX_BYTES || b.n > NAME_MAX_BYTES)
+		return FAR;
+	for (size_t j = 0; j <= b.n; j++)
+		before[j] = last[j] = (unsigned)j;
+	for (size_t i = 1; i <= a.n; i++) {
+		now[0] = (unsigned)i;
+		for (size_t j = 1; j <= b.n; j++) {
+			unsigned cost = a.p[i - 1] == b.p[j - 1] ? 0 : 1;
+
+			now[j] = least(
+			    least(last[j], now[j - 1]) + 1, last[j - 1] + cost);
+			if (i > 1 && j > 1 && a.p[i - 1] == b.p[j - 2] &&
+			    a.p[i - 2] == b.p[j - 1])
+				now[j] = least(now[j], before[j - 2] + 1);
+		}
+		spare = before;
+		before = last;
+		last = now;
+		now = spare;
+	}
+	return last[b.n];
+}
+
+const struct schema_setting *
+schema_nearest(struct str name)
+{
+	const struct schema_setting *best = NULL;
+	unsigned best_distance = FAR;
+
+	for (size_t i = 0; i < ARRAY_LEN(TABLE); i++) {
+		struct str have = str_of(TABLE[i].name);
+		unsigned d = schema_edit_distance(name, have);
+
+		/* A third of the letters may differ: more is another word. */
+		if (d < best_distance && d <= 1 + have.n / 3) {
+			best = &TABLE[i];
+			best_distance = d;
+		}
+	}
+	return best;
+}
+
+const char *
+schema_scope_name(enum schema_scope scope)
+{
+	static const char *const NAMES[] = {"", "imap", "pop3"};
+
+	return NAMES[scope];
+}
+
+const char *
+schema_reader_name(enum schema_reader reader)
+{
+	switch (reader) {
+	case SCHEMA_MASTER:
+		return "restanted";
+	case SCHEMA_LOGIN:
+		return "login";
+	case SCHEMA_KEYD:
+		return "keyd";
+	case SCHEMA_AUTHD:
+		return "authd";
+	case SCHEMA_SPOOLD:
+		return "spoold";
+	case SCHEMA_LOGD:
+		return "logd";
+	case SCHEMA_IMAPD:
+		return "imapd";
+	case SCHEMA_POP3D:
+		return "pop3d";
+	case SCHEMA_CTL:
+		return "restantectl";
+	case SCHEMA_ALL:
+		break;
+	}
+	return "all";
+}
+
+const char *
+schema_type_words(const struct schema_setting *s)
+{
+	switch (s->type) {
+	case SCHEMA_BOOL:
+		return "yes or no";
+	case SCHEMA_NUMBER:
+		return "number";
+	case SCHEMA_SECONDS:
+		return "time in seconds";
+	case SCHEMA_BYTES:
+		return "size in bytes";
+	case SCHEMA_TEXT:
+		return s->list ? "list of texts" : "text";
+	case SCHEMA_PATH:
+		return s->list ? "list of paths" : "path";
+	case SCHEMA_WORD:
+		return s->list ? "list of words" : "word";
+	}
+	return "";
+}
+
+static int
+plain_bool(struct str value, struct buf *out, struct err *e)
+{
+	static const struct {
+		const char *word, *plain;
+	} WORDS[] = {{"yes", "yes"}, {"true", "yes"}, {"on", "yes"},
+	    {"no", "no"}, {"false", "no"}, {"off", "no"}};
+
+	for (size_t i = 0; i < ARRAY_LEN(WORDS); i++)
+		if (str_eq_nocase(value, str_of(WORDS[i].word))) {
+			buf_add_c(out, WORDS[i].plain);
+			return 0;
+		}
+	return err_set(e, ERR_SYNTAX, "must be yes or no");
+}
+
+/* The factor of a unit letter; 0 when the type does not have it. */
+static uint64_t
+unit_factor(enum schema_type type, struct str unit)
+{
+	static const struct {
+		enum schema_type type;
+		const char *unit;
+		uint64_t factor;
+	} UNITS[] = {
+	    {SCHEMA_SECONDS, "s", 1},
+	    {SCHEMA_SECONDS, "m", 60},
+	    {SCHEMA_SECONDS, "min", 60},
+	    {SCHEMA_SECONDS, "h", 60 * 60},
+	    {SCHEMA_SECONDS, "d", DAY_S},
+	    {SCHEMA_BYTES, "K", KIB},
+	    {SCHEMA_BYTES, "M", KIB * KIB},
+	    {SCHEMA_BYTES, "G", GIB},
+	};
+
+	if (unit.n == 0)
+		return 1;
+	for (size_t i = 0; i < ARRAY_LEN(UNITS); i++)
+		if (UNITS[i].type == type &&
+		    str_eq_nocase(unit, str_of(UNITS[i].unit)))
+			return UNITS[i].factor;
+	return 0;
+}
+
+static int
+plain_number(const struct schema_setting *s, struct str value, struct buf *out,
+    struct err *e)
+{
+	uint64_t n, factor;
+
+	if (!num_cut_u64(&value, UINT64_MAX, &n))
+		return err_set(
+		    e, ERR_SYNTAX, "must be a %s", schema_type_words(s));
+	factor = unit_factor(s->type, str_trim(value));
+	if (factor == 0)
+		return err_set(e, ERR_SYNTAX, "unknown unit '%.*s' (%s)",
+		    STR_ARG(str_trim(value)),
+		    s->type == SCHEMA_SECONDS     ? "s, m, h or d"
+			: s->type == SCHEMA_BYTES ? "K, M or G"
+						  : "there is none");
+	if (!num_mul(n, factor, &n) || n < s->min || n > s->max)
+		return err_set(e, ERR_SYNTAX,
+		    "out of range: %llu to %llu is possible",
+		    (unsigned long long)s->min, (unsigned long long)s->max);
+	buf_addf(out, "%llu", (unsigned long long)n);
+	return 0;
+}
+
+static int
+plain_word(const struct schema_setting *s, struct str value, struct buf *out,
+    struct err *e)
+{
+	struct str rest = str_of(s->words), word;
+
+	while (str_next(&rest, ' ', &word))
+		if (str_eq_nocase(word, value)) {
+			buf_add_str(out, word);
+			return 0;
+		}
+	return err_set(e, ERR_SYNTAX, "must be one of: %s", s->words);
+}
+
+static int
+plain_text(const struct schema_setting *s, struct str value, struct buf *out,
+    struct err *e)
+{
+	for (size_t i = 0; i < value.n; i++)
+		if ((unsigned char)value.p[i] < 0x20 || value.p[i] == 0x7f)
+			return err_set(
+			    e, ERR_SYNTAX, "must not have control characters");
+	if (s->type == SCHEMA_PATH && value.n > 0 && value.p[0] != '/')
+		return err_set(e, ERR_SYNTAX, "must be an absolute path");
+	buf_add_str(out, value);
+	return 0;
+}
+
+int
+schema_plain(const struct schema_setting *s, struct str value, struct buf *out,
+    struct err *e)
+{
+	switch (s->type) {
+	case SCHEMA_BOOL:
+		return plain_bool(value, out, e);
+	case SCHEMA_NUMBER:
+	case SCHEMA_SECONDS:
+	case SCHEMA_BYTES:
+		return plain_number(s, value, out, e);
+	case SCHEMA_WORD:
+		return plain_word(s, value, out, e);
+	case SCHEMA_TEXT:
+	case SCHEMA_PATH:
+		return plain_text(s, value, out, e);
+	}
+	return err_set(e, ERR_SYNTAX, "unknown type");
+}

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * imap_write.c - values in IMAP syntax.
+ *
+ * Owns:    nothing; it appends to the caller's buffer.
+ * Runs in: imapd.
+ * Trusts:  nothing: a value may hold any byte.
+ * Spec:    RFC 3501 section 9: astring, string, nstring, quoted, literal, text.
+ */
+#include "imap/imap_write.h"
+
+#include "imap/imap_char.h"
+#include "text/utf7.h"
+
+/* Longer than this a literal is kinder to clients with line limits. */
+enum { QUOTED_MAX = 4096 };
+
+static bool
+can_be_quoted(struct str s)
+{
+	size_t i;
+
+	if (s.n > QUOTED_MAX)
+		return false;
+	for (i = 0; i < s.n; i++)
+		if (!imap_char_is(s.p[i], IMAP_CHAR_TEXT))
+			return false;
+	return true;
+}
+
+static void
+write_quoted(struct buf *b, struct str s)
+{
+	size_t i;
+
+	buf_add_byte(b, '"');
+	for (i = 0; i < s.n; i++) {
+		if (s.p[i] == '"' || s.p[i] == '\\')
+			buf_add_byte(b, '\\');
+		buf_add_byte(b, s.p[i]);
+	}
+	buf_add_byte(b, '"');
+}
+
+/* CHAR8 has no NUL (RFC 3501 section 9); the size must stay what we say. */
+static void
+write_literal(struct buf *b, struct str s)
+{
+	size_t i, from = b->n;
+
+	buf_addf(b, "{%zu}\r\n", s.n);
+	if (!buf_add_str(b, s))
+		return;
+	for (i = b->n - s.n; i > from && i < b->n; i++)
+		if (b->p[i] == '\0')
+			b->p[i] = '\x80';
+}
+
+void
+imap_write_string(struct buf *b, struct str s)
+{
+	if (can_be_quoted(s))
+		write_quoted(b, s);
+	else
+		write_literal(b, s);
+}
+
+void
+imap_write_nstring(struct buf *b, struct str s)
+{
+	if (s.p == NULL)
+		buf_add_c(b, "NIL");
+	else
+		imap_write_string(b, s);
+}
+
+void
+imap_write_astring(struct buf *b, struct str s)
+{
+	/* Not NIL: clients take that atom for the absent value. */
+	if (imap_char_all(s, IMAP_CHAR_ASTRING) &&
+	    !str_eq_nocase(s, STR("NIL")))
+		buf_add_str(b, s);
+	else
+		imap_write_string(b, s);
+}
+
+void
+imap_write_text(struct buf *b, struct str s)
+{
+	size_t i;
+
+	for (i = 0; i < s.n; i++)
+		buf_add_byte(b, s.p[i] >= ' ' && s.p[i] <= '~' ? s.p[i] : '?');
+}
+
+void
+imap_write_mailbox(struct buf *b, struct str utf8_name)
+{
+	struct buf wire;
+
+	buf_init(&wire, utf8_name.n * 4 + 64);
+	/* A name that is no UTF-8 is sent as it is, as a literal. */
+	if (utf7_encode(&wire, utf8_name))
+		imap_write_astring(b, buf_str(&wire));
+	else
+		imap_write_astring(b, utf8_name);
+	buf_done(&wire);
+}

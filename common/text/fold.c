@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * fold.c - case-insensitive keys of text, and search by them.
+ *
+ * Owns:    a small table of characters mapped before.
+ * Trusts:  nothing in its input.
+ * Spec:    RFC 5051: titlecase mapping, then full decomposition, character by
+ *          character without reordering; RFC 4790 section 9.2.
+ */
+#include "text/fold.h"
+
+#include <unicase.h>
+#include <uninorm.h>
+
+#include "base/mem.h"
+#include "text/ascii.h"
+#include "text/utf8.h"
+
+/* U+FDFA becomes 18 characters; 32 code points of 4 bytes are enough. */
+#define MAPPED_MAX 128
+#define DECOMPOSED_MAX 64
+#define CACHE_SIZE 1024
+#define CACHE_KEY_MAX 11
+
+/* Direct mapped: the character's low bits choose the slot. */
+static struct {
+	uint32_t code; /* 0: empty */
+	uint8_t n;
+	char key[CACHE_KEY_MAX];
+} cache[CACHE_SIZE];
+
+/* Decomposes `code` fully; a small stack instead of recursion. */
+static size_t
+map_char(uint32_t code, char out[MAPPED_MAX])
+{
+	ucs4_t stack[DECOMPOSED_MAX], parts[UC_DECOMPOSITION_MAX_LENGTH];
+	size_t top = 0, n = 0;
+	int count, tag;
+
+	stack[top++] = uc_totitle(code);
+	while (top > 0 && n + UTF8_CHAR_MAX <= MAPPED_MAX) {
+		ucs4_t c = stack[--top];
+
+		count = uc_decomposition(c, &tag, parts);
+		if (count <= 0 || top + (size_t)count > DECOMPOSED_MAX ||
+		    (count == 1 && parts[0] == c)) {
+			n += utf8_encode(c, out + n);
+			continue;
+		}
+		while (count > 0)
+			stack[top++] = parts[--count];
+	}
+	return n;
+}
+
+static bool
+add_char(struct buf *out, uint32_t code)
+{
+	char mapped[MAPPED_MAX];
+	size_t slot = code % CACHE_SIZE, n;
+
+	if (cache[slot].code == code)
+		return buf_add(out, cache[slot].key, cache[slot].n);
+	n = map_char(code, mapped);
+	if (n <= CACHE_KEY_MAX) {
+		cache[slot].code = code;
+		cache[slot].n = (uint8_t)n;
+		memcpy(cache[slot].key, mapped, n);
+	}
+	return buf_add(out, mapped, n);
+}
+
+bool
+fold_ascii(struct buf *out, struct str s)
+{
+	char *p;
+	size_t i;
+
+	if (s.n == 0)
+		return true;
+	p = buf_room(out, s.n);
+	if (p == NULL)
+		return false;
+	for (i = 0; i < s.n; i++)
+		p[i] = ascii_upper(s.p[i]);
+	out->n += s.n;
+	return true;
+}
+
+bool
+fold_unicode(struct buf *out, struct str utf8)
+{
+	uint32_t code;
+	size_t n;
+
+	while (utf8.n > 0) {
+		n = utf8_ascii_length(utf8);
+		if (n > 0) {
+			if (!fold_ascii(out, str_head(utf8, n)))
+				return false;
+		} else if ((n = utf8_decode(utf8, &code)) > 0) {
+			if (!add_char(out, code))
+				return false;
+		} else {
+			n = 1;
+			if (!buf_add(out, utf8.p, 1))
+				return false;
+		}
+		utf8 = str_skip(utf8, n);
+	}
+	return true;
+}
+
+/* ---- search --------------------------------------------------------------- */
+
+/* Keys grow to at most 18 times; pieces are cut so that this is plenty. */
+#define PIECE_MAX 4096
+#define WINDOW_MAX (16 * 1024 * 1024)
+
+void
+fold_search_init(struct fold_search *f, struct str needle_utf8)
+{
+	struct buf key;
+
+	*f = (struct fold_search){0};
+	buf_init(&key, WINDOW_MAX);
+	(void)fold_unicode(&key, needle_utf8);
+	f->is_plain = utf8_ascii_length(needle_utf8) == needle_utf8.n;
+	f->key = buf_str(&key);
+	buf_init(&f->window, SIZE_MAX / 4);
+	fold_search_reset(f);
+}
+
+void
+fold_search_done(struct fold_search *f)
+{
+	char *p = (char *)(uintptr_t)f->key.p;
+
+	MEM_FREE(p);
+	buf_done(&f->window);
+	*f = (struct fold_search){0};
+}
+
+void
+fold_search_reset(struct fold_search *f)
+{
+	buf_clear(&f->window);
+	f->n_torn = 0;
+	f->is_found = f->key.n == 0;
+}
+
+/* Looks into the window, then keeps what may be the start of a match. */
+static void
+look(struct fold_search *f)
+{
+	if (f->window.n < f->key.n)
+		return;
+	if (memmem(f->window.p, f->window.n, f->key.p, f->key.n) != NULL)
+		f->is_found = true;
+	else
+		buf_drop(&f->window, f->window.n - (f->key.n - 1));
+}
+
+/* Bytes at the end of `s` that begin a character which goes on. */
+static size_t
+torn_length(struct str s)
+{
+	size_t n;
+
+	for (n = s.n < 3 ? s.n : 3; n > 0; n--)
+		if (utf8_is_prefix(str_skip(s, s.n - n)))
+			return n;
+	return 0;
+}
+
+static void
+feed_whole_chars(struct fold_search *f, struct str s)
+{
+	while (s.n > 0 && !f->is_found) {
+		struct str piece = str_head(s, PIECE_MAX);
+
+		/* A character torn here would be two kinds of bytes. */
+		if (piece.n < s.n)
+			piece.n -= torn_length(piece);
+		(void)fold_unicode(&f->window, piece);
+		look(f);
+		s = str_skip(s, piece.n);
+	}
+}
+
+bool
+fold_search_feed(struct fold_search *f, struct str utf8)
+{
+	size_t n;
+
+	/* Make the character whole that the last piece tore. */
+	while (f->n_torn > 0 && utf8.n > 0) {
+		struct str torn;
+
+		f->torn[f->n_torn++] = utf8.p[0];
+		torn = str_make(f->torn, f->n_torn);
+		if (utf8_is_prefix(torn)) {
+			utf8 = str_skip(utf8, 1);
+			continue;
+		}
+		if (utf8_is_valid(torn))
+			utf8 = str_skip(utf8, 1);
+		else
+			torn.n--;
+		f->n_torn = 0;
+		feed_whole_chars(f, torn);
+	}
+	if (f->is_found)
+		return true;
+	n = torn_length(utf8);
+	feed_whole_chars(f, str_head(utf8, utf8.n - n));
+	if (n > 0)
+		memcpy(f->torn, utf8.p + utf8.n - n, n);
+	if (utf8.n > 0)
+		f->n_torn = (uint8_t)n;
+	return f->is_found;
+}
+
+bool
+fold_search_in(struct fold_search *f, struct str utf8)
+{
+	fold_search_reset(f);
+	return fold_search_feed(f, utf8);
+}
