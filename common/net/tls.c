@@ -27,7 +27,10 @@
 #include "net/tls_impl.h"
 
 #define HEADER 5
-#define RECORD_MAX (HEADER + 16384 + 2048)
+#define PLAIN_MAX 16384
+#define EXT_MAX_FRAGMENT 1
+#define EXT_RECORD_SIZE_LIMIT 28
+#define RECORD_MAX (HEADER + PLAIN_MAX + 2048)
 #define OUT_MAX (256 * 1024)
 #define OUT_FLUSH (16 * 1024)
 #define HANDSHAKE_MESSAGE_MAX (32 * 1024)
@@ -40,6 +43,8 @@ struct tls {
 	int fd;
 	int64_t deadline_ms;
 	struct buf out;
+	unsigned size_limit; /* the client's record_size_limit, 0: none */
+	unsigned max_fragment; /* its max_fragment_length code, 0: none */
 	struct err io; /* why the transport failed, when it did */
 	bool io_failed;
 	bool is_open; /* the handshake is done */
@@ -120,20 +125,23 @@ buffered(const struct tls *t)
 	return t->end - t->start;
 }
 
-/* The record's length with its header; just the header for what can not be a
- * record, so that GnuTLS refuses it at once; 0: not yet known. */
+/* The record's length with its header; 0: not yet known. */
 static size_t
 record_bytes(const struct tls *t)
 {
 	const uint8_t *p = t->raw + t->start;
-	size_t n;
 
-	if (buffered(t) < HEADER)
-		return 0;
-	n = HEADER + (size_t)(p[3] << 8 | p[4]);
-	if (p[0] < 20 || p[0] > 24 || p[1] != 3 || n > RECORD_MAX)
-		return HEADER;
-	return n;
+	return buffered(t) < HEADER ? 0 : HEADER + (size_t)(p[3] << 8 | p[4]);
+}
+
+/* GnuTLS would wait for the body of what can not be a record. */
+static bool
+is_nonsense(const struct tls *t)
+{
+	const uint8_t *p = t->raw + t->start;
+
+	return (buffered(t) >= 1 && (p[0] < 20 || p[0] > 24)) ||
+	    (buffered(t) >= 2 && p[1] != 3) || record_bytes(t) > RECORD_MAX;
 }
 
 static bool
@@ -184,8 +192,12 @@ pull(gnutls_transport_ptr_t p, void *to, size_t n)
 			return -1;
 		}
 		while (!has_record(t)) {
-			int r = flush(t) == -1 ? -1 : fill(t);
+			int r;
 
+			if (is_nonsense(t))
+				r = io_fail(t, ERR_VIOLATION, "not TLS");
+			else
+				r = flush(t) == -1 ? -1 : fill(t);
 			if (r == 0)
 				return 0;
 			if (r == -1) {
@@ -225,6 +237,46 @@ keep_secrets(gnutls_session_t session, gnutls_record_encryption_level_t level,
 }
 
 static int
+note_extension(
+    void *arg, unsigned number, const unsigned char *data, unsigned n)
+{
+	struct tls *t = arg;
+
+	if (number == EXT_RECORD_SIZE_LIMIT && n == 2)
+		t->size_limit = (unsigned)(data[0] << 8 | data[1]);
+	else if (number == EXT_MAX_FRAGMENT && n == 1)
+		t->max_fragment = data[0];
+	return 0;
+}
+
+/* GnuTLS keeps to the limits that a client asks for, but does not tell them;
+ * the session process has to keep to them too. */
+static int
+read_hello(gnutls_session_t session, UNUSED unsigned type, UNUSED unsigned when,
+    unsigned incoming, const gnutls_datum_t *message)
+{
+	struct tls *t = gnutls_session_get_ptr(session);
+
+	if (incoming)
+		(void)gnutls_ext_raw_parse(t, note_extension, message,
+		    GNUTLS_EXT_RAW_FLAG_TLS_CLIENT_HELLO);
+	return 0;
+}
+
+static uint16_t
+max_plain_of(const struct tls *t, uint16_t version)
+{
+	/* In TLS 1.3 the limit counts the content type (RFC 8449 section 4). */
+	unsigned limit = version == 0x0304 ? t->size_limit - 1 : t->size_limit;
+
+	if (t->size_limit != 0)
+		return limit < PLAIN_MAX ? (uint16_t)limit : 0;
+	if (t->max_fragment >= 1 && t->max_fragment <= 4)
+		return (uint16_t)(256u << t->max_fragment);
+	return 0;
+}
+
+static int
 set_session(struct tls *t, const char *alpn, struct err *e)
 {
 	struct tls_server *ts = t->server;
@@ -251,6 +303,8 @@ set_session(struct tls *t, const char *alpn, struct err *e)
 	}
 	gnutls_session_set_ptr(s, t);
 	gnutls_handshake_set_secret_function(s, keep_secrets);
+	gnutls_handshake_set_hook_function(
+	    s, GNUTLS_HANDSHAKE_CLIENT_HELLO, GNUTLS_HOOK_PRE, read_hello);
 	gnutls_handshake_set_max_packet_length(s, HANDSHAKE_MESSAGE_MAX);
 	gnutls_transport_set_ptr(s, t);
 	gnutls_transport_set_pull_function(s, pull);
@@ -526,6 +580,7 @@ tls_export(struct tls *t, struct tls_state *st, struct buf *plain,
 	    : 0x0303;
 	if (st->suite == 0)
 		return err_set(e, ERR_UNSUPPORTED, "cipher suite");
+	st->max_plain = max_plain_of(t, st->version);
 	if (export_direction(
 		t, 1, t->read_secret, t->n_read_secret, &st->read, e) == -1 ||
 	    export_direction(t, 0, t->write_secret, t->n_write_secret,

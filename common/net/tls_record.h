@@ -26,6 +26,9 @@ struct tls_direction {
 struct tls_state {
 	uint16_t version; /* 0x0303, 0x0304; 0: no TLS */
 	uint16_t suite; /* IANA cipher suite number */
+	/* The client takes no more plain bytes in a record (RFC 8449, RFC 6066
+	 * section 4); 0: 2^14. */
+	uint16_t max_plain;
 	struct tls_direction read, write;
 };
 
