@@ -6,10 +6,19 @@
 #   SANITIZE=list   e.g. address,undefined (use a B of its own)
 #   WERROR=1        warnings are errors
 #   CONFIGURE_ARGS  handed to configure when it is first run
+#   FUZZ=1          libFuzzer's main in the fuzz targets (make fuzz sets it)
+#   FUZZ_SECONDS=n  how long `make fuzz` runs each target (default 60)
+#   PYTEST_ARGS     for the end-to-end tests, e.g. "-k idle -x"
 B ?= build
 SANITIZE ?=
 WERROR ?=
 CONFIGURE_ARGS ?=
+FUZZ ?=
+FUZZ_SECONDS ?= 60
+PYTEST_ARGS ?=
+ifneq ($(FUZZ),)
+SANITIZE := fuzzer-no-link,address,undefined
+endif
 
 .DEFAULT_GOAL := all
 MAKEFLAGS += --no-builtin-rules
@@ -35,8 +44,7 @@ WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes \
 ifneq ($(WERROR),)
 WARNINGS += -Werror
 endif
-HARDEN := -fstack-protector-strong -fstack-clash-protection -fcf-protection \
-    -ftrivial-auto-var-init=zero
+HARDEN := $(HARDEN_FLAGS)
 LINK_HARDEN := -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed
 ifeq ($(SANITIZE),)
 HARDEN += -D_FORTIFY_SOURCE=2
@@ -86,6 +94,7 @@ PROGRAMS += $(B)/$(2)/$(1)
 OBJECTS += $(B)/$(2)/main.o
 $(1)_INSTALL := $(5)
 PROGRAM_LIST += $(1):$(2)
+$(1)_LINKS := $(3)
 $(B)/$(2)/$(1): $(B)/$(2)/main.o $(B)/$(2)/lib.a $(patsubst %,$(B)/%/lib.a,$(3))
 	@echo "  LINK    $$@"
 	@$$(CC) $$(ALL_CFLAGS) $$(LINK_HARDEN) $$(LDFLAGS) -o $$@ $(B)/$(2)/main.o \
@@ -128,14 +137,83 @@ $(TEST_PROGRAMS): %: %.o $(COMMON_LIBS)
 	    -Wl,--start-group $(OWN_LIB) $(COMMON_LIBS) -Wl,--end-group \
 	    $(ALL_SYS_LIBS) $(CMOCKA_LIBS)
 
-.PHONY: all check check-unit install dist fuzz bench lint clean distclean
+.PHONY: all check check-unit check-fuzz check-e2e install dist fuzz bench lint \
+    clean distclean
 check-unit: $(TEST_PROGRAMS)
 	@set -e; for t in $(TEST_PROGRAMS); do \
 	    log=$$t.log; \
 	    if $$t >$$log 2>&1; then echo "  ok      $$t"; \
 	    else echo "  FAILED  $$t"; cat $$log; exit 1; fi; done
 
-check: all check-unit
+# The first python3 that has pytest: the one in PATH may belong to somebody.
+PYTHON ?= $(shell for p in python3 /usr/bin/python3; do \
+    $$p -c 'import pytest' 2>/dev/null && { echo $$p; exit; }; done; \
+    echo python3)
+
+check-e2e: all
+	RESTANTE_BUILD=$(abspath $(B)) RESTANTE_SANITIZE=$(SANITIZE) \
+	    $(PYTHON) -m pytest -q -p no:cacheprovider tests/e2e $(PYTEST_ARGS)
+
+check: all check-unit check-fuzz check-e2e
+
+lint: all
+	$(PYTHON) tests/lint/lint.py --build $(abspath $(B)) \
+	    $(foreach p,$(PROGRAM_LIST),--program $(p):$(subst $(empty) ,$(comma),$(strip $($(firstword $(subst :, ,$(p)))_LINKS))))
+
+bench: all
+	RESTANTE_BUILD=$(abspath $(B)) $(PYTHON) tests/bench/bench.py $(BENCH_ARGS)
+
+comma := ,
+empty :=
+
+# ---- installing --------------------------------------------------------------
+
+INSTALL ?= install
+# The places that were configured, in manual pages and samples.
+PLACES = sed -e 's|/etc/restante|$(sysconfdir)/restante|g' \
+    -e 's|/var/lib/restante|$(localstatedir)/lib/restante|g' \
+    -e 's|/usr/libexec/restante|$(pkglibexecdir)|g' \
+    -e 's|/usr/sbin/|$(sbindir)/|g'
+MAN_PAGES := $(sort $(wildcard man/*.[1-9]))
+UNITDIR ?= $(prefix)/lib/systemd/system
+DOCS := README.md NEWS.md SECURITY.md
+
+install: all
+	set -e; $(foreach p,$(PROGRAM_LIST),\
+	    $(INSTALL) -d $(DESTDIR)$($(word 1,$(subst :, ,$(p)))_INSTALL); \
+	    $(INSTALL) -m 755 $(B)/$(word 2,$(subst :, ,$(p)))/$(word 1,$(subst :, ,$(p))) \
+	        $(DESTDIR)$($(word 1,$(subst :, ,$(p)))_INSTALL)/;)
+	set -e; for page in $(MAN_PAGES); do \
+	    dir=$(DESTDIR)$(mandir)/man$${page##*.}; $(INSTALL) -d $$dir; \
+	    $(PLACES) $$page >$$dir/$${page##*/}; \
+	    chmod 644 $$dir/$${page##*/}; done
+	$(INSTALL) -d $(DESTDIR)$(docdir) $(DESTDIR)$(sysconfdir)/restante
+	$(INSTALL) -m 644 $(wildcard $(DOCS)) $(DESTDIR)$(docdir)/
+	set -e; for f in $(wildcard master/conf/*.in); do \
+	    name=$${f##*/}; name=$${name%.in}; \
+	    case $$name in \
+	    *.service|*.socket) dir=$(UNITDIR);; \
+	    *.sysusers) dir=$(prefix)/lib/sysusers.d; name=restante.conf;; \
+	    *.tmpfiles) dir=$(prefix)/lib/tmpfiles.d; name=restante.conf;; \
+	    *.pam) dir=$(sysconfdir)/pam.d; name=$${name%.pam};; \
+	    *) dir=$(sysconfdir)/restante;; esac; \
+	    $(INSTALL) -d $(DESTDIR)$$dir; \
+	    test -e $(DESTDIR)$$dir/$$name && \
+	        case $$dir in $(sysconfdir)*) name=$$name.new;; esac; \
+	    $(PLACES) $$f >$(DESTDIR)$$dir/$$name; \
+	    chmod 644 $(DESTDIR)$$dir/$$name; done
+
+DIST := restante-$(VERSION)
+
+# What git has; from an unpacked tarball everything but build folders.
+dist: configure
+	rm -rf $(B)/$(DIST) && mkdir -p $(B)/$(DIST)
+	if git rev-parse --git-dir >/dev/null 2>&1; then git ls-files; \
+	    else find . -path './build*' -prune -o -type f -print; fi | \
+	    tar -cf - -T - configure | tar -xf - -C $(B)/$(DIST)
+	tar -czf $(B)/$(DIST).tar.gz -C $(B) --owner=0 --group=0 $(DIST)
+	rm -rf $(B)/$(DIST)
+	@echo "$(B)/$(DIST).tar.gz"
 
 clean distclean:
 	rm -rf $(B)

@@ -89,6 +89,9 @@ unknown_setting(const cfg_t *cfg, const char *where, struct str name)
 		problem(where, "unknown setting '%.*s'", STR_ARG(name));
 }
 
+static void on_confuse_error(cfg_t *cfg, const char *fmt, va_list ap)
+    PRINTF_LIKE(2, 0);
+
 static void
 on_confuse_error(cfg_t *cfg, const char *fmt, va_list ap)
 {
