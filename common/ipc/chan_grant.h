@@ -33,17 +33,22 @@ enum {
  *   u32 worker    the number master gave the login worker (CHILD_PEER)
  *   u64 conn      the connection's number within that worker
  *   u64 cookie    SO_COOKIE of the client's socket as the worker said
+ *   blob peer_ip  4 or 16 bytes as in AUTH_START, 0 where there is none
+ *   u16 peer_port
  *   str service   "imap" or "pop3"
  *   str user      canonical name
  *   u32 sysuid, u32 sysgid
  *   str home, str mail_location   either may be empty
  *   str extra     lines "name=value\n" of the passwd-file's extra field that
  *                 mean a setting for this user; or empty
+ * Master compares cookie and peer with the socket that the worker hands over.
  * A grant lives GRANT_LIFE_MS, is used once, and ends with its worker.
  */
 struct grant {
 	uint32_t worker;
 	uint64_t conn, cookie;
+	struct str peer_ip;
+	uint16_t peer_port;
 	struct str service, user;
 	uint32_t sysuid, sysgid;
 	struct str home, mail_location, extra;

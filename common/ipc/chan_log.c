@@ -63,6 +63,18 @@ log_source_parse(struct msg_in *in, struct log_source *m, struct err *e)
 	return 0;
 }
 
+void
+log_reopen_write(struct buf *out)
+{
+	msg_begin(out, LOG_REOPEN, 0);
+}
+
+int
+log_reopen_parse(struct msg_in *in, struct err *e)
+{
+	return msg_end(in, e);
+}
+
 static bool
 send_line(enum log_level level, const char *line)
 {

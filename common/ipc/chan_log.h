@@ -17,6 +17,7 @@
 enum {
 	LOG_LINE = 32,
 	LOG_SOURCE = 33,
+	LOG_REOPEN = 34,
 };
 
 #define LOG_LINE_MAX 2048
@@ -48,6 +49,13 @@ struct log_source {
 };
 void log_source_write(const struct log_source *m, struct buf *out);
 int log_source_parse(struct msg_in *in, struct log_source *m, struct err *e);
+
+/*
+ * LOG_REOPEN  logd -> master, no fields: the log file or syslog socket is
+ * broken; master opens it again and sends CHILD_FILE "log" or "syslog"
+ */
+void log_reopen_write(struct buf *out);
+int log_reopen_parse(struct msg_in *in, struct err *e);
 
 /*
  * From now on this process's log lines go to `fd`. They never block: what logd

@@ -169,3 +169,20 @@ child_start(const char *process, struct child_settings *s, struct err *e)
 	set_level(child_setting_or(s, "log_level", "info"));
 	return 0;
 }
+
+int
+child_confine(const struct child_settings *s, enum sandbox_profile profile,
+    struct sandbox_report *r, struct err *e)
+{
+	struct sandbox sb = {
+	    .profile = profile, .root = child_setting_or(s, "self_root", NULL)};
+	uint64_t uid = child_setting_u64(s, "self_uid", UINT64_MAX);
+	uint64_t gid = child_setting_u64(s, "self_gid", UINT64_MAX);
+
+	if (uid < UINT32_MAX && gid < UINT32_MAX) {
+		sb.change_ids = true;
+		sb.sysuid = (uid_t)uid;
+		sb.sysgid = (gid_t)gid;
+	}
+	return sandbox_enter(&sb, r, e);
+}

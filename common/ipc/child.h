@@ -10,6 +10,20 @@
  * Nothing else is open, arguments are the program's name alone, the environment
  * is PATH, LANG=C and TZ. Further descriptors come by messages. When the
  * channel to master closes, master has gone.
+ *
+ * The settings are those of the configuration that this program reads
+ * (conf/schema.h, plain form), then lines of master's own, of which the last one
+ * counts:
+ *	self_uid, self_gid   ids to take on; absent: no change (unprivileged)
+ *	self_root            empty directory to chroot to; absent: none
+ *	pass_uid, pass_gid   for the spawner: of the child with the passwd-file
+ *	tls_on               for login: yes when there are certificates
+ * and for imapd and pop3d, which master starts as the user already:
+ *	service              "imap" or "pop3"
+ *	user, home           of the grant; home may be empty
+ *	mail_location        of the grant, else that of the configuration
+ *	index_dir, state_dir the user's own, made and owned by the user
+ * and whatever the passwd-file's extra fields say.
  */
 #ifndef IPC_CHILD_H
 #define IPC_CHILD_H
@@ -17,6 +31,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/str.h"
+#include "os/sandbox.h"
 
 #define CHILD_FD_MASTER 3
 #define CHILD_FD_LOG 4
@@ -39,6 +54,12 @@ struct child_settings {
  * there: the program was not started by master.
  */
 int child_start(const char *process, struct child_settings *s, struct err *e);
+/*
+ * Confines a service process: self_uid, self_gid, self_root and the profile.
+ * What the kernel lacks is in *r, for the log.
+ */
+int child_confine(const struct child_settings *s, enum sandbox_profile profile,
+    struct sandbox_report *r, struct err *e);
 /* True when descriptor 3 is a channel: started by master, not by a shell. */
 bool child_is_masters(void);
 

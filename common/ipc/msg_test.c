@@ -296,6 +296,8 @@ fill(size_t i)
 	struct grant g = {.worker = 7,
 	    .conn = 1,
 	    .cookie = 99,
+	    .peer_ip = STR("\177\1\2\3"),
+	    .peer_port = 4711,
 	    .service = STR("imap"),
 	    .user = STR("joe"),
 	    .sysuid = 1000,
@@ -466,6 +468,8 @@ test_grant_values(UNUSED void **state)
 	assert_int_equal(grant_parse(&in, &g, &e), 0);
 	assert_int_equal(g.worker, 7);
 	assert_true(g.cookie == 99);
+	assert_int_equal(g.peer_ip.n, 4);
+	assert_int_equal(g.peer_port, 4711);
 	assert_str(g.user, STR("joe"));
 	assert_str(g.mail_location, STR("maildir:~/Maildir"));
 	assert_str(g.extra, STR("a=b\n"));
