@@ -115,7 +115,17 @@ ALL_SYS_LIBS = $(GNUTLS_LIBS) $(NETTLE_LIBS) -lhogweed $(GSASL_LIBS) \
     $(SECCOMP_LIBS) $(CONFUSE_LIBS) $(ZLIB_LIBS) $(EV_LIBS) $(PAM_LIBS) \
     $(CRYPT_LIBS) $(UNISTRING_LIBS)
 
-all: $(PROGRAMS)
+# Every program also stands in one folder, where restanted finds the others
+# when it runs from the build tree (setting libexec_dir).
+BIN := $(foreach p,$(PROGRAM_LIST),$(B)/bin/$(firstword $(subst :, ,$(p))))
+define bin_link
+$(B)/bin/$(1): $(B)/$(2)/$(1)
+	@mkdir -p $(B)/bin
+	@ln -f $(B)/$(2)/$(1) $(B)/bin/$(1)
+endef
+$(foreach p,$(PROGRAM_LIST),$(eval $(call bin_link,$(word 1,$(subst :, ,$(p))),$(word 2,$(subst :, ,$(p))))))
+
+all: $(PROGRAMS) $(BIN)
 
 $(LIBRARIES):
 	@echo "  AR      $@"

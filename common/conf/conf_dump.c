@@ -146,7 +146,8 @@ add_preset(struct buf *out, struct str preset)
 {
 	static const struct {
 		const char *configured, *shown;
-	} PLACES[] = {{SYSCONFDIR "/", "/etc/"}, {LOCALSTATEDIR "/", "/var/"}};
+	} PLACES[] = {{SYSCONFDIR "/", "/etc/"}, {LOCALSTATEDIR "/", "/var/"},
+	    {PKGLIBEXECDIR, "/usr/libexec/restante"}};
 
 	for (size_t i = 0; i < ARRAY_LEN(PLACES); i++) {
 		struct str place = str_of(PLACES[i].configured);

@@ -135,6 +135,10 @@ static const struct schema_setting TABLE[] = {
 	.readers = SCHEMA_MASTER | SCHEMA_AUTHD,
 	.help = "the highest uid of a user who may log in; 0: any",
 }, {
+	.name = "libexec_dir", .type = SCHEMA_PATH, .preset = PKGLIBEXECDIR,
+	.readers = SCHEMA_MASTER,
+	.help = "where the programs are that restanted starts",
+}, {
 	.name = "listen", .type = SCHEMA_TEXT, .list = true, .preset = "* ::",
 	.readers = SCHEMA_MASTER,
 	.help = "addresses to bind",

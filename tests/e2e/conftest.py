@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: ISC
+"""Fixtures of the end-to-end tests. A server is started for a whole file of
+tests where they can share it; a test that changes settings starts its own."""
+import os
+import sys
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(
+    os.path.abspath(__file__))))
+# pylint: disable=wrong-import-position
+from lib import dovecot, restante, server  # noqa: E402
+
+
+def pytest_sessionfinish():
+    restante.unstage()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def built():
+    assert os.path.exists(os.path.join(restante.BUILD, "bin", "restanted")), \
+        "run make first (RESTANTE_BUILD=%s)" % restante.BUILD
+
+
+def run_server(s):
+    try:
+        s.start()
+        yield s
+    finally:
+        try:
+            s.stop()
+        finally:
+            s.remove()
+
+
+@pytest.fixture(scope="module", params=["plain", "separate"])
+def form(request):
+    """Both ways to run: one uid for all, and full privilege separation."""
+    if request.param == "separate" and not server.is_root():
+        pytest.skip("needs root")
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def shared(form):
+    """A server for all tests of a file; each takes a user of its own."""
+    yield from run_server(restante.Restante(
+        users=["u%d" % i for i in range(1, 41)],
+        separate=form == "separate"))
+
+
+@pytest.fixture
+def user(shared, request):
+    """A user of `shared` that no other test has, with an empty mailbox."""
+    used = getattr(shared, "used", 0)
+    shared.used = used + 1
+    return shared.users[used]
+
+
+@pytest.fixture
+def start():
+    """start(users=..., settings=..., more=...): a server for one test."""
+    running = []
+
+    def begin(**kw):
+        s = restante.Restante(**kw)
+        running.append(s)
+        return s.start()
+
+    yield begin
+    for s in running:
+        try:
+            s.stop()
+        finally:
+            s.remove()
+
+
+@pytest.fixture
+def start_dovecot():
+    if not dovecot.is_there():
+        pytest.skip("needs root and Debian's Dovecot")
+    running = []
+
+    def begin(**kw):
+        s = dovecot.Dovecot(**kw)
+        running.append(s)
+        return s.start()
+
+    yield begin
+    for s in running:
+        try:
+            s.stop()
+        finally:
+            s.remove()

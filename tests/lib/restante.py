@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: ISC
+"""restante.py - the real restanted below a folder of its own.
+
+As root there are two ways: everything as one unprivileged uid (what an
+ordinary user gets), or the whole privilege separation with service accounts
+by number. Real accounts in a namespace are in namespace.py.
+"""
+import json
+import os
+import shutil
+import subprocess
+import time
+
+from . import certs, server
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(
+    os.path.abspath(__file__))))
+BUILD = os.environ.get("RESTANTE_BUILD") or os.path.join(TOP, "build")
+SANITIZED = bool(os.environ.get("RESTANTE_SANITIZE"))
+SERVICE_UID = 20900  # and the five behind it
+SERVICES = ("login", "key", "auth", "pass", "spool", "log")
+
+staged = None
+
+
+def programs():
+    """A folder with all programs that every uid can run: `make` made links
+    in build/bin; a checkout below a closed folder is copied out of it."""
+    global staged
+    here = os.path.join(BUILD, "bin")
+    if not server.is_root():
+        return here
+    if staged is None or not os.path.isdir(staged):
+        staged = server.scratch("restante-bin.")
+        for name in os.listdir(here):
+            shutil.copy2(os.path.join(here, name), staged)
+            os.chmod(os.path.join(staged, name), 0o755)
+    return staged
+
+
+def unstage():
+    global staged
+    if staged:
+        shutil.rmtree(staged, ignore_errors=True)
+        staged = None
+
+
+class Restante(server.Server):
+    """`settings` is a dict for the file's top, `more` text below it.
+    `separate`: the full privilege separation (needs root)."""
+
+    name = "restante"
+
+    def __init__(self, users=("alice", "bob"), settings=None, more="",
+                 separate=False, extra=None, tls=True, scheme="PLAIN",
+                 passwords=None, **kw):
+        self.separate = separate and server.is_root()
+        super().__init__(users=users, **kw)
+        self.settings = settings or {}
+        self.more = more
+        self.extra = extra or {}
+        self.passwords = passwords or {}
+        self.scheme = scheme
+        self.config = os.path.join(self.dir, "restante.conf")
+        self.passwd = os.path.join(self.dir, "passwd")
+        self.cert = self.key = None
+        if tls:
+            self.cert, self.key = certs.make(self.dir)
+
+    def uid_of(self, user):
+        if not getattr(self, "separate", False):
+            return self.uid
+        return server.TEST_UID + self.users.index(user)
+
+    def value(self, v):
+        if isinstance(v, bool):
+            return "yes" if v else "no"
+        if isinstance(v, int):
+            return str(v)
+        if isinstance(v, (list, tuple)):
+            return "{" + ", ".join(self.value(x) for x in v) + "}"
+        return '"' + v.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+    def effective(self):
+        s = {
+            "listen": ["127.0.0.1"],
+            "imap_port": self.imap_port, "imaps_port": self.imaps_port,
+            "pop3_port": self.pop3_port, "pop3s_port": self.pop3s_port,
+            "auth": ["passwd-file"], "passwd_file": self.passwd,
+            "run_dir": os.path.join(self.dir, "run"),
+            "state_dir": os.path.join(self.dir, "state"),
+            "index_dir": os.path.join(self.dir, "index"),
+            "log": self.log_path, "log_level": "debug",
+            "libexec_dir": programs(),
+            "first_valid_uid": 500, "max_sessions_per_user": 1000,
+            "max_sessions_per_address": 5000,
+            "mail_location": "maildir:~/Maildir",
+        }
+        if self.cert:
+            s["tls_cert"], s["tls_key"] = [self.cert], [self.key]
+        else:
+            s["tls"] = "no"
+        if self.separate:
+            for i, name in enumerate(SERVICES):
+                s[name + "_user"] = str(SERVICE_UID + i)
+        s.update(self.settings)
+        return s
+
+    def write_passwd(self):
+        with open(self.passwd + ".new", "w") as f:
+            for u in self.users:
+                f.write("%s:{%s}%s:%d:%d::%s::%s\n" % (
+                    u, self.scheme, self.passwords.get(u, server.PASSWORD),
+                    self.uid_of(u), self.uid_of(u), self.home(u),
+                    self.extra.get(u, "")))
+        if self.separate:
+            os.chmod(self.passwd + ".new", 0o640)
+            os.chown(self.passwd + ".new", 0,
+                     SERVICE_UID + SERVICES.index("pass"))
+        os.rename(self.passwd + ".new", self.passwd)
+
+    def write(self):
+        with open(self.config, "w") as f:
+            for name, v in self.effective().items():
+                f.write("%s = %s\n" % (name, self.value(v)))
+            f.write(self.more)
+        self.write_passwd()
+
+    def start(self, wait=True):
+        self.write()
+        if not self.separate:
+            self.own_tree(self.dir, self.uid)
+        argv = [os.path.join(programs(), "restanted"), "-F", "-c",
+                self.config]
+        self.errors = open(os.path.join(self.dir, "stderr"), "ab")
+        if not self.separate and server.is_root():
+            os.chown(self.errors.name, self.uid, self.uid)
+        self.process = self.run(
+            argv, None if self.separate else self.uid,
+            stdin=subprocess.DEVNULL, stdout=self.errors,
+            stderr=self.errors, cwd="/")
+        self.errors.close()
+        if wait:
+            self.wait_port(self.imap_port or self.imaps_port)
+        return self
+
+    def log(self):
+        text = super().log()
+        try:
+            with open(os.path.join(self.dir, "stderr"),
+                      errors="replace") as f:
+                return text + f.read()
+        except FileNotFoundError:
+            return text
+
+    def reload(self):
+        self.write()
+        os.kill(self.pid(), 1)
+
+    def ctl(self, *argv, ok=True, user=None):
+        """restantectl; what it prints. With --json: the parsed value."""
+        run = subprocess.run(
+            [os.path.join(programs(), "restantectl"), "-c", self.config,
+             *argv], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            timeout=20, **({} if self.separate or not server.is_root() else
+                           {"user": self.uid, "group": self.uid,
+                            "extra_groups": []}))
+        if ok is not None:
+            assert (run.returncode == 0) == ok, (argv, run)
+        if "--json" in argv:
+            return json.loads(run.stdout)
+        return (run.stdout + run.stderr).decode()
+
+    def pids(self, program):
+        """Running processes of ours with this name (process titles vary:
+        the executable's name counts)."""
+        from . import proc
+        found = []
+        for pid in proc.tree(self.pid()):
+            try:
+                exe = os.readlink("/proc/%d/exe" % pid)
+            except OSError:
+                continue
+            if os.path.basename(exe) == program:
+                found.append(pid)
+        return found
+
+    def wait_pids(self, program, test, timeout=10):
+        """Waits until test(pids of program) is true."""
+        end = time.monotonic() + timeout
+        while True:
+            pids = self.pids(program)
+            if test(pids):
+                return pids
+            assert time.monotonic() < end, (program, pids, self.log())
+            time.sleep(0.02)

@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: ISC
+"""server.py - what the servers under test have in common."""
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+from . import maildir, proc, wire
+
+# The uid of everybody in tests that have one uid for all.
+TEST_UID = 20001
+PASSWORD = "secret"
+
+
+def is_root():
+    return os.geteuid() == 0
+
+
+def scratch(prefix="restante-test."):
+    """A folder that other uids can pass through (pytest's are 0700)."""
+    path = tempfile.mkdtemp(prefix=prefix, dir="/tmp")
+    os.chmod(path, 0o755)
+    return path
+
+
+class Server:
+    """A private server below a folder of its own, ended by its pid."""
+
+    name = "server"
+
+    def __init__(self, users=("alice", "bob"), uid=TEST_UID):
+        self.dir = scratch()
+        self.uid = uid if is_root() else os.geteuid()
+        self.users = list(users)
+        self.log_path = os.path.join(self.dir, "log")
+        self.log_seen = 0
+        self.process = None
+        self.open = []
+        ports = proc.free_ports(4)
+        self.imap_port, self.imaps_port, self.pop3_port, self.pop3s_port = \
+            ports
+        os.makedirs(os.path.join(self.dir, "home"))
+        for user in self.users:
+            self.make_home(user)
+
+    # ---- users ---------------------------------------------------------------
+
+    def uid_of(self, user):
+        return self.uid
+
+    def home(self, user):
+        return os.path.join(self.dir, "home", user)
+
+    def maildir(self, user="alice", folder=""):
+        return os.path.join(self.home(user), "Maildir", folder)
+
+    def make_home(self, user):
+        os.makedirs(self.home(user), exist_ok=True)
+        self.own(self.home(user), user)
+        maildir.create(self.maildir(user), self.uid_of(user))
+
+    def own(self, path, user):
+        if is_root():
+            os.chown(path, self.uid_of(user), self.uid_of(user))
+
+    def deliver(self, user, message, **kw):
+        return maildir.deliver(self.maildir(user), message,
+                               owner=self.uid_of(user), **kw)
+
+    def fill(self, user, n, **kw):
+        for i in range(1, n + 1):
+            self.deliver(user, maildir.message(i, **kw))
+
+    def own_tree(self, path, uid):
+        if not is_root():
+            return
+        for root, dirs, files in os.walk(path):
+            for name in [root] + [os.path.join(root, f)
+                                  for f in dirs + files]:
+                os.chown(name, uid, uid, follow_symlinks=False)
+
+    # ---- connections ---------------------------------------------------------
+
+    def imap(self, user=None, password=PASSWORD, tls=False, **kw):
+        c = wire.Imap("127.0.0.1", self.imaps_port if tls else self.imap_port,
+                      tls=tls, **kw)
+        self.open.append(c)
+        if user:
+            c.login(user, password)
+        return c
+
+    def pop3(self, user=None, password=PASSWORD, tls=False, **kw):
+        c = wire.Pop3("127.0.0.1", self.pop3s_port if tls else self.pop3_port,
+                      tls=tls, **kw)
+        self.open.append(c)
+        if user:
+            c.login(user, password)
+        return c
+
+    def close_all(self):
+        for c in self.open:
+            c.close()
+        self.open = []
+
+    # ---- log -----------------------------------------------------------------
+
+    def log(self):
+        try:
+            with open(self.log_path, errors="replace") as f:
+                return f.read()
+        except FileNotFoundError:
+            return ""
+
+    def new_log(self):
+        """What was logged since the last call."""
+        text = self.log()
+        part, self.log_seen = text[self.log_seen:], len(text)
+        return part
+
+    def wait_log(self, pattern, timeout=10):
+        """Waits for a line that matches; the match comes back."""
+        end = time.monotonic() + timeout
+        while time.monotonic() < end:
+            match = re.search(pattern, self.log())
+            if match:
+                return match
+            time.sleep(0.02)
+        raise AssertionError("no %r in the log:\n%s" % (pattern, self.log()))
+
+    # ---- life ----------------------------------------------------------------
+
+    def run(self, argv, uid=None, gid=None, **kw):
+        if is_root() and uid is not None:
+            kw.update(user=uid, group=gid if gid is not None else uid,
+                      extra_groups=[])
+        return subprocess.Popen(argv, **kw)
+
+    def wait_port(self, port, timeout=20):
+        end = time.monotonic() + timeout
+        while time.monotonic() < end:
+            try:
+                socket.create_connection(("127.0.0.1", port), 1).close()
+                return
+            except OSError:
+                if self.process and self.process.poll() is not None:
+                    break
+                time.sleep(0.02)
+        raise AssertionError("%s does not listen on %d:\n%s" %
+                             (self.name, port, self.log()))
+
+    def pid(self):
+        return self.process.pid
+
+    def stop(self, how=signal.SIGTERM, timeout=10):
+        self.close_all()
+        if self.process is None:
+            return
+        process, self.process = self.process, None
+        if process.poll() is None:
+            process.send_signal(how)
+            try:
+                process.wait(timeout)
+            except subprocess.TimeoutExpired:
+                for pid in reversed(proc.tree(process.pid)):
+                    try:
+                        os.kill(pid, signal.SIGKILL)
+                    except ProcessLookupError:
+                        pass
+                process.wait()
+                raise AssertionError("%s did not stop:\n%s" %
+                                     (self.name, self.log()))
+
+    def remove(self):
+        shutil.rmtree(self.dir, ignore_errors=True)
