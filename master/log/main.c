@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * main.c - logd: log lines of all processes to a file, standard error or syslog.
+ *
+ * Owns:    the log file or syslog socket, the receiving end of each process.
+ * Runs in: logd, as the log user, in an empty root.
+ * Trusts:  master. Lines may come from taken-over processes: who speaks is the
+ *          descriptor, what it says is quoted, how much is limited by turns.
+ */
+#include <ev.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/list.h"
+#include "base/mem.h"
+#include "ipc/chan.h"
+#include "ipc/chan_child.h"
+#include "ipc/chan_log.h"
+#include "ipc/child.h"
+#include "log/line.h"
+#include "os/fd.h"
+#include "os/proc.h"
+
+struct source {
+	struct list link;
+	struct chan *chan;
+	struct line_source who;
+	char name[];
+};
+
+struct logd {
+	struct ev_loop *loop;
+	struct chan *master;
+	struct list sources;
+	struct child_settings settings;
+	int out_fd;
+	bool syslog; /* out_fd is a datagram socket */
+	bool asked_reopen; /* until a new descriptor comes */
+	bool started, ending;
+	unsigned long lost;
+	struct buf line;
+};
+
+/* ---- output ---- */
+
+static void
+ask_reopen(struct logd *d)
+{
+	struct buf *b = chan_frame();
+	struct err e;
+
+	if (d->asked_reopen || d->master == NULL)
+		return;
+	d->asked_reopen = true;
+	log_reopen_write(b);
+	(void)chan_send(d->master, b, NULL, 0, &e);
+}
+
+static bool
+put_bytes(struct logd *d)
+{
+	struct err e;
+
+	if (d->out_fd == -1)
+		return false;
+	if (d->syslog)
+		return send(d->out_fd, d->line.p, d->line.n, MSG_NOSIGNAL) !=
+		    -1;
+	return fd_write_all(d->out_fd, d->line.p, d->line.n, &e) == 0;
+}
+
+static void
+put(struct logd *d, const struct line *l, const struct line_source *s)
+{
+	buf_clear(&d->line);
+	if (d->syslog)
+		line_for_syslog(l, s, &d->line);
+	else
+		line_for_file(l, s, &d->line);
+	if (put_bytes(d))
+		return;
+	d->lost++;
+	ask_reopen(d);
+}
+
+static void
+put_own(struct logd *d, enum log_level level, const char *text)
+{
+	struct line l = {
+	    .level = level, .wall_us = clock_wall_us(), .text = str_of(text)};
+	struct line_source s = {.name = "logd", .pid = (uint32_t)getpid()};
+
+	put(d, &l, &s);
+}
+
+static void
+own_sink(enum log_level level, const char *line, void *arg)
+{
+	put_own(arg, level, line);
+}
+
+/* ---- sources ---- */
+
+static void
+leave_when_done(struct logd *d)
+{
+	if (d->ending && list_is_empty(&d->sources))
+		ev_break(d->loop, EVBREAK_ALL);
+}
+
+static void
+source_closed(UNUSED struct chan *c, const struct err *why, void *arg)
+{
+	struct source *s = arg;
+
+	if (why->code == ERR_VIOLATION)
+		log_error("log channel broken process=%s reason=%s", s->name,
+		    why->text);
+	list_remove(&s->link);
+	chan_free(&s->chan);
+	free(s);
+}
+
+static int on_line(
+    UNUSED struct chan *c, struct chan_msg *m, void *arg, struct err *e);
+
+static const struct chan_entry source_entries[] = {
+    {LOG_LINE, 0, CHAN_ANY_STATE, LOG_FRAME_MAX, on_line}};
+static const struct chan_def source_def = {.name = "log source",
+    .entries = source_entries,
+    .n_entries = ARRAY_LEN(source_entries),
+    .on_close = source_closed};
+
+static struct logd the_logd;
+
+static int
+on_line(UNUSED struct chan *c, struct chan_msg *m, void *arg, struct err *e)
+{
+	struct source *s = arg;
+	struct log_line got;
+	struct line l;
+
+	if (log_line_parse(&m->in, &got, e) == -1)
+		return -1;
+	l = (struct line){.level = got.level,
+	    .wall_us = clock_wall_us(),
+	    .detail = got.detail,
+	    .text = got.line};
+	put(&the_logd, &l, &s->who);
+	return 0;
+}
+
+static int
+on_source(UNUSED struct chan *c, struct chan_msg *m, void *arg, struct err *e)
+{
+	struct logd *d = arg;
+	struct log_source got;
+	struct source *s;
+
+	if (log_source_parse(&m->in, &got, e) == -1)
+		return -1;
+	s = mem_new(1, sizeof(*s) + got.name.n + 1);
+	memcpy(s->name, got.name.p, got.name.n);
+	s->who = (struct line_source){.name = s->name, .pid = got.pid};
+	list_append(&d->sources, &s->link);
+	s->chan = chan_new(d->loop, chan_take_fd(m, 0), &source_def, s);
+	return 0;
+}
+
+/* ---- master ---- */
+
+static int
+on_file(UNUSED struct chan *c, struct chan_msg *m, void *arg, struct err *e)
+{
+	struct logd *d = arg;
+	struct child_file got;
+	char text[80];
+
+	if (child_file_parse(&m->in, &got, e) == -1)
+		return -1;
+	fd_close(&d->out_fd);
+	d->out_fd = chan_take_fd(m, 0);
+	d->syslog = str_eq(got.role, STR("syslog"));
+	d->asked_reopen = false;
+	if (d->lost > 0) {
+		(void)snprintf(
+		    text, sizeof(text), "log lines lost count=%lu", d->lost);
+		d->lost = 0;
+		put_own(d, LOG_LEVEL_WARN, text);
+	}
+	return 0;
+}
+
+static int
+on_go(struct chan *c, struct chan_msg *m, void *arg, struct err *e)
+{
+	struct logd *d = arg;
+	struct sandbox_report report;
+	struct buf *b;
+
+	if (child_empty_parse(&m->in, e) == -1)
+		return -1;
+	/* The zone's file can not be read later. */
+	tzset();
+	if (child_confine(&d->settings, SANDBOX_LOGD, &report, e) == -1) {
+		b = chan_frame();
+		child_failed_write(str_of(e->text), b);
+		(void)chan_send(c, b, NULL, 0, e);
+		exit(1);
+	}
+	if (report.text[0] != '\0')
+		log_info("%s", report.text);
+	d->started = true;
+	b = chan_frame();
+	child_ready_write(b);
+	return chan_send(c, b, NULL, 0, e);
+}
+
+/* The lines that are on their way come first: each source ends by itself. */
+static int
+on_stop(UNUSED struct chan *c, struct chan_msg *m, void *arg, struct err *e)
+{
+	struct logd *d = arg;
+	struct str why;
+
+	if (child_text_parse(&m->in, &why, e) == -1)
+		return -1;
+	d->ending = true;
+	return 0;
+}
+
+static void
+master_closed(struct chan *c, UNUSED const struct err *why, void *arg)
+{
+	struct logd *d = arg;
+
+	/* Sessions go on without master; we stay for their lines. */
+	chan_free(&c);
+	d->master = NULL;
+	d->ending = true;
+}
+
+static const struct chan_entry master_entries[] = {
+    {LOG_SOURCE, 1, CHAN_ANY_STATE, CHILD_FRAME_MAX, on_source},
+    {CHILD_FILE, 1, CHAN_ANY_STATE, CHILD_FRAME_MAX, on_file},
+    {CHILD_GO, 0, CHAN_ANY_STATE, CHILD_FRAME_MAX, on_go},
+    {CHILD_STOP, 0, CHAN_ANY_STATE, CHILD_FRAME_MAX, on_stop},
+};
+static const struct chan_def master_def = {.name = "master",
+    .entries = master_entries,
+    .n_entries = ARRAY_LEN(master_entries),
+    .on_close = master_closed};
+
+static void
+before_sleep(UNUSED struct ev_loop *loop, ev_prepare *w, UNUSED int events)
+{
+	leave_when_done(w->data);
+}
+
+int
+main(int argc, char **argv)
+{
+	struct logd *d = &the_logd;
+	ev_prepare prepare;
+	struct err e;
+
+	proc_title_init(argc, argv);
+	if (child_start("logd", &d->settings, &e) == -1)
+		log_fatal("%s", e.text);
+	proc_title("logd");
+	buf_init(&d->line, 16384);
+	list_init(&d->sources);
+	d->out_fd = -1;
+	d->loop = ev_default_loop(0);
+	d->master = chan_new(d->loop, CHILD_FD_MASTER, &master_def, d);
+	log_set_sink(own_sink, d);
+	(void)close(CHILD_FD_LOG);
+	ev_prepare_init(&prepare, before_sleep);
+	prepare.data = d;
+	ev_prepare_start(d->loop, &prepare);
+	ev_run(d->loop, 0);
+	child_settings_done(&d->settings);
+	return 0;
+}
