@@ -39,4 +39,19 @@ struct str header_unfold(struct arena *a, struct str value);
  */
 struct str header_decode(struct arena *a, struct str value);
 
+/* ---- for parsers that see one line at a time ------------------------------ */
+
+/* The line without its LF or CRLF. */
+struct str header_line_content(struct str line);
+/*
+ * The name of the field that this line begins, without blanks before the
+ * colon, and where its value begins. False: a continuation, or no field.
+ */
+bool header_split_name(struct str line, struct str *name, size_t *value_at);
+/*
+ * header_unfold into `out`, which has room for value.n bytes; returns the
+ * length. A NUL becomes 0x80, as in all that we send.
+ */
+size_t header_unfold_to(struct str value, char *out);
+
 #endif

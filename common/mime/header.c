@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * header.c - a header block field by field.
+ *
+ * Runs in: imapd and pop3d sessions.
+ * Trusts:  nothing; any bytes are a header block, perhaps without fields.
+ * Spec:    RFC 5322 sections 2.2 and 4.5 (blanks before the colon).
+ */
+#include "mime/header.h"
+
+#include "mime/encword.h"
+#include "text/ascii.h"
+
+/* Length of the first line of `s` with its LF; s.n when there is none. */
+static size_t
+line_length(struct str s)
+{
+	const char *lf = memchr(s.p, '\n', s.n);
+
+	return lf == NULL ? s.n : (size_t)(lf - s.p) + 1;
+}
+
+static bool
+is_blank_line(struct str line)
+{
+	return str_eq(line, STR("\n")) || str_eq(line, STR("\r\n"));
+}
+
+struct str
+header_line_content(struct str line)
+{
+	if (line.n > 0 && line.p[line.n - 1] == '\n')
+		line.n--;
+	if (line.n > 0 && line.p[line.n - 1] == '\r')
+		line.n--;
+	return line;
+}
+
+bool
+header_split_name(struct str line, struct str *name, size_t *value_at)
+{
+	const char *colon = line.n == 0 || ascii_is_blank(line.p[0])
+	    ? NULL
+	    : memchr(line.p, ':', line.n);
+
+	if (colon == NULL)
+		return false;
+	*name = str_make(line.p, (size_t)(colon - line.p));
+	*value_at = name->n + 1;
+	while (name->n > 0 && ascii_is_blank(name->p[name->n - 1]))
+		name->n--;
+	return name->n > 0;
+}
+
+bool
+header_iter_next(struct header_iter *it, struct header_field *out)
+{
+	struct str rest;
+	size_t first, n, value_at;
+	bool is_field;
+
+	while (it->rest.n > 0) {
+		rest = it->rest;
+		first = n = line_length(rest);
+		if (is_blank_line(str_head(rest, n))) {
+			it->rest.n = 0;
+			return false;
+		}
+		while (n < rest.n && ascii_is_blank(rest.p[n]))
+			n += line_length(str_skip(rest, n));
+		it->rest = str_skip(rest, n);
+		out->raw = str_head(rest, n);
+		is_field = header_split_name(
+		    str_head(rest, first), &out->name, &value_at);
+		if (!is_field)
+			continue;
+		out->value = header_line_content(str_skip(out->raw, value_at));
+		return true;
+	}
+	return false;
+}
+
+bool
+header_find(struct str block, struct str name, struct header_field *out)
+{
+	struct header_iter it;
+
+	header_iter_init(&it, block);
+	while (header_iter_next(&it, out))
+		if (str_eq_nocase(out->name, name))
+			return true;
+	return false;
+}
+
+size_t
+header_unfold_to(struct str value, char *out)
+{
+	const char *p, *end;
+	size_t n = 0, take;
+
+	value = str_trim(value);
+	for (p = value.p, end = p + value.n; p < end; p += take) {
+		const char *lf = memchr(p, '\n', (size_t)(end - p));
+
+		take = lf == NULL ? (size_t)(end - p) : (size_t)(lf - p);
+		memcpy(out + n, p, take);
+		n += take;
+		if (lf == NULL)
+			break;
+		if (n > 0 && out[n - 1] == '\r')
+			n--;
+		take++;
+	}
+	/* No syntax of ours can carry a NUL (RFC 3501: CHAR8). */
+	for (p = out; (p = memchr(p, '\0', n - (size_t)(p - out))) != NULL;)
+		out[p - out] = (char)0x80;
+	return n;
+}
+
+struct str
+header_unfold(struct arena *a, struct str value)
+{
+	char *p = arena_new(a, value.n + 1, 1);
+
+	return str_make(p, header_unfold_to(value, p));
+}
+
+struct str
+header_decode(struct arena *a, struct str value)
+{
+	struct str s = header_unfold(a, value), decoded;
+	struct buf b;
+
+	if (encword_is_plain(s))
+		return s;
+	buf_init(&b, ENCWORD_DECODED_MAX(s.n));
+	encword_decode(&b, s);
+	decoded = arena_str(a, buf_str(&b));
+	buf_done(&b);
+	return decoded;
+}
