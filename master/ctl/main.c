@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * main.c - restantectl: looks at a running server and at its configuration.
+ *
+ * Owns:    the command line.
+ * Runs in: restantectl, as the caller; master decides what he may.
+ * Trusts:  master's answers; the caller.
+ * Spec:    restantectl(8).
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "ctl.h"
+
+static const struct ctl_command COMMANDS[] = {
+    {"who", "[--user NAME] [--service imap|pop3] [--ip ADDRESS]",
+	"list sessions", ctl_who},
+    {"kick", "NAME | --session N | --ip ADDRESS | --user NAME", "end sessions",
+	ctl_kick},
+    {"status", "", "show processes and counts", ctl_simple},
+    {"reload", "", "read configuration and certificates again", ctl_simple},
+    {"stop", "", "stop the server", ctl_simple},
+    {"check", "", "check the configuration", ctl_check},
+    {"config", "[--all] [--plain imap|pop3]", "show the settings in effect",
+	ctl_config},
+};
+
+int
+ctl_complain(const char *fmt, ...)
+{
+	va_list ap;
+
+	(void)fputs("restantectl: ", stderr);
+	va_start(ap, fmt);
+	(void)vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	(void)fputc('\n', stderr);
+	return 1;
+}
+
+static void
+print_usage(FILE *f)
+{
+	(void)fputs("usage: restantectl [-c file] [--json] command\n", f);
+	for (size_t i = 0; i < ARRAY_LEN(COMMANDS); i++)
+		(void)fprintf(f, "  %s%s%s\n        %s\n", COMMANDS[i].name,
+		    COMMANDS[i].arguments[0] == '\0' ? "" : " ",
+		    COMMANDS[i].arguments, COMMANDS[i].help);
+}
+
+int
+ctl_usage(void)
+{
+	print_usage(stderr);
+	return 2;
+}
+
+int
+ctl_print(const struct buf *out)
+{
+	if (buf_is_over(out))
+		return ctl_complain("the answer is too long");
+	if (fwrite(out->p, 1, out->n, stdout) != out->n ||
+	    fflush(stdout) == EOF)
+		return ctl_complain("standard output: %m");
+	return 0;
+}
+
+void
+ctl_json_string(struct buf *out, struct str s)
+{
+	buf_add_byte(out, '"');
+	for (size_t i = 0; i < s.n; i++) {
+		unsigned char c = (unsigned char)s.p[i];
+
+		if (c == '"' || c == '\\')
+			buf_addf(out, "\\%c", c);
+		else if (c < 0x20)
+			buf_addf(out, "\\u%04x", c);
+		else
+			buf_add_byte(out, (char)c);
+	}
+	buf_add_byte(out, '"');
+}
+
+int
+main(int argc, char **argv)
+{
+	static const struct option LONG[] = {
+	    {"json", no_argument, NULL, 'j'},
+	    {"help", no_argument, NULL, 'h'},
+	    {NULL, 0, NULL, 0},
+	};
+	struct ctl_options o = {.config = SYSCONFDIR "/restante/restante.conf"};
+	int c;
+
+	/* "+": options behind the command are the command's own. */
+	while ((c = getopt_long(argc, argv, "+c:h", LONG, NULL)) != -1) {
+		switch (c) {
+		case 'c':
+			o.config = optarg;
+			o.config_said = true;
+			break;
+		case 'j':
+			o.json = true;
+			break;
+		case 'h':
+			print_usage(stdout);
+			return 0;
+		default:
+			return ctl_usage();
+		}
+	}
+	argc -= optind;
+	argv += optind;
+	/* --json is understood behind the command too. */
+	for (int i = 1; i < argc; i++)
+		if (str_eq(str_of(argv[i]), STR("--json"))) {
+			o.json = true;
+			for (int j = i; j < argc; j++)
+				argv[j] = argv[j + 1];
+			argc--;
+			i--;
+		}
+	for (size_t i = 0; argc > 0 && i < ARRAY_LEN(COMMANDS); i++)
+		if (str_eq(str_of(argv[0]), str_of(COMMANDS[i].name)))
+			return COMMANDS[i].run(&o, argc, argv);
+	if (argc > 0)
+		(void)ctl_complain("unknown command %s", argv[0]);
+	return ctl_usage();
+}
