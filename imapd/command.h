@@ -20,17 +20,20 @@ struct cmd;
 typedef enum step command_fn(struct cmd *c);
 
 enum command_state { /* bits: where a command is allowed */
-	IN_AUTH = 1,      /* authenticated, nothing selected */
+	IN_AUTH = 1, /* authenticated, nothing selected */
 	IN_SELECTED = 2,
 	IN_ANY = IN_AUTH | IN_SELECTED,
 };
 
 enum command_flag {
-	CMD_UID = 1 << 0,        /* also with UID before it */
-	CMD_UID_ONLY = 1 << 1,   /* only with UID before it (UID EXPUNGE) */
-	CMD_NO_EXPUNGE = 1 << 2, /* no EXPUNGE replies during it (RFC 3501 7.4.1) */
-	CMD_NO_SYNC = 1 << 3,    /* changes are not told at its end */
-	CMD_STREAM = 1 << 4,     /* wants its literals as IMAP_ARG_STREAM */
+	CMD_UID = 1 << 0, /* also with UID before it */
+	CMD_UID_ONLY = 1 << 1, /* only with UID before it (UID EXPUNGE) */
+	CMD_NO_EXPUNGE =
+	    1 << 2, /* no EXPUNGE replies during it (RFC 3501 7.4.1) */
+	CMD_NO_SYNC = 1 << 3, /* changes are not told at its end */
+	CMD_STREAM = 1 << 4, /* wants its literals as IMAP_ARG_STREAM */
+	CMD_SECTION = 1 << 5, /* its atoms may have [sections] */
+	CMD_LONG = 1 << 6, /* its line may be long: it has a set */
 };
 
 struct command {
@@ -41,12 +44,12 @@ struct command {
 
 struct cmd {
 	struct session *s;
-	struct arena *arena;         /* emptied after the tagged reply */
+	struct arena *arena; /* emptied after the tagged reply */
 	struct str tag;
 	const struct command *def;
-	bool uid;                    /* "UID FETCH" and so on */
+	bool uid; /* "UID FETCH" and so on */
 	const struct imap_arg *args; /* ends with IMAP_ARG_END */
-	void *state;                 /* the handler's; NULL at the first call */
+	void *state; /* the handler's; NULL at the first call */
 	/* Called once when the command ends or the client vanishes. */
 	void (*cleanup)(struct cmd *c);
 };

@@ -16,7 +16,17 @@ enum step reply_no(struct cmd *c, const char *code, const char *text);
 enum step reply_bad(struct cmd *c, const char *text);
 /* NO with the response code and the words for e->code; logs what should be. */
 enum step reply_err(struct cmd *c, const struct err *e);
-/* Adds "* " text CRLF to the output. */
+/* The response code that stands for a failure, "NONEXISTENT"; NULL: none. */
+const char *reply_code(const struct err *e);
+/*
+ * Adds "* " text CRLF to the output. What comes from outside is written with
+ * imap_write_* to s->out instead, between reply_begin and reply_end.
+ */
 void reply_untagged(struct session *s, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+/* "* ", for what is put together in s->out... */
+void reply_begin(struct session *s);
+/* ...and its CRLF. Sends when enough is there. */
+void reply_end(struct session *s);
 
 #endif

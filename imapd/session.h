@@ -14,17 +14,32 @@
 #include "store/mailbox.h"
 #include "imapd/command.h"
 
+struct host;
+
 struct session {
-	struct conn *conn;      /* output; input belongs to client.c */
-	struct store *store;    /* shared with the user's other sessions */
-	struct view *view;      /* NULL: nothing selected */
-	bool read_only;         /* EXAMINE, or the mailbox can not be changed */
-	struct arena arena;     /* of the session */
-	struct buf out;         /* small pieces are put together here... */
+	struct host *host;
+	struct conn *conn; /* output; input belongs to client.c */
+	struct store *store; /* shared with the user's other sessions */
+	struct view *view; /* NULL: nothing selected */
+	bool read_only; /* EXAMINE, or the mailbox can not be changed */
+	struct arena arena; /* of the session */
+	struct buf out; /* small pieces are put together here... */
 	bool utf8, imap4rev2, condstore, qresync; /* ENABLEd (room for them) */
-	struct set32 saved;     /* SEARCHRES: room for $ */
+	struct set32 saved; /* SEARCHRES: room for $ */
 	const char *user, *remote_ip;
+	char *mailbox; /* selected, for logs; NULL: none */
+	size_t keywords_told; /* of the view's mailbox, in FLAGS replies */
+	uint64_t append_max_bytes;
+	bool logout; /* the session ends after the present reply */
+	bool lost; /* the selected mailbox can not be served on */
 };
+
+void session_init(struct session *s, struct host *h, struct conn *conn);
+void session_done(struct session *s);
+/* The view becomes the selected mailbox `name`. */
+void session_select(struct session *s, struct view *v, struct str name);
+/* Leaves the selected mailbox, if there is one. */
+void session_unselect(struct session *s);
 
 /* ...and session_send() moves them to the connection. */
 void session_send(struct session *s);

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * capability.c - what is announced after login.
+ *
+ * Owns:    the list.
+ * Runs in: imapd, as the mail user.
+ * Trusts:  nothing.
+ * Spec:    RFC 3501 section 6.1.1; the extensions' own RFCs.
+ */
+#include "imapd/capability.h"
+
+static const char always[] =
+    "CAPABILITY IMAP4rev1 SASL-IR LITERAL+ ENABLE ID IDLE NAMESPACE UIDPLUS "
+    "MOVE UNSELECT CHILDREN SPECIAL-USE ESEARCH STATUS=SIZE MULTIAPPEND";
+
+void
+capability_write(struct session *s, struct buf *b)
+{
+	buf_add_c(b, always);
+	/* Once on, it can not be had again (RFC 4978 section 3). */
+	if (!conn_has_deflate(s->conn))
+		buf_add_c(b, " COMPRESS=DEFLATE");
+}

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * cmd_any.c - CAPABILITY, NOOP, CHECK, LOGOUT, ID, ENABLE, and the commands
+ * for which it is too late.
+ *
+ * Owns:    nothing.
+ * Runs in: imapd, as the mail user.
+ * Trusts:  nothing; what ID says is only logged.
+ * Spec:    RFC 3501 sections 6.1, 6.4.1; RFC 2971 (ID), RFC 5161 (ENABLE).
+ */
+#include "base/log.h"
+#include "imap/imap_char.h"
+#include "imapd/capability.h"
+#include "imapd/commands.h"
+#include "imapd/reply.h"
+#include "imapd/session.h"
+
+/* RFC 2971 section 3.3. */
+enum { ID_PAIRS_MAX = 30, ID_FIELD_MAX = 30, ID_VALUE_MAX = 1024 };
+
+enum step
+cmd_capability(struct cmd *c)
+{
+	if (!imap_arg_end(c->args))
+		return reply_bad(c, "No arguments expected");
+	reply_begin(c->s);
+	capability_write(c->s, &c->s->out);
+	reply_end(c->s);
+	return reply_ok(c, NULL, "Done");
+}
+
+enum step
+cmd_noop(struct cmd *c)
+{
+	if (!imap_arg_end(c->args))
+		return reply_bad(c, "No arguments expected");
+	return reply_ok(c, NULL, "Done");
+}
+
+enum step
+cmd_logout(struct cmd *c)
+{
+	if (!imap_arg_end(c->args))
+		return reply_bad(c, "No arguments expected");
+	reply_untagged(c->s, "BYE Logging out");
+	c->s->logout = true;
+	return reply_ok(c, NULL, "Done");
+}
+
+enum step
+cmd_logged_in(struct cmd *c)
+{
+	return reply_bad(c, "Already logged in");
+}
+
+/* What a client says of itself, as "name=value" for the log. */
+static bool
+id_parse(struct cmd *c, const struct imap_arg *a, struct buf *out)
+{
+	struct str field, value;
+	size_t pairs = 0;
+
+	for (; !imap_arg_end(a); pairs++) {
+		if (pairs == ID_PAIRS_MAX || !imap_arg_string(&a, &field) ||
+		    !imap_arg_nstring(&a, &value) || field.n > ID_FIELD_MAX ||
+		    value.n > ID_VALUE_MAX)
+			return false;
+		if (value.p != NULL)
+			buf_addf(out, "%s%.*s=<%.*s>", out->n > 0 ? " " : "",
+			    STR_ARG(field), STR_ARG(value));
+	}
+	if (out->n > 0)
+		log_info("client user=<%s> rip=%s %.*s", c->s->user,
+		    c->s->remote_ip, STR_ARG(buf_str(out)));
+	return true;
+}
+
+enum step
+cmd_id(struct cmd *c)
+{
+	const struct imap_arg *a = c->args, *list;
+	struct buf said;
+	bool ok;
+
+	buf_init(&said, ID_PAIRS_MAX * (ID_FIELD_MAX + ID_VALUE_MAX + 8));
+	ok = imap_arg_word(&a, "NIL") ||
+	    (imap_arg_list(&a, &list) && id_parse(c, list, &said));
+	buf_done(&said);
+	if (!ok || !imap_arg_end(a))
+		return reply_bad(c, "ID list or NIL expected");
+	reply_untagged(c->s, "ID (\"name\" \"Restante\")");
+	return reply_ok(c, NULL, "Done");
+}
+
+/*
+ * None of our extensions has to be enabled yet; unknown ones are left out of
+ * the answer (RFC 5161 section 3.1).
+ */
+enum step
+cmd_enable(struct cmd *c)
+{
+	const struct imap_arg *a = c->args;
+	struct str word;
+	size_t n = 0;
+
+	for (; imap_arg_atom(&a, &word); n++)
+		if (!imap_char_all(word, IMAP_CHAR_ATOM))
+			return reply_bad(c, "Capability name expected");
+	if (n == 0 || !imap_arg_end(a))
+		return reply_bad(c, "Capability name expected");
+	reply_untagged(c->s, "ENABLED");
+	return reply_ok(c, NULL, "Done");
+}

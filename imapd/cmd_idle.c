@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * cmd_idle.c - IDLE.
+ *
+ * Owns:    the view's listener while it runs.
+ * Runs in: imapd, as the mail user.
+ * Trusts:  nothing.
+ * Spec:    RFC 2177. Any line ends it; one that is not DONE is BAD. Commands
+ *          that were sent behind DONE without waiting follow as always.
+ */
+#include "imapd/client.h"
+#include "imapd/commands.h"
+#include "imapd/reply.h"
+#include "imapd/session.h"
+#include "imapd/sync.h"
+
+static void
+idle_cleanup(struct cmd *c)
+{
+	if (c->s->view != NULL)
+		view_listen(c->s->view, NULL, NULL);
+}
+
+static enum step
+idle_begin(struct cmd *c)
+{
+	if (!imap_arg_end(c->args))
+		return reply_bad(c, "No arguments expected");
+	c->state = c;
+	c->cleanup = idle_cleanup;
+	client_continue(c, "idling");
+	sync_tell(c);
+	if (c->s->view != NULL)
+		view_listen(c->s->view, client_news, c->s);
+	return STEP_MORE;
+}
+
+enum step
+cmd_idle(struct cmd *c)
+{
+	struct session *s = c->s;
+	enum step step;
+	struct str line;
+
+	if (c->state == NULL)
+		return idle_begin(c);
+	step = client_line(c, &line);
+	if (step == STEP_DONE && str_eq_nocase(line, STR("DONE\r\n")))
+		return reply_ok(c, NULL, "Done");
+	if (step != STEP_MORE)
+		return reply_bad(c, "DONE expected");
+	if (s->view != NULL && !s->lost && view_has_news(s->view))
+		sync_tell(c);
+	/* The mailbox is gone: the reply, then BYE. */
+	if (s->lost)
+		return reply_no(c, NULL, "Selected mailbox was deleted");
+	return STEP_MORE;
+}

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * cmd_list.c - LIST, LSUB, NAMESPACE.
+ *
+ * Owns:    nothing; names come from the store at each call.
+ * Runs in: imapd, as the mail user.
+ * Trusts:  nothing; names of folders on disk pass imap_write.
+ * Spec:    RFC 3501 sections 6.3.8, 6.3.9, 7.2.2; RFC 3348 (CHILDREN), RFC 6154
+ *          (SPECIAL-USE), RFC 2342 (NAMESPACE).
+ *
+ * Patterns are matched against names in their wire form, so that what a
+ * client may write in a pattern and in a name is the same.
+ */
+#include "base/bounds.h"
+#include "base/map.h"
+#include "imap/imap_write.h"
+#include "imapd/commands.h"
+#include "imapd/reply.h"
+#include "imapd/session.h"
+#include "text/glob.h"
+#include "text/utf7.h"
+
+struct listing {
+	const char *word; /* "LIST", "LSUB" */
+	struct str pattern;
+	struct mbox_entry *at; /* the next one to be looked at */
+	struct map levels; /* LSUB: names above subscribed ones, told */
+	struct buf wire; /* the name being looked at */
+};
+
+static void
+listing_done(struct cmd *c)
+{
+	struct listing *l = c->state;
+
+	if (l == NULL)
+		return;
+	map_done(&l->levels);
+	buf_done(&l->wire);
+}
+
+static void
+write_attr(struct buf *b, const char *attr, bool *first)
+{
+	buf_addf(b, "%s%s", *first ? "" : " ", attr);
+	*first = false;
+}
+
+static const char *
+use_attr(enum special_use use)
+{
+	static const char *const attrs[] = {
+	    [USE_DRAFTS] = "\\Drafts",
+	    [USE_SENT] = "\\Sent",
+	    [USE_TRASH] = "\\Trash",
+	    [USE_JUNK] = "\\Junk",
+	    [USE_ARCHIVE] = "\\Archive",
+	};
+
+	return (size_t)use < ARRAY_LEN(attrs) ? attrs[use] : NULL;
+}
+
+static void
+write_attrs(struct buf *b, const struct mbox_entry *m)
+{
+	bool first = true;
+
+	if ((m->attrs & (MBOX_NOSELECT | MBOX_NONEXISTENT)) != 0)
+		write_attr(b, "\\Noselect", &first);
+	if ((m->attrs & MBOX_NO_INFERIORS) != 0)
+		write_attr(b, "\\NoInferiors", &first);
+	else
+		write_attr(b,
+		    (m->attrs & MBOX_HAS_CHILDREN) != 0 ? "\\HasChildren"
+							: "\\HasNoChildren",
+		    &first);
+	if ((m->attrs & MBOX_MARKED) != 0)
+		write_attr(b, "\\Marked", &first);
+	else if ((m->attrs & MBOX_UNMARKED) != 0)
+		write_attr(b, "\\Unmarked", &first);
+	if (use_attr(m->use) != NULL)
+		write_attr(b, use_attr(m->use), &first);
+}
+
+/* "/" as a quoted character. */
+static void
+write_delimiter(struct session *s)
+{
+	char c = store_delimiter(s->store);
+
+	imap_write_string(&s->out, str_make(&c, 1));
+}
+
+/* LSUB's attributes say nothing but that a level is no mailbox. */
+static void
+write_entry(struct session *s, const struct listing *l,
+    const struct mbox_entry *m, struct str wire)
+{
+	struct buf *b = &s->out;
+
+	reply_begin(s);
+	buf_addf(b, "%s (", l->word);
+	if (m == NULL)
+		buf_add_c(b, "\\Noselect");
+	else if (strcmp(l->word, "LIST") == 0)
+		write_attrs(b, m);
+	buf_add_c(b, ") ");
+	write_delimiter(s);
+	buf_add_byte(b, ' ');
+	imap_write_astring(b, wire);
+	reply_end(s);
+}
+
+/*
+ * LSUB: the subscribed name did not match, but a level above it may, as "foo"
+ * above "foo/bar" matches "%" (RFC 3501 section 6.3.9). Once per level.
+ */
+static void
+write_levels(struct cmd *c, struct listing *l, struct str wire)
+{
+	char delimiter = store_delimiter(c->s->store);
+	struct str level = wire, name;
+
+	for (;;) {
+		level.n = str_rfind(level, delimiter);
+		if (level.n == 0 || level.n >= wire.n)
+			return;
+		wire.n = level.n;
+		if (map_find(&l->levels, level) != NULL ||
+		    !glob_match(l->pattern, level, delimiter))
+			continue;
+		name = arena_str(c->arena, level);
+		map_put(&l->levels, name, l);
+		write_entry(c->s, l, NULL, name);
+	}
+}
+
+static void
+list_one(struct cmd *c, struct listing *l, const struct mbox_entry *m)
+{
+	char delimiter = store_delimiter(c->s->store);
+
+	buf_clear(&l->wire);
+	if (!utf7_encode(&l->wire, m->name))
+		buf_add_str(&l->wire, m->name);
+	if (glob_match(l->pattern, buf_str(&l->wire), delimiter))
+		write_entry(c->s, l, m, buf_str(&l->wire));
+	else if (strcmp(l->word, "LSUB") == 0)
+		write_levels(c, l, buf_str(&l->wire));
+}
+
+/* Subscribed names are no levels to be told as such. */
+static void
+note_subscribed(struct cmd *c, struct listing *l)
+{
+	struct mbox_entry *m;
+
+	for (m = l->at; m != NULL; m = m->next) {
+		buf_clear(&l->wire);
+		if (utf7_encode(&l->wire, m->name))
+			map_put(&l->levels,
+			    arena_str(c->arena, buf_str(&l->wire)), l);
+	}
+}
+
+/* An empty pattern asks for delimiter and root name. */
+static enum step
+tell_root(struct cmd *c, const struct listing *l)
+{
+	write_entry(c->s, l, NULL, STR(""));
+	return reply_ok(c, NULL, "Done");
+}
+
+/* First call: arguments and names. False: answered. */
+static bool
+listing_begin(struct cmd *c, const char *word, struct listing *l)
+{
+	bool is_lsub = strcmp(word, "LSUB") == 0;
+	const struct imap_arg *a = c->args;
+	struct str reference, pattern;
+	struct err e;
+
+	if (!imap_arg_astring(&a, &reference) ||
+	    !imap_arg_list_mailbox(&a, &pattern) || !imap_arg_end(a)) {
+		(void)reply_bad(c, "Reference and mailbox pattern expected");
+		return false;
+	}
+	l->word = word;
+	buf_init(&l->wire, MAILBOX_NAME_MAX_BYTES * 16);
+	map_init(&l->levels);
+	c->state = l;
+	c->cleanup = listing_done;
+	if (pattern.n == 0) {
+		(void)tell_root(c, l);
+		return false;
+	}
+	if (reference.n + pattern.n > MAILBOX_NAME_MAX_BYTES) {
+		(void)reply_no(c, "LIMIT", "Pattern too long");
+		return false;
+	}
+	l->pattern = arena_printf(
+	    c->arena, "%.*s%.*s", STR_ARG(reference), STR_ARG(pattern));
+	if (store_list(c->s->store, is_lsub, c->arena, &l->at, &e) == -1) {
+		(void)reply_err(c, &e);
+		return false;
+	}
+	if (is_lsub)
+		note_subscribed(c, l);
+	return true;
+}
+
+static enum step
+list(struct cmd *c, const char *word)
+{
+	struct listing *l = c->state;
+
+	if (l == NULL) {
+		l = arena_new(c->arena, 1, sizeof(*l));
+		if (!listing_begin(c, word, l))
+			return STEP_DONE;
+	}
+	for (; l->at != NULL; l->at = l->at->next) {
+		if (conn_is_full(c->s->conn) || cmd_time_is_up(c))
+			return STEP_MORE;
+		list_one(c, l, l->at);
+	}
+	return reply_ok(c, NULL, "Done");
+}
+
+enum step
+cmd_list(struct cmd *c)
+{
+	return list(c, "LIST");
+}
+
+enum step
+cmd_lsub(struct cmd *c)
+{
+	return list(c, "LSUB");
+}
+
+/* One namespace, the user's own (RFC 2342 section 5). */
+enum step
+cmd_namespace(struct cmd *c)
+{
+	if (!imap_arg_end(c->args))
+		return reply_bad(c, "No arguments expected");
+	reply_begin(c->s);
+	buf_add_c(&c->s->out, "NAMESPACE ((\"\" ");
+	write_delimiter(c->s);
+	buf_add_c(&c->s->out, ")) NIL NIL");
+	reply_end(c->s);
+	return reply_ok(c, NULL, "Done");
+}

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * cmd_mailbox.c - CREATE, DELETE, RENAME, SUBSCRIBE, UNSUBSCRIBE.
+ *
+ * Owns:    nothing.
+ * Runs in: imapd, as the mail user.
+ * Trusts:  nothing; the store judges names.
+ * Spec:    RFC 3501 sections 6.3.3 to 6.3.7, RFC 5530.
+ */
+#include "base/log.h"
+#include "imapd/commands.h"
+#include "imapd/name.h"
+#include "imapd/reply.h"
+#include "imapd/session.h"
+
+/* The command's arguments, `n` names and nothing else. False: answered. */
+static bool
+names_parse(struct cmd *c, size_t n, struct str *names)
+{
+	const struct imap_arg *a = c->args;
+	struct str wire[2];
+	struct err e;
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (!imap_arg_astring(&a, &wire[i]))
+			break;
+	if (i < n || !imap_arg_end(a)) {
+		(void)reply_bad(c,
+		    n == 1 ? "Mailbox name expected"
+			   : "Two mailbox names expected");
+		return false;
+	}
+	for (i = 0; i < n; i++) {
+		if (name_decode(
+			c->s->store, c->arena, wire[i], &names[i], &e) == 0)
+			continue;
+		(void)reply_err(c, &e);
+		return false;
+	}
+	return true;
+}
+
+static bool
+is_inbox(struct str name)
+{
+	return str_eq(name, STR("INBOX"));
+}
+
+enum step
+cmd_create(struct cmd *c)
+{
+	struct str name;
+	struct err e;
+
+	if (!names_parse(c, 1, &name))
+		return STEP_DONE;
+	if (is_inbox(name))
+		return reply_no(c, "ALREADYEXISTS", "INBOX exists always");
+	if (store_create(c->s->store, name, &e) == -1)
+		return reply_err(c, &e);
+	return reply_ok(c, NULL, "Created");
+}
+
+enum step
+cmd_delete(struct cmd *c)
+{
+	struct session *s = c->s;
+	struct str name;
+	struct err e;
+
+	if (!names_parse(c, 1, &name))
+		return STEP_DONE;
+	if (is_inbox(name))
+		return reply_no(c, "CANNOT", "INBOX can not be deleted");
+	/* Whoever deletes what he has selected has selected nothing then. */
+	if (s->mailbox != NULL && str_eq(name, str_of(s->mailbox)))
+		session_unselect(s);
+	if (store_delete(s->store, name, &e) == -1)
+		return reply_err(c, &e);
+	log_info(
+	    "mailbox deleted user=<%s> mailbox=<%.*s>", s->user, STR_ARG(name));
+	return reply_ok(c, NULL, "Deleted");
+}
+
+enum step
+cmd_rename(struct cmd *c)
+{
+	struct session *s = c->s;
+	struct str names[2];
+	struct err e;
+
+	if (!names_parse(c, 2, names))
+		return STEP_DONE;
+	if (is_inbox(names[1]))
+		return reply_no(c, "ALREADYEXISTS", "INBOX exists always");
+	if (store_rename(s->store, names[0], names[1], &e) == -1)
+		return reply_err(c, &e);
+	log_info("mailbox renamed user=<%s> from=<%.*s> to=<%.*s>", s->user,
+	    STR_ARG(names[0]), STR_ARG(names[1]));
+	return reply_ok(c, NULL, "Renamed");
+}
+
+/* Names need not exist (RFC 3501 section 6.3.6: MAY validate). */
+static enum step
+subscribe(struct cmd *c, bool on)
+{
+	struct str name;
+	struct err e;
+
+	if (!names_parse(c, 1, &name))
+		return STEP_DONE;
+	if (store_subscribe(c->s->store, name, on, &e) == -1)
+		return reply_err(c, &e);
+	return reply_ok(c, NULL, on ? "Subscribed" : "Unsubscribed");
+}
+
+enum step
+cmd_subscribe(struct cmd *c)
+{
+	return subscribe(c, true);
+}
+
+enum step
+cmd_unsubscribe(struct cmd *c)
+{
+	return subscribe(c, false);
+}

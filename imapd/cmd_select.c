@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * cmd_select.c - SELECT, EXAMINE, CLOSE, UNSELECT.
+ *
+ * Owns:    the change between the states of session.h.
+ * Runs in: imapd, as the mail user.
+ * Trusts:  nothing.
+ * Spec:    RFC 3501 sections 6.3.1, 6.3.2, 6.4.2, 7.1; RFC 3691 (UNSELECT).
+ */
+#include "imapd/commands.h"
+#include "imapd/name.h"
+#include "imapd/reply.h"
+#include "imapd/session.h"
+#include "imapd/sync.h"
+
+static void
+write_selected(struct session *s)
+{
+	struct mailbox *m = view_mailbox(s->view);
+	uint32_t unseen = view_first_unseen(s->view);
+
+	sync_write_flag_names(s);
+	reply_untagged(s, "%u EXISTS", view_count(s->view));
+	reply_untagged(s, "%u RECENT", view_recent(s->view));
+	if (unseen != 0)
+		reply_untagged(s, "OK [UNSEEN %u] First unseen", unseen);
+	reply_untagged(
+	    s, "OK [UIDVALIDITY %u] UIDs valid", mailbox_uidvalidity(m));
+	reply_untagged(
+	    s, "OK [UIDNEXT %u] Predicted next UID", mailbox_uidnext(m));
+}
+
+static enum step
+select_mailbox(struct cmd *c, bool read_only)
+{
+	struct session *s = c->s;
+	const struct imap_arg *a = c->args;
+	struct view *v;
+	struct str wire, name;
+	struct err e;
+
+	if (!imap_arg_astring(&a, &wire) || !imap_arg_end(a))
+		return reply_bad(c, "Mailbox name expected");
+	/* From here on nothing is selected, whatever follows. */
+	session_unselect(s);
+	if (name_decode(s->store, c->arena, wire, &name, &e) == -1 ||
+	    view_open(s->store, name, read_only, &v, &e) == -1)
+		return reply_err(c, &e);
+	session_select(s, v, name);
+	if (read_only)
+		s->read_only = true;
+	write_selected(s);
+	return s->read_only ? reply_ok(c, "READ-ONLY", "Selected")
+			    : reply_ok(c, "READ-WRITE", "Selected");
+}
+
+enum step
+cmd_select(struct cmd *c)
+{
+	return select_mailbox(c, false);
+}
+
+enum step
+cmd_examine(struct cmd *c)
+{
+	return select_mailbox(c, true);
+}
+
+enum step
+cmd_unselect(struct cmd *c)
+{
+	if (!imap_arg_end(c->args))
+		return reply_bad(c, "No arguments expected");
+	session_unselect(c->s);
+	return reply_ok(c, NULL, "Unselected");
+}
+
+/* Expunges without telling; a mailbox that is only read stays as it is. */
+enum step
+cmd_close(struct cmd *c)
+{
+	struct session *s = c->s;
+	enum step step;
+	struct err e;
+	uint32_t *at = c->state;
+
+	if (!imap_arg_end(c->args))
+		return reply_bad(c, "No arguments expected");
+	if (at == NULL)
+		at = c->state = arena_new(c->arena, 1, sizeof(*at));
+	step = s->read_only ? STEP_DONE : view_expunge(s->view, NULL, at, &e);
+	while (step == STEP_MORE && !cmd_time_is_up(c))
+		step = view_expunge(s->view, NULL, at, &e);
+	if (step == STEP_MORE)
+		return STEP_MORE;
+	session_unselect(s);
+	if (step == STEP_FAIL)
+		return reply_err(c, &e);
+	return reply_ok(c, NULL, "Closed");
+}

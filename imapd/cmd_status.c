@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * cmd_status.c - STATUS.
+ *
+ * Owns:    nothing.
+ * Runs in: imapd, as the mail user.
+ * Trusts:  nothing.
+ * Spec:    RFC 3501 sections 6.3.10, 7.2.4; RFC 8438 (SIZE).
+ */
+#include "imap/imap_write.h"
+#include "imapd/commands.h"
+#include "imapd/name.h"
+#include "imapd/reply.h"
+#include "imapd/session.h"
+
+enum item {
+	ITEM_MESSAGES,
+	ITEM_RECENT,
+	ITEM_UIDNEXT,
+	ITEM_UIDVALIDITY,
+	ITEM_UNSEEN,
+	ITEM_SIZE,
+	ITEM_COUNT,
+};
+
+static const char *const item_names[ITEM_COUNT] = {
+    [ITEM_MESSAGES] = "MESSAGES",
+    [ITEM_RECENT] = "RECENT",
+    [ITEM_UIDNEXT] = "UIDNEXT",
+    [ITEM_UIDVALIDITY] = "UIDVALIDITY",
+    [ITEM_UNSEEN] = "UNSEEN",
+    [ITEM_SIZE] = "SIZE",
+};
+
+static uint64_t
+value_of(enum item item, const struct mailbox_status *st)
+{
+	switch (item) {
+	case ITEM_MESSAGES:
+		return st->messages;
+	case ITEM_RECENT:
+		return st->recent;
+	case ITEM_UIDNEXT:
+		return st->uidnext;
+	case ITEM_UIDVALIDITY:
+		return st->uidvalidity;
+	case ITEM_UNSEEN:
+		return st->unseen;
+	case ITEM_SIZE:
+		return st->size;
+	case ITEM_COUNT:
+	default:
+		return 0;
+	}
+}
+
+/* One or more items; each is told once, in the order of the request. */
+static bool
+items_parse(const struct imap_arg *a, enum item *items, size_t *n)
+{
+	bool seen[ITEM_COUNT] = {false};
+	size_t i;
+
+	*n = 0;
+	if (imap_arg_end(a))
+		return false;
+	while (!imap_arg_end(a)) {
+		for (i = 0; i < ITEM_COUNT; i++)
+			if (imap_arg_word(&a, item_names[i]))
+				break;
+		if (i == ITEM_COUNT)
+			return false;
+		if (!seen[i])
+			items[(*n)++] = (enum item)i;
+		seen[i] = true;
+	}
+	return true;
+}
+
+static void
+write_status(struct session *s, struct str name, const enum item *items,
+    size_t n, const struct mailbox_status *st)
+{
+	size_t i;
+
+	reply_begin(s);
+	buf_add_c(&s->out, "STATUS ");
+	imap_write_mailbox(&s->out, name);
+	buf_add_c(&s->out, " (");
+	for (i = 0; i < n; i++)
+		buf_addf(&s->out, "%s%s %llu", i == 0 ? "" : " ",
+		    item_names[items[i]],
+		    (unsigned long long)value_of(items[i], st));
+	buf_add_c(&s->out, ")");
+	reply_end(s);
+}
+
+enum step
+cmd_status(struct cmd *c)
+{
+	const struct imap_arg *a = c->args, *list;
+	struct mailbox_status st = {0};
+	enum item items[ITEM_COUNT];
+	bool with_size = false;
+	struct str wire, name;
+	struct err e;
+	size_t n, i;
+
+	if (!imap_arg_astring(&a, &wire) || !imap_arg_list(&a, &list) ||
+	    !imap_arg_end(a) || !items_parse(list, items, &n))
+		return reply_bad(c, "Mailbox name and status items expected");
+	for (i = 0; i < n; i++)
+		with_size = with_size || items[i] == ITEM_SIZE;
+	if (name_decode(c->s->store, c->arena, wire, &name, &e) == -1 ||
+	    store_status(c->s->store, name, with_size, &st, &e) == -1)
+		return reply_err(c, &e);
+	write_status(c->s, name, items, n, &st);
+	return reply_ok(c, NULL, "Done");
+}

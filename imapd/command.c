@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * command.c - the table of commands.
+ *
+ * Owns:    the table.
+ * Runs in: imapd, as the mail user.
+ * Trusts:  nothing.
+ * Spec:    RFC 3501 section 6 and the extensions' RFCs.
+ *
+ * Commands of a session run one after the other, in the order in which they
+ * came. So none can see another half done, and what RFC 3501 section 5.5 calls
+ * an ambiguity can not arise; a pipelined command waits for its turn.
+ */
+#include "imapd/command.h"
+
+#include "imap/imap_tag.h"
+#include "imapd/commands.h"
+
+#define SET (CMD_UID | CMD_LONG)
+
+/* In ASCII order, for imap_tag_find(). */
+static const struct command table[] = {
+    {"APPEND", cmd_append, IN_ANY, CMD_STREAM},
+    {"AUTHENTICATE", cmd_logged_in, IN_ANY, CMD_NO_SYNC},
+    {"CAPABILITY", cmd_capability, IN_ANY, 0},
+    {"CHECK", cmd_noop, IN_SELECTED, 0},
+    {"CLOSE", cmd_close, IN_SELECTED, CMD_NO_SYNC},
+    {"COMPRESS", cmd_compress, IN_ANY, CMD_NO_SYNC},
+    {"COPY", cmd_copy, IN_SELECTED, SET},
+    {"CREATE", cmd_create, IN_ANY, 0},
+    {"DELETE", cmd_delete, IN_ANY, 0},
+    {"ENABLE", cmd_enable, IN_ANY, 0},
+    {"EXAMINE", cmd_examine, IN_ANY, CMD_NO_SYNC},
+    {"EXPUNGE", cmd_expunge, IN_SELECTED, SET},
+    {"ID", cmd_id, IN_ANY, 0},
+    {"IDLE", cmd_idle, IN_ANY, 0},
+    {"LIST", cmd_list, IN_ANY, 0},
+    {"LOGIN", cmd_logged_in, IN_ANY, CMD_NO_SYNC},
+    {"LOGOUT", cmd_logout, IN_ANY, CMD_NO_SYNC},
+    {"LSUB", cmd_lsub, IN_ANY, 0},
+    {"MOVE", cmd_move, IN_SELECTED, SET},
+    {"NAMESPACE", cmd_namespace, IN_ANY, 0},
+    {"NOOP", cmd_noop, IN_ANY, 0},
+    {"RENAME", cmd_rename, IN_ANY, 0},
+    {"SELECT", cmd_select, IN_ANY, CMD_NO_SYNC},
+    {"STARTTLS", cmd_logged_in, IN_ANY, CMD_NO_SYNC},
+    {"STATUS", cmd_status, IN_ANY, 0},
+    {"STORE", cmd_store, IN_SELECTED, SET | CMD_NO_EXPUNGE},
+    {"SUBSCRIBE", cmd_subscribe, IN_ANY, 0},
+    {"UNSELECT", cmd_unselect, IN_SELECTED, CMD_NO_SYNC},
+    {"UNSUBSCRIBE", cmd_unsubscribe, IN_ANY, 0},
+};
+
+const struct command *
+command_find(struct str word)
+{
+	return imap_tag_find(table, ARRAY_LEN(table), sizeof(*table), word);
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: ISC */
+/* flags.h - flags and keywords in IMAP syntax (RFC 3501 section 2.3.2). */
+#ifndef IMAPD_FLAGS_H
+#define IMAPD_FLAGS_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "imap/imap_arg.h"
+#include "store/mailbox.h"
+
+/* "\Answered \Seen $Forwarded": a message's flags, without parentheses. */
+void flags_write(struct buf *b, const struct mailbox *m, const struct flags *f);
+/* All that the mailbox knows: system flags (not \Recent), then keywords. */
+void flags_write_names(struct buf *b, const struct mailbox *m);
+/*
+ * The atoms from `a` to the list's end as a wish in `arena`. System flags
+ * that nobody can set (\Recent, flag-extension) are left out, as RFC 3501
+ * section 7.1 (PERMANENTFLAGS) allows. False: not a flag-list.
+ */
+bool flags_parse(
+    const struct imap_arg *a, struct arena *arena, struct flag_wish *out);
+
+#endif

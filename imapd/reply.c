@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * reply.c - tagged and untagged replies; words for error codes.
+ *
+ * Owns:    nothing.
+ * Runs in: imapd, as the mail user.
+ * Trusts:  nothing; tags were checked by the lexer, the rest is our own text.
+ * Spec:    RFC 3501 section 7, RFC 5530 (response codes).
+ */
+#include "imapd/reply.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/log.h"
+#include "imap/imap_write.h"
+#include "imapd/session.h"
+#include "imapd/sync.h"
+
+enum { SEND_BYTES = 16 * 1024 };
+
+static enum step
+write_tagged(
+    struct cmd *c, const char *word, const char *code, const char *text)
+{
+	struct buf *b = &c->s->out;
+
+	buf_add_str(b, c->tag);
+	buf_addf(b, " %s ", word);
+	if (code != NULL)
+		buf_addf(b, "[%s] ", code);
+	imap_write_text(b, str_of(text));
+	reply_end(c->s);
+	return STEP_DONE;
+}
+
+static void
+tell_changes(struct cmd *c)
+{
+	if ((c->def->flags & CMD_NO_SYNC) == 0)
+		sync_tell(c);
+}
+
+enum step
+reply_ok(struct cmd *c, const char *code, const char *text)
+{
+	tell_changes(c);
+	return write_tagged(c, "OK", code, text);
+}
+
+enum step
+reply_no(struct cmd *c, const char *code, const char *text)
+{
+	tell_changes(c);
+	return write_tagged(c, "NO", code, text);
+}
+
+/* Nothing at all has happened, so nothing else is told. */
+enum step
+reply_bad(struct cmd *c, const char *text)
+{
+	return write_tagged(c, "BAD", NULL, text);
+}
+
+struct words {
+	const char *code, *text;
+	bool is_log; /* the administrator should know */
+};
+
+static const struct words words[] = {
+    [ERR_OTHER] = {"SERVERBUG", "Internal error", true},
+    [ERR_SYS] = {"SERVERBUG", "Internal error", true},
+    [ERR_NOT_FOUND] = {"NONEXISTENT", "No such mailbox", false},
+    [ERR_EXISTS] = {"ALREADYEXISTS", "Mailbox exists already", false},
+    [ERR_LIMIT] = {"LIMIT", "A limit of this server was met", false},
+    [ERR_CORRUPT] = {"CORRUPTION", "The mailbox is damaged", true},
+    [ERR_SYNTAX] = {"CLIENTBUG", "Not understood", false},
+    [ERR_BAD_NAME] = {"CANNOT", "Mailbox name can not be used", false},
+    [ERR_READ_ONLY] = {"READ-ONLY", "Mailbox is read-only", false},
+    [ERR_PERM] = {"NOPERM", "Permission denied", false},
+    [ERR_NO_SPACE] = {"OVERQUOTA", "No space left", true},
+    [ERR_IN_USE] = {"INUSE", "Mailbox is in use, try again", false},
+    [ERR_TIMEOUT] = {"INUSE", "Mailbox is locked, try again", true},
+    [ERR_GONE] = {"EXPUNGEISSUED", "Some messages no longer exist", false},
+    [ERR_UNSUPPORTED] = {"CANNOT", "Not possible here", false},
+    [ERR_BAD_CHARSET] = {"BADCHARSET", "Unknown charset", false},
+    [ERR_CLOSED] = {"UNAVAILABLE", "Try again later", true},
+    [ERR_VIOLATION] = {"SERVERBUG", "Internal error", true},
+};
+
+static const struct words *
+words_of(const struct err *e)
+{
+	size_t code = (size_t)e->code;
+
+	if (code >= ARRAY_LEN(words) || words[code].text == NULL)
+		code = ERR_OTHER;
+	return &words[code];
+}
+
+const char *
+reply_code(const struct err *e)
+{
+	return words_of(e)->code;
+}
+
+enum step
+reply_err(struct cmd *c, const struct err *e)
+{
+	const struct words *w = words_of(e);
+
+	if (w->is_log)
+		log_error("command failed user=<%s> command=%s reason=%s",
+		    c->s->user, c->def->name, e->text);
+	else
+		log_debug("command refused user=<%s> command=%s reason=%s",
+		    c->s->user, c->def->name, e->text);
+	return reply_no(c, w->code, w->text);
+}
+
+void
+reply_begin(struct session *s)
+{
+	buf_add_c(&s->out, "* ");
+}
+
+void
+reply_end(struct session *s)
+{
+	buf_add_c(&s->out, "\r\n");
+	if (s->out.n >= SEND_BYTES)
+		session_send(s);
+}
+
+void
+reply_untagged(struct session *s, const char *fmt, ...)
+{
+	char text[512];
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	if (n < 0 || (size_t)n >= sizeof(text))
+		return;
+	reply_begin(s);
+	buf_add(&s->out, text, (size_t)n);
+	reply_end(s);
+}

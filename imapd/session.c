@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * session.c - what one client's session has.
+ *
+ * Owns:    the view, the session's arena and output buffer.
+ * Runs in: imapd, as the mail user.
+ * Trusts:  nothing from the client.
+ * Spec:    RFC 3501 section 3 (states), section 2.3.1.2 (sequence numbers).
+ */
+#include "imapd/session.h"
+
+#include "base/bounds.h"
+#include "base/mem.h"
+#include "host/host.h"
+#include "imap/imap_set.h"
+
+enum { OUT_MAX_BYTES = 64 * 1024 * 1024, OUT_KEEP_BYTES = 1024 };
+
+void
+session_init(struct session *s, struct host *h, struct conn *conn)
+{
+	s->host = h;
+	s->conn = conn;
+	s->store = host_store(h);
+	s->append_max_bytes =
+	    host_setting_u64(h, "append_limit", IMAP_APPEND_MAX);
+	arena_init(&s->arena);
+	buf_init(&s->out, OUT_MAX_BYTES);
+	set32_init(&s->saved);
+}
+
+void
+session_done(struct session *s)
+{
+	session_unselect(s);
+	arena_done(&s->arena);
+	buf_done(&s->out);
+	set32_done(&s->saved);
+}
+
+void
+session_select(struct session *s, struct view *v, struct str name)
+{
+	session_unselect(s);
+	s->view = v;
+	s->read_only = view_is_read_only(v);
+	s->mailbox = str_to_heap(name);
+	s->keywords_told = mailbox_keyword_count(view_mailbox(v));
+}
+
+void
+session_unselect(struct session *s)
+{
+	view_close(&s->view);
+	MEM_FREE(s->mailbox);
+	s->read_only = false;
+	s->lost = false;
+	set32_clear(&s->saved);
+}
+
+void
+session_send(struct session *s)
+{
+	if (s->out.n > 0)
+		conn_write_str(s->conn, buf_str(&s->out));
+	if (s->out.size > OUT_KEEP_BYTES)
+		buf_done(&s->out);
+	else
+		buf_clear(&s->out);
+}
+
+/* Every number must be one of the view's (RFC 3501: seq-number). */
+static bool
+seqs_to_uids(struct view *v, struct set32 *seqs, struct set32 *uids)
+{
+	const struct set32 *all = view_uids(v);
+	uint32_t count = view_count(v), first, last, uid;
+	size_t i, k;
+
+	set32_clear(uids);
+	if (seqs->n > 0 && seqs->r[seqs->n - 1].last > count)
+		return false;
+	/* Run by run of the view's UIDs, not message by message. */
+	for (i = k = 0; i < seqs->n; i++) {
+		first = view_uid(v, seqs->r[i].first);
+		last = view_uid(v, seqs->r[i].last);
+		while (k < all->n && all->r[k].last < first)
+			k++;
+		for (; k < all->n && all->r[k].first <= last; k++) {
+			uid = all->r[k].first > first ? all->r[k].first : first;
+			set32_add_range(uids, uid,
+			    all->r[k].last < last ? all->r[k].last : last);
+			if (all->r[k].last > last)
+				break;
+		}
+	}
+	return true;
+}
+
+/* Those of `wanted` that are in `all`. */
+static void
+intersect(
+    const struct set32 *wanted, const struct set32 *all, struct set32 *out)
+{
+	const struct set32_range *a, *b;
+	size_t i = 0, k = 0;
+
+	set32_clear(out);
+	while (i < wanted->n && k < all->n) {
+		a = &wanted->r[i];
+		b = &all->r[k];
+		set32_add_range(out, a->first > b->first ? a->first : b->first,
+		    a->last < b->last ? a->last : b->last);
+		if (a->last < b->last)
+			i++;
+		else
+			k++;
+	}
+}
+
+bool
+session_parse_set(struct cmd *c, struct str text, struct set32 *uids)
+{
+	struct view *v = c->s->view;
+	uint32_t count = view_count(v);
+	uint32_t star = c->uid ? view_uid(v, count) : count;
+	struct set32 numbers;
+	bool ok;
+
+	/* Without messages even "*" is out of range; not so for UIDs. */
+	set32_init(&numbers);
+	ok = imap_set_parse(text, star, IMAP_SET_RANGES_MAX, &numbers) &&
+	    (c->uid || count > 0);
+	if (ok && c->uid)
+		intersect(&numbers, view_uids(v), uids);
+	else if (ok)
+		ok = seqs_to_uids(v, &numbers, uids);
+	set32_done(&numbers);
+	return ok;
+}

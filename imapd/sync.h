@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: ISC */
+/* sync.h - when EXPUNGE, EXISTS and FETCH may be told (RFC 3501 section 7). */
+#ifndef IMAPD_SYNC_H
+#define IMAPD_SYNC_H
+
+#include "imapd/session.h"
+
+/*
+ * Tells what has changed in the selected mailbox, as far as the command
+ * allows. When the mailbox is gone, s->lost is set: the session says BYE.
+ */
+void sync_tell(struct cmd *c);
+/*
+ * FLAGS and PERMANENTFLAGS once more if there are keywords which the client
+ * has not been told; before a FETCH response that may have them.
+ */
+void sync_keywords(struct session *s);
+/* "* FLAGS (...)" and "* OK [PERMANENTFLAGS (...)]". */
+void sync_write_flag_names(struct session *s);
+/* "* seq FETCH (FLAGS (...))", with the UID when the command has it. */
+void sync_write_flags(struct cmd *c, uint32_t seq, uint32_t uid);
+
+#endif
