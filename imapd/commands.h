@@ -31,6 +31,10 @@ command_fn cmd_subscribe;
 command_fn cmd_unsubscribe;
 /* cmd_append.c */
 command_fn cmd_append;
+/* cmd_fetch.c */
+command_fn cmd_fetch;
+/* cmd_search.c */
+command_fn cmd_search;
 /* cmd_store.c */
 command_fn cmd_store;
 /* cmd_copy.c */

@@ -51,6 +51,7 @@ session_select(struct session *s, struct view *v, struct str name)
 void
 session_unselect(struct session *s)
 {
+	fetch_cache_drop(&s->fetch_cache);
 	view_close(&s->view);
 	MEM_FREE(s->mailbox);
 	s->read_only = false;
@@ -121,17 +122,24 @@ intersect(
 bool
 session_parse_set(struct cmd *c, struct str text, struct set32 *uids)
 {
+	return session_parse_set_as(c, text, c->uid, uids);
+}
+
+bool
+session_parse_set_as(
+    struct cmd *c, struct str text, bool uid, struct set32 *uids)
+{
 	struct view *v = c->s->view;
 	uint32_t count = view_count(v);
-	uint32_t star = c->uid ? view_uid(v, count) : count;
+	uint32_t star = uid ? view_uid(v, count) : count;
 	struct set32 numbers;
 	bool ok;
 
 	/* Without messages even "*" is out of range; not so for UIDs. */
 	set32_init(&numbers);
 	ok = imap_set_parse(text, star, IMAP_SET_RANGES_MAX, &numbers) &&
-	    (c->uid || count > 0);
-	if (ok && c->uid)
+	    (uid || count > 0);
+	if (ok && uid)
 		intersect(&numbers, view_uids(v), uids);
 	else if (ok)
 		ok = seqs_to_uids(v, &numbers, uids);

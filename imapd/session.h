@@ -13,6 +13,7 @@
 #include "net/conn.h"
 #include "store/mailbox.h"
 #include "imapd/command.h"
+#include "imapd/fetch_cache.h"
 
 struct host;
 
@@ -32,6 +33,7 @@ struct session {
 	uint64_t append_max_bytes;
 	bool logout; /* the session ends after the present reply */
 	bool lost; /* the selected mailbox can not be served on */
+	struct fetch_cache fetch_cache; /* dropped before the view is closed */
 };
 
 void session_init(struct session *s, struct host *h, struct conn *conn);
@@ -50,5 +52,9 @@ void session_send(struct session *s);
  * a sequence number out of range, or bad grammar: false (answer BAD).
  */
 bool session_parse_set(struct cmd *c, struct str text, struct set32 *uids);
+
+/* The same; `uid` says how the numbers are meant (SEARCH has both kinds). */
+bool session_parse_set_as(
+    struct cmd *c, struct str text, bool uid, struct set32 *uids);
 
 #endif

@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * fetch_plan.c - FETCH's items as a plan.
+ *
+ * Owns:    nothing; all lies in the command's arena.
+ * Runs in: imapd.
+ * Trusts:  nothing in the arguments; their size is bounded by the lexer.
+ * Spec:    RFC 3501 sections 6.4.5 and 9.
+ */
+#include "base/num.h"
+#include "imap/imap_char.h"
+#include "imap/imap_write.h"
+#include "imapd/fetch_plan.h"
+#include "text/ascii.h"
+
+struct planner {
+	struct arena *arena;
+	struct fetch_plan *plan;
+	struct fetch_item **tail;
+};
+
+static struct fetch_item *
+add_item(struct planner *p, enum fetch_kind kind)
+{
+	struct fetch_item *item = arena_new(p->arena, 1, sizeof(*item));
+
+	item->kind = kind;
+	*p->tail = item;
+	p->tail = &item->next;
+	return item;
+}
+
+/* ---- section specifications ------------------------------------------------ */
+
+/* A field name: astring, where a literal has become a quoted string. */
+static bool
+parse_field_name(struct arena *a, struct str *s, struct str *out)
+{
+	char *to;
+	size_t n = 0, i;
+
+	if (s->n == 0 || s->p[0] != '"') {
+		for (i = 0;
+		     i < s->n && imap_char_is(s->p[i], IMAP_CHAR_ASTRING);)
+			i++;
+		*out = str_head(*s, i);
+		*s = str_skip(*s, i);
+		return i > 0;
+	}
+	to = arena_new(a, s->n, 1);
+	for (i = 1; i < s->n && s->p[i] != '"'; i++) {
+		if (s->p[i] == '\\' && i + 1 < s->n)
+			i++;
+		to[n++] = s->p[i];
+	}
+	if (i == s->n)
+		return false;
+	*out = str_make(to, n);
+	*s = str_skip(*s, i + 1);
+	return true;
+}
+
+/* "(DATE FROM)": header-list. */
+static bool
+parse_fields(struct arena *a, struct str *s, struct fetch_section *sec)
+{
+	size_t room = s->n / 2 + 1;
+
+	if (!str_starts(*s, STR(" (")))
+		return false;
+	*s = str_skip(*s, 2);
+	sec->fields = arena_new(a, room, sizeof(*sec->fields));
+	for (;;) {
+		if (!parse_field_name(a, s, &sec->fields[sec->n_fields]))
+			return false;
+		sec->n_fields++;
+		if (s->n == 0)
+			return false;
+		if (s->p[0] == ')')
+			break;
+		if (s->p[0] != ' ')
+			return false;
+		*s = str_skip(*s, 1);
+	}
+	*s = str_skip(*s, 1);
+	return true;
+}
+
+/* "1.2.3" and the dot behind it, if a word follows. */
+static bool
+parse_numbers(struct arena *a, struct str *s, struct fetch_section *sec)
+{
+	uint32_t numbers[SECTION_NUMBERS_MAX];
+	uint64_t v;
+
+	while (s->n > 0 && ascii_is_digit(s->p[0])) {
+		if (s->p[0] == '0' || sec->n_numbers == ARRAY_LEN(numbers) ||
+		    !num_cut_u64(s, UINT32_MAX, &v))
+			return false;
+		numbers[sec->n_numbers++] = (uint32_t)v;
+		if (s->n == 0)
+			break;
+		if (s->p[0] != '.')
+			return false;
+		*s = str_skip(*s, 1);
+		if (s->n == 0)
+			return false;
+	}
+	sec->numbers = arena_new(a, sec->n_numbers + 1, sizeof(uint32_t));
+	memcpy(sec->numbers, numbers, sec->n_numbers * sizeof(uint32_t));
+	return true;
+}
+
+/* What stands between the brackets (RFC 3501: section-spec). */
+static bool
+parse_spec(struct arena *a, struct str s, struct fetch_section *sec)
+{
+	static const struct {
+		const char *word;
+		enum section_text text;
+	} words[] = {
+	    {"HEADER.FIELDS.NOT", SECTION_FIELDS_NOT},
+	    {"HEADER.FIELDS", SECTION_FIELDS},
+	    {"HEADER", SECTION_HEADER},
+	    {"TEXT", SECTION_TEXT},
+	    {"MIME", SECTION_MIME},
+	};
+	size_t i;
+
+	if (!parse_numbers(a, &s, sec))
+		return false;
+	if (s.n == 0)
+		return true;
+	for (i = 0; i < ARRAY_LEN(words); i++)
+		if (str_starts_nocase(s, str_of(words[i].word)))
+			break;
+	if (i == ARRAY_LEN(words))
+		return false;
+	sec->text = words[i].text;
+	s = str_skip(s, strlen(words[i].word));
+	if (sec->text == SECTION_MIME && sec->n_numbers == 0)
+		return false;
+	if (sec->text == SECTION_FIELDS || sec->text == SECTION_FIELDS_NOT) {
+		if (!parse_fields(a, &s, sec))
+			return false;
+	}
+	return s.n == 0;
+}
+
+/* "<0.1024>" or nothing. */
+static bool
+parse_partial(struct str s, struct fetch_section *sec)
+{
+	uint64_t start, count;
+
+	if (s.n == 0)
+		return true;
+	if (s.p[0] != '<')
+		return false;
+	s = str_skip(s, 1);
+	if (!num_cut_u64(&s, UINT32_MAX, &start) || s.n == 0 || s.p[0] != '.')
+		return false;
+	s = str_skip(s, 1);
+	if (!num_cut_u64(&s, UINT32_MAX, &count) || count == 0 ||
+	    !str_eq(s, STR(">")))
+		return false;
+	sec->partial = true;
+	sec->start = (uint32_t)start;
+	sec->count = (uint32_t)count;
+	return true;
+}
+
+/* The name of the value in the answer, without a literal in it. */
+static struct str
+make_label(struct arena *a, const struct fetch_section *sec)
+{
+	static const char *const words[] = {
+	    [SECTION_WHOLE] = "",
+	    [SECTION_HEADER] = "HEADER",
+	    [SECTION_FIELDS] = "HEADER.FIELDS",
+	    [SECTION_FIELDS_NOT] = "HEADER.FIELDS.NOT",
+	    [SECTION_TEXT] = "TEXT",
+	    [SECTION_MIME] = "MIME",
+	};
+	struct buf b;
+	struct str label;
+	size_t i;
+
+	buf_init(&b, SIZE_MAX / 2);
+	buf_add_c(&b, "BODY[");
+	for (i = 0; i < sec->n_numbers; i++)
+		buf_addf(&b, i > 0 ? ".%u" : "%u", sec->numbers[i]);
+	if (sec->n_numbers > 0 && sec->text != SECTION_WHOLE)
+		buf_add_byte(&b, '.');
+	buf_add_c(&b, words[sec->text]);
+	for (i = 0; i < sec->n_fields; i++) {
+		buf_add_c(&b, i == 0 ? " (" : " ");
+		imap_write_astring(&b, sec->fields[i]);
+	}
+	buf_add_c(&b, sec->n_fields > 0 ? ")]" : "]");
+	if (sec->partial)
+		buf_addf(&b, "<%u>", sec->start);
+	label = arena_str(a, buf_str(&b));
+	buf_done(&b);
+	return label;
+}
+
+static unsigned
+needs_of_section(const struct fetch_section *sec)
+{
+	if (sec->n_numbers > 0)
+		return NEED_PARTS;
+	switch (sec->text) {
+	case SECTION_HEADER:
+	case SECTION_FIELDS:
+	case SECTION_FIELDS_NOT:
+		return NEED_HEADER;
+	case SECTION_TEXT:
+		return NEED_HEADER | NEED_BYTES;
+	default:
+		return NEED_BYTES;
+	}
+}
+
+/* BODY[...]<...> and BODY.PEEK[...]<...>; `s` begins behind BODY. */
+static bool
+parse_section(struct planner *p, struct str s)
+{
+	struct fetch_section *sec = &add_item(p, FETCH_SECTION)->section;
+	bool peek = str_starts_nocase(s, STR(".PEEK"));
+	size_t close;
+
+	if (peek)
+		s = str_skip(s, 5);
+	close = str_rfind(s, ']');
+	if (s.n == 0 || s.p[0] != '[' || close == s.n)
+		return false;
+	if (!parse_spec(p->arena, str_make(s.p + 1, close - 1), sec) ||
+	    !parse_partial(str_skip(s, close + 1), sec))
+		return false;
+	sec->label = make_label(p->arena, sec);
+	p->plan->needs |= needs_of_section(sec);
+	p->plan->sets_seen |= !peek;
+	return true;
+}
+
+/* ---- items ----------------------------------------------------------------- */
+
+/* RFC822, RFC822.HEADER, RFC822.TEXT: sections with a name of their own. */
+static void
+add_old_section(struct planner *p, const char *label, enum section_text text)
+{
+	struct fetch_section *sec = &add_item(p, FETCH_SECTION)->section;
+
+	sec->text = text;
+	sec->label = str_of(label);
+	p->plan->needs |= needs_of_section(sec);
+	p->plan->sets_seen |= text != SECTION_HEADER;
+}
+
+static const struct {
+	const char *word;
+	enum fetch_kind kind;
+	unsigned needs;
+} plain_items[] = {
+    {"UID", FETCH_UID, 0},
+    {"FLAGS", FETCH_FLAGS, 0},
+    {"INTERNALDATE", FETCH_INTERNALDATE, NEED_FACTS},
+    {"RFC822.SIZE", FETCH_SIZE, NEED_FACTS},
+    {"ENVELOPE", FETCH_ENVELOPE, NEED_HEADER},
+    {"BODY", FETCH_BODY, NEED_PARTS},
+    {"BODYSTRUCTURE", FETCH_BODYSTRUCTURE, NEED_PARTS},
+};
+
+static const struct {
+	const char *word;
+	enum section_text text;
+} old_sections[] = {
+    {"RFC822", SECTION_WHOLE},
+    {"RFC822.HEADER", SECTION_HEADER},
+    {"RFC822.TEXT", SECTION_TEXT},
+};
+
+static bool
+parse_item(struct planner *p, struct str word)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(plain_items); i++) {
+		if (!str_eq_nocase(word, str_of(plain_items[i].word)))
+			continue;
+		p->plan->has_uid |= plain_items[i].kind == FETCH_UID;
+		p->plan->has_flags |= plain_items[i].kind == FETCH_FLAGS;
+		p->plan->needs |= plain_items[i].needs;
+		add_item(p, plain_items[i].kind);
+		return true;
+	}
+	for (i = 0; i < ARRAY_LEN(old_sections); i++)
+		if (str_eq_nocase(word, str_of(old_sections[i].word))) {
+			add_old_section(
+			    p, old_sections[i].word, old_sections[i].text);
+			return true;
+		}
+	if (str_starts_nocase(word, STR("BODY")))
+		return parse_section(p, str_skip(word, 4));
+	return false;
+}
+
+static const struct {
+	const char *word;
+	const char *items[6];
+} macros[] = {
+    {"ALL", {"FLAGS", "INTERNALDATE", "RFC822.SIZE", "ENVELOPE"}},
+    {"FAST", {"FLAGS", "INTERNALDATE", "RFC822.SIZE"}},
+    {"FULL", {"FLAGS", "INTERNALDATE", "RFC822.SIZE", "ENVELOPE", "BODY"}},
+};
+
+static bool
+parse_one(struct planner *p, struct str word)
+{
+	size_t i, k;
+
+	for (i = 0; i < ARRAY_LEN(macros); i++) {
+		if (!str_eq_nocase(word, str_of(macros[i].word)))
+			continue;
+		for (k = 0; macros[i].items[k] != NULL; k++)
+			(void)parse_item(p, str_of(macros[i].items[k]));
+		return true;
+	}
+	return parse_item(p, word);
+}
+
+bool
+fetch_plan_parse(
+    struct arena *arena, const struct imap_arg **a, struct fetch_plan *out)
+{
+	struct planner p = {.arena = arena, .plan = out};
+	const struct imap_arg *list;
+	struct str word;
+
+	*out = (struct fetch_plan){0};
+	p.tail = &out->items;
+	if (imap_arg_atom(a, &word))
+		return parse_one(&p, word);
+	if (!imap_arg_list(a, &list) || imap_arg_end(list))
+		return false;
+	while (imap_arg_atom(&list, &word))
+		if (!parse_item(&p, word))
+			return false;
+	return imap_arg_end(list);
+}

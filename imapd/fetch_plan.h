@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * fetch_plan.h - what a FETCH asks for, and what it takes to answer
+ * (RFC 3501 sections 6.4.5 and 9: fetch-att, section).
+ */
+#ifndef IMAPD_FETCH_PLAN_H
+#define IMAPD_FETCH_PLAN_H
+
+#include "base/arena.h"
+#include "imap/imap_arg.h"
+
+enum fetch_kind {
+	FETCH_UID,
+	FETCH_FLAGS,
+	FETCH_INTERNALDATE,
+	FETCH_SIZE,
+	FETCH_ENVELOPE,
+	FETCH_BODY,
+	FETCH_BODYSTRUCTURE,
+	FETCH_SECTION,
+};
+
+enum section_text {
+	SECTION_WHOLE, /* BODY[], BODY[1.2] */
+	SECTION_HEADER,
+	SECTION_FIELDS,
+	SECTION_FIELDS_NOT,
+	SECTION_TEXT,
+	SECTION_MIME,
+};
+
+/* A path of part numbers can not be longer than parts can be nested. */
+#define SECTION_NUMBERS_MAX 200
+
+struct fetch_section {
+	uint32_t *numbers; /* part path; n_numbers 0: the message */
+	size_t n_numbers;
+	enum section_text text;
+	struct str *fields; /* of HEADER.FIELDS */
+	size_t n_fields;
+	bool partial;
+	uint32_t start, count; /* of wire bytes */
+	struct str label; /* as it stands before the value in the answer */
+};
+
+struct fetch_item {
+	enum fetch_kind kind;
+	struct fetch_section section; /* FETCH_SECTION */
+	struct fetch_item *next;
+};
+
+/* What is needed, cheapest first. */
+enum fetch_need {
+	NEED_FACTS = 1 << 0, /* date or size */
+	NEED_HEADER = 1 << 1, /* the header of the message */
+	NEED_BYTES = 1 << 2, /* the message, without its structure */
+	NEED_PARTS = 1 << 3, /* the tree of parts */
+};
+
+struct fetch_plan {
+	struct fetch_item *items;
+	unsigned needs; /* enum fetch_need */
+	bool sets_seen; /* BODY[] and not BODY.PEEK[] */
+	bool has_uid, has_flags;
+};
+
+/*
+ * The items in *a (one atom, a macro, or a list), which is moved behind them.
+ * All in `arena`. False: the grammar does not allow it.
+ */
+bool fetch_plan_parse(
+    struct arena *arena, const struct imap_arg **a, struct fetch_plan *out);
+
+#endif

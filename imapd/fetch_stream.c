@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * fetch_stream.c - stored bytes to wire bytes.
+ *
+ * Owns:    nothing beyond struct fetch_stream, which belongs to the caller.
+ * Runs in: imapd.
+ * Trusts:  nothing; the file may change while it is read.
+ * Spec:    RFC 3501 section 4.3 (a literal has exactly the announced length),
+ *          section 6.4.5 (partial).
+ */
+#include "imapd/fetch_stream.h"
+
+#define READ_BYTES (64 * 1024)
+
+/*
+ * Copies `s` to `to` with CR before each lone LF, at most `room` bytes out.
+ * *used says how many bytes of `s` were taken; the return value is the
+ * number of bytes written.
+ */
+static size_t
+convert(const struct str s, char *to, size_t room, bool *after_cr, size_t *used)
+{
+	const char *p = s.p, *end = s.p + s.n;
+	char *out = to, *out_end = to + room;
+
+	while (p < end && out < out_end) {
+		size_t avail = (size_t)(end - p),
+		       space = (size_t)(out_end - out);
+		size_t n = avail < space ? avail : space;
+		const char *lf = memchr(p, '\n', n);
+
+		if (lf == NULL) {
+			memcpy(out, p, n);
+			out += n;
+			p += n;
+			*after_cr = p[-1] == '\r';
+			continue;
+		}
+		n = (size_t)(lf - p);
+		memcpy(out, p, n);
+		out += n;
+		if (n > 0)
+			*after_cr = lf[-1] == '\r';
+		p = lf;
+		if (!*after_cr) {
+			*out++ = '\r';
+			*after_cr = true;
+			/* The LF itself needs room of its own. */
+			if (out == out_end)
+				break;
+		}
+		*out++ = '\n';
+		p++;
+		*after_cr = false;
+	}
+	*used = (size_t)(p - s.p);
+	return (size_t)(out - to);
+}
+
+void
+wire_convert(struct buf *b, struct str s, bool *after_cr)
+{
+	size_t used;
+
+	while (s.n > 0) {
+		size_t n = s.n < READ_BYTES ? s.n : READ_BYTES;
+		char *to = buf_room(b, n * 2);
+
+		if (to == NULL)
+			return;
+		b->n += convert(str_head(s, n), to, n * 2, after_cr, &used);
+		s = str_skip(s, used);
+	}
+}
+
+/* Lone LFs in `s`. */
+static uint64_t
+count_lone_lf(struct str s, bool *after_cr)
+{
+	const char *p = s.p, *end = s.p + s.n, *lf;
+	uint64_t n = 0;
+
+	while (p < end && (lf = memchr(p, '\n', (size_t)(end - p))) != NULL) {
+		if (!(lf > p ? lf[-1] == '\r' : *after_cr))
+			n++;
+		*after_cr = false;
+		p = lf + 1;
+	}
+	if (p < end)
+		*after_cr = end[-1] == '\r';
+	return n;
+}
+
+/* Up to `n` bytes at stored offset `off`: from memory, or read into `room`. */
+static int
+peek(const struct fetch_stream *s, uint64_t off, char *room, size_t n,
+    struct str *out, struct err *e)
+{
+	size_t got;
+
+	if (s->bytes.p != NULL) {
+		*out = str_head(str_skip(s->bytes, (size_t)(off - s->base)), n);
+		return 0;
+	}
+	if (msg_read(s->msg, off, room, n, &got, e) == -1)
+		return -1;
+	*out = str_make(room, got);
+	return 0;
+}
+
+static size_t
+piece_size(uint64_t left)
+{
+	return left < READ_BYTES ? (size_t)left : READ_BYTES;
+}
+
+/* A range that fits is read once, so that counting and sending agree. */
+static int
+load_small(struct fetch_stream *s, struct buf *scratch, struct err *e)
+{
+	size_t len = (size_t)(s->end - s->at.off), got;
+
+	buf_clear(scratch);
+	if (buf_room(scratch, len) == NULL)
+		return err_set(e, ERR_LIMIT, "scratch buffer");
+	while (scratch->n < len) {
+		if (msg_read(s->msg, s->at.off + scratch->n,
+			scratch->p + scratch->n, len - scratch->n, &got,
+			e) == -1)
+			return -1;
+		if (got == 0)
+			break;
+		scratch->n += got;
+	}
+	s->base = s->at.off;
+	s->bytes = buf_str(scratch);
+	s->end = s->base + scratch->n;
+	return 0;
+}
+
+/* Wire bytes of the whole range; cuts it where the file ends. */
+static int
+count_wire(struct fetch_stream *s, uint64_t *out, struct err *e)
+{
+	char room[READ_BYTES];
+	uint64_t off = s->at.off, total = 0;
+	bool after_cr = false;
+	struct str piece;
+
+	while (off < s->end) {
+		if (peek(s, off, room, piece_size(s->end - off), &piece, e) ==
+		    -1)
+			return -1;
+		if (piece.n == 0)
+			break;
+		total += piece.n + count_lone_lf(piece, &after_cr);
+		off += piece.n;
+	}
+	s->end = off;
+	*out = total;
+	return 0;
+}
+
+/* Moves s->at forward to wire byte `start`. */
+static int
+skip_to(struct fetch_stream *s, uint64_t start, struct err *e)
+{
+	char room[READ_BYTES], out[READ_BYTES];
+	struct str piece;
+	size_t used;
+
+	while (s->at.wire < start && s->at.off < s->end) {
+		if (peek(s, s->at.off, room, piece_size(s->end - s->at.off),
+			&piece, e) == -1)
+			return -1;
+		if (piece.n == 0)
+			break;
+		s->at.wire += convert(piece, out,
+		    piece_size(start - s->at.wire), &s->at.after_cr, &used);
+		s->at.off += used;
+	}
+	return 0;
+}
+
+int
+fetch_stream_init(struct fetch_stream *s, struct msg *m, uint64_t off,
+    uint64_t len, uint64_t start, uint64_t count, const struct wire_place *hint,
+    struct buf *scratch, struct err *e)
+{
+	uint64_t wire;
+
+	*s = (struct fetch_stream){.msg = m, .end = off + len, .at.off = off};
+	if (len <= READ_BYTES && load_small(s, scratch, e) == -1)
+		return -1;
+	if (count_wire(s, &wire, e) == -1)
+		return -1;
+	if (start >= wire)
+		return 0;
+	s->left = wire - start < count ? wire - start : count;
+	if (start == 0)
+		return 0;
+	if (wire == s->end - off) { /* CRLF all over: both countings are one */
+		s->at = (struct wire_place){off + start, start, true};
+		return 0;
+	}
+	if (hint != NULL && hint->off >= off && hint->wire <= start)
+		s->at = *hint;
+	return skip_to(s, start, e);
+}
+
+/* The announced bytes that the file no longer has. */
+static void
+pad(struct fetch_stream *s, struct conn *c)
+{
+	size_t n = piece_size(s->left);
+
+	memset(conn_write_room(c, n), ' ', n);
+	conn_written(c, n);
+	s->left -= n;
+}
+
+enum step
+fetch_stream_send(
+    struct fetch_stream *s, struct conn *c, bool *is_short, struct err *e)
+{
+	char room[READ_BYTES];
+	struct str piece;
+	size_t used, written, space;
+
+	while (s->left > 0) {
+		if (conn_is_full(c))
+			return STEP_MORE;
+		piece.n = 0;
+		if (s->at.off < s->end &&
+		    peek(s, s->at.off, room, piece_size(s->end - s->at.off),
+			&piece, e) == -1)
+			piece.n = 0;
+		if (piece.n == 0) {
+			*is_short = true;
+			pad(s, c);
+			continue;
+		}
+		space = piece.n * 2;
+		if (space > s->left)
+			space = (size_t)s->left;
+		written = convert(piece, conn_write_room(c, space), space,
+		    &s->at.after_cr, &used);
+		conn_written(c, written);
+		s->at.off += used;
+		s->at.wire += written;
+		s->left -= written;
+	}
+	return STEP_DONE;
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * fetch_stream.h - a range of a stored message as it goes on the wire: every
+ * lone LF becomes CRLF, in pieces, with partials counted in wire bytes.
+ */
+#ifndef IMAPD_FETCH_STREAM_H
+#define IMAPD_FETCH_STREAM_H
+
+#include "base/buf.h"
+#include "net/conn.h"
+#include "store/msg.h"
+
+/* A place in a message in both countings. */
+struct wire_place {
+	uint64_t off; /* stored bytes from the message's start */
+	uint64_t wire; /* wire bytes from the range's start */
+	bool after_cr; /* the byte before `off` is CR */
+};
+
+struct fetch_stream {
+	struct msg *msg;
+	uint64_t end; /* stored bytes: where the range ends */
+	struct wire_place at; /* what will be sent next */
+	uint64_t left; /* wire bytes still to be sent */
+	struct str bytes; /* a small range, read already, at `base` */
+	uint64_t base;
+};
+
+/*
+ * Begins at wire byte `start` of the range [off, off + len), at most `count`
+ * bytes; s->left says how long the literal is. The length is counted, never
+ * taken from a file name. `hint` may name a place of the same range at or
+ * before `start`, where an earlier partial ended. A small range is read into
+ * `scratch` at once, which must stay as it is until the stream has ended.
+ */
+int fetch_stream_init(struct fetch_stream *s, struct msg *m, uint64_t off,
+    uint64_t len, uint64_t start, uint64_t count, const struct wire_place *hint,
+    struct buf *scratch, struct err *e);
+/*
+ * Sends until the connection is full. The literal always has the length that
+ * was announced: a file that shrank meanwhile is padded with blanks, and *short
+ * says so.
+ */
+enum step fetch_stream_send(
+    struct fetch_stream *s, struct conn *c, bool *is_short, struct err *e);
+
+/* Appends `s` to `b` in wire form; *after_cr carries over between calls. */
+void wire_convert(struct buf *b, struct str s, bool *after_cr);
+
+#endif

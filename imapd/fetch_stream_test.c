@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * fetch_stream_test.c - every partial of messages with all kinds of line ends,
+ * against a plain conversion of the whole.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+#include "imapd/fetch_stream.h"
+
+/* A message in memory and a connection that keeps what it is given. */
+static struct str stored;
+static struct buf sent;
+static size_t room_until_full;
+
+int
+msg_read(UNUSED struct msg *m, uint64_t off, void *p, size_t n, size_t *got,
+    UNUSED struct err *e)
+{
+	struct str s = str_head(str_skip(stored, (size_t)off), n);
+
+	if (s.n > 0)
+		memcpy(p, s.p, s.n);
+	*got = s.n;
+	return 0;
+}
+
+bool
+conn_is_full(UNUSED const struct conn *c)
+{
+	return sent.n >= room_until_full;
+}
+
+char *
+conn_write_room(UNUSED struct conn *c, size_t n)
+{
+	return buf_room(&sent, n);
+}
+
+void
+conn_written(UNUSED struct conn *c, size_t n)
+{
+	sent.n += n;
+}
+
+static struct str
+send_range(uint64_t off, uint64_t len, uint64_t start, uint64_t count,
+    const struct wire_place *hint, struct wire_place *end, uint64_t *announced)
+{
+	struct fetch_stream s;
+	struct buf scratch;
+	struct err e;
+	bool is_short = false;
+
+	buf_init(&scratch, 1 << 20);
+	buf_clear(&sent);
+	assert_int_equal(fetch_stream_init(&s, NULL, off, len, start, count,
+			     hint, &scratch, &e),
+	    0);
+	*announced = s.left;
+	for (room_until_full = 7;
+	     fetch_stream_send(&s, NULL, &is_short, &e) == STEP_MORE;)
+		room_until_full = sent.n + 7;
+	assert_false(is_short);
+	if (end != NULL)
+		*end = s.at;
+	buf_done(&scratch);
+	return buf_str(&sent);
+}
+
+/* The plain way: the whole range byte by byte. */
+static void
+convert_slowly(struct str s, struct buf *out)
+{
+	size_t i;
+
+	for (i = 0; i < s.n; i++) {
+		if (s.p[i] == '\n' && (i == 0 || s.p[i - 1] != '\r'))
+			buf_add_byte(out, '\r');
+		buf_add_byte(out, s.p[i]);
+	}
+}
+
+static void
+check_partials(struct str message, uint64_t off, uint64_t len)
+{
+	struct buf whole;
+	uint64_t start, count, announced;
+
+	stored = message;
+	buf_init(&whole, 1 << 20);
+	convert_slowly(
+	    str_head(str_skip(message, (size_t)off), (size_t)len), &whole);
+	for (start = 0; start <= whole.n + 2; start++)
+		for (count = 1; count <= whole.n + 2; count++) {
+			struct str want =
+			    str_head(str_skip(buf_str(&whole), (size_t)start),
+				(size_t)count);
+			struct str got = send_range(
+			    off, len, start, count, NULL, NULL, &announced);
+
+			assert_int_equal(announced, want.n);
+			assert_true(str_eq(got, want));
+		}
+	buf_done(&whole);
+}
+
+static void
+test_every_partial(UNUSED void **state)
+{
+	static const char *const messages[] = {
+	    "",
+	    "\n",
+	    "\r\n",
+	    "a\nb\n",
+	    "a\r\nb\r\n",
+	    "a\r\nb\nc\rd\n\n\r\n\n",
+	    "\n\n\n\r\r\n",
+	    "no end",
+	    "cr at the end\r",
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(messages); i++) {
+		struct str m = str_of(messages[i]);
+
+		check_partials(m, 0, m.n);
+		if (m.n > 3)
+			check_partials(m, 1, m.n - 2);
+	}
+}
+
+/* Pieces one behind the other, each with the place of the last as a hint. */
+static void
+test_pieces_of_a_large_message(UNUSED void **state)
+{
+	struct buf message, whole, joined;
+	struct wire_place place = {0};
+	uint64_t start = 0, announced;
+	bool has_place = false;
+	size_t i;
+
+	buf_init(&message, 1 << 20);
+	buf_init(&whole, 1 << 21);
+	buf_init(&joined, 1 << 21);
+	for (i = 0; i < 20000; i++)
+		buf_addf(&message, "line %zu%s\n", i, i % 7 ? "" : "\r");
+	stored = buf_str(&message);
+	convert_slowly(stored, &whole);
+	do {
+		struct str piece = send_range(0, stored.n, start, 10007,
+		    has_place ? &place : NULL, &place, &announced);
+
+		has_place = true;
+		start += piece.n;
+		buf_add_str(&joined, piece);
+	} while (announced > 0);
+	assert_true(str_eq(buf_str(&whole), buf_str(&joined)));
+	buf_done(&message);
+	buf_done(&whole);
+	buf_done(&joined);
+}
+
+/* The literal keeps its announced length when the file shrinks. */
+static void
+test_file_shrinks(UNUSED void **state)
+{
+	struct fetch_stream s;
+	struct buf message, scratch;
+	struct err e;
+	bool is_short = false;
+	uint64_t announced;
+
+	buf_init(&message, 1 << 20);
+	buf_init(&scratch, 1 << 20);
+	while (message.n < 200000)
+		buf_add_c(&message, "some line\n");
+	stored = buf_str(&message);
+	buf_clear(&sent);
+	room_until_full = SIZE_MAX;
+	assert_int_equal(fetch_stream_init(&s, NULL, 0, stored.n, 0, UINT64_MAX,
+			     NULL, &scratch, &e),
+	    0);
+	announced = s.left;
+	stored = str_head(stored, 100000);
+	assert_int_equal(fetch_stream_send(&s, NULL, &is_short, &e), STEP_DONE);
+	assert_true(is_short);
+	assert_int_equal(sent.n, announced);
+	buf_done(&message);
+	buf_done(&scratch);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_every_partial),
+	    cmocka_unit_test(test_pieces_of_a_large_message),
+	    cmocka_unit_test(test_file_shrinks),
+	};
+
+	buf_init(&sent, 1 << 22);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * fetch_write.c - FLAGS, ENVELOPE and BODYSTRUCTURE in IMAP syntax.
+ *
+ * Owns:    nothing.
+ * Runs in: imapd.
+ * Trusts:  the tree's shape (mime/part bounds its depth); no byte in it.
+ * Spec:    RFC 3501 sections 7.4.2 and 9 (envelope, body).
+ */
+#include "imap/imap_write.h"
+#include "imapd/fetch_write.h"
+
+/* ---- flags ----------------------------------------------------------------- */
+
+static const struct {
+	uint8_t bit;
+	const char *name;
+} system_flags[] = {
+    {FLAG_ANSWERED, "\\Answered"},
+    {FLAG_FLAGGED, "\\Flagged"},
+    {FLAG_DELETED, "\\Deleted"},
+    {FLAG_SEEN, "\\Seen"},
+    {FLAG_DRAFT, "\\Draft"},
+    {FLAG_RECENT, "\\Recent"},
+};
+
+static void
+add_flag(struct buf *b, struct str name, bool *first)
+{
+	if (name.p == NULL)
+		return;
+	if (!*first)
+		buf_add_byte(b, ' ');
+	*first = false;
+	buf_add_str(b, name);
+}
+
+void
+fetch_write_flags(struct buf *b, const struct mailbox *m, const struct flags *f)
+{
+	uint32_t bits = f->keywords;
+	bool first = true;
+	size_t i;
+
+	buf_add_byte(b, '(');
+	for (i = 0; i < ARRAY_LEN(system_flags); i++)
+		if ((f->system & system_flags[i].bit) != 0)
+			add_flag(b, str_of(system_flags[i].name), &first);
+	for (i = 0; bits != 0; i++, bits >>= 1)
+		if ((bits & 1) != 0)
+			add_flag(b, mailbox_keyword_name(m, i), &first);
+	for (i = 0; i < f->n_more; i++)
+		add_flag(b, mailbox_keyword_name(m, f->more[i]), &first);
+	buf_add_byte(b, ')');
+}
+
+/* ---- ENVELOPE -------------------------------------------------------------- */
+
+static void
+write_addresses(struct buf *b, const struct mime_addr *a)
+{
+	if (a == NULL) {
+		buf_add_c(b, "NIL");
+		return;
+	}
+	buf_add_byte(b, '(');
+	for (; a != NULL; a = a->next) {
+		buf_add_byte(b, '(');
+		imap_write_nstring(b, a->name);
+		buf_add_byte(b, ' ');
+		imap_write_nstring(b, a->adl);
+		buf_add_byte(b, ' ');
+		imap_write_nstring(b, a->mailbox);
+		buf_add_byte(b, ' ');
+		imap_write_nstring(b, a->host);
+		buf_add_byte(b, ')');
+	}
+	buf_add_byte(b, ')');
+}
+
+void
+fetch_write_envelope(struct buf *b, const struct envelope *env)
+{
+	/* Absent Sender and Reply-To are From (RFC 3501 section 7.4.2). */
+	const struct mime_addr *lists[] = {
+	    env->from,
+	    env->sender != NULL ? env->sender : env->from,
+	    env->reply_to != NULL ? env->reply_to : env->from,
+	    env->to,
+	    env->cc,
+	    env->bcc,
+	};
+	size_t i;
+
+	buf_add_byte(b, '(');
+	imap_write_nstring(b, env->date);
+	buf_add_byte(b, ' ');
+	imap_write_nstring(b, env->subject);
+	for (i = 0; i < ARRAY_LEN(lists); i++) {
+		buf_add_byte(b, ' ');
+		write_addresses(b, lists[i]);
+	}
+	buf_add_byte(b, ' ');
+	imap_write_nstring(b, env->in_reply_to);
+	buf_add_byte(b, ' ');
+	imap_write_nstring(b, env->message_id);
+	buf_add_byte(b, ')');
+}
+
+/* ---- BODY and BODYSTRUCTURE ------------------------------------------------ */
+
+static void
+write_params(struct buf *b, const struct mime_param *p)
+{
+	bool first = true;
+
+	if (p == NULL) {
+		buf_add_c(b, "NIL");
+		return;
+	}
+	buf_add_byte(b, '(');
+	for (; p != NULL; p = p->next) {
+		if (!first)
+			buf_add_byte(b, ' ');
+		first = false;
+		imap_write_string(b, p->name);
+		buf_add_byte(b, ' ');
+		imap_write_string(b, p->value);
+	}
+	buf_add_byte(b, ')');
+}
+
+static void
+write_disposition(struct buf *b, const struct part *p)
+{
+	if (p->disposition.p == NULL) {
+		buf_add_c(b, "NIL");
+		return;
+	}
+	buf_add_byte(b, '(');
+	imap_write_string(b, p->disposition);
+	buf_add_byte(b, ' ');
+	write_params(b, p->disposition_params);
+	buf_add_byte(b, ')');
+}
+
+/* Content-Language (RFC 3282): one tag is a string, several are a list. */
+static void
+write_language(struct buf *b, struct str raw)
+{
+	struct str tag, rest = raw;
+	size_t n = 0;
+
+	while (raw.p != NULL && str_next(&rest, ',', &tag))
+		n += str_trim(tag).n > 0;
+	if (n == 0) {
+		buf_add_c(b, "NIL");
+		return;
+	}
+	if (n > 1)
+		buf_add_byte(b, '(');
+	for (rest = raw, n = 0; str_next(&rest, ',', &tag);) {
+		tag = str_trim(tag);
+		if (tag.n == 0)
+			continue;
+		if (n++ > 0)
+			buf_add_byte(b, ' ');
+		imap_write_string(b, tag);
+	}
+	if (n > 1)
+		buf_add_byte(b, ')');
+}
+
+/* Disposition, language, location: the end of every extended form. */
+static void
+write_tail(struct buf *b, const struct part *p)
+{
+	buf_add_byte(b, ' ');
+	write_disposition(b, p);
+	buf_add_byte(b, ' ');
+	write_language(b, p->language_raw);
+	buf_add_byte(b, ' ');
+	imap_write_nstring(b, p->location);
+}
+
+static void
+end_multipart(struct buf *b, const struct part *p, bool extended)
+{
+	/* The grammar wants one part at least. */
+	if (p->child == NULL)
+		buf_add_c(b,
+		    "(\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL "
+		    "\"7bit\" 0 0)");
+	buf_add_byte(b, ' ');
+	imap_write_string(b, p->subtype);
+	if (extended) {
+		buf_add_byte(b, ' ');
+		write_params(b, p->params);
+		write_tail(b, p);
+	}
+	buf_add_byte(b, ')');
+}
+
+/* body-fields: params, id, description, encoding, octets. */
+static void
+write_fields(struct buf *b, const struct part *p)
+{
+	buf_add_byte(b, ' ');
+	write_params(b, p->params);
+	buf_add_byte(b, ' ');
+	imap_write_nstring(b, p->id);
+	buf_add_byte(b, ' ');
+	imap_write_nstring(b, p->description);
+	buf_add_byte(b, ' ');
+	imap_write_string(b, p->encoding);
+	buf_addf(b, " %llu", (unsigned long long)p->body_wire);
+}
+
+static bool
+has_message(const struct part *p)
+{
+	return p->is_message && p->child != NULL;
+}
+
+static void
+end_single(struct buf *b, const struct part *p, bool extended)
+{
+	if (str_eq_nocase(p->type, STR("text")) || has_message(p))
+		buf_addf(b, " %u", p->body_lines);
+	if (extended) {
+		buf_add_byte(b, ' ');
+		imap_write_nstring(b, p->md5);
+		write_tail(b, p);
+	}
+	buf_add_byte(b, ')');
+}
+
+/* A message that was too deep to look into must not look like one. */
+static void
+write_type(struct buf *b, const struct part *p)
+{
+	if (p->is_message && p->child == NULL) {
+		buf_add_c(b, "\"application\" \"octet-stream\"");
+		return;
+	}
+	imap_write_string(b, p->type);
+	buf_add_byte(b, ' ');
+	imap_write_string(b, p->subtype);
+}
+
+/* Up to where children stand. */
+static void
+begin(struct buf *b, const struct part *p)
+{
+	buf_add_byte(b, '(');
+	if (p->is_multipart)
+		return;
+	write_type(b, p);
+	write_fields(b, p);
+	if (has_message(p)) {
+		buf_add_byte(b, ' ');
+		fetch_write_envelope(b, p->child->envelope);
+		buf_add_byte(b, ' ');
+	}
+}
+
+static void
+end(struct buf *b, const struct part *p, bool extended)
+{
+	if (p->is_multipart)
+		end_multipart(b, p, extended);
+	else
+		end_single(b, p, extended);
+}
+
+void
+fetch_write_body(struct buf *b, const struct part *root, bool extended)
+{
+	const struct part *p = root;
+
+	for (;;) {
+		begin(b, p);
+		if (p->child != NULL) {
+			p = p->child;
+			continue;
+		}
+		end(b, p, extended);
+		while (p != root && p->next == NULL) {
+			p = p->parent;
+			end(b, p, extended);
+		}
+		if (p == root)
+			return;
+		p = p->next;
+	}
+}
