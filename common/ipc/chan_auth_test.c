@@ -211,9 +211,7 @@ test_try_new_and_hold(UNUSED void **state)
 		.n_args = 1,
 		.args = {STR_LIT("imapd")},
 		.n_env = 2,
-		.env = {STR_LIT("LANG=C"), STR_LIT("TZ=UTC")},
-		.data_bytes = 1 << 20,
-		.descriptors = 256}};
+		.env = {STR_LIT("LANG=C"), STR_LIT("TZ=UTC")}}};
 	chan_try_write(&m, &b);
 	assert_int_equal(parse_try(&b, &got), 0);
 	assert_int_equal(got.start.n_env, 2);

@@ -86,8 +86,7 @@ read_result(struct msg_in *in, struct chan_try_result *r)
 	r->stored_key = msg_get_blob(in, CHAN_TRY_KEY_MAX);
 	r->server_key = msg_get_blob(in, CHAN_TRY_KEY_MAX);
 	if ((r->outcome == CHAN_TRY_OK) != (r->name.n > 0) ||
-	    (r->outcome != CHAN_TRY_OK &&
-		(r->has_ids || r->holding || r->iter != 0)) ||
+	    (r->outcome != CHAN_TRY_OK && (r->has_ids || r->holding)) ||
 	    (r->home.n > 0 && r->home.p[0] != '/'))
 		msg_refuse(in);
 }
@@ -104,8 +103,6 @@ write_start(const struct chan_hold_start *s, struct buf *out)
 	msg_put_u32(out, s->n_env);
 	for (i = 0; i < s->n_env; i++)
 		msg_put_str(out, s->env[i]);
-	msg_put_u64(out, s->data_bytes);
-	msg_put_u64(out, s->descriptors);
 }
 
 static void
@@ -120,8 +117,6 @@ read_start(struct msg_in *in, struct chan_hold_start *s)
 	s->n_env = msg_get_range(in, 0, CHAN_HOLD_ARGS_MAX);
 	for (i = 0; i < s->n_env; i++)
 		s->env[i] = msg_get_str(in, CHAN_TRY_PATH_MAX);
-	s->data_bytes = msg_get_u64(in);
-	s->descriptors = msg_get_u64(in);
 	if (s->path.n == 0 || s->path.p[0] != '/')
 		msg_refuse(in);
 }

@@ -114,12 +114,13 @@ enum chan_try_outcome {
  *   u32  outcome   enum chan_try_outcome
  *   str  text      for the log, may be empty
  *   str  name      canonical name; empty unless OK
- *   bool has_ids   uid, gid and home are known
+ *   bool has_ids   uid and gid are known
  *   u32  uid, gid
  *   str  home      absolute or empty
  *   str  mail      a mail location or empty
  *   bool holding   waits on its channel to master
- *   u32  iter      SCRAM: 0 when there are no keys
+ *   u32  iter      SCRAM: 0 when there are no keys. Who is UNKNOWN gets
+ *                  iterations and a salt too, like those of others
  *   blob salt, stored_key, server_key
  */
 struct chan_try_result {
@@ -139,14 +140,12 @@ struct chan_try_result {
  *   str  path      the program
  *   u32  n_args    str each, argv[0] first
  *   u32  n_env     str each, NAME=value
- *   u64  data_bytes, descriptors: RLIMIT_DATA and RLIMIT_NOFILE, 0 for no limit
  */
 #define CHAN_HOLD_FDS 4
 struct chan_hold_start {
 	struct str path;
 	uint32_t n_args, n_env;
 	struct str args[CHAN_HOLD_ARGS_MAX], env[CHAN_HOLD_ARGS_MAX];
-	uint64_t data_bytes, descriptors;
 };
 
 /*

@@ -28,7 +28,7 @@ block_of(struct queue *q, uint64_t key)
 {
 	struct queue_block *b;
 
-	LIST_EACH (&q->blocks, l) {
+	LIST_EACH(&q->blocks, l) {
 		b = LIST_OF(l, struct queue_block, link);
 		if (b->key == key)
 			return b;
@@ -45,7 +45,7 @@ greediest(struct queue *q)
 {
 	struct queue_block *b, *most = NULL;
 
-	LIST_EACH (&q->blocks, l) {
+	LIST_EACH(&q->blocks, l) {
 		b = LIST_OF(l, struct queue_block, link);
 		if (most == NULL || b->n > most->n)
 			most = b;

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: ISC */
+/* try.h - the life of an auth child: one attempt or look-up, then the end. */
+#ifndef AUTH_TRY_H
+#define AUTH_TRY_H
+
+#include "auth/passwd_hash.h"
+#include "auth/settings.h"
+
+struct try_child {
+	enum chan_try_kind kind;
+	const struct auth_settings *settings;
+	int fd; /* channel to authd */
+	int hold_fd; /* channel to master, or -1 */
+	int passwd_fd; /* the passwd-file, or -1 */
+};
+
+/*
+ * Confines itself, waits for TRY_WORK, judges, answers, ends; or becomes the
+ * holder of a PAM session first. Called in a fresh fork.
+ */
+NORETURN void try_child_run(const struct try_child *c);
+
+/* What a look into the passwd-file gave. Zeroed before, wiped after. */
+struct try_answer {
+	enum chan_try_outcome outcome;
+	bool has_ids;
+	uint32_t uid, gid;
+	char text[200];
+	char name[USER_NAME_MAX + 1];
+	char home[CHAN_TRY_PATH_MAX + 1], mail[CHAN_TRY_PATH_MAX + 1];
+	struct passwd_hash_keys keys; /* iter 0: none */
+};
+
+/* Judges `w` by the passwd-file open at `fd`. */
+void try_passwd_file(
+    int fd, const struct chan_try_work *w, struct try_answer *a);
+/* Asks the name service who the user is. */
+void try_lookup(const char *name, struct try_answer *a);
+
+#endif
