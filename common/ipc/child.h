@@ -16,6 +16,7 @@
  * counts:
  *	self_uid, self_gid   ids to take on; absent: no change (unprivileged)
  *	self_root            empty directory to chroot to; absent: none
+ *	role                 for authd, which is started twice: broker or spawner
  *	pass_uid, pass_gid   for the spawner: of the child with the passwd-file
  *	tls_on               for login: yes when there are certificates
  * and for imapd and pop3d, which master starts as the user already:

@@ -108,14 +108,14 @@ auth_settings_read(
 	const char *role = child_setting_or(c, "role", "broker");
 
 	s.is_spawner = strcmp(role, "spawner") == 0;
-	s.unprivileged = child_setting_bool(c, "unprivileged", false);
-	s.root_dir = child_setting_or(c, "root_dir", NULL);
-	s.sysuid = get_u32(c, "sysuid", 0);
-	s.sysgid = get_u32(c, "sysgid", 0);
-	s.pass_sysuid = get_u32(c, "pass_sysuid", 0);
-	s.pass_sysgid = get_u32(c, "pass_sysgid", 0);
-	if (!s.unprivileged && (s.is_spawner ? s.pass_sysuid : s.sysuid) == 0)
-		return err_set(e, ERR_OTHER, "authd: no account to become");
+	s.unprivileged =
+	    child_setting(c, s.is_spawner ? "pass_uid" : "self_uid") == NULL;
+	s.pass_sysuid = get_u32(c, "pass_uid", 0);
+	s.pass_sysgid = get_u32(c, "pass_gid", 0);
+	if (s.is_spawner && !s.unprivileged &&
+	    (s.pass_sysuid == 0 || s.pass_sysgid == 0))
+		return err_set(
+		    e, ERR_OTHER, "the passwd-file must not be read as root");
 	read_list(c, "auth", add_source, &s);
 	if (child_setting(c, "auth") == NULL)
 		add_source(&s, STR("pam"));

@@ -9,12 +9,8 @@
  *	pam_service, pam_session, passwd_file; those which may differ per
  *	service also as "imap:name" and "pop3:name".
  *
- * From master itself:
- *	role = broker | spawner    the same program, started twice
- *	unprivileged = yes         nobody changes uid: master is not root
- *	root_dir = PATH            broker: empty directory, to become its root
- *	sysuid = N, sysgid = N     broker: what it becomes
- *	pass_sysuid, pass_sysgid   spawner: what children for a passwd-file become
+ * From master itself (ipc/child.h): role, self_uid, pass_uid, pass_gid. Where
+ * the uid is absent master is not root, and nobody changes uid.
  */
 #ifndef AUTH_SETTINGS_H
 #define AUTH_SETTINGS_H
@@ -32,9 +28,8 @@
 
 struct auth_settings {
 	bool is_spawner, unprivileged;
-	const char *root_dir; /* NULL: keep the root there is */
-	uid_t sysuid, pass_sysuid;
-	gid_t sysgid, pass_sysgid;
+	uid_t pass_sysuid; /* spawner: what passwd-file children become */
+	gid_t pass_sysgid;
 
 	enum chan_try_kind sources[AUTH_SOURCES_MAX]; /* in this order */
 	size_t n_sources;

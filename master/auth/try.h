@@ -25,7 +25,7 @@ struct try_answer {
 	enum chan_try_outcome outcome;
 	bool has_ids;
 	uint32_t uid, gid;
-	char text[200];
+	char text[240];
 	char name[USER_NAME_MAX + 1];
 	char home[CHAN_TRY_PATH_MAX + 1], mail[CHAN_TRY_PATH_MAX + 1];
 	struct passwd_hash_keys keys; /* iter 0: none */

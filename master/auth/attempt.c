@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * attempt.c - one question to one auth child.
+ *
+ * Owns:    struct attempt, the channel to the child.
+ * Runs in: authd.
+ * Trusts:  the spawner and the children, which are where the truth is found.
+ */
+#include <ev.h>
+
+#include "auth/attempt.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/secret.h"
+#include "os/fd.h"
+
+/* The child ends itself after 30 s. */
+#define WALL_S 35.0
+
+struct attempt {
+	struct list link;
+	struct broker *b;
+	uint32_t number;
+	struct chan *child; /* NULL: asked, not there yet */
+	int hold_fd;
+	struct buf work; /* the frame, until the child is there */
+	ev_timer timer;
+	attempt_done_fn *done; /* NULL: forgotten */
+	void *arg;
+};
+
+static void
+attempt_free(struct attempt *a)
+{
+	ev_timer_stop(a->b->loop, &a->timer);
+	list_remove(&a->link);
+	if (a->child != NULL)
+		chan_free(&a->child);
+	fd_close(&a->hold_fd);
+	buf_wipe(&a->work);
+	buf_done(&a->work);
+	MEM_FREE(a);
+}
+
+/* Tells the owner and ends the attempt. */
+static void
+finish(struct attempt *a, const struct chan_try_result *r)
+{
+	attempt_done_fn *done = a->done;
+	void *arg = a->arg;
+	int hold_fd = -1;
+
+	if (r->holding) {
+		hold_fd = a->hold_fd;
+		a->hold_fd = -1;
+	}
+	/* The slices of `r` may lie in the channel's room, not in `a`. */
+	attempt_free(a);
+	if (done != NULL)
+		done(r, hold_fd, arg);
+	else
+		fd_close(&hold_fd);
+}
+
+static void
+fail(struct attempt *a, const char *why)
+{
+	finish(a,
+	    &(struct chan_try_result){
+		.outcome = CHAN_TRY_UNAVAILABLE, .text = str_of(why)});
+}
+
+static void
+on_time(UNUSED struct ev_loop *loop, ev_timer *w, UNUSED int events)
+{
+	fail(w->data, "auth child took too long");
+}
+
+/* ---- the child ---- */
+
+static int
+on_result(UNUSED struct chan *c, struct chan_msg *m, void *arg, struct err *e)
+{
+	struct attempt *a = arg;
+	struct chan_try_msg got;
+
+	if (chan_try_parse(&m->in, &got, e) == -1)
+		return -1;
+	if (got.result.holding && a->hold_fd == -1)
+		return err_set(e, ERR_VIOLATION, "holds what was not asked");
+	finish(a, &got.result);
+	return 0;
+}
+
+static void
+on_child_closed(UNUSED struct chan *c, const struct err *why, void *arg)
+{
+	if (why->code == ERR_VIOLATION)
+		log_error("auth child broke the rules: %s", why->text);
+	fail(arg, "auth child ended without an answer");
+}
+
+static const struct chan_entry child_entries[] = {
+    {CHAN_TRY_RESULT, 0, CHAN_ANY_STATE, CHAN_TRY_FRAME_MAX, on_result},
+};
+static const struct chan_def child_def = {.name = "auth child",
+    .entries = child_entries,
+    .n_entries = ARRAY_LEN(child_entries),
+    .on_close = on_child_closed};
+
+/* ---- the spawner ---- */
+
+static struct attempt *
+find(struct broker *b, uint32_t number)
+{
+	struct attempt *a;
+
+	LIST_EACH(&b->attempts, l) {
+		a = LIST_OF(l, struct attempt, link);
+		if (a->number == number && a->child == NULL)
+			return a;
+	}
+	return NULL;
+}
+
+static int
+on_child(UNUSED struct chan *c, struct chan_msg *m, void *arg, struct err *e)
+{
+	struct broker *b = arg;
+	struct chan_try_msg got;
+	struct attempt *a;
+	struct err why;
+
+	if (chan_try_parse(&m->in, &got, e) == -1)
+		return -1;
+	a = find(b, got.attempt);
+	if (a == NULL)
+		return 0; /* given up meanwhile; the child sees EOF */
+	if (got.type == CHAN_TRY_REFUSED) {
+		fail(a, "the spawner has no child");
+		return 0;
+	}
+	if (got.type == CHAN_TRY_CHILD_HOLD)
+		a->hold_fd = chan_take_fd(m, 1);
+	a->child = chan_new(b->loop, chan_take_fd(m, 0), &child_def, a);
+	/* A send that fails is reported by on_child_closed, from the loop. */
+	(void)chan_send(a->child, &a->work, NULL, 0, &why);
+	buf_wipe(&a->work);
+	return 0;
+}
+
+static void
+on_spawner_closed(struct chan *c, const struct err *why, void *arg)
+{
+	struct broker *b = arg;
+
+	if (why->code == ERR_VIOLATION)
+		log_error("spawner broke the rules: %s", why->text);
+	chan_free(&c);
+	b->spawner = NULL;
+	attempt_spawner_gone(b);
+}
+
+static const struct chan_entry spawner_entries[] = {
+    {CHAN_TRY_CHILD, 1, CHAN_ANY_STATE, 256, on_child},
+    {CHAN_TRY_CHILD_HOLD, 2, CHAN_ANY_STATE, 256, on_child},
+    {CHAN_TRY_REFUSED, 0, CHAN_ANY_STATE, 256, on_child},
+};
+const struct chan_def attempt_spawner_def = {.name = "spawner",
+    .entries = spawner_entries,
+    .n_entries = ARRAY_LEN(spawner_entries),
+    .on_close = on_spawner_closed};
+
+void
+attempt_spawner_gone(struct broker *b)
+{
+	struct list lost;
+	struct attempt *a;
+
+	list_init(&lost);
+	LIST_EACH(&b->attempts, l) {
+		a = LIST_OF(l, struct attempt, link);
+		if (a->child == NULL) {
+			list_remove(l);
+			list_append(&lost, l);
+		}
+	}
+	/* What `done` starts anew stands in b->attempts again, not here. */
+	while (!list_is_empty(&lost))
+		fail(LIST_OF(lost.next, struct attempt, link),
+		    "the spawner has gone");
+}
+
+/* ---- start ---- */
+
+static int
+ask_spawner(struct attempt *a, const struct attempt_question *q, struct err *e)
+{
+	struct chan_try_msg m = {.type = CHAN_TRY_NEW,
+	    .new = {.attempt = a->number, .kind = q->kind, .hold = q->hold}};
+
+	if (a->b->spawner == NULL)
+		return err_set(e, ERR_CLOSED, "no spawner");
+	chan_try_write(&m, chan_frame());
+	return chan_send(a->b->spawner, chan_frame(), NULL, 0, e);
+}
+
+struct attempt *
+attempt_start(struct broker *b, const struct attempt_question *q,
+    attempt_done_fn *done, void *arg)
+{
+	struct chan_try_msg m = {.type = CHAN_TRY_WORK, .work = q->work};
+	struct attempt *a = mem_new(1, sizeof(*a));
+	double wait_s = WALL_S;
+	struct err e;
+
+	a->b = b;
+	a->number = ++b->last_attempt;
+	a->hold_fd = -1;
+	a->done = done;
+	a->arg = arg;
+	list_append(&b->attempts, &a->link);
+	buf_init(&a->work, CHAN_TRY_FRAME_MAX);
+	chan_try_write(&m, &a->work);
+	if (ask_spawner(a, q, &e) == -1)
+		wait_s = 0; /* fails from the loop, not in here */
+	ev_timer_init(&a->timer, on_time, wait_s, 0);
+	a->timer.data = a;
+	ev_timer_start(b->loop, &a->timer);
+	return a;
+}
+
+void
+attempt_forget(struct attempt *a)
+{
+	a->done = NULL;
+}
