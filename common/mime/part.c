@@ -680,16 +680,18 @@ skip_body_lines(struct part_parser *p, struct str s)
 static void
 note_nul(struct part_parser *p)
 {
-	struct part *part;
+	struct part *part = &p->cur->part;
 
-	/* Those around it have the mark already when it has. */
-	for (part = &p->cur->part; part != NULL && !part->has_nul;
-	     part = part->parent)
+	/* A header is in the body of the part around it. */
+	if (p->state == HEADER)
+		part = part->parent;
+	/* Those around a part have the mark already when it has. */
+	for (; part != NULL && !part->has_nul; part = part->parent)
 		part->has_nul = true;
 }
 
 /*
- * Marks a NUL in [from, to) that lies in the body of `cur`. *nul is the first
+ * Marks those in whose body a NUL in [from, to) lies. *nul is the first
  * one behind `from` of the piece, which ends at `end`.
  */
 static void
@@ -700,7 +702,7 @@ look_for_nul(struct part_parser *p, const char **nul, const char *from,
 		return;
 	if (*nul < from)
 		*nul = memchr(from, '\0', (size_t)(end - from));
-	if (*nul != NULL && *nul < to && p->state == BODY)
+	if (*nul != NULL && *nul < to)
 		note_nul(p);
 }
 

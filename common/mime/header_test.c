@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: ISC */
+/* header_test.c - fields of a block, unfolding, encoded words, envelopes. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+#include "mime/encword.h"
+#include "mime/header.h"
+#include "mime/part.h"
+
+#define BAD "\xef\xbf\xbd"
+
+static const struct {
+	const char *what, *block, *want; /* name=value| */
+} blocks[] = {
+    {"nothing", "", ""},
+    {"two fields", "A: b\r\nC:d\r\n\r\nE: f\r\n", "A= b|C=d|"},
+    {"LF", "A: b\nC: d\n\nE: f", "A= b|C= d|"},
+    {"folded", "A: b\n c\n\td\nC: d\n", "A= b\n c\n\td|C= d|"},
+    {"no line end", "A: b", "A= b|"},
+    {"blanks before the colon (RFC 5322 4.5)", "A \t: b\n", "A= b|"},
+    {"empty value", "A:\nB: \r\n", "A=|B= |"},
+    {"line without a colon", "junk\n more: x\nA: b\n", "A= b|"},
+    {"continuation of nothing", " x: y\nA: b\n", "A= b|"},
+    {"no name", ": x\nA: b\n", "A= b|"},
+    {"From_ line", "From joe Thu Jan  1 00:00:00 1970\nA: b\n",
+	"From joe Thu Jan  1 00=00:00 1970|A= b|"},
+    {"blank line of blanks is a continuation", "A: b\n \nC: d\n",
+	"A= b\n |C= d|"},
+    {"lone CR", "A: b\rC: d\n\r\n", "A= b\rC: d|"},
+};
+
+static void
+test_blocks(UNUSED void **state)
+{
+	struct header_field f;
+	struct header_iter it;
+	struct buf b, raw;
+	size_t i;
+
+	buf_init(&b, 10000);
+	buf_init(&raw, 10000);
+	for (i = 0; i < ARRAY_LEN(blocks); i++) {
+		buf_clear(&b);
+		header_iter_init(&it, str_of(blocks[i].block));
+		while (header_iter_next(&it, &f)) {
+			buf_addf(&b, "%.*s=%.*s|", STR_ARG(f.name),
+			    STR_ARG(f.value));
+			assert_true(f.raw.p == f.name.p);
+			assert_true(f.value.p + f.value.n <= f.raw.p + f.raw.n);
+		}
+		if (!str_eq(buf_str(&b), str_of(blocks[i].want)))
+			fail_msg(
+			    "%s: %.*s", blocks[i].what, STR_ARG(buf_str(&b)));
+	}
+	assert_true(header_find(STR("A: 1\nb: 2\nB: 3\n"), STR("B"), &f));
+	assert_true(str_eq(f.value, STR(" 2")));
+	assert_false(header_find(STR("A: 1\n\nB: 2\n"), STR("B"), &f));
+	buf_done(&b);
+	buf_done(&raw);
+}
+
+static const struct {
+	const char *what;
+	struct str in;
+	const char *unfolded;
+} folds[] = {
+    {"trimmed", STR_LIT(" \t a b \t"), "a b"},
+    {"CRLF goes, the blank stays", STR_LIT(" a\r\n b\n\tc"), "a b\tc"},
+    {"fold of blanks at the end", STR_LIT("a\r\n "), "a"},
+    {"several folds", STR_LIT("a\n \n \n b"), "a   b"},
+    {"lone CR stays", STR_LIT("a\rb"), "a\rb"},
+    {"NUL", STR_LIT("a\0b"),
+	"a\x80"
+	"b"},
+    {"empty", STR_LIT(""), ""},
+};
+
+static void
+test_unfold(UNUSED void **state)
+{
+	struct arena a;
+	struct str s;
+	size_t i;
+
+	arena_init(&a);
+	for (i = 0; i < ARRAY_LEN(folds); i++) {
+		s = header_unfold(&a, folds[i].in);
+		assert_non_null(s.p);
+		if (!str_eq(s, str_of(folds[i].unfolded)))
+			fail_msg("%s: %.*s", folds[i].what, STR_ARG(s));
+	}
+	arena_done(&a);
+}
+
+static const struct {
+	const char *what, *in, *want;
+} words[] = {
+    {"plain", "hello", "hello"},
+    {"Q", "=?iso-8859-1?Q?a=FCb_c?=",
+	"a\xc3\xbc"
+	"b c"},
+    {"B", "=?UTF-8?B?w7w=?=", "\xc3\xbc"},
+    {"B without padding", "=?UTF-8?B?w7w?=", "\xc3\xbc"},
+    {"with text around", "Re: =?utf-8?q?=C3=BC?= x", "Re: \xc3\xbc x"},
+    {"blanks between words go (RFC 2047 6.2)",
+	"=?utf-8?q?a?= \t =?utf-8?q?b?= c", "ab c"},
+    {"folded between words", "=?utf-8?q?a?=\r\n =?utf-8?q?b?=", "ab"},
+    {"language (RFC 2231 5)", "=?utf-8*en?q?=C3=BC?=", "\xc3\xbc"},
+    {"character torn between words",
+	"=?utf-8?q?=C3?= =?utf-8?q?=BC?=", "\xc3\xbc"},
+    {"character torn, other case of charset and encoding",
+	"=?utf-8?q?=C3?= =?UTF-8?B?vA==?=", "\xc3\xbc"},
+    {"two charsets", "=?utf-8?q?=C3?= =?iso-8859-1?q?=FC?=", BAD "\xc3\xbc"},
+    {"ISO-2022-JP",
+	"=?ISO-2022-JP?B?GyRCJU8lbRsoQg==?=", "\xe3\x83\x8f\xe3\x83\xad"},
+    {"next to text", "a=?utf-8?q?b?=c", "abc"},
+    {"inside quotes", "\"=?utf-8?q?b?=\"", "\"b\""},
+    {"blanks inside", "=?utf-8?q?a b?=", "a b"},
+    {"question mark inside", "=?utf-8?q?what?" "?=", "what?"},
+    {"empty text", "a =?utf-8?q?" "?= b", "a  b"},
+    {"unknown charset stays", "=?x-no?q?a?= b", "=?x-no?q?a?= b"},
+    {"unknown charset stays with its blanks",
+	"=?x-no?q?a?= =?x-no?q?b?=", "=?x-no?q?a?= =?x-no?q?b?="},
+    {"unknown encoding", "=?utf-8?x?a?=", "=?utf-8?x?a?="},
+    {"not closed", "=?utf-8?q?a", "=?utf-8?q?a"},
+    {"closed too early", "=?utf-8?=", "=?utf-8?="},
+    {"starts again inside", "=?utf-8?=?utf-8?q?a?=", "=?utf-8?a"},
+    {"equals and question marks", "=?=?=?=?", "=?=?=?=?"},
+    {"raw UTF-8", "\xc3\xbc", "\xc3\xbc"},
+    {"raw Latin 1",
+	"a\xfc"
+	"b",
+	"a" BAD "b"},
+    {"raw and encoded", "\xfc =?utf-8?q?b?=", BAD " b"},
+};
+
+static void
+test_words(UNUSED void **state)
+{
+	struct arena a;
+	struct str s;
+	size_t i;
+
+	arena_init(&a);
+	for (i = 0; i < ARRAY_LEN(words); i++) {
+		s = header_decode(&a, str_of(words[i].in));
+		if (!str_eq(s, str_of(words[i].want)))
+			fail_msg("%s: %.*s", words[i].what, STR_ARG(s));
+	}
+	arena_done(&a);
+}
+
+/* Many beginnings without an end are read once, not once each. */
+static void
+test_many_beginnings(UNUSED void **state)
+{
+	size_t n = 4000000, i;
+	char *text = malloc(n);
+	struct buf b;
+
+	assert_non_null(text);
+	for (i = 0; i + 8 <= n; i += 8)
+		memcpy(text + i, "=?a?q?x ", 8);
+	buf_init(&b, ENCWORD_DECODED_MAX(n));
+	encword_decode(&b, str_make(text, n));
+	assert_int_equal(b.n, n);
+	buf_done(&b);
+	free(text);
+}
+
+static void
+test_envelope(UNUSED void **state)
+{
+	struct envelope e;
+	struct arena a;
+
+	arena_init(&a);
+	envelope_parse(&a,
+	    STR("Subject: one\n two\nsubject: three\nFrom: a@x\nFrom: b@x\n"
+		"Message-Id:\nTo: c@x\n\nCc: d@x\n"),
+	    &mime_limits_default, &e);
+	assert_true(str_eq(e.subject, STR("one two")));
+	assert_null(e.date.p);
+	/* There but empty is not the same as missing. */
+	assert_non_null(e.message_id.p);
+	assert_int_equal(e.message_id.n, 0);
+	/* Lists of several fields are joined. */
+	assert_true(str_eq(e.from->mailbox, STR("a")));
+	assert_true(str_eq(e.from->next->mailbox, STR("b")));
+	assert_null(e.from->next->next);
+	assert_ptr_equal(e.sender, e.from);
+	assert_ptr_equal(e.reply_to, e.from);
+	assert_true(str_eq(e.to->mailbox, STR("c")));
+	assert_null(e.cc);
+	arena_done(&a);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_blocks),
+	    cmocka_unit_test(test_unfold),
+	    cmocka_unit_test(test_words),
+	    cmocka_unit_test(test_many_beginnings),
+	    cmocka_unit_test(test_envelope),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
