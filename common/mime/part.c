@@ -111,6 +111,7 @@ struct part_parser {
 	struct buf carry;
 	uint64_t torn_bytes; /* how long it is by now */
 	char torn_last; /* its last byte */
+	bool torn_nul; /* the present line, torn or not, holds one */
 	bool is_skipping; /* it can be nothing that matters */
 	/* The field that the last lines belong to, if it is one of ours. */
 	struct buf field;
@@ -588,6 +589,20 @@ try_boundary(struct part_parser *p, struct str line, uint64_t bytes, int eol)
 	return true;
 }
 
+/* The present line holds a NUL. */
+static void
+note_nul(struct part_parser *p)
+{
+	struct part *part = &p->cur->part;
+
+	/* A header is in the body of the part around it. */
+	if (p->state == HEADER)
+		part = part->parent;
+	/* Those around a part have the mark already when it has. */
+	for (; part != NULL && !part->has_nul; part = part->parent)
+		part->has_nul = true;
+}
+
 /*
  * One line: `line` is it, or its beginning when it is very long; `bytes` its
  * length with its end of `eol` bytes.
@@ -595,7 +610,12 @@ try_boundary(struct part_parser *p, struct str line, uint64_t bytes, int eol)
 static void
 take_line(struct part_parser *p, struct str line, uint64_t bytes, int eol)
 {
-	if (try_boundary(p, line, bytes, eol))
+	bool is_boundary = try_boundary(p, line, bytes, eol);
+
+	if (p->torn_nul)
+		note_nul(p);
+	p->torn_nul = false;
+	if (is_boundary)
 		return;
 	if (p->state == HEADER && bytes > (uint64_t)eol)
 		header_line(p, line);
@@ -609,6 +629,20 @@ static int
 eol_length(char before)
 {
 	return before == '\r' ? 2 : 1;
+}
+
+/* The torn line is whole. */
+static void
+end_torn(struct part_parser *p, uint64_t bytes, int eol)
+{
+	if (p->is_skipping && p->torn_nul)
+		note_nul(p);
+	if (p->is_skipping)
+		pass_line(p, bytes, eol);
+	else
+		take_line(p, buf_str(&p->carry), bytes, eol);
+	p->torn_nul = p->is_skipping = false;
+	buf_clear(&p->carry);
 }
 
 /* What was torn becomes whole with *s, as far as the line goes. */
@@ -630,12 +664,7 @@ feed_torn(struct part_parser *p, struct str *s)
 		return;
 	bytes = p->torn_bytes;
 	p->torn_bytes = 0;
-	if (p->is_skipping)
-		pass_line(p, bytes, eol_length(before));
-	else
-		take_line(p, buf_str(&p->carry), bytes, eol_length(before));
-	p->is_skipping = false;
-	buf_clear(&p->carry);
+	end_torn(p, bytes, eol_length(before));
 }
 
 /* The piece ends with the start of a line. */
@@ -677,39 +706,19 @@ skip_body_lines(struct part_parser *p, struct str s)
 	return (size_t)(at - s.p);
 }
 
-static void
-note_nul(struct part_parser *p)
+/* True when [from, to) holds a NUL; *nul is the first one behind `from`. */
+static bool
+has_nul(const char **nul, const char *from, const char *to, const char *end)
 {
-	struct part *part = &p->cur->part;
-
-	/* A header is in the body of the part around it. */
-	if (p->state == HEADER)
-		part = part->parent;
-	/* Those around a part have the mark already when it has. */
-	for (; part != NULL && !part->has_nul; part = part->parent)
-		part->has_nul = true;
-}
-
-/*
- * Marks those in whose body a NUL in [from, to) lies. *nul is the first
- * one behind `from` of the piece, which ends at `end`.
- */
-static void
-look_for_nul(struct part_parser *p, const char **nul, const char *from,
-    const char *to, const char *end)
-{
-	if (*nul == NULL || *nul >= to)
-		return;
-	if (*nul < from)
+	if (*nul != NULL && *nul < from)
 		*nul = memchr(from, '\0', (size_t)(end - from));
-	if (*nul != NULL && *nul < to)
-		note_nul(p);
+	return *nul != NULL && *nul < to;
 }
 
 void
 part_parser_feed(struct part_parser *p, struct str s)
 {
-	const char *lf, *end = s.p + s.n, *nul, *from;
+	const char *lf, *end = s.p + s.n, *nul;
 	size_t n;
 
 	if (s.n == 0)
@@ -717,20 +726,21 @@ part_parser_feed(struct part_parser *p, struct str s)
 	nul = memchr(s.p, '\0', s.n);
 	if (p->torn_bytes > 0) {
 		lf = memchr(s.p, '\n', s.n);
-		look_for_nul(p, &nul, s.p, lf == NULL ? end : lf, end);
+		p->torn_nul |= has_nul(&nul, s.p, lf == NULL ? end : lf, end);
 		feed_torn(p, &s);
 	}
 	while (s.n > 0) {
-		from = s.p;
 		if (p->state == BODY) {
 			n = skip_body_lines(p, s);
+			if (has_nul(&nul, s.p, s.p + n, end))
+				note_nul(p);
 			s = str_skip(s, n);
+			if (s.n == 0)
+				break;
 		}
-		lf = s.n > 0 ? memchr(s.p, '\n', s.n) : NULL;
+		lf = memchr(s.p, '\n', s.n);
 		n = lf == NULL ? s.n : (size_t)(lf - s.p) + 1;
-		look_for_nul(p, &nul, from, s.p + n, end);
-		if (s.n == 0)
-			break;
+		p->torn_nul = has_nul(&nul, s.p, s.p + n, end);
 		if (lf == NULL) {
 			begin_torn(p, s);
 			break;
@@ -778,10 +788,8 @@ finish_opaque(struct part_parser *p)
 struct part *
 part_parser_finish(struct part_parser *p)
 {
-	if (p->torn_bytes > 0 && p->is_skipping)
-		pass_line(p, p->torn_bytes, 0);
-	else if (p->torn_bytes > 0)
-		take_line(p, buf_str(&p->carry), p->torn_bytes, 0);
+	if (p->torn_bytes > 0)
+		end_torn(p, p->torn_bytes, 0);
 	p->torn_bytes = 0;
 	close_inside(p, NULL, p->at);
 	if (p->is_opaque)

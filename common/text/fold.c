@@ -222,8 +222,20 @@ fold_search_feed(struct fold_search *f, struct str utf8)
 }
 
 bool
+fold_search_finish(struct fold_search *f)
+{
+	struct str torn = str_make(f->torn, f->n_torn);
+
+	f->n_torn = 0;
+	for (; torn.n > 0; torn = str_skip(torn, 1))
+		feed_whole_chars(f, str_head(torn, 1));
+	return f->is_found;
+}
+
+bool
 fold_search_in(struct fold_search *f, struct str utf8)
 {
 	fold_search_reset(f);
-	return fold_search_feed(f, utf8);
+	(void)fold_search_feed(f, utf8);
+	return fold_search_finish(f);
 }

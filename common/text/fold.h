@@ -21,7 +21,8 @@ bool fold_ascii(struct buf *out, struct str s);
  * Looks for one text in many others, or in one that comes in pieces:
  *
  *	fold_search_init(&f, needle);
- *	for each text: fold_search_reset(&f); while more: fold_search_feed(...)
+ *	for each text: fold_search_reset(&f); while more: fold_search_feed(...);
+ *	    fold_search_finish(&f)
  *	fold_search_done(&f);
  */
 struct fold_search {
@@ -39,6 +40,8 @@ void fold_search_done(struct fold_search *f);
 void fold_search_reset(struct fold_search *f);
 /* True once the needle has been seen in this text; an empty one always. */
 bool fold_search_feed(struct fold_search *f, struct str utf8);
+/* The text ends: a character torn at its end is looked at too. */
+bool fold_search_finish(struct fold_search *f);
 /* A whole text at once. */
 bool fold_search_in(struct fold_search *f, struct str utf8);
 

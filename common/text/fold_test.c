@@ -72,6 +72,7 @@ static const struct {
 	"a\xc3"
 	"b\xff",
 	true},
+    {"\xe2\x82", "a\xe2\x82", true},
     {"\xe2\x82\xac", "\xe2\x82 \xe2\x82\xac", true},
 };
 
@@ -94,6 +95,7 @@ test_search_in_pieces(UNUSED void **state)
 			for (; hay.n > 0; hay = str_skip(hay, piece))
 				found =
 				    fold_search_feed(&f, str_head(hay, piece));
+			found = fold_search_finish(&f);
 			if (found != searches[i].found)
 				fail_msg("%s in %s by %zu", searches[i].needle,
 				    searches[i].hay, piece);

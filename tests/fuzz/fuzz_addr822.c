@@ -26,7 +26,7 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct mime_addr *list = NULL, *m;
-	volatile size_t sum = 0;
+	size_t sum = 0;
 	bool in_group = false;
 	uint32_t max = 50, left = max, n = 0;
 	struct arena a;
@@ -48,7 +48,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	ASSERT(!in_group);
 	ASSERT(n <= max + 1);
-	ASSERT(bytes <= size);
+	ASSERT(bytes <= size && sum <= bytes * 255);
 	arena_done(&a);
 	return 0;
 }
