@@ -51,4 +51,17 @@ list_remove(struct list *l)
 	list_init(l);
 }
 
+/* Moves all of `from` to the front of `to`, keeping their order. */
+static inline void
+list_prepend_all(struct list *to, struct list *from)
+{
+	if (list_is_empty(from))
+		return;
+	from->next->prev = to;
+	from->prev->next = to->next;
+	to->next->prev = from->prev;
+	to->next = from->next;
+	list_init(from);
+}
+
 #endif

@@ -24,6 +24,7 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "host/host_impl.h"
+#include "os/proc.h"
 
 #define LEAVE_GRACE_S 5.
 
@@ -69,8 +70,12 @@ host_session_count_changed(struct host *h, struct host_session *hs)
 		    (unsigned long long)hs->stats.out,
 		    (long long)(clock_mono_ms() - hs->begun_ms) / 1000,
 		    hs->note[0] == '\0' ? "" : " ", hs->note);
+	if (hs != NULL)
+		intake_tell_end(h, hs);
 	if (h->n_sessions > 0)
 		return;
+	if (!h->from_shell)
+		intake_idle(h);
 	if (h->from_shell || h->ending) {
 		ev_timer_stop(h->loop, &h->leave);
 		ev_timer_set(&h->leave, 0., 0.);
@@ -154,8 +159,12 @@ start_signal(struct host *h, ev_signal *w, int signo)
 	ev_unref(h->loop);
 }
 
+/*
+ * The store makes the mail place if it is missing, then the process is
+ * confined to that.
+ */
 static int
-open_store(struct host *h, struct err *e)
+open_mail(struct host *h, struct err *e)
 {
 	const struct store_settings set = {
 	    .user = h->user,
@@ -166,7 +175,11 @@ open_store(struct host *h, struct err *e)
 	    .poll_ms = (uint32_t)host_setting_u64(h, "poll_interval", 5) * 1000,
 	};
 
-	return store_open(&set, h->loop, &h->store, e);
+	if (store_open(&set, h->loop, &h->store, e) == -1)
+		return err_in(e, "can not open the mail of %s", h->user);
+	if (confine_enter(h, &set, e) == -1)
+		return err_in(e, "can not enter the sandbox");
+	return 0;
 }
 
 static void
@@ -193,27 +206,46 @@ set_up(struct host *h)
 	start_signal(h, &h->on_hup, SIGHUP);
 }
 
+static void
+start(struct host *h, int argc, char **argv)
+{
+	struct err e;
+
+	if (!intake_start(h)) {
+		h->from_shell = true;
+		read_options(h, argc, argv);
+		find_caller(h);
+	}
+	set_log_level(host_setting(h, "log_level"));
+	proc_title("%sd: %s", h->ops->service, h->user);
+	if (open_mail(h, &e) == -1) {
+		if (h->from_shell)
+			log_fatal("%s", e.text);
+		log_error("%s", e.text);
+		h->broken = mem_strdup(e.text);
+	}
+	if (!h->from_shell)
+		intake_open(h);
+	else if (shell_start(h, &e) == -1)
+		log_fatal("%s", e.text);
+}
+
 int
 host_main(int argc, char **argv, const struct host_ops *ops)
 {
 	struct host *h = mem_new(1, sizeof(*h));
-	struct err e;
 
 	h->ops = ops;
 	log_set_process(ops->service);
+	proc_title_init(argc, argv);
 	set_up(h);
-	read_options(h, argc, argv);
-	set_log_level(host_setting(h, "log_level"));
-	h->from_shell = true;
-	find_caller(h);
-	if (open_store(h, &e) == -1)
-		log_fatal("can not open the mail of %s: %s", h->user, e.text);
-	if (shell_start(h, &e) == -1)
-		log_fatal("%s", e.text);
+	start(h, argc, argv);
 	ev_run(h->loop, 0);
+	intake_close(h);
 	turns_done(h);
 	store_close(&h->store);
 	settings_done(&h->settings);
+	free(h->broken);
 	free(h->user);
 	free(h->home);
 	free(h);

@@ -20,6 +20,7 @@ struct host_session {
 	int64_t begun_ms;
 	struct conn_stats stats;
 	bool told_to_end;
+	char *state; /* as master knows it; NULL: nothing told yet */
 	char note[160];
 };
 
@@ -32,6 +33,10 @@ struct host {
 	bool from_shell;
 	bool ending; /* no new sessions, leave when the last has gone */
 	int exit_status;
+
+	struct chan *master; /* NULL: a shell's, or master has gone */
+	char *broken; /* why no connection can be served; or NULL */
+	ev_timer linger;
 
 	struct list sessions, ready, ended;
 	struct map by_session;
@@ -63,7 +68,27 @@ void host_trim(struct host *h);
 /* No new sessions; those that are say goodbye; then the loop ends. */
 void host_leave(struct host *h, const char *why);
 
+/* Sends changed states to master and into the process title. */
+void host_tell_states(struct host *h);
+
+/* ---- intake.c ---- */
+/* Settings and log from master; false: this process is not master's. */
+bool intake_start(struct host *h);
+/* From now on connections come. */
+void intake_open(struct host *h);
+void intake_close(struct host *h);
+/* Nothing to do any more: after a while master is asked to let us go. */
+void intake_idle(struct host *h);
+void intake_tell_end(struct host *h, const struct host_session *hs);
+void intake_tell_state(struct host *h, const struct host_session *hs);
+
+/* ---- confine.c ---- */
+/* Enters the sandbox; the store is open already. */
+int confine_enter(
+    struct host *h, const struct store_settings *set, struct err *e);
+
 /* ---- shell.c ---- */
+
 /* Serves one session on standard input and output. */
 int shell_start(struct host *h, struct err *e);
 

@@ -18,7 +18,8 @@
 
 /* Turns are given for so long before the loop looks at the network again. */
 #define ROUND_MS 5
-/* After so long without much to do memory goes back to the kernel. */
+/* After so long without much to do memory goes back to the kernel; changed
+ * states are told that often at most. */
 #define TRIM_AFTER_S 1.5
 #define BUSY_ITERATIONS 30
 
@@ -37,11 +38,12 @@ find(struct host *h, void *session)
 static void
 free_ended(struct host *h)
 {
-	LIST_EACH (&h->ended, l) {
+	LIST_EACH(&h->ended, l) {
 		struct host_session *hs = LIST_OF(l, struct host_session, all);
 
 		list_remove(l);
 		free(hs->remote_ip);
+		free(hs->state);
 		free(hs);
 	}
 }
@@ -54,12 +56,7 @@ give_turns(struct host *h)
 
 	/* Each session once: who is woken meanwhile comes in the next round. */
 	list_init(&round);
-	while (!list_is_empty(&h->ready)) {
-		struct list *l = h->ready.next;
-
-		list_remove(l);
-		list_append(&round, l);
-	}
+	list_prepend_all(&round, &h->ready);
 	while (!list_is_empty(&round) && clock_mono_ms() <= until) {
 		struct host_session *hs =
 		    LIST_OF(round.next, struct host_session, link);
@@ -73,12 +70,7 @@ give_turns(struct host *h)
 		h->running = NULL;
 	}
 	/* Those without a turn keep their place before the others. */
-	while (!list_is_empty(&round)) {
-		struct list *l = round.prev;
-
-		list_remove(l);
-		list_append(h->ready.next, l);
-	}
+	list_prepend_all(&h->ready, &round);
 }
 
 static void
@@ -110,6 +102,7 @@ on_trim(struct ev_loop *loop, ev_timer *w, UNUSED int revents)
 	struct host *h = w->data;
 
 	ev_timer_stop(loop, w); /* on_check of this iteration has armed it */
+	host_tell_states(h);
 	if (ev_iteration(loop) - h->trim_armed_at > BUSY_ITERATIONS)
 		return; /* the next iteration arms it anew */
 	host_trim(h);
@@ -205,7 +198,7 @@ turns_end(struct host *h, uint64_t session_id, const char *why)
 	/* Each call may end that session, or any other. */
 	while (found) {
 		found = false;
-		LIST_EACH (&h->sessions, l) {
+		LIST_EACH(&h->sessions, l) {
 			struct host_session *hs =
 			    LIST_OF(l, struct host_session, all);
 

@@ -541,12 +541,7 @@ on_prepare(struct ev_loop *loop, ev_prepare *w, UNUSED int revents)
 	/* What becomes dirty meanwhile has to wait for the next round, or two
 	 * connections could keep the loop here for ever. */
 	list_init(&now);
-	while (!list_is_empty(&nl->dirty)) {
-		struct list *l = nl->dirty.next;
-
-		list_remove(l);
-		list_append(&now, l);
-	}
+	list_prepend_all(&now, &nl->dirty);
 	nl->users++; /* a handler may free the last connection */
 	while (!list_is_empty(&now)) {
 		struct conn *c = LIST_OF(now.next, struct conn, link);

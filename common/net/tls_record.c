@@ -92,6 +92,7 @@ struct tls_record {
 	struct side read, write;
 	struct buf partial; /* the record that has not come in whole */
 	uint64_t update_after;
+	size_t max_plain; /* RFC 8449, RFC 6066 section 4 */
 	uint8_t message[KEY_UPDATE_BYTES]; /* KeyUpdate in pieces */
 	uint8_t message_n;
 	unsigned empty_in_a_row;
@@ -641,6 +642,9 @@ tls_record_new(
 	/* In 1.2 the keys have served since the handshake. */
 	t->write.records = st->write.seq;
 	t->update_after = UPDATE_AFTER_RECORDS;
+	t->max_plain = st->max_plain == 0 || st->max_plain > PLAIN_MAX
+	    ? PLAIN_MAX
+	    : st->max_plain;
 	buf_init(&t->partial, HEADER_BYTES + PROTECTED_MAX);
 	*out = t;
 	return 0;
@@ -682,7 +686,7 @@ tls_record_seal(
 	size_t n;
 
 	while (plain.n > 0) {
-		n = plain.n < PLAIN_MAX ? plain.n : PLAIN_MAX;
+		n = plain.n < t->max_plain ? plain.n : t->max_plain;
 		if (check_limits(t, wire, e) == -1)
 			return -1;
 		if (!seal_record(

@@ -643,6 +643,29 @@ test_update_limit(UNUSED void **state)
 }
 
 static void
+test_records_are_as_short_as_the_client_wants(UNUSED void **state)
+{
+	struct tls_state st = {.version = 0x0304,
+	    .suite = 0x1302,
+	    .max_plain = 511,
+	    .read = direction(&answers[1]),
+	    .write = direction(&answers[1])};
+	static char text[2000];
+	struct pair p;
+
+	pair_init(&p, &answers[1]);
+	tls_record_free(&p.us);
+	assert_int_equal(tls_record_new(&st, &p.us, &p.e), 0);
+	assert_int_equal(
+	    tls_record_seal(p.us, str_make(text, sizeof(text)), &p.wire, &p.e),
+	    0);
+	assert_int_equal(p.wire.n, 2000 + 4 * 22);
+	assert_int_equal(
+	    (uint8_t)p.wire.p[3] << 8 | (uint8_t)p.wire.p[4], 511 + 17);
+	pair_done(&p);
+}
+
+static void
 test_tls12_ends_at_the_limit(UNUSED void **state)
 {
 	struct answer a = answers[3];
@@ -973,6 +996,7 @@ main(void)
 	    cmocka_unit_test(test_answers_do_not_pile_up),
 	    cmocka_unit_test(test_key_update_in_pieces),
 	    cmocka_unit_test(test_update_limit),
+	    cmocka_unit_test(test_records_are_as_short_as_the_client_wants),
 	    cmocka_unit_test(test_tls12_ends_at_the_limit),
 	    cmocka_unit_test(test_bad_states_are_refused),
 	    cmocka_unit_test(test_gnutls_does_not_notice),

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * confine.c - what the kernel lets this process reach: one user's mail, index
+ * and state, and a few files that the C library reads late.
+ *
+ * Owns:    nothing that stays.
+ * Runs in: imapd and pop3d, before the first byte of a client.
+ * Trusts:  the settings; a place that does not exist is left out.
+ */
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/num.h"
+#include "base/vec.h"
+#include "host/host_impl.h"
+#include "os/sandbox.h"
+
+#if defined(__x86_64__)
+#define MULTIARCH "x86_64-linux-gnu"
+#elif defined(__aarch64__)
+#define MULTIARCH "aarch64-linux-gnu"
+#elif defined(__i386__)
+#define MULTIARCH "i386-linux-gnu"
+#elif defined(__arm__)
+#define MULTIARCH "arm-linux-gnueabihf"
+#elif defined(__riscv)
+#define MULTIARCH "riscv64-linux-gnu"
+#elif defined(__powerpc64__)
+#define MULTIARCH "powerpc64le-linux-gnu"
+#elif defined(__s390x__)
+#define MULTIARCH "s390x-linux-gnu"
+#else
+#define MULTIARCH "multiarch"
+#endif
+
+/* What a session needs beside its connection: its mailbox, a message, ... */
+#define DESCRIPTORS_PER_SESSION 6
+#define DESCRIPTORS_LEAST 256
+#define DESCRIPTORS_MOST 8192
+
+struct places {
+	struct arena arena;
+	VEC(struct sandbox_path) paths;
+};
+
+/* iconv loads its converters when they are first needed, the C library the
+ * time zone. */
+static const char *const read_only[] = {
+    "/usr/lib/" MULTIARCH "/gconv",
+    "/usr/lib64/gconv",
+    "/usr/lib/gconv",
+    "/etc/ld.so.cache",
+    "/etc/localtime",
+    "/usr/share/zoneinfo",
+    "/etc/mailname",
+    "/dev/null",
+};
+
+static void
+add_path(struct places *p, const char *path, enum sandbox_access access)
+{
+	*VEC_ADD(&p->paths) = (struct sandbox_path){
+	    .path = arena_c(&p->arena, str_of(path)),
+	    .access = access,
+	};
+}
+
+static int
+add_mail_place(const char *path, void *arg, UNUSED struct err *e)
+{
+	add_path(arg, path, SANDBOX_MAIL);
+	return 0;
+}
+
+static uint64_t
+descriptors(struct host *h)
+{
+	uint64_t n = host_setting_u64(h, "max_sessions_per_user", 50) *
+		DESCRIPTORS_PER_SESSION +
+	    64;
+
+	if (n < DESCRIPTORS_LEAST)
+		return DESCRIPTORS_LEAST;
+	return n > DESCRIPTORS_MOST ? DESCRIPTORS_MOST : n;
+}
+
+int
+confine_enter(struct host *h, const struct store_settings *set, struct err *e)
+{
+	struct sandbox_report report;
+	struct sandbox s = {.profile = SANDBOX_USER};
+	struct places p = {0};
+	const char *dir;
+	size_t i;
+	int rc = -1;
+
+	arena_init(&p.arena);
+	if (store_places(set, add_mail_place, &p, e) == -1)
+		goto out;
+	if ((dir = host_setting(h, "index_dir")) != NULL && dir[0] == '/')
+		add_path(&p, dir, SANDBOX_MAIL);
+	if ((dir = host_setting(h, "state_dir")) != NULL && dir[0] == '/')
+		add_path(&p, dir, SANDBOX_MAIL);
+	for (i = 0; i < ARRAY_LEN(read_only); i++)
+		add_path(&p, read_only[i], SANDBOX_READ);
+	s.paths = p.paths.v;
+	s.n_paths = p.paths.n;
+	s.descriptors = descriptors(h);
+	s.trap = host_setting_bool(h, "sandbox_trap", false);
+	rc = sandbox_enter(&s, &report, e);
+	if (rc == 0 && report.text[0] != '\0')
+		log_debug("sandbox: %s", report.text);
+out:
+	VEC_DONE(&p.paths);
+	arena_done(&p.arena);
+	return rc;
+}
