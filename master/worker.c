@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * worker.c - login workers as master sees them.
+ *
+ * Owns:    struct worker, its channel and grants.
+ * Runs in: master.
+ * Trusts:  neither worker nor parent; the number is ours.
+ */
+#include <stdlib.h>
+
+#include "worker.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "generation.h"
+#include "grants.h"
+#include "ipc/chan_child.h"
+#include "os/fd.h"
+#include "service.h"
+#include "session.h"
+
+static int
+on_handoff(UNUSED struct chan *c, struct chan_msg *m, void *arg, struct err *e)
+{
+	struct worker *w = arg;
+	struct handoff_offer offer;
+
+	if (handoff_offer_parse(&m->in, &offer, e) == -1)
+		return -1;
+	session_handoff(w, &offer, chan_take_fd(m, 0), chan_take_fd(m, 1));
+	return 0;
+}
+
+static void
+on_close(UNUSED struct chan *c, const struct err *why, void *arg)
+{
+	struct worker *w = arg;
+
+	if (why->code == ERR_VIOLATION)
+		worker_kill(&w, why->text);
+	else
+		worker_free(&w);
+}
+
+static const struct chan_entry entries[] = {
+    {HANDOFF, 2, CHAN_ANY_STATE, LOGIN_FRAME_MAX, on_handoff}};
+static const struct chan_def def = {.name = "login worker",
+    .entries = entries,
+    .n_entries = ARRAY_LEN(entries),
+    .on_close = on_close,
+    .queue_max_bytes = 4096};
+
+static struct str
+key_of(const struct worker *w)
+{
+	return str_make(&w->number, sizeof(w->number));
+}
+
+struct worker *
+worker_find(struct master *m, uint32_t number)
+{
+	return map_find(&m->workers, str_make(&number, sizeof(number)));
+}
+
+void
+worker_free(struct worker **wp)
+{
+	struct worker *w = *wp;
+	struct generation *g = w->g;
+
+	*wp = NULL;
+	grants_drop_all(&w->grants);
+	LIST_EACH(&w->sessions, it)
+		session_worker_gone(LIST_OF(it, struct session, worker_link));
+	(void)map_remove(&g->m->workers, key_of(w));
+	list_remove(&w->link);
+	chan_free(&w->chan);
+	free(w);
+	g->n_workers--;
+	generation_check_retired(g);
+}
+
+void
+worker_kill(struct worker **wp, const char *why)
+{
+	struct worker *w = *wp;
+	struct buf *b = chan_frame();
+
+	w->g->m->n_violations++;
+	log_error(
+	    "login worker killed worker=%u reason=\"%s\"", w->number, why);
+	login_kill_write(w->number, b);
+	service_send(&w->g->login, b, NULL, 0);
+	worker_free(wp);
+}
+
+/* ---- making them ---- */
+
+static struct service_proc *
+keyd_of(struct generation *g, uint32_t number)
+{
+	return g->n_keyd == 0 ? NULL : &g->keyd[number % g->n_keyd];
+}
+
+static bool
+can_make(const struct generation *g)
+{
+	if (g->authd.state != SERVICE_RUNNING ||
+	    g->spawner.state != SERVICE_RUNNING ||
+	    g->login.state != SERVICE_RUNNING)
+		return false;
+	for (uint32_t i = 0; i < g->n_keyd; i++)
+		if (g->keyd[i].state != SERVICE_RUNNING)
+			return false;
+	return true;
+}
+
+static void
+send_peer(struct service_proc *p, uint32_t number, int fd)
+{
+	struct child_peer m = {.kind = CHILD_KIND_WORKER, .number = number};
+	struct buf *b = chan_frame();
+
+	child_peer_write(&m, b);
+	service_send(p, b, &fd, 1);
+}
+
+static uint32_t
+next_number(struct master *m)
+{
+	do
+		m->last_worker++;
+	while (m->last_worker == 0 || worker_find(m, m->last_worker) != NULL);
+	return m->last_worker;
+}
+
+static int
+make_one(struct generation *g, struct err *e)
+{
+	int authd[2] = {-1, -1}, keyd[2] = {-1, -1}, own[2] = {-1, -1};
+	uint32_t number = next_number(g->m);
+	struct worker *w;
+	struct buf *b;
+	int rc = -1;
+
+	if (fd_pair(authd, e) == -1 || fd_pair(keyd, e) == -1 ||
+	    fd_pair(own, e) == -1)
+		goto out;
+	w = mem_new(1, sizeof(*w));
+	w->g = g;
+	w->number = number;
+	list_init(&w->grants);
+	list_init(&w->sessions);
+	list_append(&g->workers, &w->link);
+	g->n_workers++;
+	map_put(&g->m->workers, key_of(w), w);
+	w->chan = chan_new(g->m->loop, own[0], &def, w);
+	own[0] = -1;
+	send_peer(&g->authd, number, authd[0]);
+	if (keyd_of(g, number) != NULL)
+		send_peer(keyd_of(g, number), number, keyd[0]);
+	b = chan_frame();
+	login_worker_write(number, b);
+	service_send(&g->login, b, (const int[]){authd[1], keyd[1], own[1]}, 3);
+	rc = 0;
+out:
+	for (int i = 0; i < 2; i++) {
+		fd_close(&authd[i]);
+		fd_close(&keyd[i]);
+		fd_close(&own[i]);
+	}
+	return rc;
+}
+
+void
+worker_serve_needs(struct generation *g)
+{
+	struct err e;
+
+	while (g->wanted_workers > 0 && can_make(g)) {
+		if (make_one(g, &e) == -1) {
+			log_error("no channels for a login worker: %s", e.text);
+			g->wanted_workers = 0;
+			return;
+		}
+		g->wanted_workers--;
+	}
+}
+
+void
+worker_needed(struct generation *g, const struct login_need *need)
+{
+	const struct settings *s = g->settings;
+	uint32_t most = s->workers_max + s->workers_spare;
+
+	g->spare = need->spare;
+	g->serving = need->serving;
+	if (g->retiring)
+		return;
+	/* Workers that are just ending may still be counted. */
+	if (g->n_workers + g->wanted_workers + need->wanted > 2 * most + 16) {
+		log_warn("login asks for more workers than its settings allow "
+			 "workers=%u wanted=%u",
+		    g->n_workers, need->wanted);
+		return;
+	}
+	g->wanted_workers += need->wanted;
+	worker_serve_needs(g);
+}
