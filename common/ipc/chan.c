@@ -159,7 +159,7 @@ dispatch(struct chan *c, struct str bytes, struct chan_msg *m, struct err *e)
 {
 	const struct chan_entry *entry;
 
-	if (msg_open(bytes, &m->in, e) == -1)
+	if (msg_parse(bytes, &m->in, e) == -1)
 		return -1;
 	entry = find_entry(c, m->in.type);
 	if (entry == NULL)

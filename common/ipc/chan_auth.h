@@ -144,7 +144,7 @@ struct chan_auth_msg {
  */
 void chan_auth_write(const struct chan_auth_msg *m, struct buf *out);
 /*
- * Reads the fields of a message that msg_open() has opened, all of them; the
+ * Reads the fields of a message that msg_parse() has opened, all of them; the
  * slices point into it, fields are within the limits above. Whether the type
  * may come from that side now is the caller's business. ERR_VIOLATION.
  */

@@ -14,7 +14,7 @@ parse_auth(const struct buf *b, struct chan_auth_msg *out)
 	struct msg_in in;
 	struct err e;
 
-	if (msg_open(buf_str(b), &in, &e) == -1)
+	if (msg_parse(buf_str(b), &in, &e) == -1)
 		return -1;
 	return chan_auth_parse(&in, out, &e);
 }
@@ -25,7 +25,7 @@ parse_try(const struct buf *b, struct chan_try_msg *out)
 	struct msg_in in;
 	struct err e;
 
-	if (msg_open(buf_str(b), &in, &e) == -1)
+	if (msg_parse(buf_str(b), &in, &e) == -1)
 		return -1;
 	return chan_try_parse(&in, out, &e);
 }

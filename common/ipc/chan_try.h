@@ -181,7 +181,7 @@ struct chan_try_msg {
  */
 void chan_try_write(const struct chan_try_msg *m, struct buf *out);
 /*
- * Reads the fields of a message that msg_open() has opened, all of them; slices
+ * Reads the fields of a message that msg_parse() has opened, all of them; slices
  * point into it. Checks that the number of descriptors fits the type. Fails
  * with ERR_VIOLATION.
  */

@@ -75,7 +75,7 @@ chan_recv_wait(int fd, uint16_t type, struct buf *room, struct msg_in *in,
 			return -1;
 	}
 	room->n = n;
-	if (msg_open(buf_str(room), in, e) == -1 ||
+	if (msg_parse(buf_str(room), in, e) == -1 ||
 	    check(type, n_fds, n_got, in, e) == -1) {
 		close_all(got, n_got);
 		return -1;

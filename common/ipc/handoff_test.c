@@ -134,7 +134,7 @@ test_key_messages(UNUSED void **state)
 
 	buf_init(&b, KEY_FRAME_MAX);
 	key_sign_write(&m, &b);
-	assert_int_equal(msg_open(buf_str(&b), &in, &e), 0);
+	assert_int_equal(msg_parse(buf_str(&b), &in, &e), 0);
 	assert_int_equal(in.type, KEY_SIGN);
 	assert_int_equal(key_sign_parse(&in, &got, &e), 0);
 	assert_int_equal(got.number, 3);
@@ -142,15 +142,15 @@ test_key_messages(UNUSED void **state)
 	assert_true(str_eq(got.input, m.input));
 	for (size_t n = MSG_HEADER_BYTES; n < b.n; n++) {
 		assert_int_equal(
-		    msg_open(str_head(buf_str(&b), n), &in, &e), 0);
+		    msg_parse(str_head(buf_str(&b), n), &in, &e), 0);
 		assert_int_equal(key_sign_parse(&in, &got, &e), -1);
 	}
 	key_signed_write(STR("sig"), &b);
-	assert_int_equal(msg_open(buf_str(&b), &in, &e), 0);
+	assert_int_equal(msg_parse(buf_str(&b), &in, &e), 0);
 	assert_int_equal(key_signed_parse(&in, &sig, &e), 0);
 	assert_true(str_eq(sig, STR("sig")));
 	key_signed_write(STR(""), &b);
-	assert_int_equal(msg_open(buf_str(&b), &in, &e), 0);
+	assert_int_equal(msg_parse(buf_str(&b), &in, &e), 0);
 	assert_int_equal(key_signed_parse(&in, &sig, &e), -1);
 	buf_done(&b);
 }

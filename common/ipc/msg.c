@@ -96,7 +96,7 @@ msg_put_blob(struct buf *b, struct str s)
 /* ---- reading ---- */
 
 int
-msg_open(struct str bytes, struct msg_in *in, struct err *e)
+msg_parse(struct str bytes, struct msg_in *in, struct err *e)
 {
 	const unsigned char *p = (const unsigned char *)bytes.p;
 

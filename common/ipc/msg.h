@@ -51,7 +51,7 @@ struct msg_in {
 };
 
 /* Reads the frame header. ERR_VIOLATION: too short or another version. */
-int msg_open(struct str bytes, struct msg_in *in, struct err *e);
+int msg_parse(struct str bytes, struct msg_in *in, struct err *e);
 /* Starts on fields that have no frame header around them. */
 void msg_fields(struct str bytes, struct msg_in *in);
 uint8_t msg_get_u8(struct msg_in *in);

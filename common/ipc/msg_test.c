@@ -32,7 +32,7 @@ open_frame(struct msg_in *in)
 {
 	struct err e;
 
-	assert_int_equal(msg_open(buf_str(&frame), in, &e), 0);
+	assert_int_equal(msg_parse(buf_str(&frame), in, &e), 0);
 }
 
 static void
@@ -86,14 +86,14 @@ test_refused(UNUSED void **state)
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		assert_int_equal(
-		    msg_open(str_make(cases[i].bytes, cases[i].n), &in, &e), 0);
+		    msg_parse(str_make(cases[i].bytes, cases[i].n), &in, &e), 0);
 		(void)msg_get_str(&in, 4);
 		if (msg_end(&in, &e) == 0)
 			fail_msg("accepted: %s", cases[i].why);
 		assert_int_equal(e.code, ERR_VIOLATION);
 	}
-	assert_int_equal(msg_open(STR("\2\0\0\1"), &in, &e), -1);
-	assert_int_equal(msg_open(STR("\1\0\0"), &in, &e), -1);
+	assert_int_equal(msg_parse(STR("\2\0\0\1"), &in, &e), -1);
+	assert_int_equal(msg_parse(STR("\1\0\0"), &in, &e), -1);
 	/* bool is 0 or 1 */
 	msg_fields(str_make("\5\2", 2), &in);
 	(void)msg_get_bool(&in);
@@ -420,7 +420,7 @@ test_messages(UNUSED void **state)
 		/* Every truncation and one byte more must be refused. */
 		for (size_t n = MSG_HEADER_BYTES; n < frame.n; n++) {
 			assert_int_equal(
-			    msg_open(str_make(frame.p, n), &in, &e), 0);
+			    msg_parse(str_make(frame.p, n), &in, &e), 0);
 			assert_int_equal(parsers[i](&in, &e), -1);
 		}
 		buf_add_byte(&frame, 0);

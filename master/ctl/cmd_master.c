@@ -83,7 +83,7 @@ take_message(
 	row = VEC_ADD(&a->rows);
 	row->frame = mem_dup(room->p, room->n);
 	kept = str_make(row->frame, room->n);
-	if (msg_open(kept, in, e) == -1 ||
+	if (msg_parse(kept, in, e) == -1 ||
 	    ctl_row_parse(in, &row->fields, e) == -1)
 		return STEP_FAIL;
 	return STEP_MORE;
