@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * lock.h - dotlocks: a file NAME.lock beside NAME says who changes NAME.
+ * The same rules as Dovecot's, so that both agree when a lock is stale.
+ */
+#ifndef OS_LOCK_H
+#define OS_LOCK_H
+
+#include "os/file.h"
+
+struct dotlock_rules {
+	uint32_t stale_s; /* break when nothing changed for so long */
+	mode_t mode; /* of the lock file */
+	int temp_dir; /* descriptor of a folder for a temporary name */
+};
+
+/*
+ * Zeroed: free. What was seen of somebody else's lock stays between two
+ * attempts, so a stale one is broken even by callers who wait briefly.
+ */
+struct dotlock {
+	bool held;
+	int dirfd;
+	char name[64]; /* "NAME.lock" */
+	dev_t dev; /* of our lock file */
+	ino_t ino;
+	int64_t taken_ms, touched_ms;
+	struct file_stamp seen_lock, seen_file;
+	int64_t seen_since_ms;
+};
+
+/*
+ * Takes the lock for `name` in `dirfd`, sleeping between attempts, for at most
+ * `wait_ms` (0: one attempt). ERR_IN_USE when somebody has it; ERR_PERM,
+ * ERR_READ_ONLY, ERR_NO_SPACE when the folder can not be written.
+ */
+int dotlock_take(struct dotlock *l, int dirfd, const char *name,
+    const struct dotlock_rules *rules, int64_t wait_ms, struct err *e);
+/* False when somebody broke it: then nothing may be written any more. */
+bool dotlock_is_ours(const struct dotlock *l);
+/* Long work calls this now and then; touches the file each 10 s. */
+void dotlock_keep(struct dotlock *l);
+/* Removes the lock file if it is still ours. */
+void dotlock_release(struct dotlock *l);
+/* Host name as it stands in lock files. */
+const char *dotlock_host(void);
+
+#endif
