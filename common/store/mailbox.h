@@ -29,9 +29,9 @@ enum msg_flag {
  * store is called again.
  */
 struct flags {
-	uint8_t system;        /* enum msg_flag */
-	uint32_t keywords;     /* bit i: keyword number i, 0..25 */
-	const uint16_t *more;  /* numbers from 26 up */
+	uint8_t system; /* enum msg_flag */
+	uint32_t keywords; /* bit i: keyword number i, 0..25 */
+	const uint16_t *more; /* numbers from 26 up */
 	uint16_t n_more;
 };
 
@@ -130,8 +130,8 @@ enum step view_store(struct view *v, const struct set32 *uids, enum store_op op,
  * Removes those messages of `uids` (NULL: of the view) that are \Deleted; a few
  * per call as above. The view learns of it by view_sync.
  */
-enum step view_expunge(struct view *v, const struct set32 *uids, uint32_t *at,
-    struct err *e);
+enum step view_expunge(
+    struct view *v, const struct set32 *uids, uint32_t *at, struct err *e);
 
 /* Pairs for COPYUID: message i of `from` became i of `to` (RFC 4315). */
 struct copy_result {
@@ -156,15 +156,15 @@ void copy_job_free(struct copy_job **job);
  * messages between begin and commit are all or nothing (RFC 3502).
  */
 struct append;
-int append_begin(struct store *s, struct str mailbox, struct append **out,
-    struct err *e);
+int append_begin(
+    struct store *s, struct str mailbox, struct append **out, struct err *e);
 /* A new message of `size` wire bytes; date_s -1: now. */
 int append_message(struct append *a, const struct flag_wish *w, int64_t date_s,
     uint64_t size, struct err *e);
 int append_data(struct append *a, struct str bytes, struct err *e);
 /* uids: of the new messages in order; *uidvalidity 0 when unknown. */
-int append_commit(struct append *a, uint32_t *uidvalidity, struct set32 *uids,
-    struct err *e);
+int append_commit(
+    struct append *a, uint32_t *uidvalidity, struct set32 *uids, struct err *e);
 /* Removes what was not committed. */
 void append_free(struct append **a);
 

@@ -24,8 +24,8 @@ int msg_size(struct msg *m, uint64_t *out, struct err *e);
 /* RFC822.SIZE: with every line end as CRLF; from the name when trustworthy. */
 int msg_wire_size(struct msg *m, uint64_t *out, struct err *e);
 /* Up to `n` stored bytes at `off`; *got 0 at the end. */
-int msg_read(struct msg *m, uint64_t off, void *p, size_t n, size_t *got,
-    struct err *e);
+int msg_read(
+    struct msg *m, uint64_t off, void *p, size_t n, size_t *got, struct err *e);
 /*
  * The raw header block of the message, blank line included, at most
  * MIME_HEADER_BLOCK_MAX; owned by the msg. Reads no further than it must.

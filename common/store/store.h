@@ -19,13 +19,13 @@ struct ev_loop;
 struct store;
 
 struct store_settings {
-	const char *user;          /* login name, for %u */
-	const char *home;          /* absolute, for ~ and %h */
+	const char *user; /* login name, for %u */
+	const char *home; /* absolute, for ~ and %h */
 	const char *mail_location; /* Dovecot's syntax or "auto" */
-	const char *host;          /* for file names; NULL: the kernel's */
-	const char *folder_names;  /* "auto", "mutf7", "utf8" */
-	bool poll_only;            /* no inotify */
-	uint32_t poll_ms;          /* interval of the polling fallback */
+	const char *host; /* for file names; NULL: the kernel's */
+	const char *folder_names; /* "auto", "mutf7", "utf8" */
+	bool poll_only; /* no inotify */
+	uint32_t poll_ms; /* interval of the polling fallback */
 };
 
 /* Finds or makes the user's mail place. The settings are copied. */
@@ -53,12 +53,17 @@ enum mbox_attr {
 };
 
 enum special_use { /* RFC 6154 */
-	USE_NONE, USE_DRAFTS, USE_SENT, USE_TRASH, USE_JUNK, USE_ARCHIVE,
+	USE_NONE,
+	USE_DRAFTS,
+	USE_SENT,
+	USE_TRASH,
+	USE_JUNK,
+	USE_ARCHIVE,
 };
 
 struct mbox_entry {
-	struct str name;       /* UTF-8, in the caller's arena */
-	unsigned attrs;        /* enum mbox_attr */
+	struct str name; /* UTF-8, in the caller's arena */
+	unsigned attrs; /* enum mbox_attr */
 	enum special_use use;
 	struct mbox_entry *next;
 };
@@ -75,12 +80,14 @@ int store_create(struct store *s, struct str name, struct err *e);
 /* ERR_NOT_FOUND; ERR_PERM for INBOX; with children: see RFC 3501 6.3.4. */
 int store_delete(struct store *s, struct str name, struct err *e);
 /* With children; from INBOX: moves its messages (RFC 3501 6.3.5). */
-int store_rename(struct store *s, struct str from, struct str to, struct err *e);
+int store_rename(
+    struct store *s, struct str from, struct str to, struct err *e);
 int store_subscribe(struct store *s, struct str name, bool on, struct err *e);
 
 struct mailbox_status {
 	uint32_t messages, recent, unseen, deleted, uidnext, uidvalidity;
-	uint64_t size; /* wire bytes of all messages; costs opening unknown ones */
+	uint64_t
+	    size; /* wire bytes of all messages; costs opening unknown ones */
 	uint64_t highest_modseq;
 	char mailbox_id[40]; /* GUID in hex, or empty */
 };

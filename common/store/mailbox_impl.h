@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * mailbox_impl.h - the inside of a store and of a mailbox, for backends.
+ *
+ * A backend fills in struct store_ops. Everything that sessions see (views,
+ * what is pending for whom, who is told) is done once, above the table; a
+ * backend reports what it finds on disk by the mailbox_note_*() functions.
+ *
+ * The records of a mailbox are one array, ascending by UID, 24 bytes each:
+ *
+ *	WAITING --file seen--> LIVE --file gone, or removed--> EXPUNGED
+ *	WAITING --file looked for and not found--> EXPUNGED
+ *
+ * An EXPUNGED record stays until no view shows its UID any more and the
+ * backend has no use for it.
+ */
+#ifndef STORE_MAILBOX_IMPL_H
+#define STORE_MAILBOX_IMPL_H
+
+#include <sys/stat.h>
+
+#include "base/buf.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "base/vec.h"
+#include "store/mailbox.h"
+
+struct watch_hub;
+struct store_ops;
+struct append_ops;
+
+enum rec_state {
+	REC_WAITING, /* has an UID, its message was not seen yet */
+	REC_LIVE,
+	REC_EXPUNGED,
+};
+
+enum {
+	/* Flags that clients do not see, in msg_rec.system. */
+	FLAG_PASSED = 1 << 6,
+	FLAGS_STORED = FLAG_ANSWERED | FLAG_FLAGGED | FLAG_DELETED | FLAG_SEEN |
+	    FLAG_DRAFT,
+	KEYWORD_LETTERS = 26,
+};
+
+struct msg_rec {
+	uint32_t uid;
+	uint32_t keywords; /* numbers 0..25 */
+	uint32_t more; /* place in more_sets, 0: no keyword from 26 up */
+	uint32_t name; /* the backend's: where the name is, or an offset */
+	uint32_t info; /* the backend's */
+	uint16_t name_len;
+	uint8_t system; /* enum msg_flag, FLAG_PASSED */
+	uint8_t state : 2; /* enum rec_state */
+	uint8_t own : 6; /* the backend's */
+};
+
+struct mailbox {
+	struct list link; /* in store->mailboxes */
+	struct store *store;
+	char *name; /* UTF-8 */
+	unsigned n_users; /* views, appends, copies */
+	struct list views;
+	unsigned n_writers; /* views that are not read-only */
+
+	/* Filled in by the backend. */
+	uint32_t uidvalidity;
+	uint32_t uidnext;
+	char guid[33];
+	bool is_read_only; /* nothing can be changed here */
+	bool is_broken; /* a sync failed: read-only until reopened */
+	bool is_gone; /* removed by somebody */
+	void *impl;
+
+	VEC(char *) keywords; /* by number; NULL: no such */
+	VEC(struct msg_rec) recs;
+	VEC(uint16_t) more_sets; /* count, numbers; [0] is not used */
+	struct set32 live; /* UIDs of LIVE records */
+	struct set32 recent; /* of them: not yet taken by a session */
+	uint32_t n_expunged;
+	uint32_t expunge_gen; /* counts what became EXPUNGED */
+};
+
+struct view {
+	struct list link;
+	struct mailbox *m;
+	bool read_only;
+	struct set32 uids; /* what the session knows */
+	struct set32 changed; /* flags to tell */
+	struct set32 recent;
+	uint32_t top; /* the largest UID it was told of */
+	uint32_t expunge_gen; /* of the mailbox, when last told */
+	size_t keywords_told;
+	void (*listener)(void *arg);
+	void *listener_arg;
+	bool is_due; /* the listener is to be called */
+};
+
+struct store {
+	const struct store_ops *ops;
+	struct ev_loop *loop;
+	struct watch_hub *hub; /* NULL: poll */
+	char *user, *home, *host;
+	char *root; /* folder of the mailboxes, absolute */
+	char *inbox; /* folder or file of INBOX, or NULL: in root */
+	char *control; /* folder of the UID maps, or NULL: beside */
+	bool is_fs_layout;
+	bool is_utf8; /* CREATE writes UTF-8 names */
+	bool folder_names_auto; /* the backend finds out which */
+	char delimiter;
+	bool poll_only;
+	uint32_t poll_ms;
+	struct list mailboxes; /* open ones */
+	struct notify *notify;
+	void *impl;
+};
+
+/* What becomes of a message's flags; made from a wish, see mailbox.c. */
+struct flag_change {
+	enum store_op op;
+	uint8_t system;
+	uint32_t keywords;
+	const uint16_t *more; /* sorted */
+	size_t n_more;
+};
+
+/* An open message file. */
+struct msg_file {
+	int fd;
+	uint64_t off, size; /* where the message lies in it */
+	int64_t date_s; /* INTERNALDATE */
+};
+
+/* Facts about a message from the backend's own records; absent ones are 0. */
+struct msg_facts {
+	uint64_t size, wire_size; /* as the name claims */
+	struct str uidl; /* stored POP3 UIDL; p NULL: none */
+	uint32_t pop3_order;
+	struct str base; /* its name without flags */
+	struct str guid;
+};
+
+enum sync_how {
+	SYNC_NORMAL, /* look when something may have changed */
+	SYNC_FORCE, /* look in any case */
+};
+
+struct append;
+
+/*
+ * A backend. Functions get names that are valid UTF-8, without empty levels.
+ */
+struct store_ops {
+	const char *driver;
+	/* Opens the place (store->root and so on are set). */
+	int (*place_open)(struct store *s, struct err *e);
+	void (*place_close)(struct store *s);
+	/* Names on disk, in any order, with NOSELECT where that is known. */
+	int (*list)(struct store *s, struct arena *a, struct mbox_entry **first,
+	    struct err *e);
+	int (*create)(struct store *s, struct str name, struct err *e);
+	int (*remove)(struct store *s, struct str name, struct err *e);
+	int (*rename)(
+	    struct store *s, struct str from, struct str to, struct err *e);
+	/* Where the subscriptions are: a directory descriptor to borrow. */
+	int (*subs_dir)(struct store *s, const char **file);
+	/* A name as it stands in the subscriptions file. */
+	bool (*storage_name)(struct store *s, struct str name, struct buf *out);
+	bool (*name_of_storage)(
+	    struct store *s, struct str storage, struct buf *out);
+
+	/* Opens m->name and its UID map; reads no messages yet. */
+	int (*open)(struct mailbox *m, struct err *e);
+	void (*close)(struct mailbox *m);
+	/*
+	 * Brings the records up to date with the disk and moves new mail where
+	 * a writer's session wants it (m->n_writers).
+	 */
+	int (*sync)(struct mailbox *m, enum sync_how how, struct err *e);
+	/* May the disk have changed? Without a system call if possible. */
+	bool (*may_have_news)(struct mailbox *m);
+	/* Watch the disk while somebody listens; false: polling is needed. */
+	bool (*watch)(struct mailbox *m, bool on);
+	/* Number of a keyword, made if need be. ERR_LIMIT, ERR_BAD_NAME. */
+	int (*keyword)(
+	    struct mailbox *m, struct str name, size_t *number, struct err *e);
+	/*
+	 * Changes a LIVE message's flags on disk and in its record. ERR_GONE.
+	 * *changed: it had other ones before; the caller tells the views.
+	 */
+	int (*set_flags)(struct mailbox *m, uint32_t uid,
+	    const struct flag_change *c, bool *changed, struct err *e);
+	/* Writes what set_flags left for the end of a group. */
+	int (*flush)(struct mailbox *m, struct err *e);
+	/* Removes the message, which is \Deleted if `only_deleted`. ERR_GONE. */
+	int (*expunge)(
+	    struct mailbox *m, uint32_t uid, bool only_deleted, struct err *e);
+	int (*msg_open)(struct mailbox *m, uint32_t uid, struct msg_file *out,
+	    struct err *e);
+	/* As msg_open with fd -1: size and date only. */
+	int (*msg_stat)(struct mailbox *m, uint32_t uid, struct msg_file *out,
+	    struct err *e);
+	/* Borrowed until the mailbox is used again. False: not there. */
+	bool (*msg_facts)(
+	    struct mailbox *m, uint32_t uid, struct msg_facts *out);
+	const struct append_ops *append;
+};
+
+/*
+ * New messages on their way into a mailbox: from a client's bytes, or from
+ * another message of the same backend. Nothing is visible before commit.
+ */
+struct append_ops {
+	/* Makes a->impl. */
+	int (*begin)(struct append *a, struct err *e);
+	int (*message)(struct append *a, const struct flag_change *flags,
+	    int64_t date_s, struct err *e);
+	int (*data)(struct append *a, struct str bytes, struct err *e);
+	/*
+	 * Adds message `uid` of `from` whole, without reading it when the file
+	 * system can. ERR_UNSUPPORTED: the caller reads and uses data(). ERR_GONE.
+	 */
+	int (*copy)(struct append *a, struct mailbox *from, uint32_t uid,
+	    const struct flag_change *flags, struct err *e);
+	/* Fills a->uids; leaves it empty when UIDs could not be given. */
+	int (*commit)(struct append *a, struct err *e);
+	void (*free)(struct append *a);
+};
+
+struct append {
+	struct mailbox *m;
+	void *impl;
+	bool in_message;
+	uint64_t left; /* bytes of the present message still to come */
+	struct set32 uids;
+};
+
+extern const struct store_ops maildir_ops;
+
+/* ---- mailboxes ----------------------------------------------------------- */
+
+/* The open instance of a mailbox, opened if need be; release it. */
+int mailbox_acquire(
+    struct store *s, struct str name, struct mailbox **out, struct err *e);
+void mailbox_release(struct mailbox **m);
+/* As mailbox_acquire; makes a special-use mailbox that is used first now. */
+int mailbox_acquire_or_make(
+    struct store *s, struct str name, struct mailbox **out, struct err *e);
+/* The instance when it is open; borrowed. */
+struct mailbox *mailbox_find_open(struct store *s, struct str name);
+
+/* Record of an UID in any state, or NULL; valid until records are added. */
+struct msg_rec *mailbox_rec(struct mailbox *m, uint32_t uid);
+/* Index of the first record with this UID or a larger one. */
+size_t mailbox_rec_index(const struct mailbox *m, uint32_t uid);
+/*
+ * Adds a record. `uid` may be smaller than present ones only as long as no
+ * message is LIVE.
+ */
+struct msg_rec *mailbox_add_rec(struct mailbox *m, uint32_t uid);
+/* Numbers of keywords from 26 up of a record. */
+const uint16_t *mailbox_more(
+    const struct mailbox *m, const struct msg_rec *r, size_t *n);
+void mailbox_set_more(
+    struct mailbox *m, struct msg_rec *r, const uint16_t *more, size_t n);
+/* Sets the name of a keyword number; views are told. */
+void mailbox_set_keyword(struct mailbox *m, size_t number, struct str name);
+/*
+ * A record's flags after `c`. `more` has room for what it had and c->n_more
+ * together. Returns true when they differ from what it has.
+ */
+bool mailbox_apply_change(const struct mailbox *m, const struct msg_rec *r,
+    const struct flag_change *c, uint8_t *system, uint32_t *keywords,
+    uint16_t *more, size_t *n_more);
+
+/* The record has become LIVE. */
+void mailbox_note_new(struct mailbox *m, struct msg_rec *r, bool is_recent);
+/* The flags of a LIVE record have changed; `but` (or NULL) knows already. */
+void mailbox_note_flags(
+    struct mailbox *m, const struct msg_rec *r, const struct view *but);
+/* The message of the record is gone. */
+void mailbox_note_expunged(struct mailbox *m, struct msg_rec *r);
+/* Something may be there to see: listeners are called from the loop. */
+void mailbox_note_news(struct mailbox *m);
+/* True when no view shows an EXPUNGED record: they may be removed. */
+bool mailbox_is_all_told(struct mailbox *m);
+
+/* A line for the administrator about something odd that was dealt with. */
+void store_warn(const struct store *s, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+/* Keywords by name to a change; names that are unknown are made for SET, ADD. */
+int mailbox_resolve(struct mailbox *m, enum store_op op,
+    const struct flag_wish *w, struct arena *a, struct flag_change *out,
+    struct err *e);
+
+#endif

@@ -1,0 +1,421 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * maildir.c - the operations table; opening a mailbox and its messages.
+ *
+ * Owns:    struct maildir: descriptors of the folder's directories.
+ * Runs in: imapd, pop3d, as the mail user.
+ * Trusts:  nothing below the root: cur, new, tmp and every file are opened
+ *          without following links and are checked.
+ * Spec:    formats.md 1.1, 1.7, 2.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/num.h"
+#include "store/maildir/maildir_impl.h"
+
+#define LOCK_WAIT_MS 5000
+#define TRIES 10
+#define TMP_SCAN_EVERY_S (7 * 24 * 3600)
+#define TMP_GARBAGE_S (36 * 3600)
+
+#ifndef XFS_SUPER_MAGIC
+#define XFS_SUPER_MAGIC 0x58465342
+#endif
+#ifndef ZFS_SUPER_MAGIC
+#define ZFS_SUPER_MAGIC 0x2fc12fc1
+#endif
+#ifndef BCACHEFS_SUPER_MAGIC
+#define BCACHEFS_SUPER_MAGIC 0xca451a4e
+#endif
+
+/* Only this kernel changes files there, so inotify tells of every change. */
+static bool
+is_local_fs(int fd)
+{
+	static const unsigned long local[] = {EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC,
+	    BTRFS_SUPER_MAGIC, TMPFS_MAGIC, F2FS_SUPER_MAGIC, ZFS_SUPER_MAGIC,
+	    OVERLAYFS_SUPER_MAGIC, BCACHEFS_SUPER_MAGIC};
+	struct statfs fs;
+
+	if (fstatfs(fd, &fs) == -1)
+		return false;
+	for (size_t i = 0; i < ARRAY_LEN(local); i++)
+		if ((unsigned long)fs.f_type == local[i])
+			return true;
+	return false;
+}
+
+/* ---- folder -------------------------------------------------------------- */
+
+static const char *const subdirs[] = {"cur", "new", "tmp"};
+
+int
+maildir_make_folder(int dirfd, const struct file_perm *perm, struct err *e)
+{
+	for (size_t i = 0; i < ARRAY_LEN(subdirs); i++)
+		if (file_make_dir(dirfd, subdirs[i], perm, e) == -1 &&
+		    e->code != ERR_EXISTS)
+			return -1;
+	return 0;
+}
+
+/* Opens one of cur, new, tmp; makes it when somebody has removed it. */
+static int
+open_subdir(struct maildir *md, const char *name, struct err *e)
+{
+	int fd = file_open_dir(md->dirfd, name, false, e);
+
+	if (fd != -1 || e->code != ERR_NOT_FOUND)
+		return fd;
+	if (file_make_dir(md->dirfd, name, &md->perm, e) == -1 &&
+	    e->code != ERR_EXISTS)
+		return -1;
+	return file_open_dir(md->dirfd, name, false, e);
+}
+
+/* A directory that is only a level above others is no mailbox. */
+static bool
+is_mailbox(const struct store *s, struct str name, int dirfd)
+{
+	return !s->is_fs_layout || str_eq(name, STR("INBOX")) ||
+	    faccessat(dirfd, "cur", F_OK, 0) == 0;
+}
+
+static int
+open_control(struct mailbox *m, const char *rel, struct err *e)
+{
+	const struct maildir_place *p = m->store->impl;
+	struct maildir *md = maildir_of(m);
+	char path[PATH_MAX * 2];
+
+	if (m->store->control == NULL) {
+		md->controlfd = md->dirfd;
+		return 0;
+	}
+	if (rel[0] == '/' || strcmp(rel, ".") == 0) {
+		md->controlfd = file_open_dir(p->controlfd, ".", false, e);
+		return md->controlfd == -1 ? -1 : 0;
+	}
+	(void)snprintf(path, sizeof(path), "%s/%s", m->store->control, rel);
+	if (file_make_path(path, e) == -1)
+		return -1;
+	md->controlfd = file_open_dir(p->controlfd, rel, true, e);
+	return md->controlfd == -1 ? -1 : 0;
+}
+
+static int
+open_dirs(struct mailbox *m, struct err *e)
+{
+	const struct maildir_place *p = m->store->impl;
+	struct maildir *md = maildir_of(m);
+	struct str name = str_of(m->name);
+	char rel[PATH_MAX];
+
+	if (maildir_path(m->store, name, rel, e) == -1)
+		return -1;
+	if (rel[0] == '/')
+		(void)snprintf(md->path, sizeof(md->path), "%s", rel);
+	else if (snprintf(md->path, sizeof(md->path), "%s/%s", m->store->root,
+		     rel) >= (int)sizeof(md->path))
+		return err_set(e, ERR_LIMIT, "path too long");
+	md->dirfd = file_open_dir(p->rootfd, rel, true, e);
+	if (md->dirfd == -1)
+		return -1;
+	if (!is_mailbox(m->store, name, md->dirfd))
+		return err_set(e, ERR_NOT_FOUND, "no mailbox, only a folder");
+	if (file_perm_of(md->dirfd, &md->perm, e) == -1)
+		return -1;
+	md->newfd = open_subdir(md, "new", e);
+	if (md->newfd == -1)
+		return -1;
+	md->curfd = open_subdir(md, "cur", e);
+	if (md->curfd == -1)
+		return -1;
+	md->tmpfd = open_subdir(md, "tmp", e);
+	if (md->tmpfd == -1 && e->code != ERR_PERM && e->code != ERR_READ_ONLY)
+		return -1;
+	return open_control(m, rel, e);
+}
+
+/* Removes old files in tmp/, at most once a week (formats.md 1.7). */
+static void
+clean_tmp(struct maildir *md)
+{
+	int64_t now = clock_wall_s();
+	struct stat st;
+	struct dirent *d;
+	struct err e;
+	DIR *dir;
+	int fd;
+
+	if (md->tmpfd == -1 || fstat(md->tmpfd, &st) == -1 ||
+	    st.st_atim.tv_sec >= now - TMP_SCAN_EVERY_S ||
+	    st.st_atim.tv_sec > st.st_ctim.tv_sec + TMP_GARBAGE_S)
+		return;
+	if (futimens(md->tmpfd, NULL) == -1)
+		return;
+	fd = file_open_dir(md->tmpfd, ".", false, &e);
+	dir = fd == -1 ? NULL : fdopendir(fd);
+	if (dir == NULL) {
+		if (fd != -1)
+			close(fd);
+		return;
+	}
+	while ((d = readdir(dir)) != NULL)
+		if (d->d_name[0] != '.' &&
+		    fstatat(md->tmpfd, d->d_name, &st, AT_SYMLINK_NOFOLLOW) ==
+			0 &&
+		    S_ISREG(st.st_mode) &&
+		    st.st_ctim.tv_sec < now - TMP_GARBAGE_S)
+			(void)unlinkat(md->tmpfd, d->d_name, 0);
+	closedir(dir);
+}
+
+/* ---- open, close --------------------------------------------------------- */
+
+static bool
+is_writable(const struct maildir *md)
+{
+	return md->tmpfd != -1 &&
+	    faccessat(md->curfd, ".", W_OK, AT_EACCESS) == 0 &&
+	    faccessat(md->controlfd, ".", W_OK, AT_EACCESS) == 0;
+}
+
+/* Nothing can be written here: UIDs for this process only. */
+static void
+serve_in_memory(struct mailbox *m)
+{
+	struct maildir *md = maildir_of(m);
+
+	m->is_read_only = true;
+	md->is_in_memory = true;
+	m->uidvalidity = (uint32_t)clock_wall_s();
+	m->uidnext = 1;
+	md->list.head = (struct uidlist_head){
+	    .version = 3,
+	    .uidvalidity = m->uidvalidity,
+	    .uidnext = 1,
+	};
+}
+
+static int
+open_list(struct mailbox *m, struct err *e)
+{
+	struct maildir *md = maildir_of(m);
+	int rc;
+
+	uidlist_init(&md->list, md->controlfd,
+	    md->controlfd == md->dirfd ? md->tmpfd : -1, &md->perm);
+	m->is_read_only = !is_writable(md);
+	if (maildir_read_list(m, e) == 0)
+		return 0;
+	if (e->code != ERR_NOT_FOUND && e->code != ERR_CORRUPT)
+		return -1;
+	if (m->is_read_only) {
+		serve_in_memory(m);
+		return 0;
+	}
+	if (uidlist_lock(&md->list, LOCK_WAIT_MS, e) == -1) {
+		if (e->code != ERR_READ_ONLY && e->code != ERR_PERM)
+			return -1;
+		serve_in_memory(m);
+		return 0;
+	}
+	rc = maildir_mend_list(m, e);
+	uidlist_unlock(&md->list);
+	return rc;
+}
+
+static void
+close_mailbox(struct mailbox *m)
+{
+	struct maildir *md = maildir_of(m);
+
+	watch_remove(&md->watch_new);
+	watch_remove(&md->watch_cur);
+	uidlist_done(&md->list);
+	maildir_map_done(md);
+	if (md->controlfd != md->dirfd && md->controlfd != -1)
+		close(md->controlfd);
+	if (md->tmpfd != -1)
+		close(md->tmpfd);
+	if (md->curfd != -1)
+		close(md->curfd);
+	if (md->newfd != -1)
+		close(md->newfd);
+	if (md->dirfd != -1)
+		close(md->dirfd);
+	free(md);
+	m->impl = NULL;
+}
+
+static int
+open_mailbox(struct mailbox *m, struct err *e)
+{
+	struct maildir *md = mem_new(1, sizeof(*md));
+
+	md->dirfd = md->newfd = md->curfd = md->tmpfd = md->controlfd = -1;
+	m->impl = md;
+	if (open_dirs(m, e) == -1 || open_list(m, e) == -1)
+		return err_in(e, "%s", m->name);
+	md->is_local = is_local_fs(md->curfd);
+	clean_tmp(md);
+	return 0;
+}
+
+/* ---- messages ------------------------------------------------------------ */
+
+/* Whose file may be read: ours, root's (restored), the folder's owner's. */
+static bool
+is_trusted(const struct maildir *md, const struct stat *st)
+{
+	uid_t us = geteuid();
+
+	return us == 0 || st->st_uid == us || st->st_uid == 0 ||
+	    st->st_uid == md->perm.owner;
+}
+
+static int
+fill_file(const struct maildir *md, const struct stat *st, struct msg_file *out,
+    struct err *e)
+{
+	if (!S_ISREG(st->st_mode))
+		return err_set(e, ERR_CORRUPT, "message is no file");
+	if (!is_trusted(md, st))
+		return err_set(e, ERR_PERM, "message belongs to somebody else");
+	out->off = 0;
+	out->size = (uint64_t)st->st_size;
+	out->date_s = st->st_mtim.tv_sec;
+	return 0;
+}
+
+/* Opens or only looks at a message, finding it again when it was renamed. */
+static int
+reach(struct mailbox *m, uint32_t uid, bool open_it, struct msg_file *out,
+    struct err *e)
+{
+	struct maildir *md = maildir_of(m);
+	char name[512];
+	struct stat st;
+
+	for (int i = 0; i < TRIES; i++) {
+		const struct msg_rec *r = mailbox_rec(m, uid);
+		int dirfd;
+
+		if (r == NULL || r->state != REC_LIVE)
+			return err_set(e, ERR_GONE, "message %u is gone", uid);
+		dirfd = maildir_dir_fd(md, r);
+		(void)maildir_file_name(m, r, name);
+		out->fd = -1;
+		if (open_it) {
+			out->fd = file_open(dirfd, name, &st, e);
+			if (out->fd != -1) {
+				if (fill_file(md, &st, out, e) == 0)
+					return 0;
+				close(out->fd);
+				out->fd = -1;
+				return -1;
+			}
+		} else {
+			if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+				return fill_file(md, &st, out, e);
+			(void)err_sys(e, "stat %s", name);
+		}
+		if (e->code != ERR_NOT_FOUND && e->sys != ESTALE)
+			return -1;
+		if (maildir_sync(m, SYNC_FORCE, e) == -1)
+			return -1;
+	}
+	return err_set(
+	    e, ERR_IN_USE, "message %u is renamed all the time", uid);
+}
+
+static int
+open_message(
+    struct mailbox *m, uint32_t uid, struct msg_file *out, struct err *e)
+{
+	return reach(m, uid, true, out, e);
+}
+
+static int
+stat_message(
+    struct mailbox *m, uint32_t uid, struct msg_file *out, struct err *e)
+{
+	return reach(m, uid, false, out, e);
+}
+
+static bool
+facts(struct mailbox *m, uint32_t uid, struct msg_facts *out)
+{
+	const struct msg_rec *r = mailbox_rec(m, uid);
+	struct str fields, value;
+	char key;
+
+	if (r == NULL)
+		return false;
+	*out = (struct msg_facts){.base = maildir_base(m, r)};
+	(void)maildir_name_size(out->base, 'S', &out->size);
+	(void)maildir_name_size(out->base, 'W', &out->wire_size);
+	out->guid = out->base;
+	fields = maildir_extra(m, uid);
+	while (uidlist_field(&fields, &key, &value)) {
+		switch (key) {
+		case 'P':
+			out->uidl = value.n > 0 ? value : out->base;
+			break;
+		case 'O':
+			(void)num_parse_u32(
+			    value, 0, UINT32_MAX, &out->pop3_order);
+			break;
+		case 'G':
+			if (value.n > 0)
+				out->guid = value;
+			break;
+		case 'S':
+			if (out->size == 0)
+				(void)num_parse_u64(
+				    value, 0, INT64_MAX, &out->size);
+			break;
+		case 'W':
+			if (out->wire_size == 0)
+				(void)num_parse_u64(
+				    value, 0, INT64_MAX, &out->wire_size);
+			break;
+		}
+	}
+	return true;
+}
+
+const struct store_ops maildir_ops = {
+    .driver = "maildir",
+    .place_open = maildir_place_open,
+    .place_close = maildir_place_close,
+    .list = maildir_list,
+    .create = maildir_create,
+    .remove = maildir_remove,
+    .rename = maildir_rename,
+    .subs_dir = maildir_subs_dir,
+    .storage_name = maildir_storage_name,
+    .name_of_storage = maildir_name_of_storage,
+    .open = open_mailbox,
+    .close = close_mailbox,
+    .sync = maildir_sync,
+    .may_have_news = maildir_may_have_news,
+    .watch = maildir_watch,
+    .keyword = maildir_keyword,
+    .set_flags = maildir_set_flags,
+    .expunge = maildir_expunge,
+    .msg_open = open_message,
+    .msg_stat = stat_message,
+    .msg_facts = facts,
+    .append = &maildir_append,
+};

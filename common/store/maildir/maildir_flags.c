@@ -1,0 +1,433 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * maildir_flags.c - flags, keywords, removal: one rename or unlink each.
+ *
+ * Owns:    nothing that lasts.
+ * Runs in: imapd, pop3d, as the mail user.
+ * Trusts:  no name that it remembers: when the file is not there under it,
+ *          the folder is read again and the change is applied to the flags
+ *          that the message has now.
+ * Spec:    formats.md 1.3, 2.7; security.md 7.2.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/bounds.h"
+#include "base/mem.h"
+#include "store/maildir/keywords.h"
+#include "store/maildir/maildir_impl.h"
+
+#define TRIES 10
+#define LOCK_WAIT_MS 5000
+#define MORE_MAX 1024
+
+int
+maildir_dir_fd(const struct maildir *md, const struct msg_rec *r)
+{
+	return r->own & OWN_NEW ? md->newfd : md->curfd;
+}
+
+/* ---- keyword files ------------------------------------------------------- */
+
+static void
+on_keyword(void *arg, size_t number, struct str name)
+{
+	struct mailbox *m = arg;
+	struct str old = mailbox_keyword_name(m, number);
+
+	if (old.p == NULL || !str_eq(old, name))
+		mailbox_set_keyword(m, number, name);
+	if (number < KEYWORD_LETTERS)
+		maildir_of(m)->has_keywords_file = true;
+}
+
+static void
+on_set(void *arg, struct str base, const uint16_t *numbers, size_t n)
+{
+	struct mailbox *m = arg;
+	size_t i = maildir_find(m, base), old_n;
+	struct msg_rec *r;
+	const uint16_t *old;
+
+	maildir_of(m)->more_sets_in_file++;
+	if (i == NO_REC) {
+		maildir_of(m)->has_stray_sets = true;
+		return;
+	}
+	r = &m->recs.v[i];
+	old = mailbox_more(m, r, &old_n);
+	if (n == old_n && (n == 0 || memcmp(old, numbers, n * 2) == 0))
+		return;
+	mailbox_set_more(m, r, numbers, n);
+	if (r->state == REC_LIVE)
+		mailbox_note_flags(m, r, NULL);
+}
+
+/* Letters in file names that have no name get one, as Dovecot does it. */
+static int
+name_letters(struct mailbox *m, struct err *e)
+{
+	struct maildir *md = maildir_of(m);
+	uint32_t nameless = md->letters;
+	char *names[KEYWORD_LETTERS] = {0};
+	char text[32];
+	int rc;
+
+	for (size_t i = 0; i < KEYWORD_LETTERS; i++)
+		if (mailbox_keyword_name(m, i).p != NULL)
+			nameless &= ~(1u << i);
+	if (nameless == 0 || !md->has_keywords_file)
+		return 0;
+	for (size_t i = 0; i < KEYWORD_LETTERS; i++) {
+		if (!(nameless & 1u << i))
+			continue;
+		(void)snprintf(text, sizeof(text), "unknown-%zu", i);
+		mailbox_set_keyword(m, i, str_of(text));
+	}
+	if (m->is_read_only || md->is_in_memory ||
+	    uidlist_lock(&md->list, 0, e) == -1)
+		return 0;
+	for (size_t i = 0; i < m->keywords.n && i < KEYWORD_LETTERS; i++)
+		names[i] = m->keywords.v[i];
+	rc = keywords_save(
+	    md->controlfd, &md->perm, names, &md->keywords_stamp, e);
+	uidlist_unlock(&md->list);
+	return rc == -1 && e->code != ERR_NO_SPACE ? -1 : 0;
+}
+
+int
+maildir_read_keywords(struct mailbox *m, struct err *e)
+{
+	struct maildir *md = maildir_of(m);
+
+	if (md->has_stray_sets && md->has_new_recs) {
+		/* A set may have been written before its message was met. */
+		md->more_stamp = (struct file_stamp){0};
+		md->more_read_to = 0;
+		md->more_sets_in_file = 0;
+		md->has_stray_sets = false;
+	}
+	md->has_new_recs = false;
+	if (keywords_load(
+		md->controlfd, &md->keywords_stamp, on_keyword, m, e) == -1 ||
+	    keywords_load_more(md->controlfd, &md->more_stamp,
+		&md->more_read_to, on_keyword, on_set, m, e) == -1)
+		return -1;
+	return name_letters(m, e);
+}
+
+/* The lowest letter that has no name and is in no file name. */
+static bool
+free_letter(const struct mailbox *m, size_t *out)
+{
+	uint32_t used = maildir_of(m)->letters;
+
+	for (size_t i = 0; i < m->recs.n; i++)
+		used |= m->recs.v[i].keywords;
+	for (size_t i = 0; i < KEYWORD_LETTERS; i++) {
+		if (mailbox_keyword_name(m, i).p != NULL || used & 1u << i)
+			continue;
+		*out = i;
+		return true;
+	}
+	return false;
+}
+
+static int
+save_letter(struct mailbox *m, size_t number, struct str name, struct err *e)
+{
+	struct maildir *md = maildir_of(m);
+	char *names[KEYWORD_LETTERS] = {0}, *text = str_to_heap(name);
+	int rc;
+
+	for (size_t i = 0; i < m->keywords.n && i < KEYWORD_LETTERS; i++)
+		names[i] = m->keywords.v[i];
+	names[number] = text;
+	rc = keywords_save(
+	    md->controlfd, &md->perm, names, &md->keywords_stamp, e);
+	free(text);
+	return rc;
+}
+
+static int
+save_more_name(struct mailbox *m, size_t number, struct str name, struct err *e)
+{
+	struct maildir *md = maildir_of(m);
+	struct buf b;
+	int rc;
+
+	buf_init(&b, 1024);
+	(void)buf_addf(&b, "k %zu ", number);
+	(void)buf_add_str(&b, name);
+	(void)buf_add_byte(&b, '\n');
+	rc = keywords_append_more(md->controlfd, &md->perm, buf_str(&b),
+	    &md->more_stamp, &md->more_read_to, e);
+	buf_done(&b);
+	return rc;
+}
+
+static int
+make_keyword(struct mailbox *m, struct str name, size_t *number, struct err *e)
+{
+	int rc;
+
+	if (maildir_read_keywords(m, e) == -1)
+		return -1;
+	if (mailbox_keyword_find(m, name, number))
+		return 0;
+	if (free_letter(m, number)) {
+		rc = save_letter(m, *number, name, e);
+	} else {
+		*number = m->keywords.n < KEYWORD_LETTERS ? KEYWORD_LETTERS
+							  : m->keywords.n;
+		if (*number >= KEYWORD_LETTERS + MORE_KEYWORDS_MAX)
+			return err_set(e, ERR_LIMIT, "too many keywords");
+		rc = save_more_name(m, *number, name, e);
+	}
+	if (rc == 0)
+		on_keyword(m, *number, name);
+	return rc;
+}
+
+int
+maildir_keyword(
+    struct mailbox *m, struct str name, size_t *number, struct err *e)
+{
+	struct maildir *md = maildir_of(m);
+	bool was_held = md->list.lock.held;
+	int rc;
+
+	if (!keywords_is_name(name))
+		return err_set(e, ERR_BAD_NAME, "not a keyword");
+	if (m->is_read_only || md->is_in_memory)
+		return err_set(e, ERR_READ_ONLY, "%s: read-only", m->name);
+	if (!was_held && uidlist_lock(&md->list, LOCK_WAIT_MS, e) == -1)
+		return -1;
+	rc = make_keyword(m, name, number, e);
+	if (!was_held)
+		uidlist_unlock(&md->list);
+	return rc;
+}
+
+/* The file as it would be with only what is needed. */
+static int
+rewrite_more(struct mailbox *m, struct str lines, struct err *e)
+{
+	struct maildir *md = maildir_of(m);
+	struct buf b;
+	uint32_t n = 0;
+	int rc;
+
+	buf_init(&b, SIZE_MAX / 2);
+	for (size_t i = KEYWORD_LETTERS; i < m->keywords.n; i++)
+		if (m->keywords.v[i] != NULL)
+			(void)buf_addf(&b, "k %zu %s\n", i, m->keywords.v[i]);
+	for (size_t i = 0; i < m->recs.n; i++) {
+		const struct msg_rec *r = &m->recs.v[i];
+		size_t n_more;
+		const uint16_t *more = mailbox_more(m, r, &n_more);
+
+		if (r->state == REC_EXPUNGED || n_more == 0)
+			continue;
+		(void)keywords_put_set(&b, maildir_base(m, r), more, n_more);
+		n++;
+	}
+	(void)buf_add_str(&b, lines);
+	rc = keywords_save_more(md->controlfd, &md->perm, buf_str(&b),
+	    &md->more_stamp, &md->more_read_to, e);
+	if (rc == 0)
+		md->more_sets_in_file = n;
+	buf_done(&b);
+	return rc;
+}
+
+static uint32_t
+live_sets(const struct mailbox *m)
+{
+	uint32_t n = 0;
+
+	for (size_t i = 0; i < m->recs.n; i++)
+		n += m->recs.v[i].state != REC_EXPUNGED &&
+		    m->recs.v[i].more != 0;
+	return n;
+}
+
+int
+maildir_save_more(struct mailbox *m, struct str lines, struct err *e)
+{
+	struct maildir *md = maildir_of(m);
+	bool was_held = md->list.lock.held;
+	int rc;
+
+	if (!was_held && uidlist_lock(&md->list, LOCK_WAIT_MS, e) == -1)
+		return -1;
+	rc = maildir_read_keywords(m, e);
+	if (rc == 0) {
+		if (md->more_sets_in_file > 256 && !md->has_stray_sets &&
+		    md->more_sets_in_file / 2 > live_sets(m))
+			rc = rewrite_more(m, lines, e);
+		else
+			rc = keywords_append_more(md->controlfd, &md->perm,
+			    lines, &md->more_stamp, &md->more_read_to, e);
+		md->more_sets_in_file++;
+	}
+	if (!was_held)
+		uidlist_unlock(&md->list);
+	return rc;
+}
+
+/* ---- flags --------------------------------------------------------------- */
+
+/* Renames the file for these flags; ERR_NOT_FOUND: it is not there. */
+static int
+rename_for(struct mailbox *m, struct msg_rec *r, uint8_t system,
+    uint32_t keywords, struct err *e)
+{
+	struct maildir *md = maildir_of(m);
+	char from[512], to[512], plain[MAILDIR_INFO_MAX];
+	bool to_cur = m->n_writers > 0 || !(r->own & OWN_NEW);
+	enum maildir_dir from_dir = r->own & OWN_NEW ? DIR_NEW : DIR_CUR;
+	enum maildir_dir to_dir = to_cur ? DIR_CUR : DIR_NEW;
+	struct dir_touch t_from, t_to;
+	struct maildir_name name;
+	struct buf b;
+	int rc;
+
+	(void)maildir_file_name(m, r, from);
+	buf_init(&b, MAILDIR_NAME_MAX);
+	(void)buf_add_str(&b, maildir_base(m, r));
+	(void)maildir_name_change(
+	    &b, maildir_info(m, r, plain), system, keywords);
+	if (buf_is_over(&b) || !str_to_c(buf_str(&b), to, sizeof(to))) {
+		buf_done(&b);
+		return err_set(e, ERR_LIMIT, "file name too long");
+	}
+	maildir_touch_begin(md, from_dir, &t_from);
+	maildir_touch_begin(md, to_dir, &t_to);
+	rc = file_rename_free(from_dir == DIR_NEW ? md->newfd : md->curfd, from,
+	    to_dir == DIR_NEW ? md->newfd : md->curfd, to, e);
+	if (rc == 0 && maildir_name_parse(buf_str(&b), &name))
+		(void)maildir_take_name(m, r, to_dir, &name);
+	maildir_touch_end(md, from_dir, &t_from);
+	maildir_touch_end(md, to_dir, &t_to);
+	buf_done(&b);
+	return rc;
+}
+
+static int
+write_more(struct mailbox *m, struct msg_rec *r, const uint16_t *more, size_t n,
+    struct err *e)
+{
+	struct buf b;
+	int rc;
+
+	buf_init(&b, 65536);
+	(void)keywords_put_set(&b, maildir_base(m, r), more, n);
+	rc = buf_is_over(&b) ? err_set(e, ERR_LIMIT, "too many keywords")
+			     : maildir_save_more(m, buf_str(&b), e);
+	buf_done(&b);
+	return rc;
+}
+
+static int
+gone(struct mailbox *m, uint32_t uid, struct err *e)
+{
+	return err_set(e, ERR_GONE, "%s: message %u is gone", m->name, uid);
+}
+
+static int
+change_once(struct mailbox *m, struct msg_rec *r, const struct flag_change *c,
+    bool *changed, struct err *e)
+{
+	uint16_t more[MORE_MAX];
+	const uint16_t *old_more;
+	size_t n_more, n_old;
+	uint8_t system;
+	uint32_t keywords, uid = r->uid;
+
+	old_more = mailbox_more(m, r, &n_old);
+	if (n_old + c->n_more > MORE_MAX)
+		return err_set(e, ERR_LIMIT, "too many keywords");
+	if (!mailbox_apply_change(m, r, c, &system, &keywords, more, &n_more)) {
+		*changed = false;
+		return 0;
+	}
+	*changed = true;
+	if (system != r->system || keywords != r->keywords) {
+		if (rename_for(m, r, system, keywords, e) == -1)
+			return -1;
+	}
+	if (n_more == n_old &&
+	    (n_more == 0 || memcmp(more, old_more, n_more * 2) == 0))
+		return 0;
+	if (write_more(m, r, more, n_more, e) == -1)
+		return -1;
+	r = mailbox_rec(m, uid); /* the file may have been read meanwhile */
+	if (r != NULL)
+		mailbox_set_more(m, r, more, n_more);
+	return 0;
+}
+
+int
+maildir_set_flags(struct mailbox *m, uint32_t uid, const struct flag_change *c,
+    bool *changed, struct err *e)
+{
+	for (int i = 0; i < TRIES; i++) {
+		struct msg_rec *r = mailbox_rec(m, uid);
+
+		if (r == NULL || r->state != REC_LIVE)
+			return gone(m, uid, e);
+		if (change_once(m, r, c, changed, e) == 0)
+			return 0;
+		if (e->code != ERR_NOT_FOUND && e->code != ERR_EXISTS)
+			return -1;
+		if (maildir_sync(m, SYNC_FORCE, e) == -1)
+			return -1;
+	}
+	return err_set(e, ERR_IN_USE, "%s: message %u is renamed all the time",
+	    m->name, uid);
+}
+
+/* ---- removal ------------------------------------------------------------- */
+
+int
+maildir_expunge(
+    struct mailbox *m, uint32_t uid, bool only_deleted, struct err *e)
+{
+	struct maildir *md = maildir_of(m);
+	struct dir_touch t;
+	char name[512];
+
+	for (int i = 0; i < TRIES; i++) {
+		struct msg_rec *r = mailbox_rec(m, uid);
+		enum maildir_dir dir;
+		int rc;
+
+		if (r == NULL || r->state != REC_LIVE)
+			return gone(m, uid, e);
+		if (only_deleted && !(r->system & FLAG_DELETED))
+			return 0;
+		dir = r->own & OWN_NEW ? DIR_NEW : DIR_CUR;
+		(void)maildir_file_name(m, r, name);
+		maildir_touch_begin(md, dir, &t);
+		rc = unlinkat(maildir_dir_fd(md, r), name, 0);
+		if (rc == 0) {
+			md->n_new -= (r->own & OWN_NEW) != 0;
+			mailbox_note_expunged(m, r);
+		} else {
+			(void)err_sys(e, "unlink %s", name);
+		}
+		maildir_touch_end(md, dir, &t);
+		if (rc == 0)
+			return 0;
+		if (e->code != ERR_NOT_FOUND)
+			return -1;
+		if (maildir_sync(m, SYNC_FORCE, e) == -1)
+			return -1;
+	}
+	return err_set(e, ERR_IN_USE, "%s: message %u is renamed all the time",
+	    m->name, uid);
+}

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * maildir_impl.h - the inside of an open Maildir mailbox, for maildir_*.c.
+ *
+ *	maildir.c        operations table, open, close
+ *	maildir_place.c  the user's place, folder names to paths
+ *	maildir_map.c    base name -> record, names of files
+ *	maildir_scan.c   what lies in new/ and cur/
+ *	maildir_sync.c   from there to records, UIDs, new -> cur
+ *	maildir_flags.c  flags, keywords, expunge
+ *	maildir_save.c   append and copy
+ *	maildir_list.c   folders
+ */
+#ifndef STORE_MAILDIR_IMPL_H
+#define STORE_MAILDIR_IMPL_H
+
+#include <limits.h>
+
+#include "os/watch.h"
+#include "store/mailbox_impl.h"
+#include "store/maildir/maildir_name.h"
+#include "store/maildir/uidlist.h"
+
+enum maildir_dir { DIR_NEW, DIR_CUR };
+
+/* Bits of msg_rec.own. */
+enum {
+	OWN_NEW = 1 << 0, /* the file is in new/ */
+	OWN_SEEN = 1 << 1, /* met in the present scan */
+	OWN_NO_INFO = 1 << 2, /* the name has no info part */
+	OWN_INFO = 1 << 3, /* the info part is kept in names */
+	OWN_IN_FILE = 1 << 4, /* has a record in dovecot-uidlist */
+	OWN_MISSED = 1 << 5, /* not met in the last scan */
+};
+
+/* A directory as last read. */
+struct dir_state {
+	struct timespec mtime;
+	int64_t read_us; /* wall clock when reading began */
+	bool is_read;
+	bool is_dirty; /* told by inotify */
+};
+
+struct extra {
+	uint32_t uid;
+	uint32_t off, n; /* fields of the record, in names */
+};
+
+/* An inotify event that waits for the next look. */
+struct hint {
+	uint8_t dir;
+	uint32_t name; /* in hint_names */
+};
+
+struct maildir {
+	int dirfd, newfd, curfd, tmpfd;
+	int controlfd; /* dirfd when there is no CONTROL= */
+	char path[PATH_MAX]; /* absolute, of the folder */
+	struct file_perm perm;
+	struct dir_state dirs[2];
+	bool is_local; /* the file system tells inotify everything */
+	struct uidlist list;
+	struct file_stamp keywords_stamp, more_stamp;
+	uint64_t more_read_to;
+	uint32_t more_sets_in_file;
+	bool has_keywords_file;
+	bool has_stray_sets; /* restante-keywords names bases we do not know */
+	bool has_new_recs; /* records came since the keywords were read */
+	uint32_t letters; /* keyword letters met in file names */
+
+	/* Bytes of names, infos, record fields; NUL-terminated pieces. */
+	char *names;
+	size_t names_n, names_size;
+	/* Base name to index in recs + 1; open addressing, 0: free. */
+	uint32_t *slots;
+	size_t n_slots, n_used;
+	VEC(struct extra) extras; /* ascending by UID */
+
+	bool must_scan; /* records came without their files */
+	bool is_in_memory; /* no UID map can be written here */
+	bool want_purge;
+	uint32_t n_new; /* LIVE records in new/ */
+	int64_t retry_ms; /* the lock was busy: look again then; or 0 */
+	int64_t tmp_checked_s;
+	bool warned_name;
+	struct watch *watch_new, *watch_cur;
+	bool wants_watch, watch_failed;
+};
+
+/* ---- maildir_place.c ----------------------------------------------------- */
+
+struct maildir_place {
+	int rootfd; /* of store->root */
+	int controlfd; /* of store->control, or rootfd */
+	struct file_perm perm;
+};
+
+int maildir_place_open(struct store *s, struct err *e);
+void maildir_place_close(struct store *s);
+/*
+ * Path of a mailbox that exists, relative to the root ("." for INBOX), in any
+ * of the spellings; ERR_NOT_FOUND, ERR_BAD_NAME.
+ */
+int maildir_path(
+    struct store *s, struct str name, char out[PATH_MAX], struct err *e);
+/* The path that CREATE would make. */
+int maildir_new_path(
+    struct store *s, struct str name, char out[PATH_MAX], struct err *e);
+/* UTF-8 name of one directory name below the root; false: hidden. */
+bool maildir_name_of_dir(
+    const struct store *s, struct str dir, struct buf *out);
+bool maildir_storage_name(struct store *s, struct str name, struct buf *out);
+bool maildir_name_of_storage(
+    struct store *s, struct str storage, struct buf *out);
+int maildir_subs_dir(struct store *s, const char **file);
+
+/* ---- maildir_map.c ------------------------------------------------------- */
+
+#define NO_REC SIZE_MAX
+/* Index of the newest record with this base, NO_REC. */
+size_t maildir_find(const struct mailbox *m, struct str base);
+/* Adds a record with a base that has none, or replaces the older one. */
+struct msg_rec *maildir_add(struct mailbox *m, uint32_t uid, struct str base);
+struct str maildir_base(const struct mailbox *m, const struct msg_rec *r);
+/* The whole file name; `out` gets a NUL. */
+struct str maildir_file_name(
+    const struct mailbox *m, const struct msg_rec *r, char out[512]);
+struct str maildir_info(const struct mailbox *m, const struct msg_rec *r,
+    char plain[MAILDIR_INFO_MAX]);
+/* Takes place and info from a name that was met; true: flags are others. */
+bool maildir_take_name(struct mailbox *m, struct msg_rec *r,
+    enum maildir_dir dir, const struct maildir_name *name);
+/* The fields of the record in dovecot-uidlist. */
+struct str maildir_extra(const struct mailbox *m, uint32_t uid);
+void maildir_set_extra(struct mailbox *m, uint32_t uid, struct str fields);
+/* Removes EXPUNGED records from memory when no view needs them. */
+void maildir_purge(struct mailbox *m);
+void maildir_map_done(struct maildir *md);
+
+/* ---- maildir_scan.c, maildir_sync.c -------------------------------------- */
+
+int maildir_sync(struct mailbox *m, enum sync_how how, struct err *e);
+bool maildir_may_have_news(struct mailbox *m);
+bool maildir_watch(struct mailbox *m, bool on);
+/* Takes in what dovecot-uidlist says; ERR_NOT_FOUND, ERR_CORRUPT. */
+int maildir_read_list(struct mailbox *m, struct err *e);
+/* Takes in what both keyword files say. */
+int maildir_read_keywords(struct mailbox *m, struct err *e);
+/* For uidlist_add(): is the message of a record not gone for good? */
+bool maildir_keep_record(void *arg, uint32_t uid, struct str base);
+/* Makes or repairs dovecot-uidlist, under the lock, when it needs it. */
+int maildir_mend_list(struct mailbox *m, struct err *e);
+/* The file was written anew: records that are gone are out of it. */
+void maildir_note_rewritten(struct mailbox *m);
+/* Number of records in the file whose messages are gone. */
+uint32_t maildir_dead_records(const struct mailbox *m);
+
+/* ---- the rest ------------------------------------------------------------ */
+
+int maildir_keyword(
+    struct mailbox *m, struct str name, size_t *number, struct err *e);
+int maildir_set_flags(struct mailbox *m, uint32_t uid,
+    const struct flag_change *c, bool *changed, struct err *e);
+int maildir_expunge(
+    struct mailbox *m, uint32_t uid, bool only_deleted, struct err *e);
+/* Whole sets of keywords from 26 up, for records that are LIVE. */
+int maildir_save_more(struct mailbox *m, struct str lines, struct err *e);
+int maildir_dir_fd(const struct maildir *md, const struct msg_rec *r);
+/* A change of ours in a directory that was up to date: stays so. */
+struct dir_touch {
+	bool was_current;
+};
+void maildir_touch_begin(
+    struct maildir *md, enum maildir_dir dir, struct dir_touch *t);
+void maildir_touch_end(
+    struct maildir *md, enum maildir_dir dir, const struct dir_touch *t);
+
+extern const struct append_ops maildir_append;
+
+int maildir_list(
+    struct store *s, struct arena *a, struct mbox_entry **first, struct err *e);
+int maildir_create(struct store *s, struct str name, struct err *e);
+int maildir_remove(struct store *s, struct str name, struct err *e);
+int maildir_rename(
+    struct store *s, struct str from, struct str to, struct err *e);
+/* Makes cur, new, tmp and the UID map of a folder. */
+int maildir_make_folder(int dirfd, const struct file_perm *perm, struct err *e);
+
+static inline struct maildir *
+maildir_of(const struct mailbox *m)
+{
+	return m->impl;
+}
+
+#endif

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * maildir_map.c - base names to records, and the names themselves.
+ *
+ * Owns:    maildir->names, slots, extras.
+ * Runs in: imapd, pop3d, as the mail user.
+ * Trusts:  nothing in a name; the hash is keyed, so nobody chooses collisions.
+ *
+ * All names of a mailbox lie in one block of bytes; a record has offsets.
+ * An info part that is ":2," and known letters in order is not stored at all:
+ * it follows from the flags.
+ */
+#include <stdlib.h>
+
+#include "base/assert.h"
+#include "base/mem.h"
+#include "store/maildir/maildir_impl.h"
+
+static uint32_t
+keep_bytes(struct maildir *md, struct str s)
+{
+	uint32_t off = (uint32_t)md->names_n;
+
+	if (md->names_size - md->names_n <= s.n) {
+		md->names_size = (md->names_size + s.n + 64) * 3 / 2;
+		ASSERT(md->names_size < UINT32_MAX);
+		md->names = mem_resize(md->names, md->names_size, 1);
+	}
+	if (s.n > 0)
+		memcpy(md->names + off, s.p, s.n);
+	md->names[off + s.n] = '\0';
+	md->names_n += s.n + 1;
+	return off;
+}
+
+struct str
+maildir_base(const struct mailbox *m, const struct msg_rec *r)
+{
+	return str_make(maildir_of(m)->names + r->name, r->name_len);
+}
+
+/* The slot of this base, or the free one where it would go. */
+static size_t
+slot_of(const struct mailbox *m, struct str base)
+{
+	const struct maildir *md = maildir_of(m);
+	size_t mask = md->n_slots - 1, i = (size_t)map_hash(base) & mask;
+
+	while (md->slots[i] != 0 &&
+	    !str_eq(maildir_base(m, &m->recs.v[md->slots[i] - 1]), base))
+		i = (i + 1) & mask;
+	return i;
+}
+
+static void
+rehash(struct mailbox *m, size_t n_slots)
+{
+	struct maildir *md = maildir_of(m);
+
+	free(md->slots);
+	md->slots = mem_new(n_slots, sizeof(*md->slots));
+	md->n_slots = n_slots;
+	md->n_used = 0;
+	for (size_t i = 0; i < m->recs.n; i++) {
+		size_t slot = slot_of(m, maildir_base(m, &m->recs.v[i]));
+
+		md->n_used += md->slots[slot] == 0;
+		md->slots[slot] = (uint32_t)i + 1;
+	}
+}
+
+size_t
+maildir_find(const struct mailbox *m, struct str base)
+{
+	const struct maildir *md = maildir_of(m);
+	uint32_t slot;
+
+	if (md->n_slots == 0)
+		return NO_REC;
+	slot = md->slots[slot_of(m, base)];
+	return slot == 0 ? NO_REC : slot - 1;
+}
+
+struct msg_rec *
+maildir_add(struct mailbox *m, uint32_t uid, struct str base)
+{
+	struct maildir *md = maildir_of(m);
+	struct msg_rec *r;
+	size_t slot;
+
+	if ((md->n_used + 1) * 3 / 2 >= md->n_slots)
+		rehash(m, md->n_slots == 0 ? 16 : md->n_slots * 2);
+	slot = slot_of(m, base);
+	r = mailbox_add_rec(m, uid);
+	r->name = keep_bytes(md, base);
+	r->name_len = (uint16_t)base.n;
+	r->own = OWN_NO_INFO;
+	md->has_new_recs = true;
+	md->n_used += md->slots[slot] == 0;
+	md->slots[slot] = (uint32_t)m->recs.n;
+	return r;
+}
+
+struct str
+maildir_info(const struct mailbox *m, const struct msg_rec *r,
+    char plain[MAILDIR_INFO_MAX])
+{
+	if (r->own & OWN_NO_INFO)
+		return STR("");
+	if (r->own & OWN_INFO)
+		return str_of(maildir_of(m)->names + r->info);
+	return str_make(
+	    plain, maildir_name_info(plain, r->system, r->keywords));
+}
+
+struct str
+maildir_file_name(
+    const struct mailbox *m, const struct msg_rec *r, char out[512])
+{
+	char plain[MAILDIR_INFO_MAX];
+	struct str base = maildir_base(m, r);
+	struct str info = maildir_info(m, r, plain);
+
+	ASSERT(base.n + info.n < 512);
+	memcpy(out, base.p, base.n);
+	if (info.n > 0)
+		memcpy(out + base.n, info.p, info.n);
+	out[base.n + info.n] = '\0';
+	return str_make(out, base.n + info.n);
+}
+
+bool
+maildir_take_name(struct mailbox *m, struct msg_rec *r, enum maildir_dir dir,
+    const struct maildir_name *name)
+{
+	struct maildir *md = maildir_of(m);
+	bool changed =
+	    r->system != name->system || r->keywords != name->keywords;
+
+	if (r->state == REC_LIVE)
+		md->n_new -= (r->own & OWN_NEW) != 0;
+	r->own &= (uint8_t) ~(OWN_NEW | OWN_NO_INFO | OWN_INFO) & 0x3f;
+	if (dir == DIR_NEW)
+		r->own |= OWN_NEW;
+	if (r->state == REC_LIVE)
+		md->n_new += dir == DIR_NEW;
+	if (name->info.n == 0) {
+		r->own |= OWN_NO_INFO;
+	} else if (!name->is_plain) {
+		r->own |= OWN_INFO;
+		r->info = keep_bytes(md, name->info);
+	}
+	md->letters |= name->keywords;
+	r->system = name->system;
+	r->keywords = name->keywords;
+	return changed;
+}
+
+/* ---- fields of the uidlist ----------------------------------------------- */
+
+static size_t
+extra_index(const struct maildir *md, uint32_t uid)
+{
+	size_t lo = 0, hi = md->extras.n;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (md->extras.v[mid].uid < uid)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+struct str
+maildir_extra(const struct mailbox *m, uint32_t uid)
+{
+	const struct maildir *md = maildir_of(m);
+	size_t i = extra_index(md, uid);
+
+	if (i == md->extras.n || md->extras.v[i].uid != uid)
+		return STR("");
+	return str_make(md->names + md->extras.v[i].off, md->extras.v[i].n);
+}
+
+void
+maildir_set_extra(struct mailbox *m, uint32_t uid, struct str fields)
+{
+	struct maildir *md = maildir_of(m);
+	size_t i = extra_index(md, uid);
+	bool is_there = i < md->extras.n && md->extras.v[i].uid == uid;
+
+	if (!is_there && fields.n == 0)
+		return;
+	if (is_there && str_eq(maildir_extra(m, uid), fields))
+		return;
+	if (!is_there) {
+		(void)VEC_ADD(&md->extras);
+		memmove(&md->extras.v[i + 1], &md->extras.v[i],
+		    (md->extras.n - 1 - i) * sizeof(*md->extras.v));
+		md->extras.v[i].uid = uid;
+	}
+	md->extras.v[i].off = keep_bytes(md, fields);
+	md->extras.v[i].n = (uint32_t)fields.n;
+}
+
+/* ---- purge --------------------------------------------------------------- */
+
+void
+maildir_purge(struct mailbox *m)
+{
+	struct maildir *md = maildir_of(m);
+	char *old_names = md->names;
+	size_t n = 0, n_extras = 0, n_slots = 16;
+	uint32_t n_expunged = 0;
+
+	if (m->n_expunged == 0 || !mailbox_is_all_told(m))
+		return;
+	md->names = NULL;
+	md->names_n = md->names_size = 0;
+	for (size_t i = 0; i < m->recs.n; i++) {
+		struct msg_rec r = m->recs.v[i];
+
+		if (r.state == REC_EXPUNGED && !(r.own & OWN_IN_FILE))
+			continue;
+		n_expunged += r.state == REC_EXPUNGED;
+		r.name =
+		    keep_bytes(md, str_make(old_names + r.name, r.name_len));
+		if (r.own & OWN_INFO)
+			r.info = keep_bytes(md, str_of(old_names + r.info));
+		m->recs.v[n++] = r;
+	}
+	m->recs.n = n;
+	m->n_expunged = n_expunged;
+	for (size_t i = 0; i < md->extras.n; i++) {
+		struct extra x = md->extras.v[i];
+
+		if (mailbox_rec(m, x.uid) == NULL)
+			continue;
+		x.off = keep_bytes(md, str_make(old_names + x.off, x.n));
+		md->extras.v[n_extras++] = x;
+	}
+	md->extras.n = n_extras;
+	free(old_names);
+	while (n_slots <= n * 3 / 2 + 1)
+		n_slots *= 2;
+	rehash(m, n_slots);
+}
+
+void
+maildir_map_done(struct maildir *md)
+{
+	free(md->names);
+	free(md->slots);
+	VEC_DONE(&md->extras);
+}

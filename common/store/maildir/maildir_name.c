@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * maildir_name.c - parses, changes and makes names of message files.
+ *
+ * Owns:    the last time stamp given to a name.
+ * Runs in: imapd, pop3d, as the mail user.
+ * Trusts:  nothing; any name may lie in the folder.
+ * Spec:    formats.md 1.2, 1.3, 2.5; https://cr.yp.to/proto/maildir.html.
+ */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/num.h"
+#include "store/mailbox_impl.h"
+#include "store/maildir/maildir_name.h"
+#include "text/ascii.h"
+
+/* In ASCII order, before the keyword letters. */
+static const struct {
+	char letter;
+	uint8_t flag;
+} letters[] = {
+    {'D', FLAG_DRAFT},
+    {'F', FLAG_FLAGGED},
+    {'P', FLAG_PASSED},
+    {'R', FLAG_ANSWERED},
+    {'S', FLAG_SEEN},
+    {'T', FLAG_DELETED},
+};
+
+static uint8_t
+flag_of(char letter)
+{
+	for (size_t i = 0; i < ARRAY_LEN(letters); i++)
+		if (letters[i].letter == letter)
+			return letters[i].flag;
+	return 0;
+}
+
+static bool
+is_known(char letter)
+{
+	return flag_of(letter) != 0 || ascii_is_lower(letter);
+}
+
+/* Splits an info part: what lies before the flags, the flags, the rest. */
+static bool
+split_info(
+    struct str info, struct str *before, struct str *flags, struct str *after)
+{
+	size_t colon = str_rfind(info, ':');
+	struct str tail = str_skip(info, colon);
+
+	if (colon == info.n || !str_starts(tail, STR(":2,")))
+		return false;
+	*before = str_head(info, colon);
+	tail = str_skip(tail, 3);
+	*flags = str_head(tail, str_find(tail, ','));
+	*after = str_skip(tail, flags->n);
+	return true;
+}
+
+bool
+maildir_name_parse(struct str name, struct maildir_name *out)
+{
+	struct str before, flags, after;
+	char plain[MAILDIR_INFO_MAX];
+	size_t n;
+
+	if (name.n == 0 || name.p[0] == '.' ||
+	    memchr(name.p, '\n', name.n) != NULL ||
+	    memchr(name.p, '\r', name.n) != NULL ||
+	    memchr(name.p, '/', name.n) != NULL)
+		return false;
+	*out = (struct maildir_name){0};
+	out->base = str_head(name, str_find(name, ':'));
+	out->info = str_skip(name, out->base.n);
+	if (!split_info(out->info, &before, &flags, &after))
+		return true;
+	for (size_t i = 0; i < flags.n; i++) {
+		out->system |= flag_of(flags.p[i]);
+		if (ascii_is_lower(flags.p[i]))
+			out->keywords |= 1u << (flags.p[i] - 'a');
+	}
+	n = maildir_name_info(plain, out->system, out->keywords);
+	out->is_plain = str_eq(str_make(plain, n), out->info);
+	return true;
+}
+
+size_t
+maildir_name_info(char *out, uint8_t system, uint32_t keywords)
+{
+	size_t n = 3;
+
+	memcpy(out, ":2,", 3);
+	for (size_t i = 0; i < ARRAY_LEN(letters); i++)
+		if (system & letters[i].flag)
+			out[n++] = letters[i].letter;
+	for (unsigned i = 0; i < KEYWORD_LETTERS; i++)
+		if (keywords & 1u << i)
+			out[n++] = (char)('a' + i);
+	return n;
+}
+
+static int
+by_byte(const void *a, const void *b)
+{
+	return *(const unsigned char *)a - *(const unsigned char *)b;
+}
+
+bool
+maildir_name_change(
+    struct buf *out, struct str old_info, uint8_t system, uint32_t keywords)
+{
+	struct str before = {0}, flags = {0}, after = {0};
+	char plain[MAILDIR_INFO_MAX];
+	char all[MAILDIR_INFO_MAX + MAILDIR_NAME_MAX];
+	size_t n = maildir_name_info(plain, system, keywords) - 3;
+
+	memcpy(all, plain + 3, n);
+	if (split_info(old_info, &before, &flags, &after))
+		for (size_t i = 0; i < flags.n && n < sizeof(all); i++)
+			if (!is_known(flags.p[i]))
+				all[n++] = flags.p[i];
+	qsort(all, n, 1, by_byte);
+	(void)buf_add_str(out, before);
+	(void)buf_add_c(out, ":2,");
+	(void)buf_add(out, all, n);
+	(void)buf_add_str(out, after);
+	return !buf_is_over(out);
+}
+
+bool
+maildir_name_size(struct str base, char letter, uint64_t *out)
+{
+	const char key[] = {',', letter, '='};
+	struct str rest = str_skip(base, str_find_str(base, str_make(key, 3)));
+
+	rest = str_skip(rest, 3);
+	return num_cut_u64(&rest, INT64_MAX, out) &&
+	    (rest.n == 0 || *rest.p == ',' || *rest.p == ':');
+}
+
+/* The time in a base: seconds, and microseconds if there are any. */
+static bool
+time_of(struct str base, uint64_t *s, uint64_t *us)
+{
+	struct str rest = base, part;
+	size_t m;
+
+	*us = 0;
+	if (!num_cut_u64(&rest, UINT64_MAX, s)) {
+		*s = 0;
+		return false;
+	}
+	if (rest.n == 0 || *rest.p != '.')
+		return false;
+	part = str_skip(rest, 1);
+	part = str_head(part, str_find(part, '.'));
+	m = str_find(part, 'M');
+	part = str_skip(part, m + 1);
+	return num_cut_u64(&part, UINT64_MAX, us);
+}
+
+int
+maildir_name_cmp(struct str a, struct str b)
+{
+	uint64_t s_a, s_b, us_a, us_b;
+	bool has_us_a = time_of(a, &s_a, &us_a);
+	bool has_us_b = time_of(b, &s_b, &us_b);
+
+	if (s_a != s_b)
+		return s_a < s_b ? -1 : 1;
+	if (has_us_a && has_us_b && us_a != us_b)
+		return us_a < us_b ? -1 : 1;
+	return str_cmp(a, b);
+}
+
+bool
+maildir_name_new(struct buf *out, const char *host)
+{
+	static int64_t last_us;
+	int64_t us = clock_wall_us();
+
+	if (us <= last_us)
+		us = last_us + 1;
+	last_us = us;
+	(void)buf_addf(out, "%lld.M%lldP%ld.", (long long)(us / 1000000),
+	    (long long)(us % 1000000), (long)getpid());
+	for (const char *p = host; *p != '\0'; p++) {
+		if (*p == '/')
+			(void)buf_add_c(out, "\\057");
+		else if (*p == ':')
+			(void)buf_add_c(out, "\\072");
+		else if (ascii_is_graph(*p))
+			(void)buf_add_byte(out, *p);
+	}
+	return !buf_is_over(out);
+}

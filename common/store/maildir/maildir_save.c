@@ -1,0 +1,564 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * maildir_save.c - new messages: from bytes, or from messages we have.
+ *
+ * Owns:    files in tmp/ until they are committed.
+ * Runs in: imapd, pop3d, as the mail user.
+ * Trusts:  nothing in the bytes; they only pass through.
+ * Spec:    formats.md 1.2, 1.4 to 1.6; security.md 7.2.
+ *
+ * Order, so that a crash at any point leaves either nothing or a whole message:
+ * file in tmp/ written and synced; under the UID lock renamed to new/ or cur/
+ * (replacing nothing); directory synced; UID record appended and synced. All
+ * messages of one append share the lock, the directory sync and the write.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "store/maildir/keywords.h"
+#include "store/maildir/maildir_impl.h"
+
+#define OUT_BYTES (64 * 1024)
+#define LOCK_WAIT_MS 30000
+#define TRIES 10
+
+struct staged {
+	struct str tmp; /* name in tmp/ */
+	struct str base; /* final */
+	struct str fields; /* of the UID record */
+	struct str guid; /* of the source, when it is not its base */
+	struct str name; /* final, with info; NULL: not placed yet */
+	bool is_copy, in_new;
+	uint8_t system;
+	uint32_t keywords;
+	uint16_t *more;
+	size_t n_more;
+	uint32_t uid;
+};
+
+struct save {
+	struct arena arena;
+	VEC(struct staged) all;
+	bool is_synced;
+	/* The message that is being written. */
+	int fd;
+	int64_t date_s;
+	char *out;
+	size_t n_out;
+	bool has_cr; /* a CR waits for what follows */
+	char last; /* byte written last */
+	uint64_t size, wire_size;
+};
+
+static struct save *
+save_of(const struct append *a)
+{
+	return a->impl;
+}
+
+static int
+begin(struct append *a, struct err *e)
+{
+	struct save *s = mem_new(1, sizeof(*s));
+
+	(void)e;
+	arena_init(&s->arena);
+	s->fd = -1;
+	a->impl = s;
+	return 0;
+}
+
+/* ---- bytes --------------------------------------------------------------- */
+
+static int
+flush(struct save *s, struct err *e)
+{
+	size_t n = s->n_out;
+
+	s->n_out = 0;
+	return file_write(s->fd, str_make(s->out, n), e);
+}
+
+static int
+put(struct save *s, struct str bytes, struct err *e)
+{
+	const char *end = bytes.p + bytes.n, *lf = bytes.p;
+
+	if (bytes.n == 0)
+		return 0;
+	s->size += bytes.n;
+	s->wire_size += bytes.n;
+	while ((lf = memchr(lf, '\n', (size_t)(end - lf))) != NULL) {
+		s->wire_size += (lf > bytes.p ? lf[-1] : s->last) != '\r';
+		if (++lf == end)
+			break;
+	}
+	s->last = end[-1];
+	while (bytes.n > 0) {
+		size_t n = OUT_BYTES - s->n_out;
+
+		if (n > bytes.n)
+			n = bytes.n;
+		memcpy(s->out + s->n_out, bytes.p, n);
+		s->n_out += n;
+		bytes = str_skip(bytes, n);
+		if (s->n_out == OUT_BYTES && flush(s, e) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+static int
+data(struct append *a, struct str bytes, struct err *e)
+{
+	struct save *s = save_of(a);
+
+	if (s->has_cr && bytes.n > 0) {
+		s->has_cr = false;
+		if (*bytes.p != '\n' && put(s, STR("\r"), e) == -1)
+			return -1;
+	}
+	while (bytes.n > 0) {
+		size_t n = str_find(bytes, '\r');
+
+		if (put(s, str_head(bytes, n), e) == -1)
+			return -1;
+		if (n == bytes.n)
+			return 0;
+		if (n + 1 == bytes.n) {
+			s->has_cr = true;
+			return 0;
+		}
+		/* A CR before LF goes. */
+		if (bytes.p[n + 1] != '\n' && put(s, STR("\r"), e) == -1)
+			return -1;
+		bytes = str_skip(bytes, n + 1);
+	}
+	return 0;
+}
+
+static int
+set_date(struct save *s, struct err *e)
+{
+	struct timespec ts[2] = {
+	    {.tv_nsec = UTIME_NOW},
+	    {.tv_sec = (time_t)s->date_s},
+	};
+
+	if (s->date_s != -1 && futimens(s->fd, ts) == -1)
+		return err_sys(e, "set time of message");
+	return 0;
+}
+
+/* Ends the message that is being written: durable, sizes in its name. */
+static int
+finish(struct append *a, struct err *e)
+{
+	struct save *s = save_of(a);
+	struct staged *st;
+
+	if (s->fd == -1)
+		return 0;
+	st = &s->all.v[s->all.n - 1];
+	if (s->has_cr && put(s, STR("\r"), e) == -1)
+		return -1;
+	s->has_cr = false;
+	if (flush(s, e) == -1 || set_date(s, e) == -1 ||
+	    file_sync(s->fd, "message", e) == -1 ||
+	    file_close(&s->fd, "message", e) == -1)
+		return -1;
+	st->base =
+	    arena_printf(&s->arena, "%.*s,S=%llu,W=%llu", STR_ARG(st->tmp),
+		(unsigned long long)s->size, (unsigned long long)s->wire_size);
+	return 0;
+}
+
+static struct staged *
+stage(struct append *a, const struct flag_change *flags)
+{
+	struct save *s = save_of(a);
+	struct staged *st = VEC_ADD(&s->all);
+	struct buf b;
+
+	buf_init(&b, MAILDIR_NAME_MAX);
+	(void)maildir_name_new(&b, a->m->store->host);
+	st->tmp = arena_str(&s->arena, buf_str(&b));
+	buf_done(&b);
+	st->system = flags->system;
+	st->keywords = flags->keywords;
+	st->n_more = flags->n_more;
+	st->more = arena_new(&s->arena, flags->n_more, sizeof(*st->more));
+	if (flags->n_more > 0)
+		memcpy(
+		    st->more, flags->more, flags->n_more * sizeof(*st->more));
+	return st;
+}
+
+static int
+message(struct append *a, const struct flag_change *flags, int64_t date_s,
+    struct err *e)
+{
+	struct save *s = save_of(a);
+	struct maildir *md = maildir_of(a->m);
+	struct staged *st;
+	char name[MAILDIR_NAME_MAX + 1];
+
+	if (finish(a, e) == -1)
+		return -1;
+	st = stage(a, flags);
+	if (!str_to_c(st->tmp, name, sizeof(name))) {
+		s->all.n--;
+		return err_set(e, ERR_LIMIT, "host name too long");
+	}
+	s->fd = file_create(md->tmpfd, name, &md->perm, e);
+	if (s->fd == -1) {
+		s->all.n--;
+		return -1;
+	}
+	if (s->out == NULL)
+		s->out = mem_new(1, OUT_BYTES);
+	s->date_s = date_s;
+	s->n_out = 0;
+	s->has_cr = false;
+	s->last = '\0';
+	s->size = s->wire_size = 0;
+	return 0;
+}
+
+/* ---- links --------------------------------------------------------------- */
+
+static struct str
+guid_of(const struct mailbox *m, uint32_t uid)
+{
+	struct str fields = maildir_extra(m, uid), value;
+	char key;
+
+	while (uidlist_field(&fields, &key, &value))
+		if (key == 'G')
+			return value;
+	return STR("");
+}
+
+static int
+link_source(struct mailbox *from, uint32_t uid, int tmpfd, const char *tmp,
+    struct err *e)
+{
+	char name[512];
+
+	for (int i = 0; i < TRIES; i++) {
+		const struct msg_rec *r = mailbox_rec(from, uid);
+
+		if (r == NULL || r->state != REC_LIVE)
+			return err_set(e, ERR_GONE, "message %u is gone", uid);
+		(void)maildir_file_name(from, r, name);
+		if (linkat(maildir_dir_fd(maildir_of(from), r), name, tmpfd,
+			tmp, 0) == 0)
+			return 0;
+		if (errno == EXDEV || errno == EMLINK || errno == EPERM)
+			return err_set(e, ERR_UNSUPPORTED, "no link");
+		if (errno != ENOENT)
+			return err_sys(e, "link %s", name);
+		if (maildir_sync(from, SYNC_FORCE, e) == -1)
+			return -1;
+	}
+	return err_set(
+	    e, ERR_IN_USE, "message %u is renamed all the time", uid);
+}
+
+static int
+copy(struct append *a, struct mailbox *from, uint32_t uid,
+    const struct flag_change *flags, struct err *e)
+{
+	struct save *s = save_of(a);
+	struct maildir *md = maildir_of(a->m);
+	const struct msg_rec *r;
+	struct staged *st;
+	char name[MAILDIR_NAME_MAX + 1];
+
+	/* Base names in the target must be known to keep them unique. */
+	if (!s->is_synced && maildir_sync(a->m, SYNC_NORMAL, e) == -1)
+		return -1;
+	s->is_synced = true;
+	if (finish(a, e) == -1)
+		return -1;
+	st = stage(a, flags);
+	if (!str_to_c(st->tmp, name, sizeof(name)) ||
+	    link_source(from, uid, md->tmpfd, name, e) == -1) {
+		s->all.n--;
+		return -1;
+	}
+	st->is_copy = true;
+	r = mailbox_rec(from, uid);
+	if (r == NULL) { /* expunged between link and now */
+		s->all.n--;
+		(void)unlinkat(md->tmpfd, name, 0);
+		return err_set(e, ERR_GONE, "message %u is gone", uid);
+	}
+	st->base = arena_str(&s->arena, maildir_base(from, r));
+	st->guid = arena_str(&s->arena, guid_of(from, uid));
+	return 0;
+}
+
+/* ---- commit -------------------------------------------------------------- */
+
+/* Another base for a copy whose base the target knows already; the old one
+ * stays as the GUID of the record. */
+static void
+take_fresh_base(struct append *a, struct staged *st)
+{
+	struct save *s = save_of(a);
+	uint64_t size;
+	struct buf b;
+
+	if (st->guid.n == 0)
+		st->guid = st->base;
+	buf_init(&b, MAILDIR_NAME_MAX);
+	(void)maildir_name_new(&b, a->m->store->host);
+	if (maildir_name_size(st->base, 'S', &size))
+		(void)buf_addf(&b, ",S=%llu", (unsigned long long)size);
+	if (maildir_name_size(st->base, 'W', &size))
+		(void)buf_addf(&b, ",W=%llu", (unsigned long long)size);
+	st->base = arena_str(&s->arena, buf_str(&b));
+	buf_done(&b);
+}
+
+/* Renames one file from tmp/ to where it is seen. */
+static int
+place(struct append *a, struct staged *st, struct err *e)
+{
+	struct save *s = save_of(a);
+	struct maildir *md = maildir_of(a->m);
+	char plain[MAILDIR_INFO_MAX], *name;
+	struct str tmp = st->tmp;
+
+	st->in_new = (st->system & ~FLAG_PASSED) == 0 && st->keywords == 0 &&
+	    st->n_more == 0;
+	for (int i = 0; i < TRIES; i++) {
+		struct str info = STR("");
+
+		if (!st->in_new || st->system != 0)
+			info = str_make(plain,
+			    maildir_name_info(plain, st->system, st->keywords));
+		st->name = arena_printf(
+		    &s->arena, "%.*s%.*s", STR_ARG(st->base), STR_ARG(info));
+		name = arena_c(&s->arena, st->name);
+		if (file_rename_new(md->tmpfd, arena_c(&s->arena, tmp),
+			st->in_new ? md->newfd : md->curfd, name, e) == 0)
+			return 0;
+		st->name = (struct str){0};
+		if (e->code != ERR_EXISTS)
+			return -1;
+		take_fresh_base(a, st);
+	}
+	return -1;
+}
+
+/* Takes back what was placed; others may have seen it, it is gone for them. */
+static void
+take_back(struct append *a)
+{
+	struct save *s = save_of(a);
+	struct maildir *md = maildir_of(a->m);
+
+	VEC_EACH(&s->all, st) {
+		if (st->name.n == 0)
+			continue;
+		(void)unlinkat(st->in_new ? md->newfd : md->curfd,
+		    arena_c(&s->arena, st->name), 0);
+		st->name = (struct str){0};
+	}
+}
+
+static int
+place_all(struct append *a, struct err *e)
+{
+	struct save *s = save_of(a);
+	struct maildir *md = maildir_of(a->m);
+	bool in_new = false, in_cur = false;
+
+	for (size_t i = 0; i < s->all.n; i++) {
+		struct staged *st = &s->all.v[i];
+
+		if (maildir_find(a->m, st->base) != NO_REC)
+			take_fresh_base(a, st);
+		if (place(a, st, e) == -1)
+			return -1;
+		in_new = in_new || st->in_new;
+		in_cur = in_cur || !st->in_new;
+		if (st->guid.n > 0)
+			st->fields =
+			    arena_printf(&s->arena, "G%.*s", STR_ARG(st->guid));
+		dotlock_keep(&md->list.lock);
+	}
+	if ((in_new && file_sync(md->newfd, "new", e) == -1) ||
+	    (in_cur && file_sync(md->curfd, "cur", e) == -1)) {
+		a->m->is_broken = true;
+		return -1;
+	}
+	return 0;
+}
+
+/* Sets of keywords from 26 up, in the file before the message is seen. */
+static int
+write_more(struct append *a, struct err *e)
+{
+	struct save *s = save_of(a);
+	struct buf b;
+	int rc = 0;
+
+	buf_init(&b, 64 * 1024 * 1024);
+	VEC_EACH(&s->all, st)
+		if (st->n_more > 0)
+			(void)keywords_put_set(
+			    &b, st->base, st->more, st->n_more);
+	if (b.n > 0)
+		rc = maildir_save_more(a->m, buf_str(&b), e);
+	buf_done(&b);
+	return rc;
+}
+
+static int
+give_uids(struct append *a, struct err *e)
+{
+	struct save *s = save_of(a);
+	struct mailbox *m = a->m;
+	struct maildir *md = maildir_of(m);
+	struct uidlist_new *v = arena_new(&s->arena, s->all.n, sizeof(*v));
+	uint32_t uid = md->list.head.uidnext;
+	bool rewritten;
+
+	if (s->all.n >= UINT32_MAX - 1 - uid)
+		return err_set(e, ERR_LIMIT, "%s: no UID left", m->name);
+	for (size_t i = 0; i < s->all.n; i++) {
+		s->all.v[i].uid = uid + (uint32_t)i;
+		v[i] = (struct uidlist_new){
+		    .uid = s->all.v[i].uid,
+		    .base = s->all.v[i].base,
+		    .fields = s->all.v[i].fields,
+		};
+	}
+	if (uidlist_add(&md->list, v, s->all.n, maildir_dead_records(m),
+		maildir_keep_record, m, &rewritten, e) == -1)
+		return -1;
+	if (rewritten)
+		maildir_note_rewritten(m);
+	if (md->list.head.uidnext > m->uidnext)
+		m->uidnext = md->list.head.uidnext;
+	return 0;
+}
+
+/* Records for what was saved; LIVE at once when the mailbox is up to date. */
+static void
+add_records(struct append *a)
+{
+	struct save *s = save_of(a);
+	struct mailbox *m = a->m;
+	struct maildir *md = maildir_of(m);
+	bool is_current = md->dirs[DIR_NEW].is_read &&
+	    md->dirs[DIR_CUR].is_read && !md->must_scan;
+	struct maildir_name name;
+
+	VEC_EACH(&s->all, st) {
+		struct msg_rec *r = maildir_add(m, st->uid, st->base);
+
+		r->own |= OWN_IN_FILE;
+		maildir_set_extra(m, st->uid, st->fields);
+		set32_add(&a->uids, st->uid);
+		mailbox_set_more(m, r, st->more, st->n_more);
+		if (!is_current || !maildir_name_parse(st->name, &name)) {
+			md->must_scan = true;
+			continue;
+		}
+		(void)maildir_take_name(
+		    m, r, st->in_new ? DIR_NEW : DIR_CUR, &name);
+		md->n_new += st->in_new;
+		mailbox_note_new(m, r, st->in_new);
+	}
+}
+
+static int
+commit_locked(struct append *a, struct err *e)
+{
+	struct maildir *md = maildir_of(a->m);
+	struct dir_touch t_new, t_cur;
+	int rc = -1;
+
+	if (maildir_mend_list(a->m, e) == -1)
+		return -1;
+	maildir_touch_begin(md, DIR_NEW, &t_new);
+	maildir_touch_begin(md, DIR_CUR, &t_cur);
+	if (write_more(a, e) == 0 && place_all(a, e) == 0 &&
+	    give_uids(a, e) == 0) {
+		add_records(a);
+		rc = 0;
+	} else {
+		take_back(a);
+	}
+	maildir_touch_end(md, DIR_NEW, &t_new);
+	maildir_touch_end(md, DIR_CUR, &t_cur);
+	return rc;
+}
+
+/* Somebody holds the lock for very long: deliver, UIDs come later. */
+static int
+commit_unlocked(struct append *a, struct err *e)
+{
+	if (place_all(a, e) == 0)
+		return 0;
+	take_back(a);
+	return -1;
+}
+
+static int
+commit(struct append *a, struct err *e)
+{
+	struct save *s = save_of(a);
+	struct maildir *md = maildir_of(a->m);
+	int rc;
+
+	if (finish(a, e) == -1)
+		return -1;
+	if (s->all.n == 0)
+		return 0;
+	if (uidlist_lock(&md->list, LOCK_WAIT_MS, e) == 0) {
+		rc = commit_locked(a, e);
+		uidlist_unlock(&md->list);
+	} else if (e->code == ERR_IN_USE) {
+		rc = commit_unlocked(a, e);
+	} else {
+		rc = -1;
+	}
+	if (rc == 0)
+		s->all.n = 0;
+	return rc;
+}
+
+static void
+save_free(struct append *a)
+{
+	struct save *s = save_of(a);
+	struct maildir *md = maildir_of(a->m);
+
+	if (s->fd != -1)
+		close(s->fd);
+	VEC_EACH(&s->all, st)
+		(void)unlinkat(md->tmpfd, arena_c(&s->arena, st->tmp), 0);
+	VEC_DONE(&s->all);
+	free(s->out);
+	arena_done(&s->arena);
+	free(s);
+	a->impl = NULL;
+}
+
+const struct append_ops maildir_append = {
+    .begin = begin,
+    .message = message,
+    .data = data,
+    .copy = copy,
+    .commit = commit,
+    .free = save_free,
+};

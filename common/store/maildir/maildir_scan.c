@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * maildir_scan.c - reads new/ and cur/ and compares with the records.
+ *
+ * Owns:    nothing that lasts.
+ * Runs in: imapd, pop3d, as the mail user.
+ * Trusts:  no name; directories and special files are no messages.
+ * Spec:    formats.md 1.2, 1.9; security.md 7.2.
+ *
+ * A scan decides nothing: a file that is renamed meanwhile may be met twice
+ * or not at all.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "store/maildir/maildir_scan.h"
+
+#define READ_BYTES (64 * 1024)
+#define SETTLE_LOCAL_US 1000000
+#define SETTLE_REMOTE_US 2000000
+
+void
+scan_init(struct scan *s)
+{
+	*s = (struct scan){0};
+	arena_init(&s->arena);
+}
+
+void
+scan_done(struct scan *s)
+{
+	VEC_DONE(&s->unknown);
+	VEC_DONE(&s->renamed);
+	VEC_DONE(&s->again);
+	VEC_DONE(&s->nameless);
+	arena_done(&s->arena);
+}
+
+static int
+dir_fd(const struct maildir *md, enum maildir_dir dir)
+{
+	return dir == DIR_NEW ? md->newfd : md->curfd;
+}
+
+static int64_t
+time_us(const struct timespec *ts)
+{
+	return (int64_t)ts->tv_sec * 1000000 + ts->tv_nsec / 1000;
+}
+
+static int64_t
+settle_us(const struct maildir *md)
+{
+	return md->is_local ? SETTLE_LOCAL_US : SETTLE_REMOTE_US;
+}
+
+/* Can events be relied on to tell of every change in this directory? */
+static bool
+is_watched(const struct maildir *md)
+{
+	return md->is_local && md->watch_new != NULL && md->watch_cur != NULL;
+}
+
+bool
+scan_is_needed(const struct maildir *md, enum maildir_dir dir)
+{
+	const struct dir_state *d = &md->dirs[dir];
+	struct stat st;
+
+	if (!d->is_read || d->is_dirty)
+		return true;
+	if (fstat(dir_fd(md, dir), &st) == -1 ||
+	    file_time_cmp(&st.st_mtim, &d->mtime) != 0)
+		return true;
+	/* A change in the same tick of the file system's clock as the last
+	 * one leaves no trace in the time: look once more when it is over. */
+	return !is_watched(md) &&
+	    time_us(&d->mtime) + settle_us(md) > d->read_us &&
+	    clock_wall_us() >= d->read_us + settle_us(md);
+}
+
+static void
+note(struct scan *s, struct sighting *v, size_t index, enum maildir_dir dir,
+    struct str name)
+{
+	v->index = index;
+	v->dir = (uint8_t)dir;
+	v->name = arena_str(&s->arena, name);
+}
+
+/* Place and info as the record has them? */
+static bool
+is_same(const struct mailbox *m, const struct msg_rec *r, enum maildir_dir dir,
+    const struct maildir_name *name)
+{
+	char plain[MAILDIR_INFO_MAX];
+
+	return ((r->own & OWN_NEW) != 0) == (dir == DIR_NEW) &&
+	    str_eq(maildir_info(m, r, plain), name->info);
+}
+
+static void
+meet(struct mailbox *m, struct scan *s, enum maildir_dir dir, struct str whole)
+{
+	struct maildir *md = maildir_of(m);
+	struct maildir_name name;
+	struct msg_rec *r;
+	size_t i;
+
+	if (!maildir_name_parse(whole, &name)) {
+		if (whole.p[0] != '.' && !md->warned_name)
+			store_warn(m->store,
+			    "file name with line end ignored mailbox=%s",
+			    m->name);
+		md->warned_name = md->warned_name || whole.p[0] != '.';
+		return;
+	}
+	if (name.base.n == 0) {
+		note(s, VEC_ADD(&s->nameless), NO_REC, dir, whole);
+		return;
+	}
+	i = maildir_find(m, name.base);
+	if (i == NO_REC || m->recs.v[i].state == REC_EXPUNGED) {
+		note(s, VEC_ADD(&s->unknown), i, dir, whole);
+		return;
+	}
+	r = &m->recs.v[i];
+	if (r->own & OWN_SEEN) {
+		note(s, VEC_ADD(&s->again), i, dir, whole);
+		return;
+	}
+	r->own |= OWN_SEEN;
+	if (r->state == REC_WAITING)
+		(void)maildir_take_name(m, r, dir, &name);
+	else if (!is_same(m, r, dir, &name))
+		note(s, VEC_ADD(&s->renamed), i, dir, whole);
+}
+
+/* Subfolders and the like are no messages; never given an UID. */
+static bool
+is_file(int fd, const struct dirent64 *d)
+{
+	struct stat st;
+
+	if (d->d_type != DT_UNKNOWN)
+		return d->d_type == DT_REG;
+	return fstatat(fd, d->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    S_ISREG(st.st_mode);
+}
+
+static int
+read_dir(struct mailbox *m, enum maildir_dir dir, struct scan *s, char *bytes,
+    struct err *e)
+{
+	int fd = dir_fd(maildir_of(m), dir);
+	ssize_t n;
+
+	if (lseek(fd, 0, SEEK_SET) == -1)
+		return err_sys(e, "rewind folder");
+	while ((n = getdents64(fd, bytes, READ_BYTES)) > 0) {
+		for (char *p = bytes; p < bytes + n;) {
+			const struct dirent64 *d =
+			    (const struct dirent64 *)(void *)p;
+
+			p += d->d_reclen;
+			if (d->d_name[0] != '.' && is_file(fd, d))
+				meet(m, s, dir, str_of(d->d_name));
+		}
+	}
+	if (n == -1 && errno != ENOENT)
+		return err_sys(e, "read folder");
+	return 0;
+}
+
+static int
+read_one(struct mailbox *m, enum maildir_dir dir, struct scan *s, char *bytes,
+    struct err *e)
+{
+	struct maildir *md = maildir_of(m);
+	struct dir_state *d = &md->dirs[dir];
+	struct stat before, after;
+
+	if (fstat(dir_fd(md, dir), &before) == -1)
+		return err_sys(e, "fstat folder");
+	if (before.st_nlink == 0) {
+		m->is_gone = true;
+		return err_set(e, ERR_GONE, "%s: folder removed", m->name);
+	}
+	d->read_us = clock_wall_us();
+	d->is_dirty = false;
+	if (read_dir(m, dir, s, bytes, e) == -1) {
+		d->is_read = false;
+		return -1;
+	}
+	if (fstat(dir_fd(md, dir), &after) == -1)
+		return err_sys(e, "fstat folder");
+	d->mtime = before.st_mtim;
+	d->is_read = true;
+	if (file_time_cmp(&before.st_mtim, &after.st_mtim) != 0 ||
+	    time_us(&before.st_mtim) + settle_us(md) > d->read_us)
+		s->is_stable = false;
+	return 0;
+}
+
+int
+scan_read(struct mailbox *m, unsigned dirs, struct scan *s, struct err *e)
+{
+	char *bytes = mem_new(1, READ_BYTES);
+	int rc = 0;
+
+	for (size_t i = 0; i < m->recs.n; i++)
+		m->recs.v[i].own &= (uint8_t)~OWN_SEEN & 0x3f;
+	s->dirs = dirs;
+	s->is_stable = true;
+	if (dirs & 1 << DIR_NEW)
+		rc = read_one(m, DIR_NEW, s, bytes, e);
+	if (rc == 0 && dirs & 1 << DIR_CUR)
+		rc = read_one(m, DIR_CUR, s, bytes, e);
+	free(bytes);
+	if (rc == 0 && is_watched(maildir_of(m))) {
+		/* Whatever happened while we read has left an event. */
+		struct maildir *md = maildir_of(m);
+
+		watch_drain(m->store->hub);
+		s->is_stable =
+		    !md->dirs[DIR_NEW].is_dirty && !md->dirs[DIR_CUR].is_dirty;
+	}
+	return rc;
+}

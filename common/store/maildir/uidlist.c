@@ -1,0 +1,584 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * uidlist.c - reads and writes "dovecot-uidlist".
+ *
+ * Owns:    the file, while it holds dovecot-uidlist.lock.
+ * Runs in: imapd, pop3d, as the mail user.
+ * Trusts:  nothing in the file; a damaged line costs that line.
+ * Spec:    formats.md 2.1 to 2.6; RFC 3501 section 2.3.1.1.
+ *
+ * Invariants of the file:
+ *  1. It changes only under the lock: whole lines appended to a file that ends
+ *     in LF, or a new file renamed over it.
+ *  2. UIDs ascend, none is ever given twice: uidnext = max(N, last UID + 1).
+ *  3. A record is on disk (fdatasync) before a client hears its UID.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/num.h"
+#include "base/vec.h"
+#include "store/maildir/uidlist.h"
+#include "text/ascii.h"
+
+#define STALE_S 120
+#define UID_MAX UINT32_C(4294967294)
+#define TEMP_FILE UIDLIST_FILE ".tmp"
+
+/* ---- parsing ------------------------------------------------------------- */
+
+static bool
+parse_v3_header(struct uidlist_head *h, struct str rest)
+{
+	struct str field;
+	bool has_next = false;
+
+	while (str_next(&rest, ' ', &field)) {
+		struct str value = str_skip(field, 1);
+
+		if (field.n == 0)
+			continue;
+		if (field.p[0] == 'V') {
+			if (!num_parse_u32(
+				value, 1, UINT32_MAX, &h->uidvalidity))
+				return false;
+		} else if (field.p[0] == 'N') {
+			if (!num_parse_u32(value, 1, UINT32_MAX, &h->uidnext))
+				return false;
+			has_next = true;
+		} else if (field.p[0] == 'G' && value.n == 32) {
+			memcpy(h->guid, value.p, 32);
+			for (size_t i = 0; i < 32; i++)
+				if (!ascii_is_hex(value.p[i]))
+					h->guid[0] = '\0';
+		} else {
+			size_t n = strlen(h->other);
+
+			if (n + 1 + field.n < sizeof(h->other)) {
+				h->other[n] = ' ';
+				memcpy(h->other + n + 1, field.p, field.n);
+			}
+		}
+	}
+	return h->uidvalidity != 0 && has_next;
+}
+
+static bool
+parse_header(struct uidlist_head *h, struct str line)
+{
+	struct str version, value;
+
+	*h = (struct uidlist_head){0};
+	(void)str_cut(&line, ' ', &version);
+	if (str_eq(version, STR("3"))) {
+		if (!parse_v3_header(h, line))
+			return false;
+		h->version = 3;
+		return true;
+	}
+	if (!str_eq(version, STR("1")) && !str_eq(version, STR("2")))
+		return false;
+	if (!str_cut(&line, ' ', &value) ||
+	    !num_parse_u32(value, 1, UINT32_MAX, &h->uidvalidity) ||
+	    !num_parse_u32(str_head(line, str_find(line, ' ')), 1, UINT32_MAX,
+		&h->uidnext))
+		return false;
+	h->version = version.p[0] == '1' ? 1 : 2;
+	return true;
+}
+
+/* "UID SP fields SP :base", or "UID [SP flags] SP base" of old versions. */
+static bool
+parse_record(unsigned version, struct str line, uint32_t *uid,
+    struct str *fields, struct str *base)
+{
+	struct str rest = line, head;
+
+	if (!str_cut(&rest, ' ', &head) ||
+	    !num_parse_u32(head, 1, UID_MAX, uid))
+		return false;
+	*fields = str_make(rest.p, 0);
+	if (version == 2 && !str_cut(&rest, ' ', &head))
+		return false;
+	if (version == 3) {
+		const char *start = rest.p;
+
+		while (rest.n > 0 && *rest.p != ':')
+			if (!str_cut(&rest, ' ', &head))
+				return false;
+		if (rest.n == 0)
+			return false;
+		*fields = str_trim(str_make(start, (size_t)(rest.p - start)));
+		rest = str_skip(rest, 1);
+	}
+	*base = str_head(rest, str_find(rest, ':'));
+	return base->n > 0 && base->n <= 255 && base->p[0] != '.' &&
+	    memchr(base->p, '/', base->n) == NULL &&
+	    memchr(base->p, '\0', base->n) == NULL &&
+	    memchr(base->p, '\r', base->n) == NULL;
+}
+
+/* A torn line may begin with an UID that was given: it is not given again. */
+static void
+note_torn(struct uidlist_head *h, struct str line)
+{
+	uint64_t uid;
+
+	if (num_cut_u64(&line, UID_MAX, &uid) && uid >= h->uidnext &&
+	    uid < h->uidnext + UINT64_C(1000000))
+		h->uidnext = (uint32_t)uid + 1;
+}
+
+static void
+note_record(struct uidlist_head *h, uint32_t uid)
+{
+	h->n_records++;
+	if (uid > h->last_uid)
+		h->last_uid = uid;
+	if (uid >= h->uidnext)
+		h->uidnext = uid + 1;
+}
+
+enum uidlist_verdict
+uidlist_parse(struct uidlist_head *h, struct str bytes, bool is_start,
+    bool lenient, uidlist_record_fn *fn, void *arg, size_t *used,
+    unsigned *line_no)
+{
+	struct str line, fields, base;
+	uint32_t uid;
+
+	*used = 0;
+	*line_no = 0;
+	for (; *used < bytes.n; *used += line.n + 1) {
+		line = str_skip(bytes, *used);
+		line = str_head(line, str_find(line, '\n'));
+		if (*used + line.n == bytes.n) {
+			note_torn(h, line);
+			return UIDLIST_TORN;
+		}
+		++*line_no;
+		if (is_start && *line_no == 1) {
+			if (!parse_header(h, line))
+				return UIDLIST_BROKEN;
+			fn(arg, 0, line, line);
+			continue;
+		}
+		if (!parse_record(h->version, line, &uid, &fields, &base) ||
+		    (!lenient && uid <= h->last_uid)) {
+			if (!lenient)
+				return UIDLIST_BROKEN;
+			continue;
+		}
+		note_record(h, uid);
+		fn(arg, uid, base, fields);
+	}
+	return bytes.n == 0 && is_start ? UIDLIST_BROKEN : UIDLIST_FINE;
+}
+
+bool
+uidlist_field(struct str *fields, char *key, struct str *value)
+{
+	struct str field;
+
+	while (str_next(fields, ' ', &field)) {
+		if (field.n == 0)
+			continue;
+		*key = field.p[0];
+		*value = str_skip(field, 1);
+		return true;
+	}
+	return false;
+}
+
+/* ---- the file ------------------------------------------------------------ */
+
+void
+uidlist_init(
+    struct uidlist *l, int dirfd, int tmp_dirfd, const struct file_perm *perm)
+{
+	*l = (struct uidlist){
+	    .dirfd = dirfd,
+	    .perm = perm,
+	    .rules =
+		{
+		    .stale_s = STALE_S,
+		    .mode = perm->file_mode,
+		    .temp_dir = tmp_dirfd,
+		},
+	};
+}
+
+void
+uidlist_done(struct uidlist *l)
+{
+	uidlist_unlock(l);
+}
+
+int
+uidlist_lock(struct uidlist *l, int64_t wait_ms, struct err *e)
+{
+	return dotlock_take(
+	    &l->lock, l->dirfd, UIDLIST_FILE, &l->rules, wait_ms, e);
+}
+
+void
+uidlist_unlock(struct uidlist *l)
+{
+	dotlock_release(&l->lock);
+}
+
+bool
+uidlist_has_changed(const struct uidlist *l)
+{
+	struct file_stamp now;
+
+	return !file_stamp_at(l->dirfd, UIDLIST_FILE, &now) ||
+	    !file_stamp_eq(&now, &l->stamp);
+}
+
+/* Only appended to since we read it? */
+static bool
+is_longer(const struct uidlist *l, const struct stat *st)
+{
+	return l->stamp.ino == st->st_ino && l->stamp.dev == st->st_dev &&
+	    l->read_to > 0 && (uint64_t)st->st_size >= l->read_to &&
+	    st->st_size != l->stamp.size;
+}
+
+int
+uidlist_read(struct uidlist *l, uidlist_record_fn *fn, void *arg, struct err *e)
+{
+	struct buf b;
+	struct stat st;
+	uint64_t from;
+	size_t used;
+	unsigned line;
+	int fd, rc = -1;
+
+	fd = file_open(l->dirfd, UIDLIST_FILE, &st, e);
+	if (fd == -1) {
+		if (e->code == ERR_NOT_FOUND)
+			l->stamp = (struct file_stamp){0};
+		return -1;
+	}
+	from = is_longer(l, &st) ? l->read_to : 0;
+	buf_init(&b, UIDLIST_MAX_BYTES);
+	if ((uint64_t)st.st_size > from &&
+	    (uint64_t)st.st_size < UIDLIST_MAX_BYTES)
+		(void)buf_room(&b, (size_t)((uint64_t)st.st_size - from) + 1);
+	if (file_read_rest(fd, from, &b, e) == -1)
+		goto out;
+	l->is_torn = l->is_broken = false;
+	switch (uidlist_parse(
+	    &l->head, buf_str(&b), from == 0, false, fn, arg, &used, &line)) {
+	case UIDLIST_BROKEN:
+		l->is_broken = true;
+		l->stamp = (struct file_stamp){0};
+		l->read_to = 0;
+		(void)err_set(
+		    e, ERR_CORRUPT, "%s: broken line %u", UIDLIST_FILE, line);
+		goto out;
+	case UIDLIST_TORN:
+		l->is_torn = true;
+		break;
+	case UIDLIST_FINE:
+		break;
+	}
+	l->stamp = file_stamp_of(&st);
+	l->stamp.size = (off_t)(from + b.n);
+	l->read_to = from + used;
+	rc = 0;
+out:
+	buf_done(&b);
+	close(fd);
+	return rc;
+}
+
+/* ---- writing ------------------------------------------------------------- */
+
+static void
+add_guid(struct uidlist_head *h)
+{
+	unsigned char bytes[16];
+
+	if (h->guid[0] != '\0')
+		return;
+	ASSERT(getrandom(bytes, sizeof(bytes), 0) == sizeof(bytes));
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		(void)snprintf(h->guid + i * 2, 3, "%02x", bytes[i]);
+}
+
+static void
+put_header(struct buf *b, const struct uidlist_head *h)
+{
+	(void)buf_addf(b, "3 V%u N%u G%s%s\n", h->uidvalidity, h->uidnext,
+	    h->guid, h->other);
+}
+
+static void
+put_record(struct buf *b, uint32_t uid, struct str fields, struct str base)
+{
+	(void)buf_addf(b, "%u ", uid);
+	if (fields.n > 0) {
+		(void)buf_add_str(b, fields);
+		(void)buf_add_byte(b, ' ');
+	}
+	(void)buf_add_byte(b, ':');
+	(void)buf_add_str(b, base);
+	(void)buf_add_byte(b, '\n');
+}
+
+struct copying {
+	struct buf *out;
+	uidlist_keep_fn *keep;
+	void *arg;
+	uint32_t n;
+};
+
+static void
+copy_record(void *arg, uint32_t uid, struct str base, struct str fields)
+{
+	struct copying *c = arg;
+
+	if (uid == 0 || (c->keep != NULL && !c->keep(c->arg, uid, base)))
+		return;
+	put_record(c->out, uid, fields, base);
+	c->n++;
+}
+
+static int
+save(struct uidlist *l, struct buf *b, uint32_t n_records, struct err *e)
+{
+	if (buf_is_over(b))
+		return err_set(e, ERR_LIMIT, "%s: too large", UIDLIST_FILE);
+	if (!dotlock_is_ours(&l->lock))
+		return err_set(e, ERR_IN_USE, "%s: lock lost", UIDLIST_FILE);
+	if (file_replace(l->dirfd, UIDLIST_FILE, TEMP_FILE, buf_str(b), l->perm,
+		&l->stamp, e) == -1)
+		return -1;
+	l->read_to = b->n;
+	l->head.version = 3;
+	l->head.n_records = n_records;
+	l->is_torn = l->is_broken = l->must_rewrite = false;
+	return file_sync(l->dirfd, "folder", e);
+}
+
+int
+uidlist_rewrite(struct uidlist *l, const struct uidlist_new *v, size_t n,
+    uidlist_keep_fn *keep, void *arg, struct err *e)
+{
+	struct uidlist_head head = l->head, parsed;
+	struct buf old, out;
+	struct copying c = {&out, keep, arg, 0};
+	size_t used;
+	unsigned line;
+	int rc = -1;
+
+	buf_init(&old, UIDLIST_MAX_BYTES);
+	buf_init(&out, UIDLIST_MAX_BYTES);
+	if (file_load(l->dirfd, UIDLIST_FILE, &old, NULL, e) == -1 &&
+	    e->code != ERR_NOT_FOUND)
+		goto out;
+	for (size_t i = 0; i < n; i++)
+		note_record(&head, v[i].uid);
+	add_guid(&head);
+	put_header(&out, &head);
+	if (old.n > 0)
+		(void)uidlist_parse(&parsed, buf_str(&old), true, true,
+		    copy_record, &c, &used, &line);
+	for (size_t i = 0; i < n; i++)
+		put_record(&out, v[i].uid, v[i].fields, v[i].base);
+	rc = save(l, &out, c.n + (uint32_t)n, e);
+	if (rc == 0) {
+		head.version = 3;
+		head.n_records = c.n + (uint32_t)n;
+		l->head = head;
+	}
+out:
+	buf_done(&old);
+	buf_done(&out);
+	return rc;
+}
+
+/* One write of whole lines; what did not get on disk whole is cut off. */
+static int
+append(struct uidlist *l, const struct uidlist_new *v, size_t n, struct err *e)
+{
+	struct buf b;
+	struct stat st;
+	int fd, rc = -1;
+
+	fd = file_open_append(l->dirfd, UIDLIST_FILE, &st, e);
+	if (fd == -1)
+		return -1;
+	buf_init(&b, UIDLIST_MAX_BYTES);
+	if (st.st_ino != l->stamp.ino || st.st_size != l->stamp.size) {
+		(void)err_set(
+		    e, ERR_IN_USE, "%s: changed under the lock", UIDLIST_FILE);
+		goto out;
+	}
+	for (size_t i = 0; i < n; i++)
+		put_record(&b, v[i].uid, v[i].fields, v[i].base);
+	if (buf_is_over(&b)) {
+		(void)err_set(e, ERR_LIMIT, "%s: too large", UIDLIST_FILE);
+		goto out;
+	}
+	if (file_write(fd, buf_str(&b), e) == -1 ||
+	    file_sync_data(fd, UIDLIST_FILE, e) == -1) {
+		if (ftruncate(fd, st.st_size) == -1 || fdatasync(fd) == -1)
+			l->must_rewrite = true;
+		l->stamp = (struct file_stamp){0};
+		l->read_to = 0;
+		goto out;
+	}
+	for (size_t i = 0; i < n; i++)
+		note_record(&l->head, v[i].uid);
+	if (fstat(fd, &st) == 0)
+		l->stamp = file_stamp_of(&st);
+	l->read_to += b.n;
+	rc = 0;
+out:
+	buf_done(&b);
+	close(fd);
+	return rc;
+}
+
+int
+uidlist_add(struct uidlist *l, const struct uidlist_new *v, size_t n,
+    uint32_t n_dead, uidlist_keep_fn *keep, void *arg, bool *rewritten,
+    struct err *e)
+{
+	ASSERT(l->lock.held);
+	*rewritten = l->must_rewrite || l->is_torn || l->head.version != 3 ||
+	    l->head.guid[0] == '\0' ||
+	    (n_dead > 8 && n_dead >= l->head.n_records / 4);
+	if (*rewritten)
+		return uidlist_rewrite(l, v, n, keep, arg, e);
+	return n == 0 ? 0 : append(l, v, n, e);
+}
+
+int
+uidlist_create(struct uidlist *l, uint32_t uidvalidity, uint32_t uidnext,
+    const struct uidlist_new *v, size_t n, struct err *e)
+{
+	struct buf out;
+	int rc;
+
+	ASSERT(l->lock.held);
+	l->head = (struct uidlist_head){
+	    .version = 3,
+	    .uidvalidity = uidvalidity,
+	    .uidnext = uidnext,
+	};
+	for (size_t i = 0; i < n; i++)
+		note_record(&l->head, v[i].uid);
+	add_guid(&l->head);
+	buf_init(&out, UIDLIST_MAX_BYTES);
+	put_header(&out, &l->head);
+	for (size_t i = 0; i < n; i++)
+		put_record(&out, v[i].uid, v[i].fields, v[i].base);
+	rc = save(l, &out, (uint32_t)n, e);
+	buf_done(&out);
+	return rc;
+}
+
+/* ---- repair -------------------------------------------------------------- */
+
+struct saved {
+	uint32_t uid;
+	size_t order; /* in the file */
+	struct str base, fields;
+};
+
+struct saving {
+	VEC(struct saved) v;
+};
+
+static void
+save_record(void *arg, uint32_t uid, struct str base, struct str fields)
+{
+	struct saving *s = arg;
+	size_t order = s->v.n;
+
+	if (uid != 0)
+		*VEC_ADD(&s->v) = (struct saved){uid, order, base, fields};
+}
+
+static int
+by_uid(const void *a, const void *b)
+{
+	const struct saved *x = a, *y = b;
+
+	if (x->uid != y->uid)
+		return x->uid < y->uid ? -1 : 1;
+	return x->order < y->order ? -1 : x->order > y->order;
+}
+
+/* Gives the broken file another name; its bytes stay for a person to see. */
+static int
+set_aside(struct uidlist *l, struct err *e)
+{
+	char name[80];
+
+	(void)snprintf(name, sizeof(name), "%s.broken.%lld", UIDLIST_FILE,
+	    (long long)clock_wall_s());
+	(void)unlinkat(l->dirfd, name, 0);
+	if (linkat(l->dirfd, UIDLIST_FILE, l->dirfd, name, 0) == -1)
+		return err_sys(e, "link %s", name);
+	return 0;
+}
+
+int
+uidlist_repair(struct uidlist *l, char told[200], struct err *e)
+{
+	struct uidlist_head head = {0};
+	struct saving saving = {0};
+	struct buf old, out;
+	size_t used;
+	unsigned line;
+	uint32_t n = 0, last = 0;
+	int rc = -1;
+
+	ASSERT(l->lock.held);
+	buf_init(&old, UIDLIST_MAX_BYTES);
+	buf_init(&out, UIDLIST_MAX_BYTES);
+	if (file_load(l->dirfd, UIDLIST_FILE, &old, NULL, e) == -1 ||
+	    set_aside(l, e) == -1)
+		goto out;
+	(void)uidlist_parse(&head, buf_str(&old), true, true, save_record,
+	    &saving, &used, &line);
+	if (head.version == 0) {
+		(void)unlinkat(l->dirfd, UIDLIST_FILE, 0);
+		l->stamp = (struct file_stamp){0};
+		l->read_to = 0;
+		(void)snprintf(told, 200, "unreadable, set aside");
+		(void)err_set(e, ERR_CORRUPT, "%s: no header", UIDLIST_FILE);
+		goto out;
+	}
+	qsort(saving.v.v, saving.v.n, sizeof(*saving.v.v), by_uid);
+	add_guid(&head);
+	put_header(&out, &head);
+	VEC_EACH(&saving.v, r) {
+		if (r->uid == last)
+			continue;
+		last = r->uid;
+		put_record(&out, r->uid, r->fields, r->base);
+		n++;
+	}
+	l->head = head;
+	rc = save(l, &out, n, e);
+	l->stamp = (struct file_stamp){0}; /* read it anew */
+	l->read_to = 0;
+	(void)snprintf(told, 200, "was broken, %u records kept", n);
+out:
+	VEC_DONE(&saving.v);
+	buf_done(&old);
+	buf_done(&out);
+	return rc;
+}

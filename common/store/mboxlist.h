@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: ISC */
+/* mboxlist.h - names to a sorted tree with attributes. */
+#ifndef STORE_MBOXLIST_H
+#define STORE_MBOXLIST_H
+
+#include "base/map.h"
+#include "store/store.h"
+
+struct mboxlist {
+	struct arena *a;
+	char delimiter;
+	struct map by_name; /* to struct mbox_entry */
+	size_t n;
+};
+
+/* Takes the entries of a backend; the list lives in `a`. */
+void mboxlist_init(struct mboxlist *l, struct arena *a, char delimiter,
+    struct mbox_entry *first);
+/* Marks a name as subscribed, adding it when it does not exist. */
+void mboxlist_subscribe(struct mboxlist *l, struct str name);
+/*
+ * Adds missing levels and special-use mailboxes, finds who has children, sorts
+ * (INBOX first, children behind their parent). Frees what is not in the arena.
+ */
+struct mbox_entry *mboxlist_finish(struct mboxlist *l, bool subscribed_only);
+
+#endif

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: ISC */
+/* msg_impl.h - the inside of struct msg, for msg*.c. */
+#ifndef STORE_MSG_IMPL_H
+#define STORE_MSG_IMPL_H
+
+#include "base/buf.h"
+#include "store/mailbox_impl.h"
+#include "store/msg.h"
+
+struct msg {
+	struct mailbox *mailbox; /* held */
+	uint32_t uid;
+	struct msg_file file; /* fd -1: not open yet */
+	bool has_stat, has_wire_size, has_header;
+	uint64_t wire_size;
+	struct buf header;
+	struct part *parts; /* in the arena */
+	struct arena arena;
+};
+
+int msg_need_file(struct msg *m, struct err *e);
+
+#endif

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * notify.c - from a change to the sessions that wait for one.
+ *
+ * Owns:    two timers in the loop.
+ * Runs in: imapd, pop3d.
+ * Trusts:  nothing from outside comes here.
+ *
+ * Listeners are never called from inside a call of the store, only from the
+ * loop: a session may thus close its view in one.
+ */
+#include <ev.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "store/notify.h"
+
+struct notify {
+	ev_timer soon, poll;
+	bool is_soon, is_calling;
+};
+
+static struct view *
+next_due(struct store *s)
+{
+	LIST_EACH(&s->mailboxes, l) {
+		struct mailbox *m = LIST_OF(l, struct mailbox, link);
+
+		LIST_EACH(&m->views, k) {
+			struct view *v = LIST_OF(k, struct view, link);
+
+			if (v->is_due && v->listener != NULL)
+				return v;
+		}
+	}
+	return NULL;
+}
+
+/* Those of one mailbox stand together, so a search that starts over after
+ * each call still costs little: served views are no longer due. */
+static void
+on_soon(struct ev_loop *loop, ev_timer *t, int events)
+{
+	struct store *s = t->data;
+	struct view *v;
+
+	(void)events;
+	ev_timer_stop(loop, t);
+	s->notify->is_soon = false;
+	while ((v = next_due(s)) != NULL) {
+		v->is_due = false;
+		v->listener(v->listener_arg);
+	}
+}
+
+static bool
+has_listener(const struct mailbox *m)
+{
+	for (const struct list *l = m->views.next; l != &m->views; l = l->next)
+		if (LIST_OF(l, const struct view, link)->listener != NULL)
+			return true;
+	return false;
+}
+
+static void
+on_poll(struct ev_loop *loop, ev_timer *t, int events)
+{
+	struct store *s = t->data;
+
+	(void)loop;
+	(void)events;
+	LIST_EACH(&s->mailboxes, l) {
+		struct mailbox *m = LIST_OF(l, struct mailbox, link);
+
+		if (has_listener(m) && s->ops->may_have_news(m))
+			mailbox_note_news(m);
+	}
+	notify_update(s);
+}
+
+void
+notify_new(struct store *s)
+{
+	struct notify *n;
+
+	if (s->loop == NULL)
+		return;
+	n = mem_new(1, sizeof(*n));
+	ev_timer_init(&n->soon, on_soon, 0., 0.);
+	ev_timer_init(&n->poll, on_poll, 0., 0.);
+	n->soon.data = n->poll.data = s;
+	s->notify = n;
+}
+
+void
+notify_free(struct store *s)
+{
+	if (s->notify == NULL)
+		return;
+	ev_timer_stop(s->loop, &s->notify->soon);
+	ev_timer_stop(s->loop, &s->notify->poll);
+	MEM_FREE(s->notify);
+}
+
+void
+notify_soon(struct store *s)
+{
+	if (s->notify == NULL || s->notify->is_soon)
+		return;
+	s->notify->is_soon = true;
+	ev_timer_set(&s->notify->soon, 0., 0.);
+	ev_timer_start(s->loop, &s->notify->soon);
+}
+
+void
+notify_within(struct store *s, uint32_t ms)
+{
+	ev_timer *t;
+
+	if (s->notify == NULL)
+		return;
+	t = &s->notify->poll;
+	if (ev_is_active(t) && ev_timer_remaining(s->loop, t) <= ms / 1000.)
+		return;
+	ev_timer_stop(s->loop, t);
+	ev_timer_set(t, ms / 1000., 0.);
+	ev_timer_start(s->loop, t);
+}
+
+void
+notify_update(struct store *s)
+{
+	bool must_poll = false;
+
+	LIST_EACH(&s->mailboxes, l) {
+		struct mailbox *m = LIST_OF(l, struct mailbox, link);
+
+		if (!s->ops->watch(m, has_listener(m)) && has_listener(m))
+			must_poll = true;
+	}
+	if (must_poll)
+		notify_within(s, s->poll_ms);
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * subs.h - the subscriptions file, version 2 or without a version
+ * (formats.md 2.10). Names here are as stored, levels apart by `delimiter`.
+ */
+#ifndef STORE_SUBS_H
+#define STORE_SUBS_H
+
+#include "base/buf.h"
+#include "os/file.h"
+
+typedef void subs_fn(void *arg, struct str storage_name);
+
+/* Pure: each name of a file in either version; *version 2, or 1. */
+void subs_parse(struct str bytes, char delimiter, subs_fn *fn, void *arg,
+    unsigned *version);
+/* No file: no names. */
+int subs_load(int dirfd, const char *file, char delimiter, subs_fn *fn,
+    void *arg, struct err *e);
+/* Adds or removes a name, under the lock, durably. *changed: it did. */
+int subs_change(int dirfd, const char *file, const struct file_perm *perm,
+    char delimiter, struct str storage_name, bool on, struct err *e);
+
+#endif
