@@ -145,13 +145,20 @@ fail_later(struct chan *c, const struct err *why)
 /* ---- receiving ---- */
 
 static const struct chan_entry *
-find_entry(const struct chan *c, uint16_t type)
+find_entry(const struct chan *c, uint16_t type, size_t n_fds)
 {
-	for (size_t i = 0; i < c->def->n_entries; i++)
-		if (c->def->entries[i].type == type &&
-		    (c->def->entries[i].states & c->state) != 0)
-			return &c->def->entries[i];
-	return NULL;
+	const struct chan_entry *found = NULL;
+
+	for (size_t i = 0; i < c->def->n_entries; i++) {
+		const struct chan_entry *entry = &c->def->entries[i];
+
+		if (entry->type != type || (entry->states & c->state) == 0)
+			continue;
+		if (entry->n_fds == n_fds)
+			return entry;
+		found = entry;
+	}
+	return found;
 }
 
 static int
@@ -161,7 +168,7 @@ dispatch(struct chan *c, struct str bytes, struct chan_msg *m, struct err *e)
 
 	if (msg_parse(bytes, &m->in, e) == -1)
 		return -1;
-	entry = find_entry(c, m->in.type);
+	entry = find_entry(c, m->in.type, m->n_fds);
 	if (entry == NULL)
 		return err_set(e, ERR_VIOLATION,
 		    "message type %u is not allowed in state %u", m->in.type,

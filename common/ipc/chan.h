@@ -4,7 +4,8 @@
  * a queue with a limit, and a table of what may arrive.
  *
  * The table says for each message: type, the states of this end in which it is
- * allowed, its greatest size and its exact number of descriptors. Whatever is
+ * allowed, its greatest size and its exact number of descriptors (a message that
+ * may have one of two numbers has two entries). Whatever is
  * not in the table for the present state, or does not decode, is a violation:
  * on_close is called with ERR_VIOLATION, and the owner decides what the peer
  * deserves.

@@ -34,7 +34,6 @@
 #define OUT_MAX (256 * 1024)
 #define OUT_FLUSH (16 * 1024)
 #define HANDSHAKE_MESSAGE_MAX (32 * 1024)
-#define TICKET_LIFE_S (12 * 3600)
 #define UPDATES_MAX 64
 
 struct tls {
@@ -299,7 +298,7 @@ set_session(struct tls *t, const char *alpn, struct err *e)
 		r = gnutls_session_ticket_enable_server(s, &ts->ticket_key);
 		if (r < 0)
 			return tls_err(e, ERR_OTHER, r, "tickets");
-		gnutls_db_set_cache_expiration(s, TICKET_LIFE_S);
+		gnutls_db_set_cache_expiration(s, (int)ts->ticket_life_s);
 	}
 	gnutls_session_set_ptr(s, t);
 	gnutls_handshake_set_secret_function(s, keep_secrets);
@@ -615,18 +614,29 @@ binding(struct tls *t, gnutls_channel_binding_t type, char out[TLS_BINDING_MAX])
 	return n;
 }
 
+static bool
+is_tls13(const struct tls *t)
+{
+	return gnutls_protocol_get_version(t->session) == GNUTLS_TLS1_3;
+}
+
+bool
+tls_has_binding(const struct tls *t)
+{
+	/* Without the extended master secret a man in the middle can make two
+	 * sessions share one (RFC 7627). */
+	return is_tls13(t) ||
+	    gnutls_session_ext_master_secret_status(t->session) != 0;
+}
+
 void
 tls_get_bindings(struct tls *t, struct tls_bindings *out)
 {
-	bool tls13 = gnutls_protocol_get_version(t->session) == GNUTLS_TLS1_3;
-
 	*out = (struct tls_bindings){0};
-	/* Without the extended master secret a man in the middle can make two
-	 * sessions share one (RFC 7627). */
-	if (!tls13 && gnutls_session_ext_master_secret_status(t->session) == 0)
+	if (!tls_has_binding(t))
 		return;
 	out->n_exporter = binding(t, GNUTLS_CB_TLS_EXPORTER, out->exporter);
-	if (!tls13)
+	if (!is_tls13(t))
 		out->n_unique = binding(t, GNUTLS_CB_TLS_UNIQUE, out->unique);
 }
 

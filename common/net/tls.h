@@ -33,6 +33,8 @@ struct tls_server_settings {
 	const struct tls_cert_bytes *certs; /* the first one is the default */
 	size_t n_certs;
 	struct str ticket_key; /* TLS_TICKET_KEY_BYTES, or empty: no tickets */
+	uint32_t ticket_life_s; /* 0: no tickets */
+	bool only_tls13;
 };
 
 /*
@@ -106,6 +108,8 @@ struct tls_bindings {
 	char exporter[TLS_BINDING_MAX], unique[TLS_BINDING_MAX];
 	size_t n_exporter, n_unique;
 };
+/* Is there any? Cheaper than to get them. */
+bool tls_has_binding(const struct tls *t);
 void tls_get_bindings(struct tls *t, struct tls_bindings *out);
 /* "TLS1.3 AES-256-GCM" */
 void tls_text(const struct tls *t, char *out, size_t size);

@@ -20,6 +20,8 @@ struct tls_server {
 	gnutls_certificate_credentials_t cred;
 	gnutls_priority_t priority;
 	gnutls_datum_t ticket_key;
+	uint32_t ticket_life_s;
+	bool only_tls13;
 	tls_sign_fn *sign;
 	void *sign_arg;
 	struct err

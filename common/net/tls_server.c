@@ -23,8 +23,8 @@
 
 /* AEAD with ephemeral keys and nothing else, so that every session can be
  * handed over. AES-128 first: half the rounds, and no client lacks it. */
-static const char priorities[] =
-    "NONE:+VERS-TLS1.3:+VERS-TLS1.2:+CTYPE-X509:+COMP-NULL:"
+static const char suites[] =
+    ":+CTYPE-X509:+COMP-NULL:"
     "+AES-128-GCM:+AES-256-GCM:+CHACHA20-POLY1305:+AEAD:"
     "+ECDHE-ECDSA:+ECDHE-RSA:"
     "+GROUP-X25519:+GROUP-SECP256R1:+GROUP-SECP384R1:+GROUP-SECP521R1:"
@@ -177,9 +177,14 @@ static int
 set_up(struct tls_server *ts, const struct tls_server_settings *settings,
     struct err *e)
 {
+	char priorities[sizeof(suites) + 40];
 	const char *at;
 	int r;
 
+	(void)snprintf(priorities, sizeof(priorities), "NONE:+VERS-TLS1.3%s%s",
+	    settings->only_tls13 ? "" : ":+VERS-TLS1.2", suites);
+	ts->only_tls13 = settings->only_tls13;
+	ts->ticket_life_s = settings->ticket_life_s;
 	r = gnutls_certificate_allocate_credentials(&ts->cred);
 	if (r < 0)
 		return tls_err(e, ERR_OTHER, r, "credentials");
@@ -189,6 +194,8 @@ set_up(struct tls_server *ts, const struct tls_server_settings *settings,
 	r = gnutls_priority_init(&ts->priority, priorities, &at);
 	if (r < 0)
 		return tls_err(e, ERR_OTHER, r, at);
+	if (settings->ticket_life_s == 0)
+		return add_certs(ts, settings, e);
 	if (settings->ticket_key.n == TLS_TICKET_KEY_BYTES) {
 		ts->ticket_key.data = mem_new(1, TLS_TICKET_KEY_BYTES);
 		ts->ticket_key.size = TLS_TICKET_KEY_BYTES;
@@ -435,18 +442,18 @@ tls_server_warm(struct tls_server *ts, struct err *e)
 {
 	static const struct {
 		const char *priorities;
-		bool rsa;
+		bool rsa, tls12;
 	} ways[] = {
 	    {"NORMAL:-VERS-ALL:+VERS-TLS1.3:-GROUP-ALL:+GROUP-X25519:"
 	     "-SIGN-ALL:+SIGN-ECDSA-SECP256R1-SHA256:"
 	     "+SIGN-ECDSA-SECP384R1-SHA384:+SIGN-ECDSA-SECP521R1-SHA512:"
 	     "+SIGN-EDDSA-ED25519",
-		false},
-	    {"NORMAL:-VERS-ALL:+VERS-TLS1.2:-KX-ALL:+ECDHE-ECDSA", false},
+		false, false},
+	    {"NORMAL:-VERS-ALL:+VERS-TLS1.2:-KX-ALL:+ECDHE-ECDSA", false, true},
 	    {"NORMAL:-VERS-ALL:+VERS-TLS1.3:-SIGN-ALL:"
 	     "+SIGN-RSA-PSS-RSAE-SHA256",
-		true},
-	    {"NORMAL:-VERS-ALL:+VERS-TLS1.2:-KX-ALL:+ECDHE-RSA", true},
+		true, false},
+	    {"NORMAL:-VERS-ALL:+VERS-TLS1.2:-KX-ALL:+ECDHE-RSA", true, true},
 	};
 	gnutls_certificate_credentials_t nothing;
 	int r = gnutls_certificate_allocate_credentials(&nothing);
@@ -454,7 +461,8 @@ tls_server_warm(struct tls_server *ts, struct err *e)
 	if (r < 0)
 		return tls_err(e, ERR_OTHER, r, "credentials");
 	for (size_t i = 0; i < ARRAY_LEN(ways) && r == 0; i++) {
-		if (!has_pk(ts, ways[i].rsa))
+		if (!has_pk(ts, ways[i].rsa) ||
+		    (ways[i].tls12 && ts->only_tls13))
 			continue;
 		ts->sign_err.text[0] = '\0';
 		r = shake_once(ts, nothing, ways[i].priorities);

@@ -139,7 +139,8 @@ new_server(const int *keys, size_t n)
 	struct tls_cert_bytes certs[N_KEYS];
 	struct tls_server_settings settings = {.certs = certs,
 	    .n_certs = n,
-	    .ticket_key = str_make(ticket_key, sizeof(ticket_key))};
+	    .ticket_key = str_make(ticket_key, sizeof(ticket_key)),
+	    .ticket_life_s = 3600};
 	struct tls_server *ts;
 	struct err e = {0};
 
