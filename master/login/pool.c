@@ -1,0 +1,501 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * pool.c - keeps forked spares waiting, one worker for each connection.
+ *
+ *   set of channels (from master) --fork--> SPARE --LOGIN_SEES_CLIENT--> CLIENT
+ *   CLIENT --LOGIN_SEES_DONE--> DONE     CLIENT, DONE --LOGIN_SEES_IDLE--> SPARE
+ *   any --exit--> gone
+ *
+ * CLIENTs are strangers: past login_workers_max of them the one that has waited
+ * longest from the address block with the most of them is ended, so that a
+ * flood costs the one who makes it.
+ *
+ * Owns:    the sets of channels not yet in use, the pipes, the children.
+ * Runs in: login parent, confined; reads nothing but the workers' pipes.
+ * Trusts:  master; workers only with their own place in the pool.
+ */
+#include <ev.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/list.h"
+#include "base/log.h"
+#include "base/map.h"
+#include "base/mem.h"
+#include "base/vec.h"
+#include "login/pool.h"
+#include "net/addr.h"
+#include "os/fd.h"
+#include "os/proc.h"
+
+/* A spare that dies without a client this often in a second is a fault that
+ * more forks will not mend. */
+#define SPARE_DEATHS_MAX 20
+
+enum worker_state { SPARE, CLIENT, DONE };
+
+struct set {
+	uint32_t number;
+	int fds[3]; /* authd, keyd, master */
+};
+
+struct block {
+	struct addr addr; /* key of the map */
+	struct list clients; /* in the order of their coming */
+	size_t n;
+};
+
+struct worker {
+	struct list link; /* all workers */
+	struct list in_block;
+	struct pool *pool;
+	struct block *block; /* of a CLIENT */
+	uint32_t number;
+	pid_t pid;
+	enum worker_state state;
+	bool killed; /* by us, so its end is no news */
+	ev_io pipe;
+	struct buf seen; /* part of a LOGIN_SEES */
+};
+
+struct pool {
+	struct pool_settings s;
+	struct ev_loop *loop;
+	ev_child child;
+	ev_timer again;
+	VEC(struct set) sets;
+	struct list workers;
+	struct map blocks;
+	size_t n_workers, n_spare, n_client;
+	uint32_t asked; /* sets that master has not sent yet */
+	uint32_t spare_deaths;
+	int64_t death_second;
+	bool started, stopping;
+};
+
+/* ---- blocks --------------------------------------------------------------- */
+
+static struct str
+block_key(const struct block *b)
+{
+	return str_make(&b->addr, offsetof(struct addr, port));
+}
+
+static void
+leave_block(struct worker *w)
+{
+	struct pool *p = w->pool;
+	struct block *b = w->block;
+
+	if (b == NULL)
+		return;
+	list_remove(&w->in_block);
+	w->block = NULL;
+	if (--b->n == 0) {
+		(void)map_remove(&p->blocks, block_key(b));
+		free(b);
+	}
+}
+
+static void
+enter_block(struct worker *w, const struct addr *a)
+{
+	struct pool *p = w->pool;
+	struct block key = {0}, *b;
+
+	addr_block(a, &key.addr);
+	b = map_find(&p->blocks, block_key(&key));
+	if (b == NULL) {
+		b = mem_new(1, sizeof(*b));
+		b->addr = key.addr;
+		list_init(&b->clients);
+		map_put(&p->blocks, block_key(b), b);
+	}
+	leave_block(w);
+	w->block = b;
+	b->n++;
+	list_append(&b->clients, &w->in_block);
+}
+
+static void
+end_worker(struct worker *w)
+{
+	w->killed = true;
+	(void)kill(w->pid, SIGKILL);
+}
+
+/* The busiest block gives up its oldest stranger. */
+static void
+drop_one(struct pool *p)
+{
+	struct block *busiest = NULL;
+	struct worker *oldest;
+	char text[ADDR_TEXT_MAX];
+	struct str key;
+	void *value;
+	size_t i = 0;
+
+	while (map_next(&p->blocks, &i, &key, &value)) {
+		struct block *b = value;
+
+		if (busiest == NULL || b->n > busiest->n)
+			busiest = b;
+	}
+	if (busiest == NULL)
+		return;
+	oldest = LIST_OF(busiest->clients.next, struct worker, in_block);
+	addr_text(&busiest->addr, text);
+	log_warn("too many connections before login dropped=%s "
+		 "from_there=%zu in_all=%zu",
+	    text, busiest->n, p->n_client);
+	leave_block(oldest);
+	oldest->state = DONE;
+	p->n_client--;
+	end_worker(oldest);
+}
+
+/* ---- workers -------------------------------------------------------------- */
+
+static void fill(struct pool *p);
+
+static void
+count(struct pool *p, enum worker_state state, int by)
+{
+	if (state == SPARE)
+		p->n_spare += (size_t)by;
+	else if (state == CLIENT)
+		p->n_client += (size_t)by;
+}
+
+static void
+set_worker_state(struct worker *w, enum worker_state state)
+{
+	count(w->pool, w->state, -1);
+	w->state = state;
+	count(w->pool, state, 1);
+	if (state != CLIENT)
+		leave_block(w);
+}
+
+static void
+forget(struct worker *w)
+{
+	struct pool *p = w->pool;
+	int fd = w->pipe.fd;
+
+	count(p, w->state, -1);
+	leave_block(w);
+	ev_io_stop(p->loop, &w->pipe);
+	fd_close(&fd);
+	list_remove(&w->link);
+	buf_done(&w->seen);
+	free(w);
+	p->n_workers--;
+}
+
+static struct worker *
+find(struct pool *p, pid_t pid, uint32_t number)
+{
+	LIST_EACH(&p->workers, l) {
+		struct worker *w = LIST_OF(l, struct worker, link);
+
+		if ((pid != 0 && w->pid == pid) ||
+		    (pid == 0 && w->number == number))
+			return w;
+	}
+	return NULL;
+}
+
+static void
+saw(struct worker *w, const struct login_seen *m)
+{
+	struct pool *p = w->pool;
+	struct addr a = {.n = m->family == 4 ? 4 : m->family == 6 ? 16 : 0};
+
+	if (w->killed)
+		return;
+	memcpy(a.ip, m->address, sizeof(a.ip));
+	switch (m->state) {
+	case LOGIN_SEES_CLIENT:
+		set_worker_state(w, CLIENT);
+		enter_block(w, &a);
+		if (p->n_client > p->s.settings->workers_max)
+			drop_one(p);
+		break;
+	case LOGIN_SEES_DONE:
+		set_worker_state(w, DONE);
+		break;
+	case LOGIN_SEES_IDLE:
+		set_worker_state(w, SPARE);
+		if (p->stopping)
+			end_worker(w);
+		break;
+	}
+}
+
+/* Whatever the pipe says, it says about this one worker. */
+static void
+on_pipe(struct ev_loop *loop, ev_io *io, UNUSED int events)
+{
+	struct worker *w = io->data;
+	char bytes[8 * LOGIN_SEES_BYTES];
+	ssize_t n = read(io->fd, bytes, sizeof(bytes));
+	struct pool *p = w->pool;
+
+	if (n <= 0) {
+		/* Its exit will be told; until then nothing comes here. */
+		ev_io_stop(loop, io);
+		return;
+	}
+	(void)buf_add(&w->seen, bytes, (size_t)n);
+	while (w->seen.n >= LOGIN_SEES_BYTES) {
+		struct login_seen m;
+		struct msg_in in;
+		struct err e;
+
+		if (msg_open(str_head(buf_str(&w->seen), LOGIN_SEES_BYTES), &in,
+			&e) == -1 ||
+		    in.type != LOGIN_SEES ||
+		    login_seen_parse(&in, &m, &e) == -1) {
+			log_error("login worker ended number=%u reason="
+				  "what it says makes no sense",
+			    w->number);
+			end_worker(w);
+			buf_clear(&w->seen);
+			break;
+		}
+		buf_drop(&w->seen, LOGIN_SEES_BYTES);
+		saw(w, &m);
+	}
+	fill(p);
+}
+
+static void
+close_set(struct set *s)
+{
+	for (size_t i = 0; i < ARRAY_LEN(s->fds); i++)
+		fd_close(&s->fds[i]);
+}
+
+/* An end of it may have gone while it lay here. */
+static bool
+is_alive(const struct set *s)
+{
+	struct pollfd p[3] = {{.fd = s->fds[0], .events = POLLRDHUP},
+	    {.fd = s->fds[1], .events = POLLRDHUP},
+	    {.fd = s->fds[2], .events = POLLRDHUP}};
+
+	return poll(p, 3, 0) == 0;
+}
+
+NORETURN static void
+be_worker(struct pool *p, const struct set *s, int fd_parent, pid_t parent)
+{
+	struct worker_start start = {.login = {.settings = p->s.settings,
+					 .tls = p->s.tls,
+					 .fd_auth = s->fds[0],
+					 .fd_key = s->fds[1],
+					 .fd_master = s->fds[2],
+					 .fd_parent = fd_parent},
+	    .listeners = p->s.listeners,
+	    .n_listeners = p->s.n_listeners,
+	    .parent = parent};
+
+	worker_run(&start);
+}
+
+/* False: no fork is possible now. */
+static bool
+fork_worker(struct pool *p, struct set *s)
+{
+	struct worker *w;
+	int ends[2];
+	pid_t pid, parent = getpid();
+
+	if (pipe2(ends, O_CLOEXEC) == -1) {
+		log_error("no more workers reason=pipe");
+		return false;
+	}
+	pid = fork();
+	if (pid == 0)
+		be_worker(p, s, ends[1], parent);
+	fd_close(&ends[1]);
+	if (pid == -1) {
+		fd_close(&ends[0]);
+		log_error("no more workers reason=fork");
+		return false;
+	}
+	w = mem_new(1, sizeof(*w));
+	w->pool = p;
+	w->number = s->number;
+	w->pid = pid;
+	buf_init(&w->seen, 16 * LOGIN_SEES_BYTES);
+	list_init(&w->in_block);
+	list_append(&p->workers, &w->link);
+	ev_io_init(&w->pipe, on_pipe, ends[0], EV_READ);
+	w->pipe.data = w;
+	ev_io_start(p->loop, &w->pipe);
+	p->n_workers++;
+	p->n_spare++;
+	return true;
+}
+
+/* ---- the size of the pool ------------------------------------------------- */
+
+static void
+ask(struct pool *p)
+{
+	uint32_t target = p->s.settings->workers_spare;
+	uint32_t have = (uint32_t)p->sets.n + p->asked, wanted;
+
+	/* A few at a time: each message wakes three processes. */
+	if (have > target / 2 && (have > 0 || !p->started))
+		return;
+	wanted = target + (p->n_spare < target ? target : 0) + 1;
+	if (wanted > LOGIN_NEED_MAX)
+		wanted = LOGIN_NEED_MAX;
+	p->asked += wanted;
+	p->s.need(wanted, (uint32_t)p->n_spare,
+	    (uint32_t)(p->n_workers - p->n_spare), p->s.arg);
+}
+
+static void
+on_again(UNUSED struct ev_loop *loop, ev_timer *t, UNUSED int events)
+{
+	fill(t->data);
+}
+
+static void
+try_later(struct pool *p)
+{
+	if (ev_is_active(&p->again))
+		return;
+	ev_timer_set(&p->again, 1.0, 0.0);
+	ev_timer_start(p->loop, &p->again);
+}
+
+static void
+fill(struct pool *p)
+{
+	if (!p->started || p->stopping || ev_is_active(&p->again))
+		return;
+	if (p->spare_deaths >= SPARE_DEATHS_MAX &&
+	    clock_mono_ms() / 1000 == p->death_second) {
+		log_error("login workers die as soon as they are made");
+		try_later(p);
+		return;
+	}
+	while (p->n_spare < p->s.settings->workers_spare && p->sets.n > 0) {
+		struct set s = p->sets.v[0];
+		bool ok = true;
+
+		VEC_REMOVE(&p->sets, 0);
+		if (is_alive(&s))
+			ok = fork_worker(p, &s);
+		close_set(&s);
+		if (!ok) {
+			try_later(p);
+			return;
+		}
+	}
+	ask(p);
+}
+
+static void
+on_child(UNUSED struct ev_loop *loop, ev_child *c, UNUSED int events)
+{
+	struct pool *p = c->data;
+	struct worker *w = find(p, c->rpid, 0);
+	char text[PROC_EXIT_TEXT_MAX];
+	int64_t now = clock_mono_ms() / 1000;
+
+	if (w == NULL)
+		return;
+	if (c->rstatus != 0 && !w->killed)
+		log_error("login worker %s number=%u",
+		    proc_exit_text(c->rstatus, text, sizeof(text)), w->number);
+	if (w->state == SPARE && !w->killed) {
+		if (p->death_second != now)
+			p->spare_deaths = 0;
+		p->death_second = now;
+		p->spare_deaths++;
+	}
+	forget(w);
+	if (p->stopping && p->n_workers == 0)
+		p->s.on_empty(p->s.arg);
+	else
+		fill(p);
+}
+
+/* ---- the rest of the interface -------------------------------------------- */
+
+struct pool *
+pool_new(struct ev_loop *loop, const struct pool_settings *s)
+{
+	struct pool *p = mem_new(1, sizeof(*p));
+
+	p->s = *s;
+	p->loop = loop;
+	list_init(&p->workers);
+	map_init(&p->blocks);
+	ev_timer_init(&p->again, on_again, 0.0, 0.0);
+	p->again.data = p;
+	ev_child_init(&p->child, on_child, 0, 0);
+	p->child.data = p;
+	ev_child_start(loop, &p->child);
+	ask(p);
+	return p;
+}
+
+void
+pool_start(struct pool *p)
+{
+	p->started = true;
+	fill(p);
+}
+
+void
+pool_add_set(struct pool *p, uint32_t number, const int fds[3])
+{
+	*VEC_ADD(&p->sets) = (struct set){number, {fds[0], fds[1], fds[2]}};
+	if (p->asked > 0)
+		p->asked--;
+	fill(p);
+}
+
+int
+pool_key_fd(const struct pool *p)
+{
+	return p->sets.n > 0 ? p->sets.v[0].fds[1] : -1;
+}
+
+void
+pool_kill(struct pool *p, uint32_t number)
+{
+	struct worker *w = find(p, 0, number);
+
+	if (w != NULL && !w->killed)
+		end_worker(w);
+}
+
+void
+pool_stop(struct pool *p)
+{
+	p->stopping = true;
+	ev_timer_stop(p->loop, &p->again);
+	VEC_EACH(&p->sets, s)
+		close_set(s);
+	VEC_DONE(&p->sets);
+	LIST_EACH(&p->workers, l) {
+		struct worker *w = LIST_OF(l, struct worker, link);
+
+		if (w->state == SPARE && !w->killed)
+			end_worker(w);
+	}
+	if (p->n_workers == 0)
+		p->s.on_empty(p->s.arg);
+}

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * worker.c - a forked login worker. It has one epoll with all listening sockets
+ * in it, EPOLLEXCLUSIVE, so that a connection wakes one spare and not all.
+ *
+ * SPARE --connection--> SERVING --login_reuse left--> SPARE
+ *                       SERVING ------------------> exit
+ * SPARE --authd, keyd or master gone--> exit
+ *
+ * Owns:    its own end of three channels and a pipe.
+ * Runs in: login workers, from the first line after fork().
+ * Trusts:  the parent for the listening sockets.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "ipc/child.h"
+#include "login/worker.h"
+#include "net/tls.h"
+#include "os/fd.h"
+#include "os/sandbox.h"
+
+#define KEEP_MAX (LOGIN_LISTENERS_MAX + 8)
+#define EVENTS_MAX 4
+
+static int
+by_number(const void *a, const void *b)
+{
+	return *(const int *)a - *(const int *)b;
+}
+
+/* Everything the parent has is closed, but what is named here. */
+static void
+close_others(int *keep, size_t n)
+{
+	unsigned from = 0;
+
+	qsort(keep, n, sizeof(*keep), by_number);
+	for (size_t i = 0; i < n; i++) {
+		unsigned fd = (unsigned)keep[i];
+
+		if (fd > from)
+			(void)syscall(SYS_close_range, from, fd - 1, 0);
+		from = fd + 1;
+	}
+	(void)syscall(SYS_close_range, from, ~0u, 0);
+}
+
+static void
+keep_own(const struct worker_start *w)
+{
+	int keep[KEEP_MAX] = {0, 1, 2, CHILD_FD_LOG, w->login.fd_auth,
+	    w->login.fd_key, w->login.fd_master, w->login.fd_parent};
+	size_t n = 8;
+
+	for (size_t i = 0; i < w->n_listeners; i++)
+		keep[n++] = w->listeners[i].fd;
+	close_others(keep, n);
+}
+
+static void
+confine(void)
+{
+	struct sandbox s = {.profile = SANDBOX_WORKER};
+	struct sandbox_report report;
+	struct err e;
+
+	if (sandbox_enter(&s, &report, &e) == -1)
+		log_fatal("worker can not be confined reason=%s", e.text);
+}
+
+static void
+watch(int ep, int fd, uint32_t events, uint64_t value)
+{
+	struct epoll_event ev = {.events = events, .data.u64 = value};
+
+	if (epoll_ctl(ep, EPOLL_CTL_ADD, fd, &ev) == -1)
+		log_fatal("worker can not wait errno=%d", errno);
+}
+
+/* Values below LOGIN_LISTENERS_MAX are listeners, the others channels. */
+static int
+open_epoll(const struct worker_start *w)
+{
+	int ep = epoll_create1(EPOLL_CLOEXEC);
+
+	if (ep == -1)
+		log_fatal("worker can not wait errno=%d", errno);
+	for (size_t i = 0; i < w->n_listeners; i++)
+		watch(ep, w->listeners[i].fd, EPOLLIN | EPOLLEXCLUSIVE, i);
+	watch(ep, w->login.fd_auth, EPOLLRDHUP, LOGIN_LISTENERS_MAX);
+	watch(ep, w->login.fd_key, EPOLLRDHUP, LOGIN_LISTENERS_MAX);
+	watch(ep, w->login.fd_master, EPOLLRDHUP, LOGIN_LISTENERS_MAX);
+	return ep;
+}
+
+/* The next client; -1 when a channel has ended and there will be none. */
+static int
+next_client(const struct worker_start *w, int ep, struct login_from *from)
+{
+	struct epoll_event ev[EVENTS_MAX];
+
+	for (;;) {
+		int n = epoll_wait(ep, ev, EVENTS_MAX, -1);
+
+		for (int i = 0; i < n; i++) {
+			const struct login_listening *l;
+			int fd;
+
+			if (ev[i].data.u64 >= LOGIN_LISTENERS_MAX)
+				return -1;
+			l = &w->listeners[ev[i].data.u64];
+			fd = accept4(
+			    l->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+			/* Another spare was faster, or the client left. */
+			if (fd == -1)
+				continue;
+			*from = l->from;
+			return fd;
+		}
+	}
+}
+
+static void
+tell_idle(const struct worker_start *w)
+{
+	struct login_seen seen = {.state = LOGIN_SEES_IDLE};
+	struct buf b;
+
+	buf_init(&b, LOGIN_SEES_BYTES);
+	login_seen_write(&seen, &b);
+	(void)!write(w->login.fd_parent, b.p, b.n);
+	buf_done(&b);
+}
+
+void
+worker_run(const struct worker_start *w)
+{
+	struct login login = w->login;
+	struct login_from from;
+	int ep, fd;
+
+	/* The parent's end, for whatever reason, is ours. */
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) == -1 || getppid() != w->parent)
+		_exit(0);
+	keep_own(w);
+	if (login.tls != NULL)
+		tls_server_set_signer(login.tls, login_sign, &login);
+	ep = open_epoll(w);
+	confine();
+	for (uint32_t i = 0; i < login.settings->reuse; i++) {
+		if (i > 0)
+			tell_idle(w);
+		fd = next_client(w, ep, &from);
+		if (fd == -1)
+			break;
+		/* While it serves, the others are woken. */
+		if (i + 1 >= login.settings->reuse)
+			fd_close(&ep);
+		if (!login_serve(&login, &from, fd))
+			break;
+	}
+	_exit(0);
+}
