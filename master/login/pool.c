@@ -257,7 +257,7 @@ on_pipe(struct ev_loop *loop, ev_io *io, UNUSED int events)
 		struct msg_in in;
 		struct err e;
 
-		if (msg_open(str_head(buf_str(&w->seen), LOGIN_SEES_BYTES), &in,
+		if (msg_parse(str_head(buf_str(&w->seen), LOGIN_SEES_BYTES), &in,
 			&e) == -1 ||
 		    in.type != LOGIN_SEES ||
 		    login_seen_parse(&in, &m, &e) == -1) {
