@@ -16,9 +16,13 @@ def pytest_sessionfinish():
     restante.unstage()
 
 
+# To see that a test asks for what is right, it can be run against Dovecot.
+REFERENCE = os.environ.get("RESTANTE_E2E_SERVER") == "dovecot"
+
+
 @pytest.fixture(scope="session", autouse=True)
 def built():
-    assert os.path.exists(os.path.join(restante.BUILD, "bin", "restanted")), \
+    assert REFERENCE or os.path.exists(os.path.join(restante.BUILD, "bin", "restanted")), \
         "run make first (RESTANTE_BUILD=%s)" % restante.BUILD
 
 
@@ -38,23 +42,29 @@ def form(request):
     """Both ways to run: one uid for all, and full privilege separation."""
     if request.param == "separate" and not server.is_root():
         pytest.skip("needs root")
+    if request.param == "separate" and REFERENCE:
+        pytest.skip("only one way to run Dovecot")
     return request.param
 
 
 @pytest.fixture(scope="module")
 def shared(form):
     """A server for all tests of a file; each takes a user of its own."""
-    yield from run_server(restante.Restante(
-        users=["u%d" % i for i in range(1, 41)],
-        separate=form == "separate"))
+    users = ["u%d" % i for i in range(1, 61)]
+    if REFERENCE:
+        yield from run_server(dovecot.Dovecot(users=users, tls=True))
+    else:
+        yield from run_server(restante.Restante(
+            users=users, separate=form == "separate"))
 
 
 @pytest.fixture
-def user(shared, request):
+def user(shared):
     """A user of `shared` that no other test has, with an empty mailbox."""
     used = getattr(shared, "used", 0)
     shared.used = used + 1
-    return shared.users[used]
+    yield shared.users[used]
+    shared.close_all()
 
 
 @pytest.fixture
