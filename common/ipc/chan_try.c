@@ -61,6 +61,7 @@ write_result(const struct chan_try_result *r, struct buf *out)
 	msg_put_u32(out, r->gid);
 	msg_put_str(out, r->home);
 	msg_put_str(out, r->mail);
+	msg_put_str(out, r->extra);
 	msg_put_bool(out, r->holding);
 	msg_put_u32(out, r->iter);
 	msg_put_blob(out, r->salt);
@@ -80,6 +81,7 @@ read_result(struct msg_in *in, struct chan_try_result *r)
 	r->gid = msg_get_u32(in);
 	r->home = msg_get_str(in, CHAN_TRY_PATH_MAX);
 	r->mail = msg_get_str(in, CHAN_TRY_PATH_MAX);
+	r->extra = msg_get_str(in, CHAN_TRY_EXTRA_MAX);
 	r->holding = msg_get_bool(in);
 	r->iter = msg_get_u32(in);
 	r->salt = msg_get_blob(in, CHAN_TRY_KEY_MAX);

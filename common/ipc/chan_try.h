@@ -47,7 +47,8 @@ enum chan_try_type {
 #define CHAN_TRY_FRAME_MAX 16384
 #define CHAN_HOLD_FRAME_MAX (96 * 1024)
 #define CHAN_TRY_TEXT_MAX 1024
-#define CHAN_TRY_PATH_MAX 4096
+#define CHAN_TRY_PATH_MAX 4000 /* not more than GRANT_PATH_MAX */
+#define CHAN_TRY_EXTRA_MAX 1000
 #define CHAN_TRY_KEY_MAX 64
 #define CHAN_HOLD_ARGS_MAX 64
 
@@ -118,6 +119,7 @@ enum chan_try_outcome {
  *   u32  uid, gid
  *   str  home      absolute or empty
  *   str  mail      a mail location or empty
+ *   str  extra     settings for this user, lines "name=value\n", as in GRANT
  *   bool holding   waits on its channel to master
  *   u32  iter      SCRAM: 0 when there are no keys. Who is UNKNOWN gets
  *                  iterations and a salt too, like those of others
@@ -127,7 +129,7 @@ struct chan_try_result {
 	enum chan_try_outcome outcome;
 	bool has_ids, holding;
 	uint32_t uid, gid, iter;
-	struct str text, name, home, mail;
+	struct str text, name, home, mail, extra;
 	struct str salt, stored_key, server_key;
 };
 

@@ -198,11 +198,12 @@ ask_spawner(struct attempt *a, const struct attempt_question *q, struct err *e)
 {
 	struct chan_try_msg m = {.type = CHAN_TRY_NEW,
 	    .new = {.attempt = a->number, .kind = q->kind, .hold = q->hold}};
+	struct buf *b = chan_frame();
 
 	if (a->b->spawner == NULL)
 		return err_set(e, ERR_CLOSED, "no spawner");
-	chan_try_write(&m, chan_frame());
-	return chan_send(a->b->spawner, chan_frame(), NULL, 0, e);
+	chan_try_write(&m, b);
+	return chan_send(a->b->spawner, b, NULL, 0, e);
 }
 
 struct attempt *

@@ -179,6 +179,7 @@ static int
 on_go(struct chan *c, struct chan_msg *m, void *arg, struct err *e)
 {
 	struct broker *b = arg;
+	struct buf *frame = chan_frame();
 	struct sandbox_report report;
 	struct err why;
 
@@ -187,15 +188,15 @@ on_go(struct chan *c, struct chan_msg *m, void *arg, struct err *e)
 	raise_descriptors();
 	if (child_confine(b->confine, SANDBOX_AUTHD, &report, &why) == -1) {
 		log_error("authd can not confine itself: %s", why.text);
-		child_failed_write(str_of(why.text), chan_frame());
-		(void)chan_send(c, chan_frame(), NULL, 0, e);
+		child_failed_write(str_of(why.text), frame);
+		(void)chan_send(c, frame, NULL, 0, e);
 		ev_break(b->loop, EVBREAK_ALL);
 		return 0;
 	}
 	if (report.text[0] != '\0')
 		log_info("authd sandbox: %s", report.text);
-	child_ready_write(chan_frame());
-	return chan_send(c, chan_frame(), NULL, 0, e);
+	child_ready_write(frame);
+	return chan_send(c, frame, NULL, 0, e);
 }
 
 static int

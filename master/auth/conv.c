@@ -46,6 +46,7 @@ struct who {
 	bool has_ids;
 	uint32_t uid, gid;
 	char home[CHAN_TRY_PATH_MAX + 1], mail[CHAN_TRY_PATH_MAX + 1];
+	char extra[CHAN_TRY_EXTRA_MAX + 1];
 };
 
 struct conv {
@@ -58,6 +59,7 @@ struct conv {
 	char rhost[INET6_ADDRSTRLEN];
 	char ip[16]; /* of the peer */
 	size_t ip_n;
+	uint16_t peer_port;
 	bool local;
 	bool cancelled;
 
@@ -118,9 +120,11 @@ end_penalty(struct conv *c, bool ok, bool failed)
 static void
 send_simple(struct conv *c, const struct chan_auth_msg *m)
 {
-	chan_auth_write(m, chan_frame());
+	struct buf *b = chan_frame();
+
+	chan_auth_write(m, b);
 	if (c->worker != NULL)
-		broker_send(c->worker, chan_frame());
+		broker_send(c->worker, b);
 }
 
 /* FAIL goes out now. */
@@ -212,17 +216,20 @@ send_grant(struct conv *c, struct err *e)
 	struct grant g = {.worker = c->worker->number,
 	    .conn = c->conn,
 	    .cookie = c->cookie,
+	    .peer_ip = str_make(c->ip, c->ip_n),
+	    .peer_port = c->peer_port,
 	    .service = str_of(auth_settings_service(c->service)),
 	    .user = str_of(c->who.name),
 	    .sysuid = c->who.uid,
 	    .sysgid = c->who.gid,
 	    .home = str_of(c->who.home),
-	    .mail_location = str_of(c->who.mail)};
+	    .mail_location = str_of(c->who.mail),
+	    .extra = str_of(c->who.extra)};
 	bool held = c->hold_fd != -1;
+	struct buf *b = chan_frame();
 
-	grant_write(&g, held, chan_frame());
-	return chan_send(
-	    c->b->master, chan_frame(), &c->hold_fd, held ? 1 : 0, e);
+	grant_write(&g, held, b);
+	return chan_send(c->b->master, b, &c->hold_fd, held ? 1 : 0, e);
 }
 
 static void
@@ -334,6 +341,7 @@ note_who(struct conv *c, const struct chan_try_result *r)
 	ASSERT(str_to_c(r->name, w->name, sizeof(w->name)));
 	ASSERT(str_to_c(r->home, w->home, sizeof(w->home)));
 	ASSERT(str_to_c(r->mail, w->mail, sizeof(w->mail)));
+	ASSERT(str_to_c(r->extra, w->extra, sizeof(w->extra)));
 }
 
 static void
@@ -698,6 +706,7 @@ conv_new(struct broker_worker *w, const struct chan_auth_start *start)
 	    start->peer_ip.n == 0 || (start->flags & CHAN_AUTH_LOCAL) != 0;
 	c->hold_fd = -1;
 	c->ip_n = start->peer_ip.n;
+	c->peer_port = start->peer_port;
 	memcpy(c->ip, start->peer_ip.p, c->ip_n);
 	write_ip(start->peer_ip, c->rhost, sizeof(c->rhost));
 	(void)str_to_c(start->mech, c->mech, sizeof(c->mech));

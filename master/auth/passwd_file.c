@@ -40,6 +40,11 @@ parse_extra(struct str word, struct passwd_file_user *u, struct err *e)
 	} else if (str_eq(key, STR("userdb_home")) ||
 	    str_eq(key, STR("home"))) {
 		u->home = value;
+	} else if (str_eq(key, STR("userdb_pop3_uidl_format"))) {
+		u->uidl = value;
+	} else if (str_eq(key, STR("userdb_pop3_reuse_xuidl"))) {
+		u->has_reuse_xuidl = true;
+		u->reuse_xuidl = str_eq(value, STR("yes"));
 	} else if (str_eq(key, STR("userdb_uid"))) {
 		return parse_id(value, &u->has_uid, &u->uid, e);
 	} else if (str_eq(key, STR("userdb_gid"))) {

@@ -20,6 +20,9 @@
 struct passwd_file_user {
 	struct str name, hash, home;
 	struct str mail; /* mail location, as it stands there */
+	struct str uidl; /* form of POP3's unique ids, "%%" for "%" */
+	bool reuse_xuidl; /* has_reuse_xuidl: says so */
+	bool has_reuse_xuidl;
 	struct str allow_nets; /* a,b/24,... or empty: everywhere */
 	bool has_uid, has_gid;
 	uint32_t uid, gid;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * sasl.c - one SASL exchange, through libgsasl.
+ * sasl.c - one SASL exchange; LOGIN and SCRAM through libgsasl.
  *
  * Owns:    struct sasl, its gsasl session, the name and password in it.
  * Runs in: authd (the broker), which holds nothing else worth having.
  * Trusts:  nothing of the client's. libgsasl parses; what it lets pass and a
- *          mechanism forbids is refused here (NUL in a PLAIN password, a
- *          channel binding in a mechanism without one).
+ *          mechanism forbids is refused here (a channel binding in a mechanism
+ *          without one, NUL).
  * Spec:    RFC 4616 (PLAIN), RFC 5802, RFC 7677 (SCRAM-SHA-256), RFC 9266
  *          (tls-exporter), draft-murchison-sasl-login (LOGIN).
  */
@@ -174,7 +174,7 @@ sasl_new(struct sasl_lib *lib, struct str mech, const struct sasl_binding *b)
 	s->offered_plus = b->offered;
 	s->unique = base64_to_heap(b->unique);
 	s->exporter = base64_to_heap(b->exporter);
-	if (!start(s))
+	if (s->mech != MECH_PLAIN && !start(s))
 		sasl_free(&s);
 	return s;
 }
@@ -262,21 +262,24 @@ failure_of(int rc)
 	}
 }
 
-/* RFC 4616: [authzid] NUL authcid NUL passwd, no other NUL. */
+/*
+ * RFC 4616: [authzid] NUL authcid NUL passwd, no other NUL. Not by libgsasl: it
+ * would hand on the password as SASLprep makes it, and refuse those that
+ * SASLprep refuses (a tab, Latin-1), while the accounts of a system have
+ * passwords of any bytes.
+ */
 static enum sasl_said
-step_plain(struct sasl *s, struct str input, struct buf *out)
+step_plain(struct sasl *s, struct str input)
 {
-	struct str rest = input, part;
-	int rc;
+	struct str password = input, authzid, name;
 
-	if (!str_cut(&rest, '\0', &part) || !str_cut(&rest, '\0', &part) ||
-	    str_find(rest, '\0') < rest.n)
+	if (!str_cut(&password, '\0', &authzid) ||
+	    !str_cut(&password, '\0', &name) ||
+	    str_find(password, '\0') < password.n || name.n == 0)
 		return SASL_MALFORMED;
-	rc = run(s, input, out);
-	if (rc != GSASL_OK)
-		return failure_of(rc);
-	note_names(s);
-	buf_clear(out);
+	secret_init(&s->authzid, authzid);
+	secret_init(&s->name, name);
+	secret_init(&s->password, password);
 	return SASL_PASSWORD;
 }
 
@@ -361,7 +364,7 @@ sasl_step(struct sasl *s, struct str input, bool has_input, struct buf *out)
 		}
 		return step_login(s, input, out);
 	case MECH_PLAIN:
-		return step_plain(s, input, out);
+		return step_plain(s, input);
 	case MECH_SCRAM:
 	case MECH_SCRAM_PLUS:
 		break;

@@ -223,6 +223,7 @@ on_new(struct chan *c, struct chan_msg *m, void *arg, struct err *e)
 	struct spawner *s = arg;
 	struct chan_try_msg got, answer = {.type = CHAN_TRY_REFUSED};
 	int far[2] = {-1, -1}, rc;
+	struct buf *b = chan_frame();
 	struct err why;
 
 	if (chan_try_parse(&m->in, &got, e) == -1)
@@ -233,8 +234,8 @@ on_new(struct chan *c, struct chan_msg *m, void *arg, struct err *e)
 	else
 		answer.type =
 		    got.new.hold ? CHAN_TRY_CHILD_HOLD : CHAN_TRY_CHILD;
-	chan_try_write(&answer, chan_frame());
-	rc = chan_send(c, chan_frame(), far,
+	chan_try_write(&answer, b);
+	rc = chan_send(c, b, far,
 	    answer.type == CHAN_TRY_REFUSED ? 0
 		: got.new.hold              ? 2
 					    : 1,
@@ -304,13 +305,14 @@ static int
 on_go(struct chan *c, struct chan_msg *m, void *arg, struct err *e)
 {
 	struct spawner *s = arg;
+	struct buf *b = chan_frame();
 
 	if (child_empty_parse(&m->in, e) == -1)
 		return -1;
 	if (uses_passwd_file(s->settings))
 		follow_passwd(s);
-	child_ready_write(chan_frame());
-	return chan_send(c, chan_frame(), NULL, 0, e);
+	child_ready_write(b);
+	return chan_send(c, b, NULL, 0, e);
 }
 
 static int

@@ -138,6 +138,7 @@ send_answer(struct run *r, struct buf *frame, struct err *e)
 		.gid = a->gid,
 		.home = str_of(ok ? a->home : ""),
 		.mail = str_of(ok ? a->mail : ""),
+		.extra = str_of(ok ? a->extra : ""),
 		.holding = r->holding,
 		.iter = a->keys.iter,
 		.salt = str_make(a->keys.salt, a->keys.salt_n)}};

@@ -28,6 +28,7 @@ struct try_answer {
 	char text[240];
 	char name[USER_NAME_MAX + 1];
 	char home[CHAN_TRY_PATH_MAX + 1], mail[CHAN_TRY_PATH_MAX + 1];
+	char extra[CHAN_TRY_EXTRA_MAX + 1];
 	struct passwd_hash_keys keys; /* iter 0: none */
 };
 

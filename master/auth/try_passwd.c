@@ -40,12 +40,41 @@ set_text(struct try_answer *a, enum chan_try_outcome outcome, const char *text)
 	(void)snprintf(a->text, sizeof(a->text), "%s", text);
 }
 
+/*
+ * What the extra fields set for this user, as lines of our own settings. In a
+ * passwd-file of Dovecot's a "%" is written twice.
+ */
+static bool
+write_extra(const struct passwd_file_user *u, char *out, size_t size)
+{
+	struct buf b;
+	bool ok;
+
+	buf_init(&b, size);
+	if (u->uidl.n > 0) {
+		buf_add_c(&b, "pop3_uidl=");
+		for (size_t i = 0; i < u->uidl.n; i++) {
+			if (u->uidl.p[i] == '%' && i + 1 < u->uidl.n &&
+			    u->uidl.p[i + 1] == '%')
+				i++;
+			buf_add_byte(&b, u->uidl.p[i]);
+		}
+		buf_add_byte(&b, '\n');
+	}
+	if (u->has_reuse_xuidl)
+		buf_addf(&b, "reuse_xuidl=%s\n", u->reuse_xuidl ? "yes" : "no");
+	ok = !buf_is_over(&b) && str_to_c(buf_str(&b), out, size);
+	buf_done(&b);
+	return ok;
+}
+
 static void
 tell_who(const struct passwd_file_user *u, struct try_answer *a)
 {
 	if (!str_to_c(u->name, a->name, sizeof(a->name)) ||
 	    !str_to_c(u->home, a->home, sizeof(a->home)) ||
-	    !str_to_c(u->mail, a->mail, sizeof(a->mail))) {
+	    !str_to_c(u->mail, a->mail, sizeof(a->mail)) ||
+	    !write_extra(u, a->extra, sizeof(a->extra))) {
 		set_text(
 		    a, CHAN_TRY_UNAVAILABLE, "passwd-file: field too long");
 		return;

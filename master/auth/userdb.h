@@ -8,7 +8,7 @@
 #include "base/err.h"
 #include "base/str.h"
 
-#define USERDB_HOME_MAX 4096
+#define USERDB_HOME_MAX 4000
 
 struct userdb_user {
 	uid_t sysuid;
