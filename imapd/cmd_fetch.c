@@ -10,7 +10,7 @@
  *          (messages that vanish are left out, and the answer says NO);
  *          RFC 5530 (EXPUNGEISSUED).
  *
- * NEXT --next_message--> ITEMS --section--> LITERAL --sent--> ITEMS
+ * NEXT --next_message--> ITEMS --section--> MEASURE --> LITERAL --sent--> ITEMS
  *                        ITEMS --last-----> NEXT --no more--> tagged reply
  */
 #include <time.h>
@@ -32,7 +32,8 @@ struct fetch {
 	uint32_t uid; /* the message being answered */
 	struct msg *msg; /* open when the plan needs it */
 	struct fetch_item *item; /* the next one; NULL in ITEMS: close */
-	bool in_message, in_literal;
+	struct fetch_item *current; /* the one before it */
+	bool in_message, in_measure, in_literal;
 	bool first; /* no blank before the next item */
 	bool seen_now; /* \Seen was set by this FETCH */
 	bool some_gone, some_failed;
@@ -43,6 +44,7 @@ struct fetch {
 };
 
 #define SCRATCH_MAX (128 * 1024)
+#define OUT_SEND_BYTES 8192 /* small answers travel together */
 
 static void
 release(struct cmd *c)
@@ -215,12 +217,28 @@ start_literal(struct cmd *c, const struct fetch_section *sec,
 	if (fetch_stream_init(&f->stream, f->msg, v->off, v->len, start, count,
 		hint_for(c, v), &f->scratch, e) == -1)
 		return -1;
-	begin_section(c, sec);
+	f->range_off = v->off;
+	f->in_measure = true;
+	return 0;
+}
+
+/* STEP_DONE: the literal's length has been announced. */
+static enum step
+measure_literal(struct cmd *c, struct err *e)
+{
+	struct fetch *f = c->state;
+	enum step step = fetch_stream_measure(&f->stream, e);
+
+	if (step == STEP_MORE)
+		return step;
+	f->in_measure = false;
+	if (step == STEP_FAIL)
+		return step;
+	begin_section(c, &f->current->section);
 	buf_addf(&c->s->out, "{%llu}\r\n", (unsigned long long)f->stream.left);
 	session_send(c->s);
-	f->range_off = v->off;
 	f->in_literal = true;
-	return 0;
+	return STEP_DONE;
 }
 
 static int
@@ -265,7 +283,7 @@ send_literal(struct cmd *c)
 		    STR_ARG(mailbox_name(view_mailbox(c->s->view))), f->uid);
 		f->some_failed = true;
 	}
-	if (step == STEP_MORE)
+	if (step != STEP_DONE)
 		return STEP_MORE;
 	f->in_literal = false;
 	fc->place = f->stream.at;
@@ -437,27 +455,51 @@ write_item(struct cmd *c, const struct fetch_item *item, struct err *e)
 	return 0;
 }
 
-/* The items from f->item on. STEP_MORE: the connection is full. */
+/* The other items of the message stand; this one is left out. */
+static void
+leave_item_out(struct cmd *c, const struct err *e)
+{
+	struct fetch *f = c->state;
+
+	log_error("can not read message mailbox=<%.*s> uid=%u: %s",
+	    STR_ARG(mailbox_name(view_mailbox(c->s->view))), f->uid, e->text);
+	f->some_failed = true;
+}
+
+/* One bit of the present literal, or the next item. */
+static enum step
+work_on_item(struct cmd *c)
+{
+	struct fetch *f = c->state;
+	enum step step;
+	struct err e;
+
+	if (f->in_measure) {
+		step = measure_literal(c, &e);
+		if (step == STEP_FAIL)
+			leave_item_out(c, &e);
+		return STEP_MORE;
+	}
+	if (f->in_literal && send_literal(c) == STEP_MORE)
+		return STEP_MORE;
+	if (f->item == NULL)
+		return STEP_DONE;
+	f->current = f->item;
+	f->item = f->item->next;
+	if (write_item(c, f->current, &e) == -1)
+		leave_item_out(c, &e);
+	return STEP_MORE;
+}
+
+/* All items. STEP_MORE: the connection is full, or the time is up. */
 static enum step
 write_items(struct cmd *c)
 {
-	struct fetch *f = c->state;
-	struct err e;
-
-	for (;;) {
-		if (f->in_literal && send_literal(c) == STEP_MORE)
+	while (work_on_item(c) == STEP_MORE) {
+		if (c->s->out.n > OUT_SEND_BYTES)
+			session_send(c->s);
+		if (conn_is_full(c->s->conn) || cmd_time_is_up(c))
 			return STEP_MORE;
-		if (f->item == NULL)
-			break;
-		if (write_item(c, f->item, &e) == -1) {
-			/* The other items stand; this one is left out. */
-			log_error("can not read message mailbox=<%.*s> uid=%u:"
-				  " %s",
-			    STR_ARG(mailbox_name(view_mailbox(c->s->view))),
-			    f->uid, e.text);
-			f->some_failed = true;
-		}
-		f->item = f->item->next;
 	}
 	buf_add_c(&c->s->out, ")\r\n");
 	return STEP_DONE;
@@ -490,7 +532,7 @@ cmd_fetch(struct cmd *c)
 		if (write_items(c) == STEP_MORE)
 			return STEP_MORE;
 		leave_message(c, true);
-		if (c->s->out.n > 4096)
+		if (c->s->out.n > OUT_SEND_BYTES)
 			session_send(c->s);
 		if (conn_is_full(c->s->conn) || cmd_time_is_up(c))
 			return STEP_MORE;

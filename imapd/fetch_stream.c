@@ -11,6 +11,8 @@
 #include "imapd/fetch_stream.h"
 
 #define READ_BYTES (64 * 1024)
+#define MEASURE_BYTES (4 * 1024 * 1024) /* about a millisecond */
+#define SEND_BYTES (1024 * 1024)
 
 /*
  * Copies `s` to `to` with CR before each lone LF, at most `room` bytes out.
@@ -57,10 +59,20 @@ convert(const struct str s, char *to, size_t room, bool *after_cr, size_t *used)
 	return (size_t)(out - to);
 }
 
+/* CHAR8 has no NUL (RFC 3501 section 9); the size must stay as it is. */
+static void
+replace_nuls(char *p, size_t n)
+{
+	char *end = p + n;
+
+	while ((p = memchr(p, '\0', (size_t)(end - p))) != NULL)
+		*p = '\x80';
+}
+
 void
 wire_convert(struct buf *b, struct str s, bool *after_cr)
 {
-	size_t used;
+	size_t used, made;
 
 	while (s.n > 0) {
 		size_t n = s.n < READ_BYTES ? s.n : READ_BYTES;
@@ -68,7 +80,9 @@ wire_convert(struct buf *b, struct str s, bool *after_cr)
 
 		if (to == NULL)
 			return;
-		b->n += convert(str_head(s, n), to, n * 2, after_cr, &used);
+		made = convert(str_head(s, n), to, n * 2, after_cr, &used);
+		replace_nuls(to, made);
+		b->n += made;
 		s = str_skip(s, used);
 	}
 }
@@ -138,48 +152,58 @@ load_small(struct fetch_stream *s, struct buf *scratch, struct err *e)
 	return 0;
 }
 
-/* Wire bytes of the whole range; cuts it where the file ends. */
-static int
-count_wire(struct fetch_stream *s, uint64_t *out, struct err *e)
-{
-	char room[READ_BYTES];
-	uint64_t off = s->at.off, total = 0;
-	bool after_cr = false;
-	struct str piece;
-
-	while (off < s->end) {
-		if (peek(s, off, room, piece_size(s->end - off), &piece, e) ==
-		    -1)
-			return -1;
-		if (piece.n == 0)
-			break;
-		total += piece.n + count_lone_lf(piece, &after_cr);
-		off += piece.n;
-	}
-	s->end = off;
-	*out = total;
-	return 0;
-}
-
-/* Moves s->at forward to wire byte `start`. */
-static int
-skip_to(struct fetch_stream *s, uint64_t start, struct err *e)
+/* Moves s->at forward to wire byte s->start, a few megabytes at most. */
+static enum step
+skip_to_start(struct fetch_stream *s, struct err *e)
 {
 	char room[READ_BYTES], out[READ_BYTES];
 	struct str piece;
-	size_t used;
+	size_t used, budget = MEASURE_BYTES;
 
-	while (s->at.wire < start && s->at.off < s->end) {
+	while (s->at.wire < s->start && s->at.off < s->end) {
+		if (budget < READ_BYTES)
+			return STEP_MORE;
+		budget -= READ_BYTES;
 		if (peek(s, s->at.off, room, piece_size(s->end - s->at.off),
 			&piece, e) == -1)
-			return -1;
+			return STEP_FAIL;
 		if (piece.n == 0)
-			break;
+			s->end = s->at.off;
 		s->at.wire += convert(piece, out,
-		    piece_size(start - s->at.wire), &s->at.after_cr, &used);
+		    piece_size(s->start - s->at.wire), &s->at.after_cr, &used);
 		s->at.off += used;
 	}
-	return 0;
+	if (s->at.wire < s->start)
+		s->left = 0;
+	s->measured = s->at;
+	return STEP_DONE;
+}
+
+/* Counts what lies behind s->at, but no more than will be sent. */
+static enum step
+count_rest(struct fetch_stream *s, struct err *e)
+{
+	struct wire_place *m = &s->measured;
+	char room[READ_BYTES];
+	struct str piece;
+	size_t budget = MEASURE_BYTES;
+
+	while (m->off < s->end && m->wire - s->at.wire < s->left) {
+		if (budget < READ_BYTES)
+			return STEP_MORE;
+		budget -= READ_BYTES;
+		if (peek(s, m->off, room, piece_size(s->end - m->off), &piece,
+			e) == -1)
+			return STEP_FAIL;
+		if (piece.n == 0)
+			s->end = m->off;
+		m->wire += piece.n + count_lone_lf(piece, &m->after_cr);
+		m->off += piece.n;
+		s->has_nul |= memchr(piece.p, '\0', piece.n) != NULL;
+	}
+	if (s->left > m->wire - s->at.wire)
+		s->left = m->wire - s->at.wire;
+	return STEP_DONE;
 }
 
 int
@@ -187,25 +211,30 @@ fetch_stream_init(struct fetch_stream *s, struct msg *m, uint64_t off,
     uint64_t len, uint64_t start, uint64_t count, const struct wire_place *hint,
     struct buf *scratch, struct err *e)
 {
-	uint64_t wire;
-
-	*s = (struct fetch_stream){.msg = m, .end = off + len, .at.off = off};
-	if (len <= READ_BYTES && load_small(s, scratch, e) == -1)
-		return -1;
-	if (count_wire(s, &wire, e) == -1)
-		return -1;
-	if (start >= wire)
-		return 0;
-	s->left = wire - start < count ? wire - start : count;
-	if (start == 0)
-		return 0;
-	if (wire == s->end - off) { /* CRLF all over: both countings are one */
-		s->at = (struct wire_place){off + start, start, true};
-		return 0;
-	}
-	if (hint != NULL && hint->off >= off && hint->wire <= start)
+	*s = (struct fetch_stream){.msg = m,
+	    .end = off + len,
+	    .at.off = off,
+	    .start = start,
+	    .left = count};
+	if (len <= READ_BYTES)
+		return load_small(s, scratch, e);
+	if (hint != NULL && hint->off >= off && hint->off <= s->end &&
+	    hint->wire <= start)
 		s->at = *hint;
-	return skip_to(s, start, e);
+	return 0;
+}
+
+enum step
+fetch_stream_measure(struct fetch_stream *s, struct err *e)
+{
+	enum step step;
+
+	if (s->at.wire < s->start || s->measured.off < s->at.off) {
+		step = skip_to_start(s, e);
+		if (step != STEP_DONE)
+			return step;
+	}
+	return count_rest(s, e);
 }
 
 /* The announced bytes that the file no longer has. */
@@ -223,13 +252,14 @@ enum step
 fetch_stream_send(
     struct fetch_stream *s, struct conn *c, bool *is_short, struct err *e)
 {
-	char room[READ_BYTES];
+	char room[READ_BYTES], *to;
 	struct str piece;
-	size_t used, written, space;
+	size_t used, written, space, budget = SEND_BYTES;
 
 	while (s->left > 0) {
-		if (conn_is_full(c))
+		if (conn_is_full(c) || budget < READ_BYTES)
 			return STEP_MORE;
+		budget -= READ_BYTES;
 		piece.n = 0;
 		if (s->at.off < s->end &&
 		    peek(s, s->at.off, room, piece_size(s->end - s->at.off),
@@ -243,8 +273,10 @@ fetch_stream_send(
 		space = piece.n * 2;
 		if (space > s->left)
 			space = (size_t)s->left;
-		written = convert(piece, conn_write_room(c, space), space,
-		    &s->at.after_cr, &used);
+		to = conn_write_room(c, space);
+		written = convert(piece, to, space, &s->at.after_cr, &used);
+		if (s->has_nul)
+			replace_nuls(to, written);
 		conn_written(c, written);
 		s->at.off += used;
 		s->at.wire += written;

@@ -13,7 +13,7 @@
 /* A message in memory and a connection that keeps what it is given. */
 static struct str stored;
 static struct buf sent;
-static size_t room_until_full;
+static size_t room_until_full, bytes_read;
 
 int
 msg_read(UNUSED struct msg *m, uint64_t off, void *p, size_t n, size_t *got,
@@ -23,6 +23,7 @@ msg_read(UNUSED struct msg *m, uint64_t off, void *p, size_t n, size_t *got,
 
 	if (s.n > 0)
 		memcpy(p, s.p, s.n);
+	bytes_read += s.n;
 	*got = s.n;
 	return 0;
 }
@@ -59,10 +60,12 @@ send_range(uint64_t off, uint64_t len, uint64_t start, uint64_t count,
 	assert_int_equal(fetch_stream_init(&s, NULL, off, len, start, count,
 			     hint, &scratch, &e),
 	    0);
+	while (fetch_stream_measure(&s, &e) == STEP_MORE)
+		;
 	*announced = s.left;
 	for (room_until_full = 7;
 	     fetch_stream_send(&s, NULL, &is_short, &e) == STEP_MORE;)
-		room_until_full = sent.n + 7;
+		room_until_full = sent.n * 3 / 2 + 7;
 	assert_false(is_short);
 	if (end != NULL)
 		*end = s.at;
@@ -148,6 +151,7 @@ test_pieces_of_a_large_message(UNUSED void **state)
 	for (i = 0; i < 20000; i++)
 		buf_addf(&message, "line %zu%s\n", i, i % 7 ? "" : "\r");
 	stored = buf_str(&message);
+	bytes_read = 0;
 	convert_slowly(stored, &whole);
 	do {
 		struct str piece = send_range(0, stored.n, start, 10007,
@@ -158,9 +162,38 @@ test_pieces_of_a_large_message(UNUSED void **state)
 		buf_add_str(&joined, piece);
 	} while (announced > 0);
 	assert_true(str_eq(buf_str(&whole), buf_str(&joined)));
+	/* Not quadratic: a few pieces of reading per piece sent. */
+	assert_true(bytes_read < (stored.n / 10007 + 2) * 4 * 65536);
 	buf_done(&message);
 	buf_done(&whole);
 	buf_done(&joined);
+}
+
+/* A message larger than what one call looks at, with NULs. */
+static void
+test_large_message_with_nuls(UNUSED void **state)
+{
+	struct buf message, whole;
+	uint64_t announced;
+	struct str got;
+	size_t i;
+
+	buf_init(&message, 20 << 20);
+	buf_init(&whole, 20 << 20);
+	for (i = 0; i < 700000; i++)
+		buf_addf(&message, "line %zu%c\n", i, i % 3 ? '.' : 0);
+	stored = buf_str(&message);
+	convert_slowly(stored, &whole);
+	for (i = 0; i < whole.n; i++)
+		if (whole.p[i] == '\0')
+			whole.p[i] = '\x80';
+	got = send_range(0, stored.n, 0, UINT64_MAX, NULL, NULL, &announced);
+	assert_true(str_eq(got, buf_str(&whole)));
+	got = send_range(0, stored.n, 8000000, 5000, NULL, NULL, &announced);
+	assert_true(
+	    str_eq(got, str_head(str_skip(buf_str(&whole), 8000000), 5000)));
+	buf_done(&message);
+	buf_done(&whole);
 }
 
 /* The literal keeps its announced length when the file shrinks. */
@@ -183,6 +216,7 @@ test_file_shrinks(UNUSED void **state)
 	assert_int_equal(fetch_stream_init(&s, NULL, 0, stored.n, 0, UINT64_MAX,
 			     NULL, &scratch, &e),
 	    0);
+	assert_int_equal(fetch_stream_measure(&s, &e), STEP_DONE);
 	announced = s.left;
 	stored = str_head(stored, 100000);
 	assert_int_equal(fetch_stream_send(&s, NULL, &is_short, &e), STEP_DONE);
@@ -198,9 +232,10 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_every_partial),
 	    cmocka_unit_test(test_pieces_of_a_large_message),
+	    cmocka_unit_test(test_large_message_with_nuls),
 	    cmocka_unit_test(test_file_shrinks),
 	};
 
-	buf_init(&sent, 1 << 22);
+	buf_init(&sent, 20 << 20);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
