@@ -13,6 +13,7 @@ import pytest
 from lib import maildir, server
 
 M = maildir.message
+NOBODY = 65534  # an account with a name, which getmail wants
 
 
 def needs(program):
@@ -35,9 +36,8 @@ def to_user(place):
         return {}
     for root, dirs, files in os.walk(place):
         for name in [root] + [os.path.join(root, f) for f in dirs + files]:
-            os.chown(name, server.TEST_UID, server.TEST_UID)
-    return {"user": server.TEST_UID, "group": server.TEST_UID,
-            "extra_groups": []}
+            os.chown(name, NOBODY, NOBODY)
+    return {"user": NOBODY, "group": NOBODY, "extra_groups": []}
 
 
 def run(argv, place, ok=True, timeout=60, **kw):
