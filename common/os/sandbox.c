@@ -7,6 +7,7 @@
  * Runs in: every process but master.
  * Trusts:  the kernel.
  */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -64,16 +65,23 @@ sandbox_limits(
 {
 	const struct limits *l = &limits[profile];
 	uint64_t address = l->address_bytes, data = l->data_bytes;
+	uint64_t file = l->file_bytes;
+	const struct sigaction ignore = {.sa_handler = SIG_IGN};
 
 #ifdef RESTANTE_SANITIZE
 	address = data = KEEP; /* its shadow takes terabytes */
+	file = KEEP; /* a report must reach standard error */
 #endif
+	/* With -F standard error may be a file: a line that can not be written
+	 * there is lost, it does not end the process. */
+	if (file != KEEP && sigaction(SIGXFSZ, &ignore, NULL) == -1)
+		return err_sys(e, "sigaction");
 	if (set_limit(RLIMIT_AS, "AS", address, e) == -1 ||
 	    set_limit(RLIMIT_DATA, "DATA", data, e) == -1 ||
 	    set_limit(RLIMIT_NOFILE, "NOFILE",
 		descriptors != 0 ? descriptors : l->descriptors, e) == -1 ||
 	    set_limit(RLIMIT_NPROC, "NPROC", l->processes, e) == -1 ||
-	    set_limit(RLIMIT_FSIZE, "FSIZE", l->file_bytes, e) == -1 ||
+	    set_limit(RLIMIT_FSIZE, "FSIZE", file, e) == -1 ||
 	    set_limit(RLIMIT_CPU, "CPU", l->cpu_s, e) == -1 ||
 	    set_limit(RLIMIT_CORE, "CORE", 0, e) == -1)
 		return -1;
