@@ -155,6 +155,8 @@ mailbox_set_keyword(struct mailbox *m, size_t number, struct str name)
 		*VEC_ADD(&m->keywords) = NULL;
 	free(m->keywords.v[number]);
 	m->keywords.v[number] = str_to_heap(name);
+	if (number < KEYWORD_LETTERS)
+		m->named_letters |= 1u << number;
 	mailbox_note_news(m);
 }
 
@@ -290,15 +292,12 @@ mailbox_apply_change(const struct mailbox *m, const struct msg_rec *r,
 	size_t n_old;
 	const uint16_t *old = mailbox_more(m, r, &n_old);
 	uint8_t others = r->system & (uint8_t)~FLAGS_STORED;
-	uint32_t nameless = 0;
+	uint32_t nameless = ~m->named_letters;
 
 	switch (c->op) {
 	case STORE_SET:
 		/* Letters without a meaning here are not the client's to
 		 * remove: it can not see them. */
-		for (size_t i = 0; i < KEYWORD_LETTERS; i++)
-			if (i >= m->keywords.n || m->keywords.v[i] == NULL)
-				nameless |= 1u << i;
 		*system = c->system | others;
 		*keywords = c->keywords | (r->keywords & nameless);
 		*n_more = c->n_more;

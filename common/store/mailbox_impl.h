@@ -73,6 +73,7 @@ struct mailbox {
 	void *impl;
 
 	VEC(char *) keywords; /* by number; NULL: no such */
+	uint32_t named_letters; /* of the numbers 0..25: those with a name */
 	VEC(struct msg_rec) recs;
 	VEC(uint16_t) more_sets; /* count, numbers; [0] is not used */
 	struct set32 live; /* UIDs of LIVE records */

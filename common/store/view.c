@@ -170,7 +170,7 @@ view_flags(struct view *v, uint32_t uid, struct flags *out)
 	out->system = r->system & FLAGS_STORED;
 	if (set32_has(&v->recent, uid))
 		out->system |= FLAG_RECENT;
-	out->keywords = r->keywords;
+	out->keywords = r->keywords & v->m->named_letters;
 	out->more = mailbox_more(v->m, r, &n);
 	out->n_more = (uint16_t)n;
 	return true;

@@ -71,14 +71,11 @@ static int
 name_letters(struct mailbox *m, struct err *e)
 {
 	struct maildir *md = maildir_of(m);
-	uint32_t nameless = md->letters;
+	uint32_t nameless = md->letters & ~m->named_letters;
 	char *names[KEYWORD_LETTERS] = {0};
 	char text[32];
 	int rc;
 
-	for (size_t i = 0; i < KEYWORD_LETTERS; i++)
-		if (mailbox_keyword_name(m, i).p != NULL)
-			nameless &= ~(1u << i);
 	if (nameless == 0 || !md->has_keywords_file)
 		return 0;
 	for (size_t i = 0; i < KEYWORD_LETTERS; i++) {

@@ -160,6 +160,22 @@ maildir_dead_records(const struct mailbox *m)
 	return n;
 }
 
+/* Courier's map, where there never was another. False: there is none. */
+static bool
+import_courier(struct mailbox *m)
+{
+	struct maildir *md = maildir_of(m);
+	struct buf b;
+	struct err e;
+	bool ok;
+
+	buf_init(&b, UIDLIST_MAX_BYTES);
+	ok = file_load(md->dirfd, "courierimapuiddb", &b, NULL, &e) == 0 &&
+	    uidlist_import(&md->list, buf_str(&b), &e) == 0;
+	buf_done(&b);
+	return ok;
+}
+
 /* A mailbox that has no map, or one that can not be read: a new one, with a
  * larger UIDVALIDITY than any before. */
 static int
@@ -169,6 +185,8 @@ make_list(struct mailbox *m, struct err *e)
 	struct maildir_place *place = m->store->impl;
 	uint32_t uidvalidity;
 
+	if (m->recs.n == 0 && import_courier(m))
+		return maildir_read_list(m, e);
 	if (uidvalidity_next(place->controlfd, &place->perm, &uidvalidity, e) ==
 	    -1)
 		return -1;

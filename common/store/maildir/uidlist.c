@@ -159,6 +159,8 @@ uidlist_parse(struct uidlist_head *h, struct str bytes, bool is_start,
 		line = str_skip(bytes, *used);
 		line = str_head(line, str_find(line, '\n'));
 		if (*used + line.n == bytes.n) {
+			if (is_start && *line_no == 0)
+				return UIDLIST_BROKEN;
 			note_torn(h, line);
 			return UIDLIST_TORN;
 		}
@@ -251,9 +253,19 @@ is_longer(const struct uidlist *l, const struct stat *st)
 	    st->st_size != l->stamp.size;
 }
 
+static void
+ignore_record(void *arg, uint32_t uid, struct str base, struct str fields)
+{
+	(void)arg;
+	(void)uid;
+	(void)base;
+	(void)fields;
+}
+
 int
 uidlist_read(struct uidlist *l, uidlist_record_fn *fn, void *arg, struct err *e)
 {
+	struct uidlist_head head;
 	struct buf b;
 	struct stat st;
 	uint64_t from;
@@ -275,21 +287,19 @@ uidlist_read(struct uidlist *l, uidlist_record_fn *fn, void *arg, struct err *e)
 	if (file_read_rest(fd, from, &b, e) == -1)
 		goto out;
 	l->is_torn = l->is_broken = false;
-	switch (uidlist_parse(
-	    &l->head, buf_str(&b), from == 0, false, fn, arg, &used, &line)) {
-	case UIDLIST_BROKEN:
+	/* First without telling: of a broken file nothing counts. */
+	head = l->head;
+	if (uidlist_parse(&head, buf_str(&b), from == 0, false, ignore_record,
+		NULL, &used, &line) == UIDLIST_BROKEN) {
 		l->is_broken = true;
 		l->stamp = (struct file_stamp){0};
 		l->read_to = 0;
 		(void)err_set(
 		    e, ERR_CORRUPT, "%s: broken line %u", UIDLIST_FILE, line);
 		goto out;
-	case UIDLIST_TORN:
-		l->is_torn = true;
-		break;
-	case UIDLIST_FINE:
-		break;
 	}
+	l->is_torn = uidlist_parse(&l->head, buf_str(&b), from == 0, false, fn,
+			 arg, &used, &line) == UIDLIST_TORN;
 	l->stamp = file_stamp_of(&st);
 	l->stamp.size = (off_t)(from + b.n);
 	l->read_to = from + used;
@@ -488,8 +498,6 @@ uidlist_create(struct uidlist *l, uint32_t uidvalidity, uint32_t uidnext,
 	return rc;
 }
 
-/* ---- repair -------------------------------------------------------------- */
-
 struct saved {
 	uint32_t uid;
 	size_t order; /* in the file */
@@ -520,6 +528,57 @@ by_uid(const void *a, const void *b)
 	return x->order < y->order ? -1 : x->order > y->order;
 }
 
+/* Writes the records in the order of their UIDs, each UID once. */
+static int
+save_sorted(struct uidlist *l, struct saving *saving, struct err *e)
+{
+	struct buf out;
+	uint32_t n = 0, last = 0;
+	int rc;
+
+	if (saving->v.n > 0)
+		qsort(saving->v.v, saving->v.n, sizeof(*saving->v.v), by_uid);
+	buf_init(&out, UIDLIST_MAX_BYTES);
+	add_guid(&l->head);
+	put_header(&out, &l->head);
+	VEC_EACH(&saving->v, r) {
+		if (r->uid == last)
+			continue;
+		last = r->uid;
+		put_record(&out, r->uid, r->fields, r->base);
+		n++;
+	}
+	rc = save(l, &out, n, e);
+	l->stamp = (struct file_stamp){0}; /* read it anew */
+	l->read_to = 0;
+	buf_done(&out);
+	return rc;
+}
+
+int
+uidlist_import(struct uidlist *l, struct str bytes, struct err *e)
+{
+	struct uidlist_head head = {0};
+	struct saving saving = {0};
+	size_t used;
+	unsigned line;
+	int rc;
+
+	ASSERT(l->lock.held);
+	(void)uidlist_parse(
+	    &head, bytes, true, true, save_record, &saving, &used, &line);
+	if (head.version == 0) {
+		rc = err_set(e, ERR_CORRUPT, "no header");
+	} else {
+		l->head = head;
+		rc = save_sorted(l, &saving, e);
+	}
+	VEC_DONE(&saving.v);
+	return rc;
+}
+
+/* ---- repair -------------------------------------------------------------- */
+
 /* Gives the broken file another name; its bytes stay for a person to see. */
 static int
 set_aside(struct uidlist *l, struct err *e)
@@ -539,15 +598,13 @@ uidlist_repair(struct uidlist *l, char told[200], struct err *e)
 {
 	struct uidlist_head head = {0};
 	struct saving saving = {0};
-	struct buf old, out;
+	struct buf old;
 	size_t used;
 	unsigned line;
-	uint32_t n = 0, last = 0;
 	int rc = -1;
 
 	ASSERT(l->lock.held);
 	buf_init(&old, UIDLIST_MAX_BYTES);
-	buf_init(&out, UIDLIST_MAX_BYTES);
 	if (file_load(l->dirfd, UIDLIST_FILE, &old, NULL, e) == -1 ||
 	    set_aside(l, e) == -1)
 		goto out;
@@ -561,24 +618,11 @@ uidlist_repair(struct uidlist *l, char told[200], struct err *e)
 		(void)err_set(e, ERR_CORRUPT, "%s: no header", UIDLIST_FILE);
 		goto out;
 	}
-	qsort(saving.v.v, saving.v.n, sizeof(*saving.v.v), by_uid);
-	add_guid(&head);
-	put_header(&out, &head);
-	VEC_EACH(&saving.v, r) {
-		if (r->uid == last)
-			continue;
-		last = r->uid;
-		put_record(&out, r->uid, r->fields, r->base);
-		n++;
-	}
 	l->head = head;
-	rc = save(l, &out, n, e);
-	l->stamp = (struct file_stamp){0}; /* read it anew */
-	l->read_to = 0;
-	(void)snprintf(told, 200, "was broken, %u records kept", n);
+	rc = save_sorted(l, &saving, e);
+	(void)snprintf(told, 200, "was broken, %zu records kept", saving.v.n);
 out:
 	VEC_DONE(&saving.v);
 	buf_done(&old);
-	buf_done(&out);
 	return rc;
 }

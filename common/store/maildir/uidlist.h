@@ -105,6 +105,11 @@ int uidlist_rewrite(struct uidlist *l, const struct uidlist_new *v, size_t n,
  * file is out of the way. `told`: a line for the administrator.
  */
 int uidlist_repair(struct uidlist *l, char told[200], struct err *e);
+/*
+ * Makes the file from one of an older version or of Courier's
+ * "courierimapuiddb", under the lock. ERR_CORRUPT: no header.
+ */
+int uidlist_import(struct uidlist *l, struct str bytes, struct err *e);
 /* The first file of a mailbox, under the lock. */
 int uidlist_create(struct uidlist *l, uint32_t uidvalidity, uint32_t uidnext,
     const struct uidlist_new *v, size_t n, struct err *e);
