@@ -27,32 +27,50 @@
 /* A grant lives 15 s; after this nobody will come any more. */
 #define START_WAIT_MS 60000
 
-static const int limited[] = {RLIMIT_AS, RLIMIT_CPU, RLIMIT_NOFILE,
-    RLIMIT_NPROC, RLIMIT_FSIZE, RLIMIT_DATA, RLIMIT_CORE};
-static struct rlimit remembered[ARRAY_LEN(limited)];
+static struct {
+	int which;
+	rlim_t value, remembered;
+} limits[] = {
+    {RLIMIT_AS, 256 * 1024 * 1024, 0},
+    {RLIMIT_CPU, 10, 0},
+    {RLIMIT_NOFILE, 64, 0},
+    {RLIMIT_CORE, 0, 0},
+};
+
+static int
+set_soft(int which, rlim_t value, rlim_t *old, struct err *e)
+{
+	struct rlimit l;
+
+	if (getrlimit((__rlimit_resource_t)which, &l) == -1)
+		return err_sys(e, "getrlimit");
+	*old = l.rlim_cur;
+	l.rlim_cur = l.rlim_max < value ? l.rlim_max : value;
+	if (setrlimit((__rlimit_resource_t)which, &l) == -1)
+		return err_sys(e, "setrlimit");
+	return 0;
+}
 
 int
-hold_remember_limits(struct err *e)
+hold_limit(struct err *e)
 {
-	size_t i;
-
-	for (i = 0; i < ARRAY_LEN(limited); i++)
-		if (getrlimit(
-			(__rlimit_resource_t)limited[i], &remembered[i]) == -1)
-			return err_sys(e, "getrlimit");
+	for (size_t i = 0; i < ARRAY_LEN(limits); i++)
+		if (set_soft(limits[i].which, limits[i].value,
+			&limits[i].remembered, e) == -1)
+			return -1;
 	return 0;
 }
 
 static int
 restore_limits(struct err *e)
 {
-	size_t i;
+	rlim_t ours;
 
 	(void)alarm(0);
-	for (i = 0; i < ARRAY_LEN(limited); i++)
-		if (setrlimit(
-			(__rlimit_resource_t)limited[i], &remembered[i]) == -1)
-			return err_sys(e, "setrlimit");
+	for (size_t i = 0; i < ARRAY_LEN(limits); i++)
+		if (set_soft(limits[i].which, limits[i].remembered, &ours, e) ==
+		    -1)
+			return -1;
 	return 0;
 }
 

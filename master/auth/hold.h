@@ -12,8 +12,12 @@
 #include "auth/pam.h"
 #include "base/err.h"
 
-/* Notes the limits of now, for hold_session() to give back. */
-int hold_remember_limits(struct err *e);
+/*
+ * Limits of an auth child with PAM. They are soft ones: its code is the
+ * administrator's, and hold_session() must be able to give them back even
+ * where root may not raise hard limits (containers).
+ */
+int hold_limit(struct err *e);
 /*
  * Waits on `fd`, the channel to master, for HOLD_START; returns when all is
  * over, also when master closes the channel instead.

@@ -46,7 +46,7 @@ confine(const struct try_child *c, struct err *e)
 	(void)alarm(WALL_S);
 	if (c->kind == CHAN_TRY_PASSWD_FILE)
 		return sandbox_enter(&box, &report, e);
-	return sandbox_limits(SANDBOX_PAM, 0, e);
+	return hold_limit(e);
 }
 
 /* The account behind the name that PAM gave us. */
@@ -182,7 +182,7 @@ try_child_run(const struct try_child *c)
 	struct err e;
 
 	log_set_process("auth");
-	if (hold_remember_limits(&e) == -1 || confine(c, &e) == -1) {
+	if (confine(c, &e) == -1) {
 		log_error("auth child can not confine itself: %s", e.text);
 		_exit(1);
 	}
