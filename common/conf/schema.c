@@ -23,7 +23,7 @@
 static const struct schema_setting TABLE[] = {
 {
 	.name = "allow_plaintext_auth", .type = SCHEMA_BOOL, .per_service = true,
-	.preset = "no", .readers = SCHEMA_LOGIN,
+	.preset = "no", .readers = SCHEMA_LOGIN | SCHEMA_AUTHD,
 	.help = "accept passwords over connections without TLS",
 	.detail =
 	    "A peer on the loopback interface may always log in without TLS.\n"
@@ -59,10 +59,34 @@ static const struct schema_setting TABLE[] = {
 	.detail =
 	    "The SCRAM mechanisms are announced only if there is a passwd-file.",
 }, {
+	.name = "auth_penalty", .type = SCHEMA_BOOL, .preset = "yes",
+	.readers = SCHEMA_AUTHD,
+	.help = "answer later and later where logins fail again and again",
+	.detail =
+	    "The delay grows from a second to a minute for an address\n"
+	    "(IPv6: /64)\n"
+	    "and for a user name, and halves each minute.\n"
+	    "Nobody is ever locked out.",
+}, {
 	.name = "auth_user", .type = SCHEMA_TEXT, .preset = "_restante-auth",
 	.readers = SCHEMA_MASTER,
 	.help = "the account of the process that judges logins",
 	.detail = "A name or a number, as for the other service accounts.",
+}, {
+	.name = "auth_username_chars", .type = SCHEMA_TEXT, .preset = "",
+	.readers = SCHEMA_AUTHD,
+	.help = "characters that user names may have",
+	.detail =
+	    "Empty: letters, digits and\n"
+	    ".Ql . ,\n"
+	    ".Ql - ,\n"
+	    ".Ql _ ,\n"
+	    "and\n"
+	    ".Ql @ .",
+}, {
+	.name = "auth_username_lowercase", .type = SCHEMA_BOOL,
+	.preset = "yes", .readers = SCHEMA_AUTHD,
+	.help = "make the letters of user names small before anything else",
 }, {
 	.name = "first_valid_gid", .type = SCHEMA_NUMBER,
 	.min = 1, .max = UINT32_MAX - 1, .preset = "1",
@@ -276,6 +300,10 @@ static const struct schema_setting TABLE[] = {
 	.help = "how often a mailbox is looked at where inotify can not help",
 	.detail =
 	    "That is so on network file systems and past the kernel's limits.",
+}, {
+	.name = "poll_only", .type = SCHEMA_BOOL, .preset = "no",
+	.readers = MAIL_PROCESSES,
+	.help = "never use inotify, look at mailboxes at each poll_interval",
 }, {
 	.name = "pop3_idle_timeout", .type = SCHEMA_SECONDS,
 	.min = 60, .max = DAY_S, .preset = "10m",
