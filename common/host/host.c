@@ -215,6 +215,8 @@ start(struct host *h, int argc, char **argv)
 		h->from_shell = true;
 		read_options(h, argc, argv);
 		find_caller(h);
+		if (shell_prepare(h, &e) == -1)
+			log_fatal("%s", e.text);
 	}
 	set_log_level(host_setting(h, "log_level"));
 	proc_title("%sd: %s", h->ops->service, h->user);
@@ -226,8 +228,8 @@ start(struct host *h, int argc, char **argv)
 	}
 	if (!h->from_shell)
 		intake_open(h);
-	else if (shell_start(h, &e) == -1)
-		log_fatal("%s", e.text);
+	else
+		shell_start(h);
 }
 
 int

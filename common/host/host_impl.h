@@ -31,6 +31,7 @@ struct host {
 	struct settings settings;
 	char *user, *home;
 	bool from_shell;
+	int shell_in, shell_out; /* the connection of a shell */
 	bool ending; /* no new sessions, leave when the last has gone */
 	int exit_status;
 
@@ -88,8 +89,9 @@ int confine_enter(
     struct host *h, const struct store_settings *set, struct err *e);
 
 /* ---- shell.c ---- */
-
+/* Before the sandbox: the descriptors of the connection. */
+int shell_prepare(struct host *h, struct err *e);
 /* Serves one session on standard input and output. */
-int shell_start(struct host *h, struct err *e);
+void shell_start(struct host *h);
 
 #endif

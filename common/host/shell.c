@@ -46,23 +46,25 @@ move_away(int fd, int flags, struct err *e)
 }
 
 int
-shell_start(struct host *h, struct err *e)
+shell_prepare(struct host *h, struct err *e)
+{
+	h->shell_in = move_away(STDIN_FILENO, O_RDONLY, e);
+	if (h->shell_in == -1)
+		return -1;
+	h->shell_out = move_away(STDOUT_FILENO, O_WRONLY, e);
+	return h->shell_out == -1 ? -1 : 0;
+}
+
+void
+shell_start(struct host *h)
 {
 	struct host_peer p = {
 	    .session_id = 1,
 	    .user = str_of(h->user),
 	    .from_shell = true,
 	};
-	struct conn *c;
-	int in, out;
+	struct conn *c =
+	    conn_new(h->loop, h->shell_in, h->shell_out, &no_handlers, NULL);
 
-	in = move_away(STDIN_FILENO, O_RDONLY, e);
-	if (in == -1)
-		return -1;
-	out = move_away(STDOUT_FILENO, O_WRONLY, e);
-	if (out == -1)
-		return -1;
-	c = conn_new(h->loop, in, out, &no_handlers, NULL);
 	(void)turns_add(h, &c, &p);
-	return 0;
 }

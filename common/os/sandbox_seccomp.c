@@ -37,7 +37,7 @@ static const char *const basic[] = {"read", "write", "readv", "writev",
     "pselect6", "epoll_create1", "epoll_ctl", "epoll_wait", "epoll_pwait",
     "eventfd2", "timerfd_create", "timerfd_settime", "timerfd_gettime",
     "recvmsg", "sendmsg", "recvfrom", "sendto", "shutdown", "getsockopt",
-    "setsockopt", "getsockname", "getpeername", "fcntl", "dup", "dup3",
+    "setsockopt", "getsockname", "getpeername", "fcntl", "dup", "dup2", "dup3",
     "getrandom", "uname", "rseq", "set_robust_list", "sched_yield",
     "sched_getaffinity", "sysinfo", NULL};
 
