@@ -509,7 +509,8 @@ sift_unknown(struct mailbox *m, struct scan *s)
 	struct stat st;
 	size_t n = 0;
 
-	qsort(s->unknown.v, s->unknown.n, sizeof(*s->unknown.v), by_arrival);
+	if (s->unknown.n > 1)
+		qsort(s->unknown.v, s->unknown.n, sizeof(*s->unknown.v), by_arrival);
 	VEC_EACH(&s->unknown, u) {
 		struct str base = base_of(u->name);
 

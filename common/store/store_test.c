@@ -1,0 +1,713 @@
+/* SPDX-License-Identifier: ISC */
+/* store_test.c - places, names, folders, subscriptions, copies. */
+#include "base/vec.h"
+#include "store/location.h"
+#include "store/maildir/maildir_impl.h"
+#include "store/subs.h"
+#include "tests/lib/test_store.h"
+
+static int
+setup(void **state)
+{
+	static struct box b;
+
+	box_init(&b);
+	*state = &b;
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	box_done(*state);
+	return 0;
+}
+
+/* ---- mail_location --------------------------------------------------------- */
+
+static void
+test_location(UNUSED void **state)
+{
+	static const struct {
+		const char *user, *text, *root, *inbox, *control;
+		bool fs, utf8;
+	} good[] = {
+	    {"joe", "maildir:~/Maildir", "/home/joe/Maildir", NULL, NULL, false,
+		false},
+	    {"joe", "maildir:~/Maildir/", "/home/joe/Maildir", NULL, NULL,
+		false, false},
+	    {"joe", "maildir:Mail", "/home/joe/Mail", NULL, NULL, false, false},
+	    {"joe@ex.org", "maildir:/var/vmail/%d/%n:LAYOUT=fs",
+		"/var/vmail/ex.org/joe", NULL, NULL, true, false},
+	    {"Joe", "maildir:/v/%Lu/%u:INDEX=/x/%u", "/v/joe/Joe", NULL, NULL,
+		false, false},
+	    {"joe",
+		"maildir:%h/M:INBOX=/var/in/%u:CONTROL=~/ctl:"
+		"INDEX=MEMORY:UTF-8:LAYOUT=Maildir++",
+		"/home/joe/M", "/var/in/joe", "/home/joe/ctl", false, true},
+	    {"joe@x", "maildir:%{home}/%{user|username}/%{domain}",
+		"/home/joe/joe/x", NULL, NULL, false, false},
+	    {"joe", "maildir:~/a%%b", "/home/joe/a%b", NULL, NULL, false,
+		false},
+	    {"joe", "mbox:~/mail:INBOX=/var/mail/%u", "/home/joe/mail",
+		"/var/mail/joe", NULL, false, false},
+	};
+	static const struct {
+		const char *user, *text;
+	} bad[] = {
+	    {"joe", "~/Maildir"},
+	    {"joe", "sdbox:~/sd"},
+	    {"joe", "maildir:~/M:LAYOUT=index"},
+	    {"joe", "maildir:~/M:WHAT=x"},
+	    {"joe", "maildir:/v/%x"},
+	    {"joe", "maildir:/v/%"},
+	    {"joe", "maildir:/v/%{user"},
+	    {"joe", "maildir:/v/%{rip}"},
+	    {"../root", "maildir:/v/%u"},
+	    {"..", "maildir:/v/%u"},
+	    {"a/b@c", "maildir:/v/%n"},
+	};
+	struct store_settings set = {.home = "/home/joe"};
+	struct location loc;
+	struct arena a;
+	struct err e;
+
+	arena_init(&a);
+	for (size_t i = 0; i < ARRAY_LEN(good); i++) {
+		set.user = good[i].user;
+		if (location_parse(&a, &set, str_of(good[i].text), &loc, &e) ==
+		    -1)
+			fail_msg("%s: %s", good[i].text, e.text);
+		assert_true(str_eq(loc.root, str_of(good[i].root)));
+		assert_true(str_eq(loc.inbox, str_of(good[i].inbox)));
+		assert_true(str_eq(loc.control, str_of(good[i].control)));
+		assert_int_equal(loc.is_fs_layout, good[i].fs);
+		assert_int_equal(loc.is_utf8, good[i].utf8);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		set.user = bad[i].user;
+		if (location_parse(&a, &set, str_of(bad[i].text), &loc, &e) ==
+		    0)
+			fail_msg("%s", bad[i].text);
+	}
+	arena_done(&a);
+}
+
+static void
+test_location_found(void **state)
+{
+	struct box *b = *state;
+	struct store_settings set = {
+	    .user = "nobody-here", .home = b->home, .mail_location = "auto"};
+	struct location loc;
+	struct arena a;
+	struct err e;
+	char path[200];
+
+	arena_init(&a);
+	assert_int_equal(location_get(&a, &set, &loc, &e), 0);
+	assert_string_equal(loc.driver, "maildir");
+	assert_true(str_eq(loc.root, str_of(b->root)));
+	assert_int_equal(file_remove_tree(AT_FDCWD, b->root, &e), 0);
+	(void)snprintf(path, sizeof(path), "%s/mail", b->home);
+	assert_int_equal(mkdir(path, 0700), 0);
+	assert_int_equal(location_get(&a, &set, &loc, &e), 0);
+	assert_string_equal(loc.driver, "maildir");
+	(void)snprintf(path, sizeof(path), "%s/mail/.imap", b->home);
+	assert_int_equal(mkdir(path, 0700), 0);
+	assert_int_equal(location_get(&a, &set, &loc, &e), 0);
+	assert_string_equal(loc.driver, "mbox");
+	arena_done(&a);
+}
+
+/* ---- folders ----------------------------------------------------------------- */
+
+static char
+attr_letter(const struct mbox_entry *e)
+{
+	if (e->attrs & MBOX_NONEXISTENT)
+		return '!';
+	return e->attrs & MBOX_NOSELECT ? '-' : '.';
+}
+
+/* The list in words: name, then . or ! or -, + children, s subscribed, use. */
+static const char *
+list(struct box *b, bool subscribed)
+{
+	static char text[4000];
+	struct mbox_entry *first;
+	struct arena a;
+	struct err e;
+	size_t n = 0;
+
+	arena_init(&a);
+	if (store_list(b->store, subscribed, &a, &first, &e) == -1)
+		fail_msg("%s", e.text);
+	text[0] = '\0';
+	for (; first != NULL; first = first->next) {
+		if (first->use != USE_NONE && !subscribed &&
+		    !(first->attrs & MBOX_HAS_CHILDREN) &&
+		    first->use != USE_SENT)
+			continue; /* four of five are not of interest here */
+		n += (size_t)snprintf(text + n, sizeof(text) - n,
+		    "%.*s%c%s%s%s ", STR_ARG(first->name), attr_letter(first),
+		    first->attrs & MBOX_HAS_CHILDREN ? "+" : "",
+		    first->attrs & MBOX_SUBSCRIBED ? "s" : "",
+		    first->use == USE_SENT ? "S" : "");
+	}
+	arena_done(&a);
+	return text;
+}
+
+static int
+create(struct box *b, const char *name)
+{
+	struct err e;
+
+	return store_create(b->store, str_of(name), &e) == 0 ? 0 : (int)e.code;
+}
+
+static int
+rename_to(struct box *b, const char *from, const char *to)
+{
+	struct err e;
+
+	return store_rename(b->store, str_of(from), str_of(to), &e) == 0
+	    ? 0
+	    : (int)e.code;
+}
+
+static int delete (struct box *b, const char *name)
+{
+	struct err e;
+
+	return store_delete(b->store, str_of(name), &e) == 0 ? 0 : (int)e.code;
+}
+
+static void
+test_create_names(void **state)
+{
+	struct box *b = *state;
+	static const struct {
+		const char *name, *dir;
+		int code;
+	} cases[] = {
+	    {"Work", ".Work", 0},
+	    {"Work", NULL, ERR_EXISTS},
+	    {"Archive.2026", ".Archive.2026", 0},
+	    {"Trailing.", ".Trailing", 0},
+	    {"inbox.Sub", ".INBOX.Sub", 0},
+	    {"\xe6\x97\xa5\xe6\x9c\xac\xe8\xaa\x9e", ".&ZeVnLIqe-", 0},
+	    {"R&D", ".R&-D", 0},
+	    {"a b*c%d\\e", ".a b*c%d\\e", 0},
+	    {"cur", ".cur", 0},
+	    {"dovecot-uidlist", ".dovecot-uidlist", 0},
+	    {"Inbox", NULL, ERR_EXISTS},
+	    {"", NULL, ERR_BAD_NAME},
+	    {".x", NULL, ERR_BAD_NAME},
+	    {"a..b", NULL, ERR_BAD_NAME},
+	    {"a/b", NULL, ERR_BAD_NAME},
+	    {"~x", NULL, ERR_BAD_NAME},
+	    {"a\tb", NULL, ERR_BAD_NAME},
+	    {"a\xff", NULL, ERR_BAD_NAME},
+	    {"..", NULL, ERR_BAD_NAME},
+	};
+	char longest[600];
+
+	box_open(b);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		char rel[300];
+
+		if (create(b, cases[i].name) != cases[i].code)
+			fail_msg("create %s: %d", cases[i].name,
+			    create(b, cases[i].name));
+		if (cases[i].dir == NULL)
+			continue;
+		(void)snprintf(
+		    rel, sizeof(rel), "%s/maildirfolder", cases[i].dir);
+		assert_true(box_has(b, rel));
+		(void)snprintf(
+		    rel, sizeof(rel), "%s/dovecot-uidlist", cases[i].dir);
+		assert_int_equal(strncmp(box_read(b, rel), "3 V", 3), 0);
+	}
+	memset(longest, 'x', sizeof(longest));
+	longest[254] = '\0';
+	assert_int_equal(create(b, longest), 0);
+	longest[254] = 'y';
+	longest[255] = '\0';
+	assert_int_equal(create(b, longest), ERR_BAD_NAME);
+	assert_false(box_has(b, "maildirfolder"));
+}
+
+static void
+test_list_tree(void **state)
+{
+	struct box *b = *state;
+
+	box_dirs(b, ".a.b.c");
+	box_dirs(b, ".a-b");
+	box_dirs(b, ".Gesendet");
+	box_dirs(b, ".a&-b");
+	box_dirs(b, ".bad&b");
+	box_dirs(b, ".\xc3\xbc");
+	box_dirs(b, ".lat\xfcin");
+	box_dirs(b, "..hidden");
+	box_dirs(b, ".nfs0001");
+	box_dirs(b, "nodot");
+	box_write(b, ".file", "");
+	box_open(b);
+	assert_string_equal(list(b, false),
+	    "INBOX. Gesendet.S a!+ a.b!+ a.b.c. a&b. a-b. bad&b. lat%FCin. "
+	    "\xc3\xbc. ");
+	/* Each of these names opens its folder. */
+	view_close(&(struct view *){box_view(b, "bad&b", false)});
+	view_close(&(struct view *){box_view(b, "lat%FCin", false)});
+	view_close(&(struct view *){box_view(b, "\xc3\xbc", false)});
+	assert_true(box_has(b, ".lat\xfcin/dovecot-uidlist"));
+	assert_true(box_has(b, ".bad&b/dovecot-uidlist"));
+	assert_true(box_has(b, ".\xc3\xbc/dovecot-uidlist"));
+}
+
+static void
+test_both_spellings(void **state)
+{
+	struct box *b = *state;
+	struct view *v;
+
+	box_dirs(b, ".&APw-");
+	box_dirs(b, ".\xc3\xbc");
+	box_msg(b, ".\xc3\xbc/cur/x:2,");
+	box_open(b);
+	b->store->is_utf8 = false;
+	assert_string_equal(
+	    list(b, false), "INBOX. Sent.S \xc3\xbc. \xc3\xbc?utf8. ");
+	v = box_view(b, "\xc3\xbc", false);
+	assert_int_equal(view_count(v), 0);
+	view_close(&v);
+	v = box_view(b, "\xc3\xbc?utf8", false);
+	assert_int_equal(view_count(v), 1);
+	view_close(&v);
+}
+
+static void
+test_delete(void **state)
+{
+	struct box *b = *state;
+	struct view *v;
+	uint32_t first;
+
+	box_open(b);
+	assert_int_equal(create(b, "a"), 0);
+	assert_int_equal(create(b, "a.b"), 0);
+	v = box_view(b, "a", false);
+	first = mailbox_uidvalidity(view_mailbox(v));
+	view_close(&v);
+	assert_int_equal(delete (b, "a"), 0);
+	assert_false(box_has(b, ".a"));
+	assert_false(box_has(b, "..DOVECOT-TRASHED"));
+	assert_string_equal(list(b, false), "INBOX. Sent.S a!+ a.b. ");
+	assert_int_equal(delete (b, "a"), ERR_NOT_FOUND);
+	assert_int_equal(delete (b, "inbox"), ERR_PERM);
+	/* W16: the same name again is another mailbox. */
+	assert_int_equal(create(b, "a"), 0);
+	v = box_view(b, "a", false);
+	assert_true(mailbox_uidvalidity(view_mailbox(v)) > first);
+	view_close(&v);
+}
+
+static void
+test_delete_while_open(void **state)
+{
+	struct box *b = *state;
+	struct view_sink sink = {0};
+	struct view *v;
+	struct err e;
+
+	box_open(b);
+	assert_int_equal(create(b, "a"), 0);
+	v = box_view(b, "a", false);
+	assert_int_equal(delete (b, "a"), 0);
+	assert_int_equal(view_sync(v, true, &sink, NULL, &e), -1);
+	assert_int_equal(e.code, ERR_GONE);
+	assert_int_equal(create(b, "a"), 0);
+	view_close(&(struct view *){box_view(b, "a", false)});
+	view_close(&v);
+}
+
+static void
+test_rename(void **state)
+{
+	struct box *b = *state;
+	struct view *v;
+	uint32_t validity;
+
+	box_open(b);
+	assert_int_equal(create(b, "a"), 0);
+	assert_int_equal(create(b, "a.b"), 0);
+	assert_int_equal(create(b, "ab"), 0);
+	assert_int_equal(box_append(b, "a.b", TEST_MSG, 0, -1), 1);
+	v = box_view(b, "a.b", false);
+	validity = mailbox_uidvalidity(view_mailbox(v));
+	assert_int_equal(rename_to(b, "a", "ab"), ERR_EXISTS);
+	assert_int_equal(rename_to(b, "a", "a.c"), ERR_BAD_NAME);
+	assert_int_equal(rename_to(b, "nix", "c"), ERR_NOT_FOUND);
+	assert_int_equal(rename_to(b, "a", "x.y"), 0);
+	assert_string_equal(
+	    list(b, false), "INBOX. Sent.S ab. x!+ x.y.+ x.y.b. ");
+	assert_true(str_eq(mailbox_name(view_mailbox(v)), STR("x.y.b")));
+	assert_string_equal(box_sync(v, true), "");
+	view_close(&v);
+	v = box_view(b, "x.y.b", false);
+	assert_int_equal(mailbox_uidvalidity(view_mailbox(v)), validity);
+	assert_int_equal(view_count(v), 1);
+	view_close(&v);
+}
+
+static void
+test_rename_inbox(void **state)
+{
+	struct box *b = *state;
+	struct view *v;
+
+	box_open(b);
+	(void)box_append(b, "INBOX", TEST_MSG, FLAG_SEEN, 1000);
+	(void)box_append(b, "INBOX", TEST_MSG, FLAG_FLAGGED, 2000);
+	assert_int_equal(create(b, "INBOX.Sub"), 0);
+	assert_int_equal(rename_to(b, "INBOX", "old"), 0);
+	v = box_view(b, "old", false);
+	assert_int_equal(view_count(v), 2);
+	assert_string_equal(box_flags(v, 1), "S");
+	assert_string_equal(box_flags(v, 2), "F");
+	view_close(&v);
+	v = box_view(b, "INBOX", false);
+	assert_int_equal(view_count(v), 0);
+	assert_int_equal(mailbox_uidnext(view_mailbox(v)), 3);
+	view_close(&v);
+	assert_true(box_has(b, ".INBOX.Sub"));
+}
+
+static void
+test_layout_fs(void **state)
+{
+	struct box *b = *state;
+	static const char *const bad[] = {"new", "foo/cur", "a/tmp/b",
+	    "dovecot-uidlist", "dovecot.index", "subscriptions", "..", "../x",
+	    "a/../b", ".x", "restante-keywords", "/a"};
+	struct view *v;
+
+	b->location = "maildir:~/Maildir:LAYOUT=fs";
+	box_open(b);
+	assert_int_equal(store_delimiter(b->store), '/');
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		if (create(b, bad[i]) != ERR_BAD_NAME)
+			fail_msg("%s", bad[i]);
+	assert_int_equal(create(b, "a/b/c"), 0);
+	assert_int_equal(create(b, "x.y"), 0);
+	assert_true(box_has(b, "a/b/c/cur"));
+	assert_false(box_has(b, "a/b/c/maildirfolder"));
+	assert_string_equal(
+	    list(b, false), "INBOX. Sent.S a-+ a/b-+ a/b/c. x.y. ");
+	assert_int_equal(create(b, "a/b"), 0);
+	assert_int_equal(create(b, "a/b"), ERR_EXISTS);
+	assert_int_equal(box_append(b, "a/b", TEST_MSG, 0, -1), 1);
+	assert_string_equal(
+	    list(b, false), "INBOX. Sent.S a-+ a/b.+ a/b/c. x.y. ");
+	/* With a mailbox below it, it stays as a level. */
+	assert_int_equal(delete (b, "a"), ERR_PERM);
+	assert_int_equal(delete (b, "a/b"), 0);
+	assert_string_equal(
+	    list(b, false), "INBOX. Sent.S a-+ a/b-+ a/b/c. x.y. ");
+	assert_int_equal(rename_to(b, "a", "n/m"), 0);
+	assert_string_equal(
+	    list(b, false), "INBOX. Sent.S n-+ n/m-+ n/m/b-+ n/m/b/c. x.y. ");
+	v = box_view(b, "n/m/b/c", false);
+	view_close(&v);
+	assert_int_equal(delete (b, "n/m/b/c"), 0);
+	assert_int_equal(delete (b, "n/m/b"), 0);
+	assert_string_equal(list(b, false), "INBOX. Sent.S n-+ n/m- x.y. ");
+}
+
+static void
+test_control_dir(void **state)
+{
+	struct box *b = *state;
+
+	b->location = "maildir:~/Maildir:CONTROL=~/ctl";
+	box_open(b);
+	assert_int_equal(create(b, "a.b"), 0);
+	assert_int_equal(box_append(b, "a.b", TEST_MSG, 0, -1), 1);
+	assert_int_equal(box_append(b, "INBOX", TEST_MSG, 0, -1), 1);
+	assert_true(box_has(b, "../ctl/dovecot-uidlist"));
+	assert_true(box_has(b, "../ctl/.a.b/dovecot-uidlist"));
+	assert_true(box_has(b, "../ctl/dovecot-uidvalidity"));
+	assert_false(box_has(b, "dovecot-uidlist"));
+	assert_false(box_has(b, ".a.b/dovecot-uidlist"));
+	assert_int_equal(rename_to(b, "a.b", "c"), 0);
+	assert_true(box_has(b, "../ctl/.c/dovecot-uidlist"));
+	assert_int_equal(delete (b, "c"), 0);
+	assert_false(box_has(b, "../ctl/.c"));
+}
+
+static void
+test_special_use_on_first_use(void **state)
+{
+	struct box *b = *state;
+	struct view *v;
+	struct err e;
+
+	box_open(b);
+	assert_string_equal(list(b, false), "INBOX. Sent.S ");
+	assert_false(box_has(b, ".Sent"));
+	assert_int_equal(box_append(b, "Sent", TEST_MSG, FLAG_SEEN, -1), 1);
+	assert_true(box_has(b, ".Sent/cur"));
+	v = box_view(b, "Drafts", false);
+	view_close(&v);
+	assert_int_equal(view_open(b->store, STR("Draft"), false, &v, &e), -1);
+	assert_int_equal(e.code, ERR_NOT_FOUND);
+	assert_int_equal(create(b, "Trash"), 0);
+}
+
+/* ---- subscriptions ------------------------------------------------------------ */
+
+static int
+subscribe(struct box *b, const char *name, bool on)
+{
+	struct err e;
+
+	return store_subscribe(b->store, str_of(name), on, &e) == 0
+	    ? 0
+	    : (int)e.code;
+}
+
+static void
+test_w12_subscriptions(void **state)
+{
+	struct box *b = *state;
+
+	box_open(b);
+	assert_string_equal(list(b, true), "");
+	assert_int_equal(subscribe(b, "Sent", true), 0);
+	assert_int_equal(subscribe(b, "Archive.2026", true), 0);
+	assert_int_equal(subscribe(b, "inbox", true), 0);
+	assert_int_equal(subscribe(b, "inbox", true), 0);
+	assert_int_equal(
+	    subscribe(b, "\xe6\x97\xa5\xe6\x9c\xac\xe8\xaa\x9e", true), 0);
+	assert_string_equal(box_read(b, "subscriptions"),
+	    "V\t2\n\nSent\nArchive\t2026\nINBOX\n&ZeVnLIqe-\n");
+	assert_string_equal(list(b, true),
+	    "INBOX.s Archive.2026!s Sent.sS "
+	    "\xe6\x97\xa5\xe6\x9c\xac\xe8\xaa\x9e!s ");
+	assert_int_equal(subscribe(b, "Archive.2026", false), 0);
+	assert_int_equal(subscribe(b, "nowhere", false), 0);
+	assert_string_equal(
+	    box_read(b, "subscriptions"), "V\t2\n\nSent\nINBOX\n&ZeVnLIqe-\n");
+	/* An older file stays what it is. */
+	box_write(b, "subscriptions", "Sub.One\ninbox\nGone\n");
+	assert_int_equal(subscribe(b, "Q", true), 0);
+	assert_int_equal(subscribe(b, "INBOX", true), 0);
+	assert_string_equal(
+	    box_read(b, "subscriptions"), "Sub.One\ninbox\nGone\nQ\n");
+	assert_string_equal(list(b, true), "INBOX.s Gone!s Q!s Sub.One!s ");
+	assert_false(box_has(b, "subscriptions.lock"));
+}
+
+/* ---- append, copy --------------------------------------------------------------- */
+
+static void
+test_append_line_ends(void **state)
+{
+	struct box *b = *state;
+	static const struct {
+		const char *in, *stored;
+		unsigned wire;
+	} cases[] = {
+	    {"a: b\r\n\r\nc\r\n", "a: b\n\nc\n", 11},
+	    {"a: b\n\nc\n", "a: b\n\nc\n", 11},
+	    {"a\rb\r", "a\rb\r", 4},
+	    {"a\r\r\nb", "a\r\nb", 4},
+	    {"\r\n", "\n", 2},
+	    {"x", "x", 1},
+	};
+	struct view *v;
+
+	box_open(b);
+	v = box_view(b, "INBOX", false);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		/* Whole, then byte by byte. */
+		for (int bytewise = 0; bytewise < 2; bytewise++) {
+			struct append *a;
+			struct flag_wish w = {.system = FLAG_SEEN};
+			struct set32 uids;
+			uint32_t validity, uid;
+			struct err e;
+			struct msg *m;
+			struct str in = str_of(cases[i].in);
+			uint64_t size;
+			char text[100];
+			size_t got;
+			int64_t date;
+
+			set32_init(&uids);
+			assert_int_equal(
+			    append_begin(b->store, STR("INBOX"), &a, &e), 0);
+			assert_int_equal(
+			    append_message(a, &w, 123456, in.n, &e), 0);
+			for (size_t k = 0; bytewise && k < in.n; k++)
+				assert_int_equal(
+				    append_data(a, str_make(in.p + k, 1), &e),
+				    0);
+			if (!bytewise)
+				assert_int_equal(append_data(a, in, &e), 0);
+			assert_int_equal(append_data(a, STR("y"), &e), -1);
+			assert_int_equal(
+			    append_commit(a, &validity, &uids, &e), 0);
+			append_free(&a);
+			uid = set32_at(&uids, 1);
+			set32_done(&uids);
+			(void)box_sync(v, true);
+			assert_int_equal(msg_open(v, uid, &m, &e), 0);
+			assert_int_equal(msg_wire_size(m, &size, &e), 0);
+			assert_int_equal(size, cases[i].wire);
+			assert_int_equal(msg_read(m, 0, text, 99, &got, &e), 0);
+			text[got] = '\0';
+			assert_string_equal(text, cases[i].stored);
+			assert_int_equal(msg_internal_date(m, &date, &e), 0);
+			assert_int_equal(date, 123456);
+			msg_close(&m);
+		}
+	}
+	view_close(&v);
+}
+
+static void
+test_append_many_or_none(void **state)
+{
+	struct box *b = *state;
+	struct append *a;
+	struct flag_wish none = {0}, seen = {.system = FLAG_SEEN};
+	struct set32 uids;
+	uint32_t validity;
+	struct err e;
+
+	set32_init(&uids);
+	box_open(b);
+	assert_int_equal(append_begin(b->store, STR("INBOX"), &a, &e), 0);
+	assert_int_equal(append_message(a, &none, -1, 3, &e), 0);
+	assert_int_equal(append_data(a, STR("abc"), &e), 0);
+	assert_int_equal(append_message(a, &seen, -1, 4, &e), 0);
+	assert_int_equal(append_data(a, STR("ab"), &e), 0);
+	assert_int_equal(append_commit(a, &validity, &uids, &e), -1);
+	append_free(&a);
+	assert_int_equal(box_files(b, "tmp"), 0);
+	assert_int_equal(box_files(b, "new"), 0);
+	assert_int_equal(append_begin(b->store, STR("INBOX"), &a, &e), 0);
+	assert_int_equal(append_message(a, &none, -1, 3, &e), 0);
+	assert_int_equal(append_data(a, STR("abc"), &e), 0);
+	assert_int_equal(append_message(a, &seen, -1, 2, &e), 0);
+	assert_int_equal(append_data(a, STR("ab"), &e), 0);
+	assert_int_equal(append_commit(a, &validity, &uids, &e), 0);
+	append_free(&a);
+	assert_int_equal(set32_count(&uids), 2);
+	assert_int_equal(box_files(b, "tmp"), 0);
+	assert_int_equal(box_files(b, "new"), 1);
+	assert_int_equal(box_files(b, "cur"), 1);
+	assert_int_equal(append_begin(b->store, STR("nix"), &a, &e), -1);
+	assert_int_equal(e.code, ERR_NOT_FOUND);
+	set32_done(&uids);
+}
+
+static enum step
+copy(struct view *v, uint32_t first, uint32_t last, const char *to, bool move,
+    struct copy_result *r, struct err *e)
+{
+	struct set32 s = box_set(first, last);
+	struct copy_job *job = NULL;
+	enum step step;
+
+	do
+		step = view_copy(v, &s, str_of(to), move, &job, r, e);
+	while (step == STEP_MORE);
+	copy_job_free(&job);
+	set32_done(&s);
+	return step;
+}
+
+static void
+test_w14_copy(void **state)
+{
+	struct box *b = *state;
+	struct view *v, *w;
+	struct copy_result r = {0};
+	struct err e;
+	char name[300], want[400];
+	const char *listed;
+
+	box_open(b);
+	(void)box_append(b, "INBOX", TEST_MSG, FLAG_SEEN, 1000);
+	(void)box_append(b, "INBOX", TEST_MSG, 0, 2000);
+	assert_int_equal(create(b, "To"), 0);
+	v = box_view(b, "INBOX", false);
+	assert_int_equal(box_store(v, 1, 1, STORE_ADD, 0, "$Forwarded", &e), 0);
+	assert_int_equal(copy(v, 1, 2, "To", false, &r, &e), STEP_DONE);
+	assert_int_equal(set32_count(&r.from), 2);
+	assert_int_equal(set32_at(&r.to, 2), 2);
+	w = box_view(b, "To", false);
+	assert_int_equal(r.uidvalidity, mailbox_uidvalidity(view_mailbox(w)));
+	assert_string_equal(box_flags(w, 1), "S $Forwarded");
+	assert_string_equal(box_flags(w, 2), "r");
+	/* The first copy has the same base, the next a new one. */
+	assert_int_equal(copy(v, 1, 1, "To", false, &r, &e), STEP_DONE);
+	assert_string_equal(box_sync(w, true), "e3 r1 ");
+	(void)str_to_c(
+	    maildir_base(view_mailbox(v), mailbox_rec(view_mailbox(v), 1)),
+	    name, sizeof(name));
+	listed = box_read(b, ".To/dovecot-uidlist");
+	(void)snprintf(want, sizeof(want), "\n1 :%s\n", name);
+	assert_non_null(strstr(listed, want));
+	(void)snprintf(want, sizeof(want), "\n3 G%s :", name);
+	assert_non_null(strstr(listed, want));
+	/* A copy of that copy has its GUID too. */
+	assert_int_equal(copy(w, 3, 3, "INBOX", false, &r, &e), STEP_DONE);
+	listed = box_read(b, "dovecot-uidlist");
+	assert_non_null(strstr(listed, want));
+	/* Into itself. */
+	assert_int_equal(copy(w, 2, 2, "To", false, &r, &e), STEP_DONE);
+	assert_string_equal(box_sync(w, true), "e4 r2 ");
+	/* Move. */
+	assert_int_equal(copy(w, 1, 3, "INBOX", true, &r, &e), STEP_DONE);
+	assert_string_equal(box_sync(w, true), "x3 x2 x1 ");
+	assert_int_equal(copy(w, 4, 4, "nix", true, &r, &e), STEP_FAIL);
+	assert_int_equal(e.code, ERR_NOT_FOUND);
+	assert_int_equal(box_files(b, ".To/tmp"), 0);
+	assert_int_equal(box_files(b, "tmp"), 0);
+	view_close(&v);
+	view_close(&w);
+	set32_done(&r.from);
+	set32_done(&r.to);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_location),
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	    T(test_location_found),
+	    T(test_create_names),
+	    T(test_list_tree),
+	    T(test_both_spellings),
+	    T(test_delete),
+	    T(test_delete_while_open),
+	    T(test_rename),
+	    T(test_rename_inbox),
+	    T(test_layout_fs),
+	    T(test_control_dir),
+	    T(test_special_use_on_first_use),
+	    T(test_w12_subscriptions),
+	    T(test_append_line_ends),
+	    T(test_append_many_or_none),
+	    T(test_w14_copy),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
