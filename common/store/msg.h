@@ -33,7 +33,12 @@ int msg_read(
 int msg_header(struct msg *m, struct str *out, struct err *e);
 /* The tree of parts; parsed once per msg; owned by the msg. */
 int msg_parts(struct msg *m, struct part **out, struct err *e);
-/* UIDL text by `format` (formats: section 5), and Dovecot's O order or 0. */
+/*
+ * UIDL text, and Dovecot's O order or 0. A stored one (P field) goes first, then,
+ * when `format` begins with "xuidl:", the X-UIDL field, then the rest of
+ * `format`: Dovecot's (%u %v %f %g, as %08Xu), a name of formats.md section 5,
+ * or "" for the default. What RFC 1939 does not allow becomes the default form.
+ */
 int msg_pop3_uidl(struct msg *m, const char *format, struct arena *a,
     struct str *uidl, uint32_t *order, struct err *e);
 

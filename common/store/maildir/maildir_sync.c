@@ -510,7 +510,8 @@ sift_unknown(struct mailbox *m, struct scan *s)
 	size_t n = 0;
 
 	if (s->unknown.n > 1)
-		qsort(s->unknown.v, s->unknown.n, sizeof(*s->unknown.v), by_arrival);
+		qsort(s->unknown.v, s->unknown.n, sizeof(*s->unknown.v),
+		    by_arrival);
 	VEC_EACH(&s->unknown, u) {
 		struct str base = base_of(u->name);
 

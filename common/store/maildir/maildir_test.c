@@ -294,6 +294,80 @@ test_m10_other_infos(void **state)
 	}
 }
 
+static const char *
+uidl(struct view *v, uint32_t uid, const char *format, uint32_t *order)
+{
+	static char text[100];
+	struct arena a;
+	struct str s;
+	struct msg *m;
+	struct err e;
+
+	arena_init(&a);
+	assert_int_equal(msg_open(v, uid, &m, &e), 0);
+	if (msg_pop3_uidl(m, format, &a, &s, order, &e) == -1)
+		(void)snprintf(text, sizeof(text), "error %d", e.code);
+	else
+		assert_true(str_to_c(s, text, sizeof(text)));
+	msg_close(&m);
+	arena_done(&a);
+	return text;
+}
+
+static void
+test_uidl(void **state)
+{
+	static const struct {
+		uint32_t uid;
+		const char *format, *want;
+	} cases[] = {
+	    {13, "", "0000000d6b021c70"},
+	    {13, "%08Xu%08Xv", "0000000d6b021c70"},
+	    {13, "%{uid|hex(8)}%{uidvalidity|hex(8)}", "0000000d6b021c70"},
+	    {13, "uid8hex,v8hex", "0000000d6b021c70"},
+	    {13, "v8hex,uid8hex", "6b021c700000000d"},
+	    {13, "%v-%u", "1795300464-13"},
+	    {13, "v.uid", "1795300464.13"},
+	    {13, "%u", "13"},
+	    {13, "%Xu", "d"},
+	    {13, "%f", "a+b,S=127,W=134"},
+	    {13, "%g", "guid-13"},
+	    {13, "base-courier", "a+2Bb,S=127,W=134"},
+	    {13, "%m", "error 15"},
+	    {13, "%", "error 7"},
+	    {13, "%u %v", "0000000d6b021c70"},
+	    {13, "xuidl:", "0000000d6b021c70"},
+	    {14, "%v-%u", "kept"},
+	    {15, "%v-%u", "c"}, /* empty P: the base */
+	    {16, "xuidl:%u", "from-header"},
+	    {16, "%u", "16"},
+	};
+	struct box *b = *state;
+	struct view *v;
+	uint32_t order;
+
+	box_write(b, "dovecot-uidlist",
+	    "3 V1795300464 N20 G" GUID
+	    "\n13 Gguid-13 :a+b,S=127,W=134\n14 Pkept O7 :b\n15 P :c\n"
+	    "16 :d\n");
+	box_msg(b, "cur/a+b,S=127,W=134:2,");
+	box_msg(b, "cur/b:2,");
+	box_msg(b, "cur/c:2,");
+	box_write(b, "cur/d:2,", "X-UIDL:  from-header \nA: b\n\n");
+	box_open(b);
+	v = box_view(b, "INBOX", false);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		const char *got =
+		    uidl(v, cases[i].uid, cases[i].format, &order);
+
+		if (strcmp(got, cases[i].want) != 0)
+			fail_msg("%s: %s", cases[i].format, got);
+		if (cases[i].uid == 14)
+			assert_int_equal(order, 7);
+	}
+	view_close(&v);
+}
+
 /* ---- another program beside us ------------------------------------------- */
 
 static void
@@ -822,6 +896,7 @@ main(void)
 		test_m9_plain_maildir_letters_are_opaque, setup, teardown),
 	    cmocka_unit_test_setup_teardown(
 		test_m10_other_infos, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_uidl, setup, teardown),
 	    cmocka_unit_test_setup_teardown(
 		test_w1_w4_changes_from_outside, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_two_views, setup, teardown),
