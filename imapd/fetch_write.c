@@ -144,7 +144,7 @@ write_disposition(struct buf *b, const struct part *p)
 	buf_add_byte(b, ')');
 }
 
-/* Content-Language (RFC 3282): one tag is a string, several are a list. */
+/* Content-Language (RFC 3282): a list, of one tag too, as Dovecot does it. */
 static void
 write_language(struct buf *b, struct str raw)
 {
@@ -157,8 +157,7 @@ write_language(struct buf *b, struct str raw)
 		buf_add_c(b, "NIL");
 		return;
 	}
-	if (n > 1)
-		buf_add_byte(b, '(');
+	buf_add_byte(b, '(');
 	for (rest = raw, n = 0; str_next(&rest, ',', &tag);) {
 		tag = str_trim(tag);
 		if (tag.n == 0)
@@ -167,8 +166,7 @@ write_language(struct buf *b, struct str raw)
 			buf_add_byte(b, ' ');
 		imap_write_string(b, tag);
 	}
-	if (n > 1)
-		buf_add_byte(b, ')');
+	buf_add_byte(b, ')');
 }
 
 /* Disposition, language, location: the end of every extended form. */

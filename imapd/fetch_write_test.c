@@ -28,7 +28,7 @@ static const struct {
     {"Content-Type: text/plain; charset=utf-8\nContent-MD5: x\n"
      "Content-Language: de\n\nhello\n",
 	"(\"text\" \"plain\" (\"charset\" \"utf-8\") NIL NIL \"7bit\" 7 1 \"x\""
-	" NIL \"de\" NIL)"},
+	" NIL (\"de\") NIL)"},
     {"Content-Type: multipart/mixed; boundary=b\n\n--b\n\none\n--b\n"
      "Content-Type: image/png; name=x\nContent-ID: <i>\n"
      "Content-Disposition: attachment; filename=\"a\\\"b\"\n"

@@ -34,7 +34,7 @@ struct item {
 	char why; /* that byte; 0 at the end of the value */
 	size_t sign; /* the last "@" outside of quotes, or NONE */
 	size_t domain_end; /* where the domain behind it ends */
-	struct str comment; /* inside of the last one; p NULL: none */
+	struct str comment; /* inside of the first one; p NULL: none */
 };
 
 /* Behind the comment that begins at `i`. */
@@ -157,6 +157,7 @@ copy_tokens(struct parser *p, size_t from, size_t to, bool is_phrase)
 	char *start = p->out;
 	bool gap = false;
 	size_t next, i;
+	struct str text;
 	enum token t;
 
 	for (; from < to; from = next) {
@@ -168,7 +169,7 @@ copy_tokens(struct parser *p, size_t from, size_t to, bool is_phrase)
 		/* A ">" without its "<" is in nobody's domain. */
 		if (t == SPECIAL && !is_phrase && s[from] == '>')
 			continue;
-		if (gap && is_phrase && p->out > start)
+		if (gap && is_phrase && p->out > start && p->out[-1] != ' ')
 			*p->out++ = ' ';
 		gap = false;
 		if (next > to)
@@ -176,10 +177,15 @@ copy_tokens(struct parser *p, size_t from, size_t to, bool is_phrase)
 		for (i = from + (t == QUOTED); i < next - (t == QUOTED); i++) {
 			if (t == QUOTED && s[i] == '\\' && i + 2 < next)
 				i++;
-			*p->out++ = s[i];
+			/* People see it: no tabs, no two blanks in a row. */
+			if (!is_phrase || !ascii_is_space(s[i]))
+				*p->out++ = s[i];
+			else if (p->out > start && p->out[-1] != ' ')
+				*p->out++ = ' ';
 		}
 	}
-	return str_make(start, (size_t)(p->out - start));
+	text = str_make(start, (size_t)(p->out - start));
+	return is_phrase ? str_trim(text) : text;
 }
 
 /* The inside of a comment, its quoting undone; p NULL when it is empty. */
@@ -229,7 +235,7 @@ scan(struct parser *p, const char *stops, struct item *it)
 			it->why = s[i];
 			break;
 		}
-		if (t == COMMENT)
+		if (t == COMMENT && it->comment.p == NULL)
 			note_comment(p, it, i, next);
 		if (t == BLANK || t == COMMENT) {
 			gap = true;
@@ -312,7 +318,8 @@ add_bare(struct parser *p, const struct item *it, size_t local)
 		split_at_sign(p, local, it, m);
 	} else {
 		text = copy_tokens(p, it->start, it->end, true);
-		if (text.n == 0 && it->comment.p == NULL)
+		/* A comment alone is nobody. */
+		if (text.n == 0)
 			return;
 		m = add(p);
 		if (m == NULL)
@@ -392,7 +399,7 @@ add_angle(struct parser *p, const struct item *before)
 	if (it.sign != NONE) {
 		split_at_sign(p, it.start, &it, m);
 	} else {
-		m->mailbox = copy_tokens(p, it.start, it.end, false);
+		m->mailbox = copy_tokens(p, it.start, it.end, true);
 		m->host = STR("");
 	}
 	p->at = it.end;

@@ -16,6 +16,7 @@
  *	Joe joe@x         as Joe <joe@x>
  *	joe@x <joe@y>     name "joe@x"
  *	joe@x (Joe)       name "Joe", the old form
+ *	(nobody)          no address
  *	<joe@x            the ">" is not missed
  */
 struct mime_addr **addr822_parse(

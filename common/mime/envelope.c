@@ -65,6 +65,27 @@ envelope_begin(
 		m->tails[i] = (void *)((char *)e + fields[i].at);
 }
 
+/*
+ * People see a subject: tabs (of folds, mostly) become spaces, and several of
+ * them one. In other fields only CR must not stay.
+ */
+static struct str
+tidy(struct str s, bool is_text)
+{
+	char *p = (char *)(uintptr_t)s.p;
+	size_t i, n = 0;
+
+	if (!is_text && memchr(p, '\r', s.n) == NULL)
+		return s;
+	for (i = 0; i < s.n; i++) {
+		char c = p[i] == '\r' || (is_text && p[i] == '\t') ? ' ' : p[i];
+
+		if (!is_text || c != ' ' || n == 0 || p[n - 1] != ' ')
+			p[n++] = c;
+	}
+	return str_make(p, n);
+}
+
 void
 envelope_add(struct envelope_maker *m, struct arena *a, enum envelope_field f,
     struct str value)
@@ -77,8 +98,7 @@ envelope_add(struct envelope_maker *m, struct arena *a, enum envelope_field f,
 		return;
 	}
 	s = (void *)((char *)m->e + fields[f].at);
-	if (s->p == NULL)
-		*s = header_unfold(a, value);
+	*s = tidy(header_unfold(a, value), f == ENVELOPE_SUBJECT);
 }
 
 void

@@ -31,8 +31,9 @@ struct envelope_maker {
 void envelope_begin(
     struct envelope_maker *m, struct envelope *e, uint32_t *addresses);
 /*
- * Adds a field. The first of several counts, but address lists are joined, so
- * that no reader sees other senders than another one. `value` may be folded.
+ * Adds a field. The last of several counts (RFC 8621 4.1.3 reads them so), but
+ * address lists are joined, so that no reader sees other senders than another
+ * one. `value` may be folded.
  */
 void envelope_add(struct envelope_maker *m, struct arena *a,
     enum envelope_field f, struct str value);

@@ -120,8 +120,14 @@ static const struct {
     {"next to text", "a=?utf-8?q?b?=c", "abc"},
     {"inside quotes", "\"=?utf-8?q?b?=\"", "\"b\""},
     {"blanks inside", "=?utf-8?q?a b?=", "a b"},
-    {"question mark inside", "=?utf-8?q?what?" "?=", "what?"},
-    {"empty text", "a =?utf-8?q?" "?= b", "a  b"},
+    {"question mark inside",
+	"=?utf-8?q?what?"
+	"?=",
+	"what?"},
+    {"empty text",
+	"a =?utf-8?q?"
+	"?= b",
+	"a  b"},
     {"unknown charset stays", "=?x-no?q?a?= b", "=?x-no?q?a?= b"},
     {"unknown charset stays with its blanks",
 	"=?x-no?q?a?= =?x-no?q?b?=", "=?x-no?q?a?= =?x-no?q?b?="},
@@ -180,9 +186,11 @@ test_envelope(UNUSED void **state)
 
 	arena_init(&a);
 	envelope_parse(&a,
-	    STR("Subject: one\n two\nsubject: three\nFrom: a@x\nFrom: b@x\n"
+	    STR("Subject: three\nsubject:  one\n\t \ttwo\nFrom: a@x\nFrom: "
+		"b@x\n"
 		"Message-Id:\nTo: c@x\n\nCc: d@x\n"),
 	    &mime_limits_default, &e);
+	/* The last one, its blanks tidied. */
 	assert_true(str_eq(e.subject, STR("one two")));
 	assert_null(e.date.p);
 	/* There but empty is not the same as missing. */

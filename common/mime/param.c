@@ -132,7 +132,7 @@ cut_value(struct arena *a, struct str *s, struct str name)
 	return value;
 }
 
-/* Steps behind the next ";" outside of quotes and comments. */
+/* Steps to the next ";" outside of quotes and comments. */
 static void
 skip_to_next(struct str *s)
 {
@@ -144,7 +144,6 @@ skip_to_next(struct str *s)
 		else
 			*s = str_skip(*s, 1);
 	}
-	*s = str_skip(*s, 1);
 }
 
 /* What the stars in the name say (RFC 2231: parameter). */
@@ -284,8 +283,11 @@ param_parse(struct arena *a, struct str s, uint32_t *max, struct str *value,
 	skip_cfws(&s);
 	*value = cut_token(&s, ";");
 	*params = NULL;
-	skip_to_next(&s);
 	while (s.n > 0 && *max > 0) {
+		/* Some forget a ";": "text/plain charset=utf-8". */
+		skip_cfws(&s);
+		if (s.n > 0 && s.p[0] == ';')
+			s = str_skip(s, 1);
 		if (cut_param(a, &s, &one)) {
 			p = arena_new(a, 1, sizeof(*p));
 			*p = one;
@@ -294,8 +296,9 @@ param_parse(struct arena *a, struct str s, uint32_t *max, struct str *value,
 			n++;
 			(*max)--;
 			has_stars |= str_find(one.name, '*') < one.name.n;
+		} else {
+			skip_to_next(&s);
 		}
-		skip_to_next(&s);
 	}
 	if (!has_stars)
 		return;

@@ -416,6 +416,20 @@ settle_type(struct part_parser *p, struct node *n)
 		add_charset(p, part);
 }
 
+/* False: it has none that could match a line. */
+static bool
+find_boundary(struct part_parser *p, const struct part *part, struct str *out)
+{
+	struct str ignored;
+
+	if (!param_find(part->params, "boundary", out) &&
+	    (!param_find(part->params, "boundary*", &ignored) ||
+		!param_decode(p->arena, part->params, "boundary", out)))
+		return false;
+	*out = trim_end(*out);
+	return out->n > 0 && out->n <= BOUNDARY_MAX;
+}
+
 /* The present line is the first one behind the header of `cur`. */
 static void
 finish_header(struct part_parser *p)
@@ -434,12 +448,8 @@ finish_header(struct part_parser *p)
 	part->header_lines = to_u32(p->at.lines - n->header_at.lines);
 	settle_type(p, n);
 	p->state = BODY;
-	if (part->is_multipart &&
-	    param_find(part->params, "boundary", &boundary)) {
-		boundary = trim_end(boundary);
-		if (boundary.n > 0 && boundary.n <= BOUNDARY_MAX)
-			open_boundary(p, n, boundary);
-	}
+	if (part->is_multipart && find_boundary(p, part, &boundary))
+		open_boundary(p, n, boundary);
 	if (part->is_message)
 		begin_part(p, n);
 }

@@ -118,6 +118,11 @@ static const struct {
     {"blank line that is not empty is a continuation",
 	"Content-Type: text/html\n \nX: y\n\nx",
 	"text/html 0+32(36,4) 32+1(1,0)\n"},
+    {"extended boundary (RFC 2231 4)",
+	"Content-Type: multipart/mixed; boundary*=us-ascii''%62\n\n"
+	"--b\n\nx\n--b--\n",
+	"multipart/mixed 0+56(58,2) 56+13(17,4)\n"
+	"  text/plain 60+1(2,1) 61+1(1,0)\n"},
     {"long parameters joined",
 	"Content-Type: multipart/mixed; boundary*0=a; boundary*1=b\n\n"
 	"--ab\n\nx\n--ab--\n",

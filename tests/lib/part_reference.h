@@ -179,7 +179,9 @@ ref_part(struct ref *r, size_t i, struct part *p)
 	if (p->is_message)
 		i = ref_part(r, i, ref_child(r, p));
 	if (p->is_multipart && !is_cut) {
-		if (!param_find(p->params, "boundary", &boundary))
+		if (!param_find(p->params, "boundary", &boundary) &&
+		    (!param_find(p->params, "boundary*", &boundary) ||
+			!param_decode(r->a, p->params, "boundary", &boundary)))
 			boundary.n = 0;
 		while (boundary.n > 0 && boundary.p[boundary.n - 1] == ' ')
 			boundary.n--;
