@@ -97,6 +97,7 @@ confine_enter(struct host *h, const struct store_settings *set, struct err *e)
 	arena_init(&p.arena);
 	if (store_places(set, add_mail_place, &p, e) == -1)
 		goto out;
+	h->mail_place = mem_strdup(p.paths.n > 0 ? p.paths.v[0].path : h->home);
 	if ((dir = host_setting(h, "index_dir")) != NULL && dir[0] == '/')
 		add_path(&p, dir, SANDBOX_MAIL);
 	if ((dir = host_setting(h, "state_dir")) != NULL && dir[0] == '/')

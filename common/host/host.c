@@ -248,6 +248,7 @@ host_main(int argc, char **argv, const struct host_ops *ops)
 	store_close(&h->store);
 	settings_done(&h->settings);
 	free(h->broken);
+	free(h->mail_place);
 	free(h->user);
 	free(h->home);
 	free(h);
@@ -272,6 +273,12 @@ const char *
 host_user(struct host *h)
 {
 	return h->user;
+}
+
+const char *
+host_mail_place(struct host *h)
+{
+	return h->mail_place;
 }
 
 const char *

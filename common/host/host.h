@@ -63,5 +63,7 @@ uint64_t host_setting_u64(struct host *h, const char *name, uint64_t otherwise);
 bool host_setting_bool(struct host *h, const char *name, bool otherwise);
 /* The name of the user whose process this is. */
 const char *host_user(struct host *h);
+/* The folder (or file) at the root of the user's mail. */
+const char *host_mail_place(struct host *h);
 
 #endif

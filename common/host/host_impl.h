@@ -30,6 +30,7 @@ struct host {
 	struct store *store;
 	struct settings settings;
 	char *user, *home;
+	char *mail_place; /* the first of store_places */
 	bool from_shell;
 	int shell_in, shell_out; /* the connection of a shell */
 	bool ending; /* no new sessions, leave when the last has gone */

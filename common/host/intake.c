@@ -211,6 +211,19 @@ out:
 	return 0;
 }
 
+/* The words for the client, without anything that ends a line. */
+static void
+take_words(struct str from, char *to, size_t size, const char *otherwise)
+{
+	size_t i;
+
+	if (from.n == 0)
+		from = str_of(otherwise);
+	for (i = 0; i < from.n && i < size - 1; i++)
+		to[i] = from.p[i] < ' ' || from.p[i] == 127 ? ' ' : from.p[i];
+	to[i] = '\0';
+}
+
 static int
 on_kick(struct chan *ch, struct chan_msg *cm, void *arg, struct err *e)
 {
@@ -221,8 +234,7 @@ on_kick(struct chan *ch, struct chan_msg *cm, void *arg, struct err *e)
 	(void)ch;
 	if (session_text_parse(&cm->in, &m, e) == -1)
 		return -1;
-	if (!str_to_c(m.text, why, sizeof(why)) || why[0] == '\0')
-		memcpy(why, "Closed by the administrator", 28);
+	take_words(m.text, why, sizeof(why), "Closed by the administrator");
 	if (m.session != 0)
 		turns_end(h, m.session, why);
 	return 0;
@@ -237,8 +249,7 @@ on_stop(struct chan *ch, struct chan_msg *cm, void *arg, struct err *e)
 	(void)ch;
 	if (session_stop_parse(&cm->in, &text, e) == -1)
 		return -1;
-	if (!str_to_c(text, why, sizeof(why)) || why[0] == '\0')
-		memcpy(why, "Server is shutting down", 24);
+	take_words(text, why, sizeof(why), "Server is shutting down");
 	host_leave(arg, why);
 	return 0;
 }

@@ -732,6 +732,12 @@ conn_at_eof(const struct conn *c)
 	    !c->inflate_more;
 }
 
+bool
+conn_saw_eof(const struct conn *c)
+{
+	return c->eof && c->packed.n == 0 && !c->inflate_more;
+}
+
 void
 conn_want_input(struct conn *c, bool on)
 {

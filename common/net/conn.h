@@ -53,6 +53,8 @@ struct str conn_peek(struct conn *c);
 void conn_consume(struct conn *c, size_t n);
 /* The peer closed its side and everything it sent has been consumed. */
 bool conn_at_eof(const struct conn *c);
+/* The peer closed its side; all it sent is in conn_peek() by now. */
+bool conn_saw_eof(const struct conn *c);
 /* Off: reads nothing more, so the kernel slows the peer down. Default on. */
 void conn_want_input(struct conn *c, bool on);
 

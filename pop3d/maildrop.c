@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * maildrop.c - a user's INBOX as one POP3 session sees it.
+ *
+ * Owns:    the lock, the numbers, the marks.
+ * Runs in: pop3d, as the mail user.
+ * Trusts:  nothing in the mail.
+ * Spec:    RFC 1939 sections 4 to 6, 8 (maildrop locked exclusively; nothing
+ *          is removed before the UPDATE state).
+ *
+ * The lock is flock() on the folder of the mail: it leaves no file behind, is
+ * gone with its process, and disturbs neither deliveries nor IMAP sessions.
+ * It does not hold across hosts.
+ *
+ * LOADING --maildrop_load--> LOADED --maildrop_update--> UPDATED
+ * any --maildrop_close--> CLOSED
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "pop3d/maildrop.h"
+#include "store/msg.h"
+
+/* Look at the clock once in so many messages. */
+#define MESSAGES_PER_LOOK 16
+
+/* All sessions of this process are of one user: one maildrop at a time. */
+static bool is_open;
+
+static int
+lock(struct maildrop *d, const char *place, struct err *e)
+{
+	int rc;
+
+	d->lock_fd = open(place, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (d->lock_fd == -1)
+		return err_sys(e, "open %s", place);
+	do
+		rc = flock(d->lock_fd, LOCK_EX | LOCK_NB);
+	while (rc == -1 && errno == EINTR);
+	if (rc == 0)
+		return 0;
+	if (errno == EWOULDBLOCK)
+		err_set(e, ERR_IN_USE, "%s: locked by another process", place);
+	else if (errno == EBADF || errno == ENOLCK || errno == EOPNOTSUPP)
+		return 0; /* a network file system without such locks */
+	else
+		err_sys(e, "lock %s", place);
+	close(d->lock_fd);
+	d->lock_fd = -1;
+	return -1;
+}
+
+int
+maildrop_open(struct maildrop *d, struct store *s, const char *place,
+    const char *uidl_format, struct err *e)
+{
+	if (is_open)
+		return err_set(e, ERR_IN_USE, "open in this process");
+	*d = (struct maildrop){0};
+	if (lock(d, place, e) == -1)
+		return -1;
+	if (view_open(s, STR("INBOX"), false, &d->view, e) == -1) {
+		close(d->lock_fd);
+		return -1;
+	}
+	arena_init(&d->arena);
+	d->uidl_format = arena_c(&d->arena, str_of(uidl_format));
+	d->v = mem_new((size_t)view_count(d->view) + 1, sizeof(*d->v));
+	is_open = true;
+	return 0;
+}
+
+/* False: gone meanwhile, it gets no number. */
+static int
+load_message(
+    struct maildrop *d, uint32_t uid, struct maildrop_msg *out, struct err *e)
+{
+	struct msg *m;
+	int rc = -1;
+
+	*out = (struct maildrop_msg){.uid = uid};
+	if (msg_open(d->view, uid, &m, e) == -1)
+		return -1;
+	if (msg_wire_size(m, &out->size, e) == 0 &&
+	    msg_pop3_uidl(
+		m, d->uidl_format, &d->arena, &out->uidl, &out->order, e) == 0)
+		rc = 0;
+	msg_close(&m);
+	return rc;
+}
+
+/* Messages with an order come first, ascending, then the rest by UID. */
+static int
+compare(const void *a, const void *b)
+{
+	const struct maildrop_msg *x = a, *y = b;
+	uint32_t ox = x->order == 0 ? UINT32_MAX : x->order;
+	uint32_t oy = y->order == 0 ? UINT32_MAX : y->order;
+
+	if (ox != oy)
+		return ox < oy ? -1 : 1;
+	return x->uid < y->uid ? -1 : x->uid > y->uid;
+}
+
+enum step
+maildrop_load(struct maildrop *d, int64_t deadline_ms, struct err *e)
+{
+	uint32_t count = view_count(d->view), uid;
+	bool ordered = false;
+
+	while (d->at < count) {
+		uid = view_uid(d->view, ++d->at);
+		if (load_message(d, uid, &d->v[d->n], e) == 0) {
+			d->size += d->v[d->n].size;
+			d->n++;
+		} else if (e->code != ERR_GONE && e->code != ERR_NOT_FOUND) {
+			return STEP_FAIL;
+		}
+		if (d->at % MESSAGES_PER_LOOK == 0 &&
+		    clock_mono_ms() >= deadline_ms)
+			return STEP_MORE;
+	}
+	for (uint32_t i = 0; i < d->n; i++)
+		ordered = ordered || d->v[i].order != 0;
+	if (ordered)
+		qsort(d->v, d->n, sizeof(*d->v), compare);
+	return STEP_DONE;
+}
+
+struct maildrop_msg *
+maildrop_get(struct maildrop *d, uint32_t number)
+{
+	if (number == 0 || number > d->n || d->v[number - 1].deleted)
+		return NULL;
+	return &d->v[number - 1];
+}
+
+void
+maildrop_delete(struct maildrop *d, struct maildrop_msg *m)
+{
+	ASSERT(!m->deleted);
+	m->deleted = true;
+	d->n_deleted++;
+	d->deleted_size += m->size;
+}
+
+void
+maildrop_reset(struct maildrop *d)
+{
+	for (uint32_t i = 0; i < d->n; i++)
+		d->v[i].deleted = d->v[i].retrieved = false;
+	d->n_deleted = 0;
+	d->deleted_size = 0;
+}
+
+/* ---- UPDATE -------------------------------------------------------------- */
+
+enum { UPDATE_SEEN, UPDATE_DELETED, UPDATE_EXPUNGE, UPDATE_END };
+
+/* The UIDs that a phase is about. */
+static void
+collect(struct maildrop *d)
+{
+	set32_done(&d->set);
+	for (uint32_t i = 0; i < d->n; i++) {
+		const struct maildrop_msg *m = &d->v[i];
+
+		if (d->phase == UPDATE_SEEN ? m->retrieved && !m->deleted
+					    : m->deleted)
+			set32_add(&d->set, m->uid);
+	}
+	d->at_uid = 0;
+}
+
+static enum step
+run_phase(struct maildrop *d, struct err *e)
+{
+	struct flag_wish w = {0};
+
+	if (d->phase == UPDATE_EXPUNGE)
+		return view_expunge(d->view, &d->set, &d->at_uid, e);
+	w.system = d->phase == UPDATE_SEEN ? FLAG_SEEN : FLAG_DELETED;
+	return view_store(
+	    d->view, &d->set, STORE_ADD, &w, true, &d->at_uid, NULL, e);
+}
+
+enum step
+maildrop_update(
+    struct maildrop *d, bool mark_seen, int64_t deadline_ms, struct err *e)
+{
+	enum step step;
+
+	if (d->phase == UPDATE_SEEN && !mark_seen)
+		d->phase++;
+	while (d->phase < UPDATE_END) {
+		if (d->at_uid == 0)
+			collect(d);
+		step = set32_is_empty(&d->set) ? STEP_DONE : run_phase(d, e);
+		if (step == STEP_FAIL)
+			return STEP_FAIL;
+		if (step == STEP_DONE) {
+			d->phase++;
+			d->at_uid = 0;
+		}
+		if (clock_mono_ms() >= deadline_ms && d->phase < UPDATE_END)
+			return STEP_MORE;
+	}
+	return STEP_DONE;
+}
+
+void
+maildrop_close(struct maildrop *d)
+{
+	if (d->view == NULL)
+		return;
+	view_close(&d->view);
+	if (d->lock_fd != -1)
+		close(d->lock_fd);
+	set32_done(&d->set);
+	free(d->v);
+	arena_done(&d->arena);
+	*d = (struct maildrop){0};
+	is_open = false;
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * maildrop.h - a user's INBOX as one POP3 session sees it: numbered, with exact
+ * sizes, locked against other POP3 sessions, changed by QUIT alone.
+ */
+#ifndef POP3D_MAILDROP_H
+#define POP3D_MAILDROP_H
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "store/mailbox.h"
+
+struct maildrop_msg {
+	uint32_t uid;
+	uint32_t order; /* Dovecot's O field, or 0 */
+	uint64_t size; /* octets with CRLF */
+	struct str uidl;
+	bool deleted, retrieved;
+};
+
+struct maildrop {
+	struct view *view;
+	struct maildrop_msg *v; /* number i is v[i - 1] */
+	uint32_t n, n_deleted;
+	uint64_t size, deleted_size; /* sums */
+	struct arena arena;
+	int lock_fd;
+	uint32_t at; /* while loading: sequence number done last */
+	char *uidl_format;
+	/* while updating */
+	struct set32 set;
+	uint32_t at_uid;
+	unsigned phase;
+};
+
+/*
+ * Locks and opens. ERR_IN_USE at once when another session has it, of this
+ * process or another one. `place` is the folder whose lock stands for it.
+ */
+int maildrop_open(struct maildrop *d, struct store *s, const char *place,
+    const char *uidl_format, struct err *e);
+/* Numbers and measures messages until `deadline_ms`; STEP_MORE: call again. */
+enum step maildrop_load(struct maildrop *d, int64_t deadline_ms, struct err *e);
+/* Message `number`, NULL when there is none or it is marked as deleted. */
+struct maildrop_msg *maildrop_get(struct maildrop *d, uint32_t number);
+void maildrop_delete(struct maildrop *d, struct maildrop_msg *m);
+/* Takes all marks back. */
+void maildrop_reset(struct maildrop *d);
+/*
+ * Removes what is marked as deleted and, with `mark_seen`, marks what was
+ * retrieved; STEP_MORE: call again.
+ */
+enum step maildrop_update(
+    struct maildrop *d, bool mark_seen, int64_t deadline_ms, struct err *e);
+/* Unlocks; may be called at any time after maildrop_open, and twice. */
+void maildrop_close(struct maildrop *d);
+
+#endif

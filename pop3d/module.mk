@@ -1,0 +1,1 @@
+$(eval $(call program,pop3d,pop3d,common/host common/store common/store/maildir common/mime common/text common/net common/ipc common/os common/base,$(EV_LIBS) $(NETTLE_LIBS) -lhogweed $(ZLIB_LIBS) $(SECCOMP_LIBS) $(UNISTRING_LIBS),$(pkglibexecdir)))

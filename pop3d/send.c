@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * send.c - RETR and TOP: a message in pieces, never held whole.
+ *
+ * Owns:    struct sending.
+ * Runs in: pop3d, as the mail user.
+ * Trusts:  nothing in a message: any bytes, any line ends.
+ * Spec:    RFC 1939 sections 3, 5 (RETR), 7 (TOP).
+ */
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "pop3d/session.h"
+
+#define PIECE_BYTES ((size_t)32 * 1024)
+
+static void
+finish(struct session *s)
+{
+	msg_close(&s->out.msg);
+	free(s->out.piece);
+	s->out = (struct sending){0};
+}
+
+void
+send_abandon(struct session *s)
+{
+	if (s->out.msg != NULL)
+		finish(s);
+}
+
+/*
+ * TOP: how much of this piece belongs to the header, the blank line and the
+ * first lines of the body. Less than all of it: that was the end.
+ */
+static size_t
+part_of_top(struct sending *o, struct str in)
+{
+	size_t i;
+
+	for (i = 0; i < in.n; i++) {
+		if (o->in_body && o->lines_left == 0)
+			return i;
+		if (in.p[i] != '\n') {
+			o->line_has_text = o->line_has_text || in.p[i] != '\r';
+			continue;
+		}
+		if (o->in_body)
+			o->lines_left--;
+		else if (!o->line_has_text)
+			o->in_body = true;
+		o->line_has_text = false;
+	}
+	return in.n;
+}
+
+/* The dot; before it the blank line that some clients can not do without. */
+static void
+write_end(struct session *s)
+{
+	struct sending *o = &s->out;
+	char *room = conn_write_room(s->conn, 2 + 2 + LINE_STUFF_END_MAX);
+	size_t n = 0;
+
+	/* o->in_body is known only where lines were looked at. */
+	if (!o->in_body && (o->is_top || s->add_eoh)) {
+		if (o->stuff.in_line)
+			n = line_stuff(&o->stuff, STR("\n"), room);
+		n += line_stuff(&o->stuff, STR("\n"), room + n);
+	}
+	n += line_stuff_end(&o->stuff, room + n);
+	conn_written(s->conn, n);
+}
+
+static enum step
+send_piece(struct session *s, bool *at_end, struct err *e)
+{
+	struct sending *o = &s->out;
+	size_t got, part;
+	char *room;
+
+	if (msg_read(o->msg, o->off, o->piece, PIECE_BYTES, &got, e) == -1)
+		return STEP_FAIL;
+	part = got;
+	/* RETR looks for the blank line only where it may have to add it. */
+	if (o->is_top || (s->add_eoh && !o->in_body))
+		part = part_of_top(o, str_make(o->piece, got));
+	if (part > 0) {
+		room = conn_write_room(s->conn, LINE_STUFFED_MAX(part));
+		conn_written(s->conn,
+		    line_stuff(&o->stuff, str_make(o->piece, part), room));
+	}
+	*(o->is_top ? &s->top_bytes : &s->retr_bytes) += part;
+	o->off += part;
+	*at_end = got == 0 || part < got ||
+	    (o->is_top && o->in_body && o->lines_left == 0);
+	return STEP_DONE;
+}
+
+static enum step
+send_more(struct session *s, struct err *e)
+{
+	bool at_end = false;
+
+	while (!at_end) {
+		if (send_piece(s, &at_end, e) == STEP_FAIL)
+			return STEP_FAIL;
+		if (!at_end && session_must_yield(s))
+			return STEP_MORE;
+	}
+	write_end(s);
+	finish(s);
+	return STEP_DONE;
+}
+
+enum step
+send_begin(struct session *s, struct maildrop_msg *m, int64_t lines)
+{
+	struct sending *o = &s->out;
+	uint64_t ignored;
+	struct err e;
+
+	*o = (struct sending){0};
+	/* Asking for the size opens nothing that is gone. */
+	if (msg_open(s->drop.view, m->uid, &o->msg, &e) == -1 ||
+	    msg_size(o->msg, &ignored, &e) == -1) {
+		msg_close(&o->msg);
+		if (e.code == ERR_GONE || e.code == ERR_NOT_FOUND)
+			return session_err(s, "Message is gone");
+		log_error("can not open message uid=%u: %s", m->uid, e.text);
+		return session_err(s, "[SYS/TEMP] Can not open the message");
+	}
+	o->stuff.no_nuls = s->no_nuls;
+	o->is_top = lines >= 0;
+	if (o->is_top) {
+		o->lines_left = (uint32_t)lines;
+		s->top_count++;
+		(void)session_ok(s, "Top of message follows");
+	} else {
+		/* RETR's job looks for the blank line, with no end in lines. */
+		o->lines_left = UINT32_MAX;
+		s->retr_count++;
+		(void)session_ok(s, "%llu octets", (unsigned long long)m->size);
+	}
+	o->piece = mem_resize(NULL, 1, PIECE_BYTES);
+	return session_go_on(s, send_more);
+}

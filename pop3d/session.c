@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * session.c - one POP3 session behind the login: input to commands, turns,
+ * the end.
+ *
+ * Owns:    struct session.
+ * Runs in: pop3d, as the mail user.
+ * Trusts:  nothing from the client.
+ * Spec:    RFC 1939, RFC 2449.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/bounds.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "pop3d/session.h"
+
+#define TURN_MS 4
+/* A client that only talks nonsense is no mail client. */
+#define ERRORS_IN_A_ROW_MAX 20
+
+/* ---- replies ------------------------------------------------------------- */
+
+static void PRINTF_LIKE(3, 0)
+    reply(struct session *s, const char *prefix, const char *fmt, va_list ap)
+{
+	char text[400];
+
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	conn_write_str(s->conn, str_of(prefix));
+	conn_write_str(s->conn, str_of(text));
+	conn_write_str(s->conn, STR("\r\n"));
+}
+
+enum step
+session_ok(struct session *s, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	reply(s, "+OK ", fmt, ap);
+	va_end(ap);
+	s->errors_in_a_row = 0;
+	return STEP_DONE;
+}
+
+enum step
+session_err(struct session *s, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	reply(s, "-ERR ", fmt, ap);
+	va_end(ap);
+	s->errors_in_a_row++;
+	return STEP_DONE;
+}
+
+enum step
+session_go_on(struct session *s, session_job_fn *job)
+{
+	s->job = job;
+	return STEP_MORE;
+}
+
+bool
+session_must_yield(const struct session *s)
+{
+	return conn_is_full(s->conn) || clock_mono_ms() >= s->turn_ends_ms;
+}
+
+/* ---- the end ------------------------------------------------------------- */
+
+static void
+set_why(struct session *s, const char *why)
+{
+	(void)snprintf(s->why, sizeof(s->why), "%s", why);
+}
+
+static void
+session_free(struct session *s)
+{
+	/* The words of Dovecot's log line. */
+	host_session_note(s->host, s,
+	    "top=%u/%llu retr=%u/%llu del=%u/%u size=%llu why=\"%s\"",
+	    s->top_count, (unsigned long long)s->top_bytes, s->retr_count,
+	    (unsigned long long)s->retr_bytes, s->drop.n_deleted, s->drop.n,
+	    (unsigned long long)s->drop.size, s->why);
+	send_abandon(s);
+	maildrop_close(&s->drop);
+	host_session_ended(s->host, s);
+	conn_free(&s->conn);
+	free(s);
+}
+
+/* Says no more after what is queued. */
+static void
+finish(struct session *s, const char *why)
+{
+	set_why(s, why);
+	s->state = SESSION_CLOSING;
+	send_abandon(s);
+	maildrop_close(&s->drop);
+	conn_finish(s->conn);
+}
+
+static bool
+update_failed(struct session *s, const struct err *e)
+{
+	log_error("removing messages failed: %s", e->text);
+	(void)session_err(
+	    s, "[SYS/TEMP] Some deleted messages were not removed");
+	finish(s, "update failed");
+	return false;
+}
+
+/* False: nothing more to do in this turn. */
+static bool
+update(struct session *s)
+{
+	uint32_t n = s->drop.n_deleted;
+	struct err e;
+
+	switch (maildrop_update(
+	    &s->drop, !s->no_flag_updates, s->turn_ends_ms, &e)) {
+	case STEP_MORE:
+		return true;
+	case STEP_FAIL:
+		if (!s->abandoned)
+			return update_failed(s, &e);
+		log_error("removing messages failed: %s", e.text);
+		break;
+	case STEP_DONE:
+		break;
+	}
+	if (s->abandoned) {
+		session_free(s);
+		return false;
+	}
+	if (n > 0)
+		(void)session_ok(
+		    s, "Bye, %u message%s removed", n, n == 1 ? "" : "s");
+	else
+		(void)session_ok(s, "Bye");
+	finish(s, "logged out");
+	return false;
+}
+
+/* ---- work ---------------------------------------------------------------- */
+
+static bool
+load(struct session *s)
+{
+	struct err e;
+
+	switch (maildrop_load(&s->drop, s->turn_ends_ms, &e)) {
+	case STEP_MORE:
+		return true;
+	case STEP_FAIL:
+		log_error("can not read the mailbox: %s", e.text);
+		(void)session_err(s, "[SYS/TEMP] Can not read the mailbox");
+		finish(s, "mailbox can not be read");
+		return false;
+	case STEP_DONE:
+		break;
+	}
+	s->state = SESSION_TRANSACTION;
+	(void)session_ok(s, "%u message%s (%llu octets)", s->drop.n,
+	    s->drop.n == 1 ? "" : "s", (unsigned long long)s->drop.size);
+	return true;
+}
+
+static bool
+run_job(struct session *s)
+{
+	struct err e;
+
+	switch (s->job(s, &e)) {
+	case STEP_MORE:
+		return true;
+	case STEP_DONE:
+		s->job = NULL;
+		return true;
+	case STEP_FAIL:
+		break;
+	}
+	/* In the middle of a message there is no way to say so. */
+	log_error("can not read a message: %s", e.text);
+	finish(s, "message can not be read");
+	return false;
+}
+
+/* Takes the next command; false: there is none. */
+static bool
+run_command(struct session *s)
+{
+	struct str in = conn_peek(s->conn), line;
+	size_t used;
+	enum line_found found =
+	    line_next(in, POP3_LINE_MAX, &s->skipping, &line, &used);
+
+	if (found == LINE_WHOLE)
+		(void)command_run(s, line);
+	else if (found == LINE_TOO_LONG)
+		(void)session_err(s, "Line too long");
+	conn_consume(s->conn, used);
+	if (s->errors_in_a_row > ERRORS_IN_A_ROW_MAX) {
+		(void)session_err(s, "Too many bad commands");
+		finish(s, "too many bad commands");
+		return false;
+	}
+	if (found != LINE_NONE || used > 0)
+		return true;
+	/* Part of a line that will never be whole counts for nothing. */
+	if (conn_saw_eof(s->conn)) {
+		set_why(s, "connection closed");
+		session_free(s);
+	}
+	return false;
+}
+
+/* One step of what the state asks for; false: nothing more can be done. */
+static bool
+work(struct session *s)
+{
+	switch (s->state) {
+	case SESSION_OPENING:
+		return load(s);
+	case SESSION_TRANSACTION:
+		return s->job != NULL ? run_job(s) : run_command(s);
+	case SESSION_UPDATING:
+		return update(s);
+	case SESSION_CLOSING:
+		break;
+	}
+	return false;
+}
+
+static bool
+take_turn(void *session)
+{
+	struct session *s = session;
+
+	s->turn_ends_ms = clock_mono_ms() + TURN_MS;
+	while (work(s)) {
+		/* UPDATING goes on even if nobody listens. */
+		if (conn_is_full(s->conn) && s->state == SESSION_TRANSACTION)
+			return false; /* on_drain wakes us */
+		if (clock_mono_ms() >= s->turn_ends_ms)
+			return true;
+	}
+	return false;
+}
+
+/* ---- events -------------------------------------------------------------- */
+
+static void
+on_input(UNUSED struct conn *c, void *arg)
+{
+	struct session *s = arg;
+
+	if (s->state == SESSION_CLOSING)
+		conn_consume(s->conn, conn_peek(s->conn).n);
+	else
+		host_wake(s->host, s);
+}
+
+static void
+on_drain(UNUSED struct conn *c, void *arg)
+{
+	struct session *s = arg;
+
+	host_wake(s->host, s);
+}
+
+static void
+on_close(UNUSED struct conn *c, const struct err *why, void *arg)
+{
+	struct session *s = arg;
+
+	if (s->state == SESSION_UPDATING) {
+		/* QUIT was said: its work is done to the end. */
+		s->abandoned = true;
+		set_why(s, "connection lost at the end");
+		host_wake(s->host, s);
+		return;
+	}
+	if (s->state != SESSION_CLOSING)
+		set_why(s,
+		    why->code == ERR_TIMEOUT ? "idle for too long"
+					     : "connection lost");
+	session_free(s);
+}
+
+static const struct conn_handlers handlers = {on_input, on_drain, on_close};
+
+/* ---- for the host -------------------------------------------------------- */
+
+static bool
+has_workaround(struct host *h, const char *name)
+{
+	const char *set = host_setting(h, "pop3_client_workarounds");
+	struct str list = set == NULL ? STR("outlook-no-nuls") : str_of(set);
+	struct str word;
+
+	while (str_next(&list, ' ', &word)) {
+		if (str_eq_nocase(word, str_of(name)))
+			return true;
+	}
+	return false;
+}
+
+static void
+refuse(struct host *h, struct conn *c, const struct err *e)
+{
+	if (e->code == ERR_IN_USE) {
+		log_info(
+		    "maildrop in use user=<%s>: %s", host_user(h), e->text);
+		conn_write_str(c,
+		    STR("-ERR [IN-USE] Another POP3 session has this mailbox "
+			"open\r\n"));
+		return;
+	}
+	log_error("can not open INBOX of user=<%s>: %s", host_user(h), e->text);
+	conn_write_str(c, STR("-ERR [SYS/TEMP] Can not open the mailbox\r\n"));
+}
+
+static void *
+session_new(struct host *h, struct conn *c, UNUSED const struct host_peer *p)
+{
+	struct session *s = mem_new(1, sizeof(*s));
+	const char *format = host_setting(h, "pop3_uidl");
+	char uidl[200];
+	struct err e;
+
+	/* The store reads a format behind "xuidl:" as: the field goes first. */
+	(void)snprintf(uidl, sizeof(uidl), "%s%s",
+	    host_setting_bool(h, "reuse_xuidl", false) ? "xuidl:" : "",
+	    format == NULL ? "" : format);
+	if (maildrop_open(
+		&s->drop, host_store(h), host_mail_place(h), uidl, &e) == -1) {
+		refuse(h, c, &e);
+		free(s);
+		return NULL;
+	}
+	s->host = h;
+	s->conn = c;
+	s->no_flag_updates =
+	    host_setting_bool(h, "pop3_no_flag_updates", false);
+	s->no_nuls = has_workaround(h, "outlook-no-nuls");
+	s->add_eoh = has_workaround(h, "oe-ns-eoh");
+	conn_set_handlers(c, &handlers, s);
+	conn_set_timeout(c,
+	    (int64_t)host_setting_u64(h, "pop3_idle_timeout", POP3_IDLE_S) *
+		1000);
+	host_wake(h, s);
+	return s;
+}
+
+/* Marks are forgotten: only QUIT removes. */
+static void
+say_bye(void *session, const char *why)
+{
+	struct session *s = session;
+
+	if (s->state == SESSION_UPDATING || s->state == SESSION_CLOSING)
+		return;
+	/* In the middle of a reply it would become part of a message. */
+	if (s->job == NULL)
+		(void)session_err(s, "[SYS/TEMP] %s", why);
+	finish(s, why);
+}
+
+static const char *
+state_text(void *session)
+{
+	static const char *const words[] = {
+	    [SESSION_OPENING] = "opening",
+	    [SESSION_TRANSACTION] = "INBOX",
+	    [SESSION_UPDATING] = "removing",
+	    [SESSION_CLOSING] = "closing",
+	};
+
+	return words[((struct session *)session)->state];
+}
+
+const struct host_ops session_ops = {
+    .service = "pop3",
+    .session_new = session_new,
+    .session_turn = take_turn,
+    .session_end = say_bye,
+    .session_state = state_text,
+};

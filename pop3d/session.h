@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * session.h - one POP3 session behind the login.
+ *
+ * OPENING --session_turn: maildrop loaded--> TRANSACTION --QUIT--> UPDATING
+ * UPDATING --session_turn: done--> CLOSING --everything sent--> gone
+ * OPENING, TRANSACTION --connection lost, timeout, kick--> gone, nothing removed
+ */
+#ifndef POP3D_SESSION_H
+#define POP3D_SESSION_H
+
+#include "base/arena.h"
+#include "host/host.h"
+#include "net/conn.h"
+#include "net/line.h"
+#include "pop3d/maildrop.h"
+#include "store/msg.h"
+
+struct session;
+
+/* A reply that is longer than one turn: called until it is done. */
+typedef enum step session_job_fn(struct session *s, struct err *e);
+
+/* A message on its way out. */
+struct sending {
+	struct msg *msg;
+	uint64_t off;
+	struct line_stuff stuff;
+	bool is_top;
+	uint32_t lines_left; /* TOP: of the body */
+	bool in_body; /* TOP: behind the blank line */
+	bool line_has_text; /* TOP: the present line is not blank */
+	char *piece;
+};
+
+struct session {
+	struct host *host;
+	struct conn *conn;
+	struct maildrop drop;
+	enum {
+		SESSION_OPENING,
+		SESSION_TRANSACTION,
+		SESSION_UPDATING,
+		SESSION_CLOSING,
+	} state;
+	session_job_fn *job; /* of the command that is being answered */
+	int64_t turn_ends_ms;
+	bool skipping; /* the rest of a line that was too long */
+	bool abandoned; /* the client has gone during UPDATING */
+	unsigned errors_in_a_row;
+
+	struct sending out;
+	uint32_t list_at; /* LIST, UIDL: number done last */
+
+	bool no_flag_updates, no_nuls, add_eoh; /* settings */
+	/* for the log */
+	uint32_t top_count, retr_count;
+	uint64_t top_bytes, retr_bytes;
+	char why[80];
+};
+
+extern const struct host_ops session_ops;
+
+/* "+OK text" and "-ERR text" with CRLF. Each returns STEP_DONE. */
+enum step session_ok(struct session *s, const char *fmt, ...) PRINTF_LIKE(2, 3);
+enum step session_err(struct session *s, const char *fmt, ...)
+    PRINTF_LIKE(2, 3);
+/* The answer to this command is not finished: `job` goes on with it. */
+enum step session_go_on(struct session *s, session_job_fn *job);
+/* No more time in this turn, or no room in the connection. */
+bool session_must_yield(const struct session *s);
+
+/* ---- command.c ---- */
+
+/* Answers one command line. STEP_MORE: a job has been set. */
+enum step command_run(struct session *s, struct str line);
+
+/* ---- send.c ---- */
+
+/* Begins RETR (lines < 0) or TOP; has said +OK or -ERR. */
+enum step send_begin(struct session *s, struct maildrop_msg *m, int64_t lines);
+/* The session ends in the middle of it. */
+void send_abandon(struct session *s);
+
+#endif
