@@ -82,7 +82,7 @@ bool child_setting_bool(
     const struct child_settings *s, const char *name, bool other);
 uint64_t child_setting_u64(
     const struct child_settings *s, const char *name, uint64_t other);
-/* Steps through all values of a name; start with *i = 0; NULL at the end. */
+/* Steps through all values of a list, which are never empty; start with *i = 0; NULL at the end. */
 const char *child_setting_next(
     const struct child_settings *s, const char *name, size_t *i);
 
