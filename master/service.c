@@ -377,6 +377,9 @@ settings_file(const struct service_proc *p, struct err *e)
 	}
 	if (s->privileged && p->program == PROGRAM_SPAWNER)
 		add_id(&b, "pass", &s->users[USER_PASS]);
+	if (p->program == PROGRAM_SPAWNER || p->program == PROGRAM_AUTHD)
+		buf_addf(&b, "role = %s\n",
+		    p->program == PROGRAM_SPAWNER ? "spawner" : "broker");
 	if (p->program == PROGRAM_LOGIN)
 		buf_addf(&b, "tls_on = %s\n", s->certs.n > 0 ? "yes" : "no");
 	if (buf_is_over(&b)) {
