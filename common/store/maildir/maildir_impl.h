@@ -72,8 +72,12 @@ struct maildir {
 	/* Bytes of names, infos, record fields; NUL-terminated pieces. */
 	char *names;
 	size_t names_n, names_size;
-	/* Base name to index in recs + 1; open addressing, 0: free. */
+	/*
+	 * Base name to index in recs + 1; open addressing, 0: free. A byte of
+	 * the hash beside it saves looking at most of the wrong names.
+	 */
 	uint32_t *slots;
+	uint8_t *tags;
 	size_t n_slots, n_used;
 	VEC(struct extra) extras; /* ascending by UID */
 

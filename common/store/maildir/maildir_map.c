@@ -39,17 +39,32 @@ maildir_base(const struct mailbox *m, const struct msg_rec *r)
 	return str_make(maildir_of(m)->names + r->name, r->name_len);
 }
 
+static uint8_t
+tag_of(uint64_t hash)
+{
+	return (uint8_t)(hash >> 56);
+}
+
 /* The slot of this base, or the free one where it would go. */
 static size_t
-slot_of(const struct mailbox *m, struct str base)
+slot_of(const struct mailbox *m, struct str base, uint64_t hash)
 {
 	const struct maildir *md = maildir_of(m);
-	size_t mask = md->n_slots - 1, i = (size_t)map_hash(base) & mask;
+	size_t mask = md->n_slots - 1, i = (size_t)hash & mask;
 
 	while (md->slots[i] != 0 &&
-	    !str_eq(maildir_base(m, &m->recs.v[md->slots[i] - 1]), base))
+	    !(md->tags[i] == tag_of(hash) &&
+		str_eq(maildir_base(m, &m->recs.v[md->slots[i] - 1]), base)))
 		i = (i + 1) & mask;
 	return i;
+}
+
+static void
+fill_slot(struct maildir *md, size_t slot, uint64_t hash, size_t index)
+{
+	md->n_used += md->slots[slot] == 0;
+	md->slots[slot] = (uint32_t)index + 1;
+	md->tags[slot] = tag_of(hash);
 }
 
 static void
@@ -58,14 +73,16 @@ rehash(struct mailbox *m, size_t n_slots)
 	struct maildir *md = maildir_of(m);
 
 	free(md->slots);
+	free(md->tags);
 	md->slots = mem_new(n_slots, sizeof(*md->slots));
+	md->tags = mem_new(n_slots, 1);
 	md->n_slots = n_slots;
 	md->n_used = 0;
 	for (size_t i = 0; i < m->recs.n; i++) {
-		size_t slot = slot_of(m, maildir_base(m, &m->recs.v[i]));
+		struct str base = maildir_base(m, &m->recs.v[i]);
+		uint64_t hash = map_hash(base);
 
-		md->n_used += md->slots[slot] == 0;
-		md->slots[slot] = (uint32_t)i + 1;
+		fill_slot(md, slot_of(m, base, hash), hash, i);
 	}
 }
 
@@ -77,7 +94,7 @@ maildir_find(const struct mailbox *m, struct str base)
 
 	if (md->n_slots == 0)
 		return NO_REC;
-	slot = md->slots[slot_of(m, base)];
+	slot = md->slots[slot_of(m, base, map_hash(base))];
 	return slot == 0 ? NO_REC : slot - 1;
 }
 
@@ -86,18 +103,19 @@ maildir_add(struct mailbox *m, uint32_t uid, struct str base)
 {
 	struct maildir *md = maildir_of(m);
 	struct msg_rec *r;
+	uint64_t hash;
 	size_t slot;
 
 	if ((md->n_used + 1) * 3 / 2 >= md->n_slots)
 		rehash(m, md->n_slots == 0 ? 16 : md->n_slots * 2);
-	slot = slot_of(m, base);
+	hash = map_hash(base);
+	slot = slot_of(m, base, hash);
 	r = mailbox_add_rec(m, uid);
 	r->name = keep_bytes(md, base);
 	r->name_len = (uint16_t)base.n;
 	r->own = OWN_NO_INFO;
 	md->has_new_recs = true;
-	md->n_used += md->slots[slot] == 0;
-	md->slots[slot] = (uint32_t)m->recs.n;
+	fill_slot(md, slot, hash, m->recs.n - 1);
 	return r;
 }
 
@@ -254,5 +272,6 @@ maildir_map_done(struct maildir *md)
 {
 	free(md->names);
 	free(md->slots);
+	free(md->tags);
 	VEC_DONE(&md->extras);
 }

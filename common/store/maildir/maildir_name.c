@@ -142,38 +142,35 @@ maildir_name_size(struct str base, char letter, uint64_t *out)
 	    (rest.n == 0 || *rest.p == ',' || *rest.p == ':');
 }
 
-/* The time in a base: seconds, and microseconds if there are any. */
-static bool
-time_of(struct str base, uint64_t *s, uint64_t *us)
+struct maildir_time
+maildir_name_time(struct str base)
 {
+	struct maildir_time t = {0};
 	struct str rest = base, part;
-	size_t m;
 
-	*us = 0;
-	if (!num_cut_u64(&rest, UINT64_MAX, s)) {
-		*s = 0;
-		return false;
+	if (!num_cut_u64(&rest, UINT64_MAX, &t.s)) {
+		t.s = 0;
+		return t;
 	}
 	if (rest.n == 0 || *rest.p != '.')
-		return false;
+		return t;
 	part = str_skip(rest, 1);
 	part = str_head(part, str_find(part, '.'));
-	m = str_find(part, 'M');
-	part = str_skip(part, m + 1);
-	return num_cut_u64(&part, UINT64_MAX, us);
+	part = str_skip(part, str_find(part, 'M') + 1);
+	t.has_us = num_cut_u64(&part, UINT64_MAX, &t.us);
+	if (!t.has_us)
+		t.us = 0;
+	return t;
 }
 
 int
-maildir_name_cmp(struct str a, struct str b)
+maildir_name_cmp(struct str a, const struct maildir_time *t_a, struct str b,
+    const struct maildir_time *t_b)
 {
-	uint64_t s_a, s_b, us_a, us_b;
-	bool has_us_a = time_of(a, &s_a, &us_a);
-	bool has_us_b = time_of(b, &s_b, &us_b);
-
-	if (s_a != s_b)
-		return s_a < s_b ? -1 : 1;
-	if (has_us_a && has_us_b && us_a != us_b)
-		return us_a < us_b ? -1 : 1;
+	if (t_a->s != t_b->s)
+		return t_a->s < t_b->s ? -1 : 1;
+	if (t_a->has_us && t_b->has_us && t_a->us != t_b->us)
+		return t_a->us < t_b->us ? -1 : 1;
 	return str_cmp(a, b);
 }
 

@@ -39,10 +39,17 @@ bool maildir_name_change(
     struct buf *out, struct str old_info, uint8_t system, uint32_t keywords);
 /* The number behind ",S=" or ",W=" in a base; false when there is none. */
 bool maildir_name_size(struct str base, char letter, uint64_t *out);
+/* The time of arrival in a base. */
+struct maildir_time {
+	uint64_t s, us;
+	bool has_us;
+};
+struct maildir_time maildir_name_time(struct str base);
 /*
  * Order in which UIDs are given (formats.md 2.5): seconds, microseconds, bytes.
  */
-int maildir_name_cmp(struct str base_a, struct str base_b);
+int maildir_name_cmp(struct str base_a, const struct maildir_time *time_a,
+    struct str base_b, const struct maildir_time *time_b);
 /*
  * Appends a new unique base without sizes, "SECS.MusecPpid.host". Never the
  * same twice in a process.

@@ -91,6 +91,7 @@ note(struct scan *s, struct sighting *v, size_t index, enum maildir_dir dir,
 	v->index = index;
 	v->dir = (uint8_t)dir;
 	v->name = arena_str(&s->arena, name);
+	v->base = str_head(v->name, str_find(v->name, ':'));
 }
 
 /* Place and info as the record has them? */

@@ -10,6 +10,8 @@ struct sighting {
 	size_t index; /* of its record, NO_REC */
 	uint8_t dir;
 	struct str name; /* in the arena */
+	struct str base; /* its beginning */
+	struct maildir_time time; /* for those without an UID */
 };
 
 struct scan {

@@ -39,6 +39,12 @@
 #define LINKED_TWICE_S 30
 #define BOTH_DIRS (1u << DIR_NEW | 1u << DIR_CUR)
 
+static struct str
+base_of(struct str name)
+{
+	return str_head(name, str_find(name, ':'));
+}
+
 /* ---- the UID map --------------------------------------------------------- */
 
 static void
@@ -293,6 +299,7 @@ rename_to_fresh(struct mailbox *m, struct scan *s, const struct sighting *old)
 		u->index = NO_REC;
 		u->dir = (uint8_t)dir;
 		u->name = arena_str(&s->arena, buf_str(&b));
+		u->base = base_of(u->name);
 		md->dirs[DIR_NEW].is_dirty = md->dirs[DIR_CUR].is_dirty = true;
 		store_warn(m->store, "file name mended mailbox=%s %.*s -> %s",
 		    m->name, STR_ARG(old->name), to);
@@ -370,6 +377,7 @@ first_sighting(struct mailbox *m, struct scan *s, size_t index)
 			return *it;
 	own.dir = r->own & OWN_NEW ? DIR_NEW : DIR_CUR;
 	own.name = arena_str(&s->arena, maildir_file_name(m, r, name));
+	own.base = base_of(own.name);
 	return own;
 }
 
@@ -484,17 +492,11 @@ look(struct mailbox *m, unsigned dirs, struct scan *s, struct err *e)
 
 /* ---- giving UIDs --------------------------------------------------------- */
 
-static struct str
-base_of(struct str name)
-{
-	return str_head(name, str_find(name, ':'));
-}
-
 static int
 by_arrival(const void *a, const void *b)
 {
 	const struct sighting *x = a, *y = b;
-	int order = maildir_name_cmp(base_of(x->name), base_of(y->name));
+	int order = maildir_name_cmp(x->base, &x->time, y->base, &y->time);
 
 	return order != 0 ? order : (int)x->dir - (int)y->dir;
 }
@@ -509,11 +511,13 @@ sift_unknown(struct mailbox *m, struct scan *s)
 	struct stat st;
 	size_t n = 0;
 
+	VEC_EACH(&s->unknown, u)
+		u->time = maildir_name_time(u->base);
 	if (s->unknown.n > 1)
 		qsort(s->unknown.v, s->unknown.n, sizeof(*s->unknown.v),
 		    by_arrival);
 	VEC_EACH(&s->unknown, u) {
-		struct str base = base_of(u->name);
+		struct str base = u->base;
 
 		if (base.n > MAILDIR_NAME_MAX)
 			continue;
@@ -560,7 +564,7 @@ give_uids(struct mailbox *m, struct scan *s, struct err *e)
 	for (size_t i = 0; i < s->unknown.n; i++)
 		v[i] = (struct uidlist_new){
 		    .uid = uid + (uint32_t)i,
-		    .base = base_of(s->unknown.v[i].name),
+		    .base = s->unknown.v[i].base,
 		};
 	if (!md->is_in_memory &&
 	    uidlist_add(&md->list, v, s->unknown.n, maildir_dead_records(m),
