@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: ISC */
+/* maildrop_test.c - a maildrop over a real Maildir in a temporary folder. */
+#include <signal.h>
+#include <sys/wait.h>
+
+#include "base/mem.h"
+#include "net/line.h"
+#include "pop3d/maildrop.h"
+#include "tests/lib/test_store.h"
+
+#define FOREVER INT64_MAX
+
+static void
+open_drop(struct box *b, struct maildrop *d, const char *format)
+{
+	struct err e;
+
+	if (maildrop_open(d, b->store, b->root, format, &e) == -1 ||
+	    maildrop_load(d, FOREVER, &e) != STEP_DONE)
+		fail_msg("maildrop: %s", e.text);
+}
+
+static int
+setup(void **state)
+{
+	struct box *b = mem_new(1, sizeof(*b));
+
+	box_init(b);
+	*state = b;
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	box_done(*state);
+	free(*state);
+	return 0;
+}
+
+/* Octets of RETR: lines ends as CRLF, without stuffing and the last dot. */
+static uint64_t
+retr_octets(struct maildrop *d, uint32_t number)
+{
+	struct line_stuff st = {0};
+	static char in[70000], out[LINE_STUFFED_MAX(70000)];
+	struct msg *m;
+	struct err e;
+	size_t got, n, i, stuffed = 0;
+
+	assert_int_equal(
+	    msg_open(d->view, maildrop_get(d, number)->uid, &m, &e), 0);
+	assert_int_equal(msg_read(m, 0, in, sizeof(in), &got, &e), 0);
+	n = line_stuff(&st, str_make(in, got), out);
+	for (i = 0; i + 1 < n; i++)
+		stuffed += (i == 0 || out[i - 1] == '\n') && out[i] == '.' &&
+		    out[i + 1] == '.';
+	msg_close(&m);
+	return n - stuffed;
+}
+
+/* compat-tests P4 */
+static void
+test_sizes_are_those_of_retr(void **state)
+{
+	static const char *const texts[] = {
+	    "A: b\n\nlf\n",
+	    "A: b\r\n\r\ncrlf\r\n",
+	    "A: b\r\n\nmixed\nx\r\n",
+	    "A: b\n\nno end",
+	    "A: b\n\n.\n..\n.x\n",
+	    "A: header only\n",
+	    "",
+	    "A: b\n\nlone\rcr\r\r\n",
+	};
+	struct box *b = *state;
+	struct maildrop d;
+	char name[40];
+	uint32_t i;
+
+	for (i = 0; i < ARRAY_LEN(texts); i++) {
+		(void)snprintf(name, sizeof(name), "new/160000000%u.x", i);
+		box_write(b, name, texts[i]);
+	}
+	/* Sizes that a file name claims count only if they can be true. */
+	box_write(b, "new/1600000010.x,S=5,W=5", "A: b\n\nlies\n");
+	box_write(b, "new/1600000011.x,S=9,W=13", "A: b\n\nt\n\n");
+	box_open(b);
+	open_drop(b, &d, "");
+	assert_int_equal(d.n, ARRAY_LEN(texts) + 2);
+	for (i = 1; i <= d.n; i++)
+		assert_int_equal(maildrop_get(&d, i)->size, retr_octets(&d, i));
+	maildrop_close(&d);
+}
+
+/* compat-tests P2, P5: M3 of the list */
+static void
+test_stored_ids_and_order(void **state)
+{
+	struct box *b = *state;
+	struct maildrop d;
+
+	box_write(b, "dovecot-uidlist",
+	    "3 V1795300401 N11 G620a5138f51b026bb745000083ecc375\n"
+	    "1 :1795300341.M1P1.H\n"
+	    "9 O7 :1795300401.M1P9.H\n"
+	    "10 Puidl-ten O3 Gguid10 :1795300402.M7P9.H\n");
+	box_msg(b, "cur/1795300341.M1P1.H:2,");
+	box_msg(b, "cur/1795300401.M1P9.H:2,S");
+	box_msg(b, "cur/1795300402.M7P9.H:2,");
+	box_open(b);
+	open_drop(b, &d, "uid");
+	assert_int_equal(d.n, 3);
+	assert_int_equal(maildrop_get(&d, 1)->uid, 10);
+	assert_true(str_eq(maildrop_get(&d, 1)->uidl, STR("uidl-ten")));
+	assert_int_equal(maildrop_get(&d, 2)->uid, 9);
+	assert_true(str_eq(maildrop_get(&d, 2)->uidl, STR("9")));
+	assert_int_equal(maildrop_get(&d, 3)->uid, 1);
+	maildrop_close(&d);
+}
+
+static void
+five_messages(struct box *b)
+{
+	char name[40];
+
+	for (unsigned i = 1; i <= 5; i++) {
+		(void)snprintf(name, sizeof(name), "new/160000000%u.x", i);
+		box_msg(b, name);
+	}
+	box_open(b);
+}
+
+static void
+test_marks(void **state)
+{
+	struct box *b = *state;
+	struct maildrop d;
+
+	five_messages(b);
+	open_drop(b, &d, "");
+	assert_int_equal(d.size, 5 * 134);
+	maildrop_delete(&d, maildrop_get(&d, 2));
+	maildrop_delete(&d, maildrop_get(&d, 5));
+	assert_null(maildrop_get(&d, 2));
+	assert_null(maildrop_get(&d, 0));
+	assert_null(maildrop_get(&d, 6));
+	assert_int_equal(d.n_deleted, 2);
+	assert_int_equal(d.deleted_size, 2 * 134);
+	maildrop_reset(&d);
+	assert_non_null(maildrop_get(&d, 2));
+	assert_int_equal(d.n_deleted, 0);
+	assert_int_equal(d.deleted_size, 0);
+	maildrop_close(&d);
+}
+
+static void
+test_nothing_is_removed_without_update(void **state)
+{
+	struct box *b = *state;
+	struct maildrop d;
+
+	five_messages(b);
+	open_drop(b, &d, "");
+	maildrop_delete(&d, maildrop_get(&d, 1));
+	maildrop_get(&d, 2)->retrieved = true;
+	maildrop_close(&d);
+	assert_int_equal(box_files(b, "cur") + box_files(b, "new"), 5);
+	assert_string_equal(
+	    box_find(b, "cur", "1600000002"), "cur/1600000002.x:2,");
+	maildrop_close(&d); /* twice is fine */
+}
+
+static void
+test_update(void **state)
+{
+	struct box *b = *state;
+	struct maildrop d;
+	enum step step;
+	struct err e;
+	unsigned calls = 0;
+
+	five_messages(b);
+	open_drop(b, &d, "");
+	maildrop_get(&d, 3)->retrieved = true;
+	maildrop_get(&d, 1)->retrieved = true;
+	maildrop_delete(&d, maildrop_get(&d, 1));
+	maildrop_delete(&d, maildrop_get(&d, 4));
+	/* A deadline in the past: one piece of work at each call. */
+	do {
+		step = maildrop_update(&d, true, 0, &e);
+		calls++;
+	} while (step == STEP_MORE);
+	assert_int_equal(step, STEP_DONE);
+	assert_true(calls > 1);
+	maildrop_close(&d);
+	assert_int_equal(box_files(b, "cur"), 3);
+	assert_string_equal(box_find(b, "cur", "1600000001"), "");
+	assert_string_equal(box_find(b, "cur", "1600000004"), "");
+	assert_string_equal(
+	    box_find(b, "cur", "1600000003"), "cur/1600000003.x:2,S");
+	assert_string_equal(
+	    box_find(b, "cur", "1600000005"), "cur/1600000005.x:2,");
+}
+
+static void
+test_update_without_seen(void **state)
+{
+	struct box *b = *state;
+	struct maildrop d;
+	struct err e;
+
+	five_messages(b);
+	open_drop(b, &d, "");
+	maildrop_get(&d, 3)->retrieved = true;
+	assert_int_equal(maildrop_update(&d, false, FOREVER, &e), STEP_DONE);
+	maildrop_close(&d);
+	assert_string_equal(
+	    box_find(b, "cur", "1600000003"), "cur/1600000003.x:2,");
+}
+
+/* What others have removed or changed meanwhile is no reason to fail. */
+static void
+test_others_are_at_work(void **state)
+{
+	struct box *b = *state;
+	struct maildrop d;
+	struct err e;
+
+	five_messages(b);
+	open_drop(b, &d, "");
+	maildrop_delete(&d, maildrop_get(&d, 1));
+	maildrop_delete(&d, maildrop_get(&d, 2));
+	maildrop_delete(&d, maildrop_get(&d, 3));
+	box_unlink(b, "cur/1600000001.x:2,");
+	box_move(b, "cur/1600000002.x:2,", "cur/1600000002.x:2,FS");
+	box_msg(b, "new/1600000009.x");
+	assert_int_equal(maildrop_update(&d, true, FOREVER, &e), STEP_DONE);
+	maildrop_close(&d);
+	assert_int_equal(box_files(b, "cur") + box_files(b, "new"), 3);
+	assert_string_not_equal(box_find(b, "cur", "1600000004"), "");
+}
+
+static void
+test_one_session_at_a_time(void **state)
+{
+	struct box *b = *state;
+	struct maildrop d, other;
+	struct err e;
+	int status, fds[2];
+	char byte;
+	pid_t pid;
+
+	five_messages(b);
+	open_drop(b, &d, "");
+	assert_int_equal(maildrop_open(&other, b->store, b->root, "", &e), -1);
+	assert_int_equal(e.code, ERR_IN_USE);
+	/* Another process: it has no state in common with this one. */
+	maildrop_close(&d);
+	assert_int_equal(pipe(fds), 0);
+	pid = fork();
+	if (pid == 0) {
+		if (maildrop_open(&d, b->store, b->root, "", &e) == -1)
+			_exit(9);
+		(void)!write(fds[1], "x", 1);
+		for (;;)
+			(void)pause();
+	}
+	assert_int_equal(read(fds[0], &byte, 1), 1);
+	close(fds[0]);
+	close(fds[1]);
+	assert_int_equal(maildrop_open(&d, b->store, b->root, "", &e), -1);
+	assert_int_equal(e.code, ERR_IN_USE);
+	/* The lock goes with its process, however that ends. */
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	open_drop(b, &d, "");
+	maildrop_close(&d);
+}
+
+static void
+test_loads_in_steps(void **state)
+{
+	struct box *b = *state;
+	struct maildrop d;
+	enum step step;
+	struct err e;
+	unsigned calls = 0;
+	char name[40];
+
+	for (unsigned i = 0; i < 100; i++) {
+		(void)snprintf(name, sizeof(name), "new/16000000%02u.x", i);
+		box_msg(b, name);
+	}
+	box_open(b);
+	assert_int_equal(maildrop_open(&d, b->store, b->root, "", &e), 0);
+	do {
+		step = maildrop_load(&d, 0, &e);
+		calls++;
+	} while (step == STEP_MORE);
+	assert_int_equal(step, STEP_DONE);
+	assert_int_equal(calls, 100 / 16 + 1);
+	assert_int_equal(d.n, 100);
+	maildrop_close(&d);
+}
+
+#define CASE(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    CASE(test_sizes_are_those_of_retr),
+	    CASE(test_stored_ids_and_order),
+	    CASE(test_marks),
+	    CASE(test_nothing_is_removed_without_update),
+	    CASE(test_update),
+	    CASE(test_update_without_seen),
+	    CASE(test_others_are_at_work),
+	    CASE(test_one_session_at_a_time),
+	    CASE(test_loads_in_steps),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
