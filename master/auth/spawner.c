@@ -328,9 +328,12 @@ on_stop(UNUSED struct chan *c, struct chan_msg *m, void *arg, struct err *e)
 }
 
 static void
-master_closed(struct chan *c, UNUSED const struct err *why, void *arg)
+master_closed(struct chan *c, const struct err *why, void *arg)
 {
 	struct spawner *s = arg;
+
+	if (why->code != ERR_CLOSED)
+		log_error("master broke the rules: %s", why->text);
 
 	chan_free(&c);
 	s->master = NULL;
