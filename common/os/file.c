@@ -116,12 +116,19 @@ int
 file_make_dir(
     int dirfd, const char *name, const struct file_perm *perm, struct err *e)
 {
+	int fd;
+
 	if (mkdirat(dirfd, name, perm->dir_mode) == -1)
 		return err_sys(e, "make folder %s", name);
+	/* By descriptor: sandboxed processes may not do it by name. */
+	fd = openat(
+	    dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd == -1)
+		return 0;
 	if (perm->gid != (gid_t)-1)
-		(void)!fchownat(
-		    dirfd, name, (uid_t)-1, perm->gid, AT_SYMLINK_NOFOLLOW);
-	(void)!fchmodat(dirfd, name, perm->dir_mode, 0);
+		(void)!fchown(fd, (uid_t)-1, perm->gid);
+	(void)!fchmod(fd, perm->dir_mode);
+	(void)close(fd);
 	return 0;
 }
 
