@@ -380,6 +380,9 @@ plan(struct store *s, struct arena *a, struct str from, struct str to,
 	struct mbox_entry *all, *it;
 	char path[PATH_MAX];
 
+	/* Also when only a level is renamed, whose mailboxes would fit in. */
+	if (maildir_path(s, to, path, e) == 0)
+		return err_set(e, ERR_EXISTS, "mailbox exists");
 	if (maildir_list(s, a, &all, e) == -1)
 		return -1;
 	for (it = all; it != NULL; it = it->next) {
