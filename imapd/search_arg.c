@@ -10,6 +10,7 @@
 #include "base/bounds.h"
 #include "base/clock.h"
 #include "base/num.h"
+#include "imap/imap_char.h"
 #include "imap/imap_date.h"
 #include "imapd/search_arg.h"
 #include "imapd/session.h"
@@ -173,7 +174,9 @@ parse_keyword(struct parser *p, struct query *q)
 	struct str name;
 	size_t number;
 
-	if (!imap_arg_atom(&p->at, &name) || name.n == 0 || name.p[0] == '\\')
+	/* RFC 3501: flag-keyword = atom */
+	if (!imap_arg_atom(&p->at, &name) ||
+	    !imap_char_all(name, IMAP_CHAR_ATOM))
 		return false;
 	if (mailbox_keyword_find(view_mailbox(p->c->s->view), name, &number))
 		q->number = (int64_t)number;
