@@ -9,6 +9,7 @@ import pytest
 sys.path.insert(0, os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))))
 # pylint: disable=wrong-import-position
+from lib import box as boxes  # noqa: E402
 from lib import dovecot, restante, server  # noqa: E402
 
 
@@ -102,3 +103,31 @@ def start_dovecot():
             s.stop()
         finally:
             s.remove()
+
+
+@pytest.fixture(scope="session")
+def box_server():
+    """One server for all tests with a `box`; each takes a user of its own."""
+    yield from run_server(restante.Restante(
+        users=["b%d" % i for i in range(1, 401)]))
+
+
+@pytest.fixture(params=["tunnel", "server"])
+def box(request):
+    """A user with an empty mailbox, reached in each of the two ways."""
+    if request.param == "tunnel":
+        b = boxes.Box("tunnel")
+    else:
+        s = request.getfixturevalue("box_server")
+        used = s.used = getattr(s, "used", -1) + 1
+        b = boxes.Box("server", s.users[used], s)
+    yield b
+    b.close()
+
+
+@pytest.fixture
+def tunnel():
+    """As `box`, by tunnel only: for what does not concern the server."""
+    b = boxes.Box("tunnel")
+    yield b
+    b.close()

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: ISC
+"""box.py - one user's mail and connections to it, for tests of the protocol.
+
+A Box speaks to imapd in one of two ways: "tunnel" starts imapd on a socket as
+the caller (each connection is a process of its own on the same Maildir),
+"server" goes through restanted and login (all connections are in one process).
+What holds for one must hold for the other.
+"""
+import os
+import shutil
+import socket
+import subprocess
+
+from . import maildir, restante, server, wire
+
+
+class Tunnel(wire.Imap):
+    """imapd on a socketpair, already logged in."""
+
+    def __init__(self, argv, uid=None, env=None, timeout=wire.TIMEOUT,
+                 log=None):
+        # pylint: disable=super-init-not-called
+        ours, theirs = socket.socketpair()
+        kw = {}
+        if server.is_root() and uid is not None:
+            kw = {"user": uid, "group": uid, "extra_groups": []}
+        self.process = subprocess.Popen(
+            argv, stdin=theirs, stdout=theirs, stderr=log, env=env, cwd="/",
+            **kw)
+        theirs.close()
+        self.timeout = timeout
+        self.sock = ours
+        self.buffer = b""
+        self.log = []
+        self.tags = 0
+        self.greeting = self.response()
+
+    def close(self):
+        super().close()
+        if self.process.poll() is None:
+            try:
+                self.process.wait(10)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                raise AssertionError("imapd does not end")
+        self.status = self.process.returncode
+
+
+class Box:
+    """`connect()` gives a wire.Imap in authenticated state."""
+
+    def __init__(self, kind, user="alice", server_=None):
+        self.kind = kind
+        self.user = user
+        self.server = server_
+        self.open = []
+        if kind == "server":
+            self.dir = server_.home(user)
+            self.uid = server_.uid_of(user)
+        else:
+            self.dir = server.scratch()
+            self.uid = server.TEST_UID if server.is_root() else os.geteuid()
+            maildir.create(self.maildir(), self.uid)
+            self.own(self.dir)
+
+    def own(self, path):
+        if server.is_root():
+            os.chown(path, self.uid, self.uid)
+
+    def maildir(self, folder=""):
+        return os.path.join(self.dir, "Maildir", folder)
+
+    def connect(self, *settings, tls=False, timeout=wire.TIMEOUT):
+        if self.kind == "server":
+            c = wire.Imap(
+                "127.0.0.1", self.server.imaps_port if tls else
+                self.server.imap_port, tls=tls, timeout=timeout)
+            c.login(self.user, server.PASSWORD)
+        else:
+            argv = [os.path.join(restante.programs(), "imapd"),
+                    "-o", "user=" + self.user]
+            for s in settings:
+                argv += ["-o", s]
+            argv.append("maildir:~/Maildir")
+            self.errors = open(os.path.join(self.dir, "stderr"), "ab")
+            c = Tunnel(argv, self.uid, {"HOME": self.dir, "PATH": "/bin"},
+                       timeout, self.errors)
+            self.errors.close()
+        self.open.append(c)
+        return c
+
+    def deliver(self, message, folder="", **kw):
+        return maildir.deliver(self.maildir(folder), message, owner=self.uid,
+                               **kw)
+
+    def fill(self, n, folder="", **kw):
+        for i in range(1, n + 1):
+            self.deliver(maildir.message(i), folder, **kw)
+
+    def files(self, folder=""):
+        return maildir.files(self.maildir(folder))
+
+    def close(self):
+        for c in self.open:
+            c.close()
+        self.open = []
+        if self.kind == "tunnel":
+            text = ""
+            path = os.path.join(self.dir, "stderr")
+            if os.path.exists(path):
+                with open(path, errors="replace") as f:
+                    text = f.read()
+            shutil.rmtree(self.dir, ignore_errors=True)
+            for word in ("ERROR", "runtime error", "assert", "fatal:"):
+                assert word not in text, text
