@@ -40,8 +40,8 @@ static const struct schema_setting TABLE[] = {
 	.readers = SCHEMA_MASTER | SCHEMA_AUTHD,
 	.help = "where users and passwords are looked up, in this order",
 	.detail =
-	    "The first source that knows the user decides.\n"
-	    "A source that is out of order is a temporary failure,\n"
+	    "One after the other is asked until one of them accepts the password.\n"
+	    "When none does and one was out of order it is a temporary failure,\n"
 	    "never a wrong password.",
 }, {
 	.name = "auth_failure_delay", .type = SCHEMA_SECONDS,
@@ -53,11 +53,14 @@ static const struct schema_setting TABLE[] = {
 	.name = "auth_mechanisms", .type = SCHEMA_WORD, .list = true,
 	.per_service = true,
 	.words = "plain login scram-sha-256 scram-sha-256-plus",
-	.preset = "plain login scram-sha-256 scram-sha-256-plus",
+	.preset = "plain login",
 	.readers = SCHEMA_LOGIN | SCHEMA_AUTHD,
 	.help = "SASL mechanisms on offer",
 	.detail =
-	    "The SCRAM mechanisms are announced only if there is a passwd-file.",
+	    "The SCRAM mechanisms need a passwd-file with keys or readable\n"
+	    "passwords, and are announced only if there is a passwd-file.\n"
+	    "Many clients take the strongest mechanism on offer and no other:\n"
+	    "switch SCRAM on when every user has keys.",
 }, {
 	.name = "auth_penalty", .type = SCHEMA_BOOL, .preset = "yes",
 	.readers = SCHEMA_AUTHD,

@@ -683,7 +683,7 @@ is_allowed(const struct conv *c, const struct chan_auth_start *start,
 
 	*why = CHAN_AUTH_MECHANISM;
 	if (!sasl_is_mechanism(start->mech) ||
-	    !auth_settings_has_mech(s, start->mech))
+	    !auth_settings_has_mech(s, start->service, start->mech))
 		return false;
 	*why = CHAN_AUTH_NEEDS_TLS;
 	return !sasl_is_plaintext(start->mech) || start->flags != 0 ||
@@ -722,7 +722,7 @@ conv_start(struct broker_worker *w, const struct chan_auth_start *start)
 	    .exporter = start->exporter,
 	    .offered = (start->flags & CHAN_AUTH_TLS) != 0 &&
 		auth_settings_has_mech(
-		    c->b->settings, STR("SCRAM-SHA-256-PLUS"))};
+		    c->b->settings, start->service, STR("SCRAM-SHA-256-PLUS"))};
 	enum chan_auth_why why;
 
 	c->t0_ms = clock_mono_ms();

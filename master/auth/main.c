@@ -11,9 +11,9 @@
 #include "auth/broker.h"
 #include "auth/spawner.h"
 #include "base/log.h"
+#include "base/clock.h"
 #include "ipc/chan_child.h"
 #include "ipc/chan_wait.h"
-#include "base/clock.h"
 #include "os/proc.h"
 
 /* Tells master why there will be no authd. */
@@ -46,7 +46,7 @@ main(int argc, char **argv)
 		proc_title("authd");
 		return broker_run(&s, &raw);
 	}
-	log_set_process("auth-spawner");
+	log_set_process("spawner");
 	proc_title("authd: spawner");
 	return spawner_run(&s);
 }

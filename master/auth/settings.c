@@ -37,26 +37,33 @@ of_service(const struct child_settings *c, enum chan_auth_service service,
 	return value == NULL ? other : value;
 }
 
-/* A list has a line per value; words on one line are taken, too. */
-static void
+/*
+ * A list has a line per value; words on one line are taken, too. False when
+ * there is no such line.
+ */
+static bool
 read_list(const struct child_settings *c, const char *name,
-    void (*add)(struct auth_settings *s, struct str word),
-    struct auth_settings *s)
+    void (*add)(struct auth_settings *s, struct str word, size_t where),
+    struct auth_settings *s, size_t where)
 {
 	struct str line, word;
 	const char *value;
 	size_t i = 0;
+	bool found = false;
 
-	while ((value = child_setting_next(c, name, &i)) != NULL)
+	while ((value = child_setting_next(c, name, &i)) != NULL) {
+		found = true;
 		for (line = str_of(value); line.n > 0;) {
 			(void)str_cut(&line, ' ', &word);
 			if (word.n > 0)
-				add(s, word);
+				add(s, word, where);
 		}
+	}
+	return found;
 }
 
 static void
-add_source(struct auth_settings *s, struct str word)
+add_source(struct auth_settings *s, struct str word, UNUSED size_t where)
 {
 	enum chan_try_kind kind;
 
@@ -77,14 +84,26 @@ static const char *const known_mechs[] = {
     "PLAIN", "LOGIN", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS"};
 
 static void
-add_mech(struct auth_settings *s, struct str word)
+add_mech(struct auth_settings *s, struct str word, size_t service)
 {
-	size_t i;
+	for (size_t i = 0; i < ARRAY_LEN(known_mechs); i++)
+		if (str_eq_nocase(word, str_of(known_mechs[i])))
+			s->mechs[service] |= 1u << i;
+}
 
-	for (i = 0; i < ARRAY_LEN(known_mechs); i++)
-		if (str_eq_nocase(word, str_of(known_mechs[i])) &&
-		    s->n_mechs < ARRAY_LEN(s->mechs))
-			s->mechs[s->n_mechs++] = known_mechs[i];
+static void
+read_mechs(const struct child_settings *c, enum chan_auth_service service,
+    struct auth_settings *s)
+{
+	char scoped[64];
+
+	(void)snprintf(scoped, sizeof(scoped), "%s:auth_mechanisms",
+	    auth_settings_service(service));
+	if (read_list(c, scoped, add_mech, s, service) ||
+	    read_list(c, "auth_mechanisms", add_mech, s, service))
+		return;
+	add_mech(s, STR("PLAIN"), service);
+	add_mech(s, STR("LOGIN"), service);
 }
 
 static void
@@ -93,6 +112,7 @@ read_services(const struct child_settings *c, struct auth_settings *s)
 	enum chan_auth_service i;
 
 	for (i = CHAN_AUTH_IMAP; i <= CHAN_AUTH_POP3; i++) {
+		read_mechs(c, i, s);
 		s->pam_service[i] = of_service(c, i, "pam_service", "");
 		s->allow_plaintext[i] =
 		    strcmp(of_service(c, i, "allow_plaintext_auth", "no"),
@@ -105,9 +125,10 @@ auth_settings_read(
     const struct child_settings *c, struct auth_settings *out, struct err *e)
 {
 	struct auth_settings s = {0};
-	const char *role = child_setting_or(c, "role", "broker");
 
-	s.is_spawner = strcmp(role, "spawner") == 0;
+	/* Master starts the program twice. */
+	s.is_spawner =
+	    strcmp(child_setting_or(c, "role", "broker"), "spawner") == 0;
 	s.unprivileged =
 	    child_setting(c, s.is_spawner ? "pass_uid" : "self_uid") == NULL;
 	s.pass_sysuid = get_u32(c, "pass_uid", 0);
@@ -116,19 +137,13 @@ auth_settings_read(
 	    (s.pass_sysuid == 0 || s.pass_sysgid == 0))
 		return err_set(
 		    e, ERR_OTHER, "the passwd-file must not be read as root");
-	read_list(c, "auth", add_source, &s);
-	if (child_setting(c, "auth") == NULL)
-		add_source(&s, STR("pam"));
+	if (!read_list(c, "auth", add_source, &s, 0))
+		add_source(&s, STR("pam"), 0);
 	if (s.n_sources == 0)
 		return err_set(e, ERR_UNSUPPORTED,
 		    s.unprivileged
 			? "without root only auth = passwd-file can work"
 			: "auth names no source of passwords");
-	read_list(c, "auth_mechanisms", add_mech, &s);
-	if (child_setting(c, "auth_mechanisms") == NULL) {
-		add_mech(&s, STR("PLAIN"));
-		add_mech(&s, STR("LOGIN"));
-	}
 	s.failure_delay_ms =
 	    (int64_t)get_u32(c, "auth_failure_delay", 2) * 1000;
 	s.penalties = child_setting_bool(c, "auth_penalty", true);
@@ -147,13 +162,12 @@ auth_settings_read(
 }
 
 bool
-auth_settings_has_mech(const struct auth_settings *s, struct str mech)
+auth_settings_has_mech(const struct auth_settings *s,
+    enum chan_auth_service service, struct str mech)
 {
-	size_t i;
-
-	for (i = 0; i < s->n_mechs; i++)
-		if (str_eq_nocase(mech, str_of(s->mechs[i])))
-			return true;
+	for (size_t i = 0; i < ARRAY_LEN(known_mechs); i++)
+		if (str_eq_nocase(mech, str_of(known_mechs[i])))
+			return s->mechs[service] & (1u << i);
 	return false;
 }
 

@@ -24,7 +24,6 @@
 #include "ipc/child.h"
 
 #define AUTH_SOURCES_MAX 4
-#define AUTH_MECHS_MAX 8
 
 struct auth_settings {
 	bool is_spawner, unprivileged;
@@ -33,8 +32,7 @@ struct auth_settings {
 
 	enum chan_try_kind sources[AUTH_SOURCES_MAX]; /* in this order */
 	size_t n_sources;
-	const char *mechs[AUTH_MECHS_MAX];
-	size_t n_mechs;
+	unsigned mechs[3]; /* by service: bits, see auth_settings_has_mech */
 	int64_t failure_delay_ms;
 	bool penalties;
 	bool keep_case;
@@ -52,7 +50,8 @@ struct auth_settings {
  */
 int auth_settings_read(
     const struct child_settings *c, struct auth_settings *out, struct err *e);
-bool auth_settings_has_mech(const struct auth_settings *s, struct str mech);
+bool auth_settings_has_mech(const struct auth_settings *s,
+    enum chan_auth_service service, struct str mech);
 /* The name of a service as PAM and the log know it. */
 const char *auth_settings_service(enum chan_auth_service service);
 

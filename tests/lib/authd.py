@@ -133,7 +133,7 @@ def pair():
 class Child:
     """A process as master starts it: descriptors 3, 4 and 5."""
 
-    def __init__(self, path, settings, on_log):
+    def __init__(self, path, name, settings, on_log):
         self.master, theirs = pair()
         self.log, log_theirs = pair()
         memory = os.memfd_create("settings")
@@ -144,7 +144,7 @@ class Child:
         actions = [(os.POSIX_SPAWN_DUP2, fd, 3 + i)
                    for i, fd in enumerate(high)]
         self.pid = os.posix_spawn(
-            path, [os.path.basename(path)],
+            path, [name],
             {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C",
              **server_environment()}, file_actions=actions,
             setsigdef=[signal.SIGPIPE])
@@ -231,13 +231,14 @@ class Authd:
         if self.separate:
             text += "self_uid = %d\nself_gid = %d\nself_root = %s\n" % (
                 AUTH_UID, AUTH_UID, self.root)
-        self.broker = Child(self.program(), text, self.lines.append)
+        self.broker = Child(self.program(), "authd", text, self.lines.append)
 
     def start_spawner(self):
         text = self.settings + "role = spawner\n"
         if self.separate:
             text += "pass_uid = %d\npass_gid = %d\n" % (PASS_UID, PASS_UID)
-        self.spawner = Child(self.program(), text, self.lines.append)
+        self.spawner = Child(
+            self.program(), "spawner", text, self.lines.append)
 
     def connect(self):
         """A channel between the two."""
