@@ -7,6 +7,7 @@
  * Trusts:  neither worker nor parent; the number is ours.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "worker.h"
 
@@ -19,15 +20,35 @@
 #include "service.h"
 #include "session.h"
 
+/* The decoder has checked the length. */
+static struct str
+keep(struct str s, char *room)
+{
+	memcpy(room, s.p, s.n);
+	return str_make(room, s.n);
+}
+
 static int
 on_handoff(UNUSED struct chan *c, struct chan_msg *m, void *arg, struct err *e)
 {
 	struct worker *w = arg;
+	struct master *master = w->g->m;
+	uint32_t number = w->number;
+	char tag[LOGIN_TAG_MAX], remote[LOGIN_REMOTE_MAX];
 	struct handoff_offer offer;
 
 	if (handoff_offer_parse(&m->in, &offer, e) == -1)
 		return -1;
-	session_handoff(w, &offer, chan_take_fd(m, 0), chan_take_fd(m, 1));
+	offer.tag = keep(offer.tag, tag);
+	offer.remote = keep(offer.remote, remote);
+	/* authd sent its grant before the worker could know, but the loop may
+	 * have come to the worker's channel first. */
+	if (w->g->authd.chan != NULL)
+		chan_read_now(w->g->authd.chan);
+	w = worker_find(master, number);
+	if (w != NULL)
+		session_handoff(
+		    w, &offer, chan_take_fd(m, 0), chan_take_fd(m, 1));
 	return 0;
 }
 

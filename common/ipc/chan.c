@@ -21,6 +21,8 @@
 #define QUEUE_MAX_BYTES (1024 * 1024)
 /* Messages taken from one channel before the others get their turn. */
 #define TURN_MESSAGES 16
+/* More than a socket's buffer holds. */
+#define READ_NOW_MESSAGES 4096
 
 struct waiting {
 	struct list link;
@@ -218,17 +220,29 @@ read_one(struct chan *c)
 }
 
 static void
-on_read(UNUSED struct ev_loop *loop, ev_io *w, UNUSED int events)
+read_some(struct chan *c, size_t most)
 {
-	struct chan *c = w->data;
-
 	c->in_handler = true;
-	for (int i = 0; i < TURN_MESSAGES; i++)
+	for (size_t i = 0; i < most; i++)
 		if (!read_one(c))
 			break;
 	c->in_handler = false;
 	if (c->freed)
 		free(c);
+}
+
+static void
+on_read(UNUSED struct ev_loop *loop, ev_io *w, UNUSED int events)
+{
+	read_some(w->data, TURN_MESSAGES);
+}
+
+void
+chan_read_now(struct chan *c)
+{
+	/* What arrives meanwhile may wait for the loop. */
+	if (!c->closed && !c->in_handler && ev_is_active(&c->read))
+		read_some(c, READ_NOW_MESSAGES);
 }
 
 int

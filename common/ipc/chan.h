@@ -69,6 +69,12 @@ int chan_fd(const struct chan *c);
 const char *chan_name(const struct chan *c);
 /* Stops and starts reading, so that the peer is slowed down. */
 void chan_want_input(struct chan *c, bool on);
+/*
+ * Reads what has arrived already, without waiting for the loop: for a message
+ * on another channel that refers to it. Ends the life of all slices into that
+ * other message. May close, not free, the channel, unless its handlers do.
+ */
+void chan_read_now(struct chan *c);
 /* False: this channel does not keep the loop alive (ev_unref). Default true. */
 void chan_keeps_loop(struct chan *c, bool on);
 

@@ -186,7 +186,7 @@ handoff_offer_parse(struct msg_in *in, struct handoff_offer *m, struct err *e)
 
 	got.conn = msg_get_u64(in);
 	got.tag = msg_get_str(in, LOGIN_TAG_MAX);
-	got.remote = msg_get_str(in, 64);
+	got.remote = msg_get_str(in, LOGIN_REMOTE_MAX);
 	if (msg_end(in, e) == -1)
 		return -1;
 	*m = got;
