@@ -185,6 +185,10 @@ static const struct argument_rule argument_rules[] = {
     {"prlimit64", 2, UINT64_MAX, 0, EPERM},
 };
 
+/* Is the process alive that a dotlock names? Signals can not be sent. */
+static const struct argument_rule ask_for_process = {
+    "kill", 1, UINT32_MAX, 0, EPERM};
+
 static int
 add_argument_rule(scmp_filter_ctx ctx, const struct argument_rule *r)
 {
@@ -221,6 +225,8 @@ add_argument_rules(scmp_filter_ctx ctx, const struct profile *p)
 	if (rc == 0 && !is_in(p, "tgkill") && p->profile != SANDBOX_WORKER)
 		rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
 		    SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()));
+	if (rc == 0 && p->profile == SANDBOX_USER)
+		rc = add_argument_rule(ctx, &ask_for_process);
 	for (size_t i = 0; rc == 0 && i < ARRAY_LEN(argument_rules); i++)
 		if (!is_in(p, argument_rules[i].name))
 			rc = add_argument_rule(ctx, &argument_rules[i]);
