@@ -313,6 +313,7 @@ open_message(struct cmd *c, struct err *e)
 	struct part *root;
 	struct str block;
 	uint64_t n;
+	const unsigned from_file = NEED_BYTES | NEED_HEADER | NEED_PARTS;
 
 	f->msg = fetch_cache_take(&c->s->fetch_cache, f->uid);
 	if (f->msg == NULL) {
@@ -320,6 +321,8 @@ open_message(struct cmd *c, struct err *e)
 		if (msg_open(c->s->view, f->uid, &f->msg, e) == -1)
 			return -1;
 	}
+	if ((f->plan.needs & from_file) != 0 && msg_load(f->msg, e) == -1)
+		return -1;
 	if ((f->plan.needs & NEED_FACTS) != 0) {
 		int64_t date;
 
@@ -327,8 +330,6 @@ open_message(struct cmd *c, struct err *e)
 		    msg_internal_date(f->msg, &date, e) == -1)
 			return -1;
 	}
-	if ((f->plan.needs & NEED_BYTES) != 0 && msg_size(f->msg, &n, e) == -1)
-		return -1;
 	if ((f->plan.needs & NEED_HEADER) != 0 &&
 	    msg_header(f->msg, &block, e) == -1)
 		return -1;

@@ -156,7 +156,7 @@ load_small(struct fetch_stream *s, struct buf *scratch, struct err *e)
 static enum step
 skip_to_start(struct fetch_stream *s, struct err *e)
 {
-	char room[READ_BYTES], out[READ_BYTES];
+	char room[READ_BYTES] UNINITIALIZED, out[READ_BYTES] UNINITIALIZED;
 	struct str piece;
 	size_t used, budget = MEASURE_BYTES;
 
@@ -184,7 +184,7 @@ static enum step
 count_rest(struct fetch_stream *s, struct err *e)
 {
 	struct wire_place *m = &s->measured;
-	char room[READ_BYTES];
+	char room[READ_BYTES] UNINITIALIZED;
 	struct str piece;
 	size_t budget = MEASURE_BYTES;
 
@@ -252,7 +252,7 @@ enum step
 fetch_stream_send(
     struct fetch_stream *s, struct conn *c, bool *is_short, struct err *e)
 {
-	char room[READ_BYTES], *to;
+	char room[READ_BYTES] UNINITIALIZED, *to;
 	struct str piece;
 	size_t used, written, space, budget = SEND_BYTES;
 

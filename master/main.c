@@ -138,6 +138,7 @@ master_stop_step(struct master *m)
 			if (m->ready)
 				log_info("stopped");
 			chan_log_use(-1);
+			fd_close(&m->log_fd);
 			service_stop(&m->logd, "shutdown", 5);
 		}
 		return;
@@ -311,8 +312,7 @@ point_to_null(bool keep_stderr)
 static int
 use_logd(struct master *m, struct err *e)
 {
-	int fd;
-	struct log_feed *own = logs_new(&m->logs, "restanted", &fd, e);
+	struct log_feed *own = logs_new(&m->logs, "restanted", &m->log_fd, e);
 
 	if (own == NULL)
 		return -1;
@@ -320,7 +320,7 @@ use_logd(struct master *m, struct err *e)
 	service_init(&m->logd, m, NULL, PROGRAM_LOGD, 0);
 	if (service_start(&m->logd, e) == -1)
 		return -1;
-	chan_log_use(fd);
+	chan_log_use(m->log_fd);
 	return 0;
 }
 
@@ -349,7 +349,7 @@ start(struct master *m, struct settings *s, struct err *e)
 static void
 init(struct master *m)
 {
-	m->ready_fd = -1;
+	m->ready_fd = m->log_fd = -1;
 	m->started_wall_s = clock_wall_s();
 	list_init(&m->generations);
 	list_init(&m->user_procs);

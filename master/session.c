@@ -276,7 +276,8 @@ static bool
 is_within_limits(struct worker *w, const struct grant_entry *grant,
     const struct limit_block *block)
 {
-	enum limit_verdict v = limit_begin(&w->g->m->limits, w->g->settings,
+	struct master *m = w->g->m;
+	enum limit_verdict v = limit_begin(&m->limits, m->now->settings,
 	    grant->service, str_of(grant->user), block);
 	static const char *const words[] = {[LIMIT_USER] = "per user",
 	    [LIMIT_ADDRESS] = "per address",
@@ -324,7 +325,8 @@ place(struct worker *w, struct grant_entry *grant,
 		fd_close(&client_fd);
 		return;
 	}
-	proc = users_find_or_start(w->g, grant, &e);
+	/* A worker of an old generation still gets the new settings. */
+	proc = users_find_or_start(w->g->m->now, grant, &e);
 	if (proc == NULL) {
 		log_error("session can not start user=<%s> service=%s "
 			  "reason=\"%s\"",

@@ -127,7 +127,10 @@ static bool
 can_make(const struct generation *g)
 {
 	if (g->authd.state != SERVICE_RUNNING ||
-	    g->spawner.state != SERVICE_RUNNING ||
+	    g->spawner.state != SERVICE_RUNNING)
+		return false;
+	/* Before it is ready, login checks its certificates through keyd. */
+	if (g->login.state != SERVICE_STARTING &&
 	    g->login.state != SERVICE_RUNNING)
 		return false;
 	for (uint32_t i = 0; i < g->n_keyd; i++)

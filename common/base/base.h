@@ -15,6 +15,8 @@
 #define PRINTF_LIKE(fmt, args) __attribute__((format(printf, fmt, args)))
 #define NORETURN __attribute__((noreturn))
 #define UNUSED __attribute__((unused))
+/* A large scratch array that is always written before it is read. */
+#define UNINITIALIZED __attribute__((uninitialized))
 #define MUST_USE __attribute__((warn_unused_result))
 
 /* The struct of type `type` whose member `member` is at `ptr`. */

@@ -84,7 +84,8 @@ void login_tickets_write(struct str key, struct buf *out);
 int login_tickets_parse(struct msg_in *in, struct str *key, struct err *e);
 
 /*
- * LOGIN_NEED  parent -> master: this many more sets of channels
+ * LOGIN_NEED  parent -> master: this many more sets of channels; comes before
+ *             CHILD_READY too: through the first set the parent has keyd sign
  *   u32 wanted   1..LOGIN_NEED_MAX
  *   u32 spare, u32 serving   the pool as it is, for `status`
  */

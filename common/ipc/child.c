@@ -39,16 +39,18 @@ child_settings_parse(struct str bytes, struct child_settings *s, struct err *e)
 	got.bytes = str_to_heap(bytes);
 	got.v = mem_new(lines + 1, sizeof(*got.v));
 	for (char *at = got.bytes; *at != '\0';) {
-		char *end = strchr(at, '\n'), *mid = strstr(at, " = ");
+		char *end = strchr(at, '\n'), *mid = strstr(at, " =");
 
-		if (end == NULL || mid == NULL || mid > end || mid == at) {
+		/* "name =": a list without values. */
+		if (end == NULL || mid == NULL || mid + 2 > end || mid == at ||
+		    (mid[2] != ' ' && mid + 2 != end)) {
 			err_set(e, ERR_CORRUPT, "settings line %zu", got.n + 1);
 			child_settings_done(&got);
 			return -1;
 		}
 		*mid = *end = '\0';
 		got.v[got.n].name = at;
-		got.v[got.n++].value = mid + 3;
+		got.v[got.n++].value = mid + 2 == end ? end : mid + 3;
 		at = end + 1;
 	}
 	*s = got;
@@ -120,7 +122,7 @@ child_setting_next(const struct child_settings *s, const char *name, size_t *i)
 	while (*i < s->n) {
 		const struct child_setting *v = &s->v[(*i)++];
 
-		if (strcmp(v->name, name) == 0)
+		if (strcmp(v->name, name) == 0 && v->value[0] != '\0')
 			return v->value;
 	}
 	return NULL;

@@ -19,6 +19,8 @@
  *	role                 for authd, which is started twice: broker or spawner
  *	pass_uid, pass_gid   for the spawner: of the child with the passwd-file
  *	tls_on               for login: yes when there are certificates
+ *	replaces             for login: yes when another one serves now, which
+ *	                     stays if a certificate of ours is not valid today
  * and for imapd and pop3d, which master starts as the user already:
  *	service              "imap" or "pop3"
  *	user, home           of the grant; home may be empty
@@ -82,7 +84,7 @@ bool child_setting_bool(
     const struct child_settings *s, const char *name, bool other);
 uint64_t child_setting_u64(
     const struct child_settings *s, const char *name, uint64_t other);
-/* Steps through all values of a name; start with *i = 0; NULL at the end. */
+/* Steps through all values of a list, which are never empty; start with *i = 0; NULL at the end. */
 const char *child_setting_next(
     const struct child_settings *s, const char *name, size_t *i);
 

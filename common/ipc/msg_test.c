@@ -489,6 +489,7 @@ test_settings(UNUSED void **state)
 	assert_true(child_settings_add(&b, "on", STR("yes")));
 	assert_true(child_settings_add(&b, "many", STR("a")));
 	assert_true(child_settings_add(&b, "many", STR("")));
+	buf_add_c(&b, "nothing =\n");
 	assert_false(child_settings_add(&b, "user", STR("a\nuid = 0")));
 	assert_false(child_settings_add(&b, "user", str_make("a\0b", 3)));
 	assert_int_equal(child_settings_parse(buf_str(&b), &s, &e), 0);
@@ -497,15 +498,16 @@ test_settings(UNUSED void **state)
 	assert_true(child_setting_u64(&s, "user", 5) == 5);
 	assert_true(child_setting_bool(&s, "on", false));
 	assert_null(child_setting(&s, "none"));
+	assert_string_equal(child_setting(&s, "nothing"), "");
 	assert_string_equal(child_setting_or(&s, "many", "z"), "z");
 	assert_string_equal(child_setting_next(&s, "many", &i), "a");
-	assert_string_equal(child_setting_next(&s, "many", &i), "");
 	assert_null(child_setting_next(&s, "many", &i));
 	child_settings_done(&s);
 	assert_int_equal(
 	    child_settings_parse(STR("a = b\nnothing\n"), &s, &e), -1);
 	assert_int_equal(child_settings_parse(STR("a = b"), &s, &e), -1);
 	assert_int_equal(child_settings_parse(STR(" = b\n"), &s, &e), -1);
+	assert_int_equal(child_settings_parse(STR("a =b\n"), &s, &e), -1);
 	buf_done(&b);
 }
 

@@ -479,7 +479,7 @@ next_part(struct part *p)
 static enum step
 read_part(struct matcher *m, struct err *e)
 {
-	char piece[READ_BYTES];
+	char piece[READ_BYTES] UNINITIALIZED;
 	size_t got, budget = SLICE_BYTES;
 
 	if (m->body == NULL)

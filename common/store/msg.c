@@ -96,6 +96,12 @@ msg_internal_date(struct msg *m, int64_t *out, struct err *e)
 }
 
 int
+msg_load(struct msg *m, struct err *e)
+{
+	return msg_need_file(m, e);
+}
+
+int
 msg_size(struct msg *m, uint64_t *out, struct err *e)
 {
 	if (need_stat(m, e) == -1)

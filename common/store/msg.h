@@ -16,6 +16,12 @@ struct msg;
 int msg_open(struct view *v, uint32_t uid, struct msg **out, struct err *e);
 void msg_close(struct msg **m);
 
+/*
+ * Opens the file now, where otherwise the first look at its bytes would: size
+ * and date then need no look-up of their own. ERR_GONE as msg_open.
+ */
+int msg_load(struct msg *m, struct err *e);
+
 uint32_t msg_uid(const struct msg *m);
 /* Seconds since 1970 of INTERNALDATE. */
 int msg_internal_date(struct msg *m, int64_t *out, struct err *e);

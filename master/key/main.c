@@ -203,12 +203,14 @@ static int
 on_go(struct chan *c, struct chan_msg *m, void *arg, struct err *e)
 {
 	struct keyd *k = arg;
+	struct buf *frame;
 
 	if (child_empty_parse(&m->in, e) == -1 || confine(k, e) == -1)
 		return -1;
 	chan_set_state(c, SERVING);
-	child_ready_write(chan_frame());
-	return chan_send(c, chan_frame(), NULL, 0, e);
+	frame = chan_frame();
+	child_ready_write(frame);
+	return chan_send(c, frame, NULL, 0, e);
 }
 
 /* New keys are in a new keyd: this one serves the workers it has. */

@@ -171,10 +171,11 @@ ask_for_sets(uint32_t wanted, uint32_t spare, uint32_t serving, void *arg)
 {
 	struct parent *p = arg;
 	struct login_need m = {wanted, spare, serving};
+	struct buf *frame = chan_frame();
 	struct err e;
 
-	login_need_write(&m, chan_frame());
-	if (chan_send(p->master, chan_frame(), NULL, 0, &e) == -1)
+	login_need_write(&m, frame);
+	if (chan_send(p->master, frame, NULL, 0, &e) == -1)
 		log_error("can not ask for channels reason=%s", e.text);
 }
 
@@ -232,13 +233,16 @@ confine(struct parent *p, struct err *e)
 static int
 get_ready(struct parent *p, struct err *e)
 {
+	struct buf *frame;
+
 	if (p->tls != NULL && check_certs(p, e) == -1)
 		return -1;
 	if (confine(p, e) == -1)
 		return -1;
 	chan_set_state(p->master, SERVING);
-	child_ready_write(chan_frame());
-	if (chan_send(p->master, chan_frame(), NULL, 0, e) == -1)
+	frame = chan_frame();
+	child_ready_write(frame);
+	if (chan_send(p->master, frame, NULL, 0, e) == -1)
 		return -1;
 	pool_start(p->pool);
 	return 0;

@@ -257,8 +257,8 @@ on_pipe(struct ev_loop *loop, ev_io *io, UNUSED int events)
 		struct msg_in in;
 		struct err e;
 
-		if (msg_parse(str_head(buf_str(&w->seen), LOGIN_SEES_BYTES), &in,
-			&e) == -1 ||
+		if (msg_parse(str_head(buf_str(&w->seen), LOGIN_SEES_BYTES),
+			&in, &e) == -1 ||
 		    in.type != LOGIN_SEES ||
 		    login_seen_parse(&in, &m, &e) == -1) {
 			log_error("login worker ended number=%u reason="
@@ -293,7 +293,7 @@ is_alive(const struct set *s)
 }
 
 NORETURN static void
-be_worker(struct pool *p, const struct set *s, int fd_parent, pid_t parent)
+be_worker(struct pool *p, const struct set *s, int fd_parent)
 {
 	struct worker_start start = {.login = {.settings = p->s.settings,
 					 .tls = p->s.tls,
@@ -302,8 +302,7 @@ be_worker(struct pool *p, const struct set *s, int fd_parent, pid_t parent)
 					 .fd_master = s->fds[2],
 					 .fd_parent = fd_parent},
 	    .listeners = p->s.listeners,
-	    .n_listeners = p->s.n_listeners,
-	    .parent = parent};
+	    .n_listeners = p->s.n_listeners};
 
 	worker_run(&start);
 }
@@ -314,7 +313,7 @@ fork_worker(struct pool *p, struct set *s)
 {
 	struct worker *w;
 	int ends[2];
-	pid_t pid, parent = getpid();
+	pid_t pid;
 
 	if (pipe2(ends, O_CLOEXEC) == -1) {
 		log_error("no more workers reason=pipe");
@@ -322,7 +321,7 @@ fork_worker(struct pool *p, struct set *s)
 	}
 	pid = fork();
 	if (pid == 0)
-		be_worker(p, s, ends[1], parent);
+		be_worker(p, s, ends[1]);
 	fd_close(&ends[1]);
 	if (pid == -1) {
 		fd_close(&ends[0]);

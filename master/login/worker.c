@@ -12,6 +12,7 @@
  * Trusts:  the parent for the listening sockets.
  */
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -147,9 +148,13 @@ worker_run(const struct worker_start *w)
 	struct login_from from;
 	int ep, fd;
 
-	/* The parent's end, for whatever reason, is ours. */
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL) == -1 || getppid() != w->parent)
-		_exit(0);
+	struct pollfd parent = {.fd = w->login.fd_parent};
+
+	/* The parent's end, for whatever reason, is ours; also when it came
+	 * just now, which its end of the pipe tells. */
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) == -1 ||
+	    poll(&parent, 1, 0) != 0)
+		_exit(1);
 	keep_own(w);
 	if (login.tls != NULL)
 		tls_server_set_signer(login.tls, login_sign, &login);

@@ -16,7 +16,6 @@ struct worker_start {
 	struct login login;
 	const struct login_listening *listeners;
 	size_t n_listeners;
-	pid_t parent;
 };
 
 /* Runs in the child right after fork(); keeps no descriptor but its own. */

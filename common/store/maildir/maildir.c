@@ -264,6 +264,7 @@ open_mailbox(struct mailbox *m, struct err *e)
 	struct maildir *md = mem_new(1, sizeof(*md));
 
 	md->dirfd = md->newfd = md->curfd = md->tmpfd = md->controlfd = -1;
+	md->euid = geteuid();
 	m->impl = md;
 	if (open_dirs(m, e) == -1 || open_list(m, e) == -1)
 		return err_in(e, "%s", m->name);
@@ -278,9 +279,7 @@ open_mailbox(struct mailbox *m, struct err *e)
 static bool
 is_trusted(const struct maildir *md, const struct stat *st)
 {
-	uid_t us = geteuid();
-
-	return us == 0 || st->st_uid == us || st->st_uid == 0 ||
+	return md->euid == 0 || st->st_uid == md->euid || st->st_uid == 0 ||
 	    st->st_uid == md->perm.owner;
 }
 

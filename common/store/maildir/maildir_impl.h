@@ -57,6 +57,7 @@ struct maildir {
 	int controlfd; /* dirfd when there is no CONTROL= */
 	char path[PATH_MAX]; /* absolute, of the folder */
 	struct file_perm perm;
+	uid_t euid; /* ours */
 	struct dir_state dirs[2];
 	bool is_local; /* the file system tells inotify everything */
 	struct uidlist list;
@@ -97,6 +98,7 @@ struct maildir_place {
 	int rootfd; /* of store->root */
 	int controlfd; /* of store->control, or rootfd */
 	struct file_perm perm;
+	uid_t euid; /* ours */
 };
 
 int maildir_place_open(struct store *s, struct err *e);
