@@ -212,10 +212,12 @@ on_stop(UNUSED struct chan *c, struct chan_msg *m, void *arg, struct err *e)
 }
 
 static void
-master_closed(UNUSED struct chan *c, UNUSED const struct err *why, void *arg)
+master_closed(UNUSED struct chan *c, const struct err *why, void *arg)
 {
 	struct broker *b = arg;
 
+	if (why->code == ERR_VIOLATION)
+		log_error("master: %s", why->text);
 	/* Whom should we tell who somebody is? Workers answer UNAVAILABLE. */
 	ev_break(b->loop, EVBREAK_ALL);
 }
