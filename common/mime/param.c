@@ -275,7 +275,7 @@ void
 param_parse(struct arena *a, struct str s, uint32_t *max, struct str *value,
     struct mime_param **params)
 {
-	struct mime_param **tail = params, *p, one;
+	struct mime_param **tail = params, *p, one = {0};
 	struct raw *raws;
 	size_t n = 0, i = 0;
 	bool has_stars = false;
