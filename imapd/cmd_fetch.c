@@ -305,6 +305,14 @@ uses_partial(const struct fetch_plan *p)
 	return false;
 }
 
+/* An envelope comes with the tree, if there is one. */
+static bool
+needs_header(const struct fetch_plan *p)
+{
+	return (p->needs & NEED_HEADER) != 0 ||
+	    (p->needs & (NEED_ENVELOPE | NEED_PARTS)) == NEED_ENVELOPE;
+}
+
 /* All that can fail, before the first byte of the answer is written. */
 static int
 open_message(struct cmd *c, struct err *e)
@@ -313,7 +321,8 @@ open_message(struct cmd *c, struct err *e)
 	struct part *root;
 	struct str block;
 	uint64_t n;
-	const unsigned from_file = NEED_BYTES | NEED_HEADER | NEED_PARTS;
+	const unsigned from_file =
+	    NEED_BYTES | NEED_HEADER | NEED_ENVELOPE | NEED_PARTS;
 
 	f->msg = fetch_cache_take(&c->s->fetch_cache, f->uid);
 	if (f->msg == NULL) {
@@ -330,8 +339,7 @@ open_message(struct cmd *c, struct err *e)
 		    msg_internal_date(f->msg, &date, e) == -1)
 			return -1;
 	}
-	if ((f->plan.needs & NEED_HEADER) != 0 &&
-	    msg_header(f->msg, &block, e) == -1)
+	if (needs_header(&f->plan) && msg_header(f->msg, &block, e) == -1)
 		return -1;
 	if ((f->plan.needs & NEED_PARTS) != 0 &&
 	    msg_parts(f->msg, &root, e) == -1)

@@ -55,6 +55,7 @@ enum fetch_need {
 	NEED_HEADER = 1 << 1, /* the header of the message */
 	NEED_BYTES = 1 << 2, /* the message, without its structure */
 	NEED_PARTS = 1 << 3, /* the tree of parts */
+	NEED_ENVELOPE = 1 << 4, /* from the tree, or else from the header */
 };
 
 struct fetch_plan {

@@ -72,28 +72,28 @@ skip_quoted(struct parser *p, size_t i)
 	return from;
 }
 
-static bool
+/* What ends a word: RFC 5322 specials but "." and backslash, and blanks. */
+static const bool specials[256] = {
+    [' '] = true,
+    ['\t'] = true,
+    ['\r'] = true,
+    ['\n'] = true,
+    ['('] = true,
+    [')'] = true,
+    ['<'] = true,
+    ['>'] = true,
+    ['@'] = true,
+    [','] = true,
+    [';'] = true,
+    [':'] = true,
+    ['"'] = true,
+    ['['] = true,
+};
+
+static inline bool
 is_special(char c)
 {
-	switch (c) {
-	case ' ':
-	case '\t':
-	case '\r':
-	case '\n':
-	case '(':
-	case ')':
-	case '<':
-	case '>':
-	case '@':
-	case ',':
-	case ';':
-	case ':':
-	case '"':
-	case '[':
-		return true;
-	default:
-		return false;
-	}
+	return specials[(unsigned char)c];
 }
 
 enum token { WORD, QUOTED, COMMENT, BLANK, SPECIAL };
