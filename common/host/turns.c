@@ -185,6 +185,12 @@ turns_add(struct host *h, struct conn **conn, const struct host_peer *p)
 	list_append(&h->sessions, &hs->all);
 	map_put(&h->by_session, key_of(&hs->session), hs);
 	h->n_sessions++;
+	if (!h->from_shell)
+		log_info("session begun user=<%s> session=%llu rip=%s lip=%.*s"
+			 " tls=%.*s",
+		    h->user, (unsigned long long)hs->session_id, hs->remote_ip,
+		    STR_ARG(p->local_ip),
+		    STR_ARG(p->tls.n > 0 ? p->tls : STR("no")));
 	if (h->woken_early)
 		host_wake(h, hs->session);
 	return true;

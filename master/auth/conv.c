@@ -252,7 +252,7 @@ grant(struct conv *c)
 		fail(c, CHAN_AUTH_UNAVAILABLE, "no grant");
 		return;
 	}
-	log_debug("authenticated user=<%s> service=%s mech=%s rip=%s",
+	log_info("login user=<%s> service=%s mech=%s rip=%s",
 	    c->who.name, auth_settings_service(c->service), c->mech, c->rhost);
 	send_simple(c, &ok);
 	conv_free(c);
