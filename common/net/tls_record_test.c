@@ -14,11 +14,11 @@
 #include <cmocka.h>
 #include <gnutls/gnutls.h>
 #include <gnutls/x509.h>
-#include <nettle/nettle-meta.h>
 
 #include "base/buf.h"
 #include "base/mem.h"
 #include "net/tls_record.h"
+#include "tests/lib/tls_craft.h"
 
 static const char message[] = "* 1 FETCH (FLAGS (\\Seen))\r\n";
 
@@ -397,58 +397,14 @@ test_key_update_known_answer(UNUSED void **state)
 	pair_done(&p);
 }
 
-/*
- * A second, plain sealer: any type, any padding, whole inner text at once.
- * Appends to p->peer_wire and counts *seq up.
- */
 static void
 craft(struct pair *p, const struct answer *a, uint64_t *seq, uint8_t type,
     const void *bytes, size_t n, size_t padding)
 {
-	const struct nettle_aead *aead = a->suite == 0x1303
-	    ? &nettle_chacha_poly1305
-	    : a->suite == 0x1301 ? &nettle_gcm_aes128
-				 : &nettle_gcm_aes256;
 	struct tls_direction d = direction(a);
-	bool is_13 = a->version == 0x0304;
-	size_t inner_n = is_13 ? n + 1 + padding : n;
-	size_t body_n = inner_n + 16 + (is_13 ? 0 : 8);
-	uint8_t header[5] = {
-	    is_13 ? 23 : type, 3, 3, (uint8_t)(body_n >> 8), (uint8_t)body_n};
-	uint8_t nonce[12], seq_bytes[8], aad[13], tag[16];
-	uint8_t *inner = mem_new(1, inner_n + 1);
-	void *ctx = mem_new(1, aead->context_size);
-	int i;
 
-	for (i = 0; i < 8; i++)
-		seq_bytes[i] = (uint8_t)(*seq >> (56 - 8 * i));
-	memcpy(nonce, d.iv, 12);
-	memcpy(inner, bytes, n);
-	aead->set_encrypt_key(ctx, d.key);
-	buf_add(&p->peer_wire, header, 5);
-	if (is_13) {
-		inner[n] = type;
-		for (i = 0; i < 8; i++)
-			nonce[4 + i] ^= seq_bytes[i];
-		aead->set_nonce(ctx, nonce);
-		aead->update(ctx, 5, header);
-	} else {
-		memcpy(nonce + 4, seq_bytes, 8);
-		memcpy(aad, seq_bytes, 8);
-		memcpy(aad + 8, header, 3);
-		aad[11] = (uint8_t)(n >> 8);
-		aad[12] = (uint8_t)n;
-		aead->set_nonce(ctx, nonce);
-		aead->update(ctx, 13, aad);
-		buf_add(&p->peer_wire, seq_bytes, 8);
-	}
-	aead->encrypt(ctx, inner_n, inner, inner);
-	aead->digest(ctx, 16, tag);
-	buf_add(&p->peer_wire, inner, inner_n);
-	buf_add(&p->peer_wire, tag, 16);
-	free(inner);
-	free(ctx);
-	(*seq)++;
+	tls_craft(a->version, a->suite, &d, (*seq)++, type, str_make(bytes, n),
+	    padding, &p->peer_wire);
 }
 
 static void
