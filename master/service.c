@@ -444,6 +444,9 @@ on_exit_seen(UNUSED struct ev_loop *loop, ev_child *w, UNUSED int events)
 	bool expected = p->state == SERVICE_STOPPING;
 	pid_t pid = p->pid;
 
+	/* Its last words say why. */
+	if (p->chan != NULL)
+		chan_read_now(p->chan);
 	if (clock_mono_ms() - p->started_ms > 60000)
 		p->failures = 0;
 	if (!expected) {

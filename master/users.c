@@ -145,6 +145,9 @@ on_exit_seen(UNUSED struct ev_loop *loop, ev_child *w, UNUSED int events)
 	struct user_proc *p = w->data;
 
 	ev_child_stop(p->m->loop, &p->child);
+	/* Sessions that it has ended are not lost. */
+	if (p->chan != NULL)
+		chan_read_now(p->chan);
 	process_ended(p, w->rstatus);
 	free_if_gone(p);
 }

@@ -6,15 +6,16 @@
  * Runs in: every process.
  * Trusts:  nothing but its arguments, which are compile-time text.
  */
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/assert.h"
+#include "base/log.h"
 
 void
 assert_failed(const char *cond, const char *file, int line, const char *func)
 {
-	(void)dprintf(2, "panic: %s:%d: %s: %s is not true\n", file, line, func,
-	    cond);
+	/* The log channel: standard error may be closed, or a file that a
+	 * confined process can not write to. */
+	log_error("panic: %s:%d: %s: %s is not true", file, line, func, cond);
 	abort();
 }

@@ -63,7 +63,6 @@ chan_frame(void)
 
 	if (frame.max_bytes == 0)
 		buf_init(&frame, MSG_MAX_BYTES);
-	buf_clear(&frame);
 	return &frame;
 }
 

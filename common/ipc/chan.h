@@ -91,7 +91,7 @@ size_t chan_queued(const struct chan *c);
 /* Takes descriptor number `i` out of the message. */
 int chan_take_fd(struct chan_msg *m, size_t i);
 
-/* A frame buffer that all senders of the process share, emptied. */
+/* A frame buffer that all senders of the process share; msg_begin empties it. */
 struct buf *chan_frame(void);
 
 #endif

@@ -77,6 +77,22 @@ def test_other_grant_other_process(m, what):
     assert p.pid != q.pid
 
 
+def test_grant_waits_behind_others(m):
+    """Master reads a few messages of a channel in a turn; the grant counts
+    from the moment authd has sent it."""
+    s = m()
+    w = s.worker()
+    _, far = s.client()
+    os.kill(s.pid(), signal.SIGSTOP)
+    s.settle = lambda: None
+    for i in range(40):
+        s.grant(w, far, worker=9999, conn=i)
+    conn = s.grant(w, far, conn=100)
+    s.handoff(w, conn, far)
+    os.kill(s.pid(), signal.SIGCONT)
+    s.next("imapd").chan.expect(ipc.SESSION_CONNECTION)
+
+
 # ---- a lying worker ----------------------------------------------------------
 
 def test_forged(m):

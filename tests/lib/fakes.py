@@ -101,9 +101,6 @@ class Faked(restante.Restante):
             fds.frombytes(control[0][2])
             word, pid = data.decode().split()
             p = Program(sock, word, int(pid), list(fds))
-            if word == "authd" and "self_uid" not in p.settings and \
-                    self.separate:
-                p.name = "spawner"
             self.waiting.append(p)
 
     def start(self, wait=True):
@@ -111,19 +108,15 @@ class Faked(restante.Restante):
         return self.bring_up() if wait else self
 
     def two_authd(self):
-        """The spawner is the authd that hears of an authd."""
-        first, second = self.next_authd(), self.next_authd()
-        for p in (first, second):
-            p.ready()
-        kinds = [m.fields[0] for m in first.setup
-                 if m.type == ipc.CHILD_PEER]
-        # authd is started last, so its setup has the spawner in it
-        return (second, first) if 3 not in kinds else (first, second)
+        """(authd, its spawner), ready."""
+        both = [self.next_authd().ready() for _ in range(2)]
+        both.sort(key=lambda p: p.settings.get("role") == "spawner")
+        return tuple(both)
 
     def next_authd(self):
         while True:
             for p in self.waiting:
-                if p.name in ("authd", "spawner"):
+                if p.name == "authd":
                     self.waiting.remove(p)
                     return p
             p = self.next_any()
@@ -167,14 +160,14 @@ class Faked(restante.Restante):
         raw = sock.getsockopt(socket.SOL_SOCKET, so_cookie, 8)
         return int.from_bytes(raw, "little")
 
-    def grant(self, worker, sock, user="alice", authd=None, conn=None, **kw):
+    def grant(self, to, sock, user="alice", authd=None, conn=None, **kw):
         """What authd says of this socket; returns the connection's number."""
         if conn is None:
             self.conn += 1
             conn = self.conn
         ip, port = sock.getpeername()
         uid = self.uid_of(user) if user in self.users else self.uid
-        g = {"worker": worker.number, "conn": conn,
+        g = {"worker": to.number, "conn": conn,
              "cookie": self.cookie(sock),
              "peer_ip": socket.inet_aton(ip), "peer_port": port,
              "service": "imap", "user": user, "uid": uid, "gid": uid,
