@@ -3,7 +3,7 @@
  * sandbox.c - the order in which a process confines itself, and the limits of
  * each profile.
  *
- * Owns:    the worker's prepared filter.
+ * Owns:    the prepared filters of login workers and passwd-file children.
  * Runs in: every process but master.
  * Trusts:  the kernel.
  */
@@ -40,7 +40,7 @@ static const struct limits limits[] = {
     [SANDBOX_USER] = {KEEP, 1024 * MIB, 256, 0, KEEP, KEEP},
 };
 
-static struct seccomp_program worker_filter;
+static struct seccomp_program worker_filter, pass_filter;
 
 static int
 set_limit(int which, const char *name, uint64_t value, struct err *e)
@@ -88,12 +88,25 @@ sandbox_limits(
 	return 0;
 }
 
+static int
+prepare(enum sandbox_profile profile, bool trap, struct seccomp_program *p,
+    struct err *e)
+{
+	free(p->code);
+	*p = (struct seccomp_program){0};
+	return seccomp_build(profile, trap, p, e);
+}
+
 int
 sandbox_prepare_worker(bool trap, struct err *e)
 {
-	free(worker_filter.code);
-	worker_filter = (struct seccomp_program){0};
-	return seccomp_build(SANDBOX_WORKER, trap, &worker_filter, e);
+	return prepare(SANDBOX_WORKER, trap, &worker_filter, e);
+}
+
+int
+sandbox_prepare_pass(bool trap, struct err *e)
+{
+	return prepare(SANDBOX_PASS, trap, &pass_filter, e);
 }
 
 static int
@@ -144,6 +157,8 @@ sandbox_enter(const struct sandbox *s, struct sandbox_report *r, struct err *e)
 	/* Made first: it takes a memory file, which the limits forbid. */
 	if (s->profile == SANDBOX_WORKER && worker_filter.code != NULL)
 		filter = &worker_filter;
+	else if (s->profile == SANDBOX_PASS && pass_filter.code != NULL)
+		filter = &pass_filter;
 	else if (s->profile != SANDBOX_PAM &&
 	    seccomp_build(s->profile, s->trap, &own, e) == -1)
 		return err_in(e, "system call filter");

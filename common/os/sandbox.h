@@ -19,7 +19,7 @@ enum sandbox_profile {
 	SANDBOX_WORKER, /* login worker: a second, narrower filter */
 	SANDBOX_KEYD,
 	SANDBOX_AUTHD,
-	SANDBOX_PASS, /* auth child with a passwd-file: reads given paths */
+	SANDBOX_PASS, /* auth child with a passwd-file: what it has open */
 	SANDBOX_PAM, /* auth child with PAM: limits alone */
 	SANDBOX_LOGD,
 	SANDBOX_SPOOLD,
@@ -64,6 +64,11 @@ int sandbox_enter(
  * sandbox_enter(); sandbox_enter() for SANDBOX_WORKER then only loads it.
  */
 int sandbox_prepare_worker(bool trap, struct err *e);
+/*
+ * The same for SANDBOX_PASS, in the spawner: building the filter costs more
+ * than all the rest of an auth child.
+ */
+int sandbox_prepare_pass(bool trap, struct err *e);
 
 /* The resource limits alone. */
 int sandbox_limits(

@@ -15,7 +15,7 @@
 #include "auth/passwd_file.h"
 #include "base/num.h"
 
-#define CHUNK_BYTES (64 * 1024)
+#define CHUNK_BYTES (16 * 1024)
 
 static int
 parse_id(struct str s, bool *has, uint32_t *value, struct err *e)

@@ -27,6 +27,7 @@
 #include "ipc/chan_child.h"
 #include "os/fd.h"
 #include "os/proc.h"
+#include "os/sandbox.h"
 
 /* Far above what authd asks for (2 x cores); holders live long. */
 #define CHILDREN_MAX 1024
@@ -358,6 +359,8 @@ spawner_run(const struct auth_settings *settings)
 	struct err e;
 
 	if (proc_harden(&e) == -1)
+		log_fatal("%s", e.text);
+	if (uses_passwd_file(settings) && sandbox_prepare_pass(false, &e) == -1)
 		log_fatal("%s", e.text);
 	/* Children share the key of map_hash: salts stay the same. */
 	(void)map_hash(STR("salt"));
