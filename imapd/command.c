@@ -43,7 +43,7 @@ static const struct command table[] = {
     {"NAMESPACE", cmd_namespace, IN_ANY, 0},
     {"NOOP", cmd_noop, IN_ANY, 0},
     {"RENAME", cmd_rename, IN_ANY, 0},
-    {"SEARCH", cmd_search, IN_SELECTED, SET | CMD_NO_EXPUNGE},
+    {"SEARCH", cmd_search, IN_SELECTED, SET | CMD_NO_EXPUNGE | CMD_8BIT},
     {"SELECT", cmd_select, IN_ANY, CMD_NO_SYNC},
     {"STARTTLS", cmd_logged_in, IN_ANY, CMD_NO_SYNC},
     {"STATUS", cmd_status, IN_ANY, 0},

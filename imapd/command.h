@@ -34,6 +34,7 @@ enum command_flag {
 	CMD_STREAM = 1 << 4, /* wants its literals as IMAP_ARG_STREAM */
 	CMD_SECTION = 1 << 5, /* its atoms may have [sections] */
 	CMD_LONG = 1 << 6, /* its line may be long: it has a set */
+	CMD_8BIT = 1 << 7, /* 8-bit in quoted strings, as clients send it */
 };
 
 struct command {

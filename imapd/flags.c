@@ -97,11 +97,14 @@ flag_parse(struct str s, struct flag_wish *w, struct str *keyword)
 		return s.n <= KEYWORD_MAX_BYTES &&
 		    imap_char_all(s, IMAP_CHAR_ATOM);
 	}
-	for (i = 0; i < ARRAY_LEN(names); i++)
-		if (str_eq_nocase(s, str_of(names[i].text)))
-			w->system |= (uint8_t)names[i].flag;
-	w->system &= (uint8_t)~FLAG_RECENT;
-	return imap_char_all(str_skip(s, 1), IMAP_CHAR_ATOM);
+	for (i = 0; i < ARRAY_LEN(names); i++) {
+		if (names[i].flag == FLAG_RECENT ||
+		    !str_eq_nocase(s, str_of(names[i].text)))
+			continue;
+		w->system |= (uint8_t)names[i].flag;
+		return true;
+	}
+	return false;
 }
 
 bool

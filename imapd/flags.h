@@ -13,9 +13,9 @@ void flags_write(struct buf *b, const struct mailbox *m, const struct flags *f);
 /* All that the mailbox knows: system flags (not \Recent), then keywords. */
 void flags_write_names(struct buf *b, const struct mailbox *m);
 /*
- * The atoms from `a` to the list's end as a wish in `arena`. System flags
- * that nobody can set (\Recent, flag-extension) are left out, as RFC 3501
- * section 7.1 (PERMANENTFLAGS) allows. False: not a flag-list.
+ * The atoms from `a` to the list's end as a wish in `arena`. False:
+ * not a flag-list, or one with a system flag that nobody can set (\Recent,
+ * \Unknown): other servers say BAD to that, too, and no client lives by it.
  */
 bool flags_parse(
     const struct imap_arg *a, struct arena *arena, struct flag_wish *out);

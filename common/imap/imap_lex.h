@@ -88,7 +88,7 @@ struct imap_lex {
 	struct imap_lex_limits limits;
 	bool stream; /* literals behind the first argument are not kept */
 	bool sections; /* BODY[...] and the like are one atom */
-	bool utf8; /* 8-bit in quoted strings (RFC 6855); the owner checks it */
+	bool utf8; /* 8-bit in quoted strings, too; the owner judges it */
 
 	/* The rest is private. */
 	struct arena *arena;

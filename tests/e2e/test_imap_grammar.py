@@ -88,7 +88,7 @@ class Grammar:
     def flag(self):
         return self.case(self.pick(b"\\Answered", b"\\Flagged", b"\\Deleted",
                                    b"\\Seen", b"\\Draft", b"$Forwarded",
-                                   b"word", b"k[ey", b"\\Extension"))
+                                   b"word", b"k[ey"))
 
     def flag_list(self, least=0):
         return b"(" + b" ".join(self.some(self.flag, least, 4)) + b")"

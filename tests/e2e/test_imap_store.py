@@ -89,7 +89,7 @@ def test_uid_store_tells_uids(three):
     "1 FLAGS.LOUD (\\Seen)", "1 (FLAGS) (\\Seen)", "(1) FLAGS (\\Seen)",
     '1 "FLAGS" (\\Seen)', "1 FLAGS (\\Seen) x", "1 FLAGS (\\Seen", "1 FLAGS "
     "((\\Seen))", '1 FLAGS ("\\Seen")', "1 FLAGS \"\\\\Seen\"",
-    "1 FLAGS (\\)", "1 FLAGS (\\*)", "1 FLAGS (a*)", "1 FLAGS (a]b)",
+    "1 FLAGS (\\)", "1 FLAGS (\\Recent)", "1 +FLAGS \\Nonsense", "1 FLAGS (\\*)", "1 FLAGS (a*)", "1 FLAGS (a]b)",
     "1 FLAGS (\\Seen) (\\Draft)", "1,2,, FLAGS (\\Seen)", "1:2:3 FLAGS "
     "(\\Seen)", "1 FLAGS {5+}\r\n\\Seen", "* * FLAGS (\\Seen)"])
 def test_bad_and_nothing_changes(three, args):
@@ -112,13 +112,13 @@ def test_recent_can_not_be_changed(box):
     box.fill(1)
     c = box.connect()
     c.ok("SELECT INBOX")
-    c.cmd("STORE 1 -FLAGS (\\Recent)")
+    c.bad("STORE 1 -FLAGS (\\Recent)")
     assert c.flags() == {1: {"\\Recent"}}
     c.ok("STORE 1 FLAGS (\\Seen)")
     assert c.flags() == {1: {"\\Recent", "\\Seen"}}
     box.fill(1, flags="")
     c.ok("NOOP")
-    c.cmd("STORE 2 +FLAGS (\\Recent)")
+    c.bad("STORE 2 +FLAGS (\\Recent)")
     d = box.connect()
     d.ok("SELECT INBOX")
     assert all("\\Recent" not in f for f in d.flags().values())
