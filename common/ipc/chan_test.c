@@ -271,6 +271,27 @@ test_queue(UNUSED void **state)
 	fd_close(&pipes[1]);
 }
 
+/* A peer that ends with unread mail is still heard to its end. */
+static void
+test_last_words(UNUSED void **state)
+{
+	struct seen s;
+	struct buf *b;
+	struct err e;
+	int peer;
+
+	start(&s, &peer);
+	b = chan_frame();
+	msg_begin(b, 9, 0);
+	assert_int_equal(chan_send(s.chan, b, NULL, 0, &e), 0);
+	send_number(peer, 1, 42);
+	fd_close(&peer);
+	turn(&s);
+	assert_int_equal(s.n, 1);
+	assert_true(s.closed);
+	assert_int_equal(s.why.code, ERR_CLOSED);
+}
+
 static void
 test_recv_wait_refuses(UNUSED void **state)
 {
@@ -308,7 +329,7 @@ main(void)
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_dispatch),
 	    cmocka_unit_test(test_violations), cmocka_unit_test(test_fd),
 	    cmocka_unit_test(test_free_in_handler),
-	    cmocka_unit_test(test_queue),
+	    cmocka_unit_test(test_queue), cmocka_unit_test(test_last_words),
 	    cmocka_unit_test(test_recv_wait_refuses)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

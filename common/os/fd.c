@@ -199,11 +199,17 @@ fd_recv(int fd, void *p, size_t size, size_t *n, int *fds, size_t *n_fds,
 	int flags = MSG_CMSG_CLOEXEC | (now ? MSG_DONTWAIT : 0);
 	size_t count;
 	ssize_t got;
-	bool fits;
+	bool fits, reset = false;
 
-	do
+	got = recvmsg(fd, &mh, flags);
+	/* A peer that closes without having read all leaves this error before
+	 * its last packets, not instead of them. */
+	while (
+	    got == -1 && (errno == EINTR || (errno == ECONNRESET && !reset))) {
+		reset = reset || errno == ECONNRESET;
+		mh.msg_controllen = sizeof(control.room);
 		got = recvmsg(fd, &mh, flags);
-	while (got == -1 && errno == EINTR);
+	}
 	if (got == -1) {
 		if (errno == EAGAIN)
 			return STEP_MORE;
