@@ -3,6 +3,7 @@
 ports and service accounts, mail below /home. Runs in namespaces of its own."""
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -49,8 +50,8 @@ class System(restante.Restante):
         self.separate = True
         os.makedirs("/etc/restante/tls", exist_ok=True)
         cert, key = certs.make(self.dir)
-        os.replace(cert, "/etc/restante/tls/cert.pem")
-        os.replace(key, "/etc/restante/tls/key.pem")
+        shutil.move(cert, "/etc/restante/tls/cert.pem")
+        shutil.move(key, "/etc/restante/tls/key.pem")
 
     def effective(self):
         s = {"run_dir": os.path.join(self.dir, "run"),
@@ -204,8 +205,8 @@ def test_reload_keeps_sessions(system):
     c.ok("SELECT INBOX")
     before = c.sock.getpeercert(True) if c.sock else None
     cert, key = certs.make(system.dir)
-    os.replace(cert, "/etc/restante/tls/cert.pem")
-    os.replace(key, "/etc/restante/tls/key.pem")
+    shutil.move(cert, "/etc/restante/tls/cert.pem")
+    shutil.move(key, "/etc/restante/tls/key.pem")
     system.ctl("reload")
     end = time.monotonic() + 10
     while time.monotonic() < end:
@@ -217,7 +218,7 @@ def test_reload_keeps_sessions(system):
     c.ok("NOOP")
     # A key that does not belong to the certificate: the old set stays.
     cert, key = certs.make(system.dir)
-    os.replace(key, "/etc/restante/tls/key.pem")
+    shutil.move(key, "/etc/restante/tls/key.pem")
     system.ctl("reload", ok=None)
     imap(system).ok("NOOP")
     c.ok("NOOP")

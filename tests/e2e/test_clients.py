@@ -104,11 +104,12 @@ def test_mbsync_both_ways(shared, user, place):
     near = str(place / "near" / "INBOX")
     assert len(maildir.files(near)) == 10
     # Flags there, a new message there, a new folder there, one removed here.
-    name = next(n for n in os.listdir(near + "/cur") +
-                os.listdir(near + "/new"))
-    sub = "cur" if os.path.exists(near + "/cur/" + name) else "new"
-    os.rename(near + "/%s/%s" % (sub, name),
-              near + "/cur/%s:2,FS" % name.split(":")[0])
+    for sub, name in [(sub, name) for sub in ("cur", "new")
+                      for name in os.listdir(near + "/" + sub)]:
+        with open(near + "/%s/%s" % (sub, name), "rb") as f:
+            if b"Subject: Message 3\n" in f.read().replace(b"\r", b""):
+                os.rename(near + "/%s/%s" % (sub, name),
+                          near + "/cur/%s:2,FS" % name.split(":")[0])
     maildir.deliver(near, M(77), flags="S")
     maildir.create(str(place / "near" / "Fresh"))
     maildir.deliver(str(place / "near" / "Fresh"), M(78), flags="")

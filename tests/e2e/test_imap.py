@@ -151,7 +151,9 @@ def test_store(shared, user):
     names = sorted(maildir.files(shared.maildir(user)).values())
     # 1: answered and two keywords, kept in the file's name.
     assert names == ["Rab", "ab", "ab"] or names == ["Rba", "ba", "ba"]
-    c.bad("STORE 1 +FLAGS (\\Nonsense)")
+    # An unknown system flag may be refused or left out, not kept.
+    c.cmd("STORE 1 +FLAGS (\\Nonsense)")
+    assert "\\Nonsense" not in c.flags()[1]
     c.bad("STORE 1 FLAGS")
 
 
@@ -210,8 +212,7 @@ SEARCHES = [
     ("SENTSINCE 22-Nov-2025", "1 2 3 4"), ("SINCE 1-Jan-2020", "1 2 3 4"),
     ("BEFORE 1-Jan-2020", ""), ("KEYWORD Green", "1"),
     ("UNKEYWORD Green", "2 3 4"), ("TO reader", "1 2 3 4"), ("CC x", ""),
-    ("CHARSET UTF-8 BODY \"käse\"", "2"),
-    ("CHARSET UTF-8 BODY \"KÄSE\"", "2"), ("ANSWERED UNANSWERED", ""),
+    ("ANSWERED UNANSWERED", ""),
     ("DRAFT", ""), ("UNDRAFT 4", "4"), ("NOT (OR 1 2)", "3 4"),
 ]
 
@@ -248,6 +249,10 @@ def test_search(shared, user):
         assert part in r, r
     status, _, lines = c.literal("SEARCH CHARSET UTF-8 SUBJECT", b"Message 4")
     assert status == "OK" and b"* SEARCH 4" in lines
+    for word in ("käse", "KÄSE"):
+        status, _, lines = c.literal("SEARCH CHARSET UTF-8 BODY",
+                                     word.encode())
+        assert status == "OK" and b"* SEARCH 2" in lines
 
 
 def test_copy_and_move(shared, user):
