@@ -61,6 +61,7 @@ struct generation {
 	struct list workers; /* login workers */
 	uint32_t n_workers, spare, serving;
 	uint32_t wanted_workers; /* asked for, not yet made */
+	pid_t checking_pid; /* the login parent that has had its first set */
 	bool was_ready; /* once all ran: a failure is no longer the end */
 	bool retiring;
 	ev_timer deadline;

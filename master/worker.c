@@ -140,9 +140,9 @@ can_make(const struct generation *g)
 }
 
 static void
-send_peer(struct service_proc *p, uint32_t number, int fd)
+send_peer(struct service_proc *p, enum child_kind kind, uint32_t number, int fd)
 {
-	struct child_peer m = {.kind = CHILD_KIND_WORKER, .number = number};
+	struct child_peer m = {.kind = kind, .number = number};
 	struct buf *b = chan_frame();
 
 	child_peer_write(&m, b);
@@ -156,6 +156,16 @@ next_number(struct master *m)
 		m->last_worker++;
 	while (m->last_worker == 0 || worker_find(m, m->last_worker) != NULL);
 	return m->last_worker;
+}
+
+/* Each login parent checks its certificates through its first set. */
+static enum child_kind
+kind_for_keyd(struct generation *g)
+{
+	if (g->checking_pid == g->login.pid)
+		return CHILD_KIND_WORKER;
+	g->checking_pid = g->login.pid;
+	return CHILD_KIND_FIRST_WORKER;
 }
 
 static int
@@ -180,9 +190,10 @@ make_one(struct generation *g, struct err *e)
 	map_put(&g->m->workers, key_of(w), w);
 	w->chan = chan_new(g->m->loop, own[0], &def, w);
 	own[0] = -1;
-	send_peer(&g->authd, number, authd[0]);
+	send_peer(&g->authd, CHILD_KIND_WORKER, number, authd[0]);
 	if (keyd_of(g, number) != NULL)
-		send_peer(keyd_of(g, number), number, keyd[0]);
+		send_peer(
+		    keyd_of(g, number), kind_for_keyd(g), number, keyd[0]);
 	b = chan_frame();
 	login_worker_write(number, b);
 	service_send(&g->login, b, (const int[]){authd[1], keyd[1], own[1]}, 3);

@@ -38,13 +38,16 @@ enum child_kind {
 	CHILD_KIND_SPAWNER,
 	CHILD_KIND_KEYD,
 	CHILD_KIND_USER, /* an imapd or pop3d; number: its process id */
+	/* To keyd: a worker, whose channel a new login parent first uses to
+	 * check its certificates; number: which. */
+	CHILD_KIND_FIRST_WORKER,
 };
-#define CHILD_KIND_LAST CHILD_KIND_USER
+#define CHILD_KIND_LAST CHILD_KIND_FIRST_WORKER
 
 /*
  * CHILD_PEER  master -> child, 1 descriptor: this end of a channel to `kind`
  *   u8  kind
- *   u32 number   for CHILD_KIND_WORKER the worker's number, else 0
+ *   u32 number   for a worker its number, for a user its process id, else 0
  * An earlier channel of the same kind (and number) is thereby over.
  */
 struct child_peer {

@@ -41,7 +41,6 @@ struct keyd {
 	struct list workers;
 	size_t n_workers;
 	uint32_t signatures_max; /* of one worker */
-	bool had_worker;
 };
 
 struct worker {
@@ -142,18 +141,18 @@ on_peer(UNUSED struct chan *c, struct chan_msg *m, void *arg, struct err *e)
 
 	if (child_peer_parse(&m->in, &peer, e) == -1)
 		return -1;
-	if (peer.kind != CHILD_KIND_WORKER)
+	if (peer.kind != CHILD_KIND_WORKER &&
+	    peer.kind != CHILD_KIND_FIRST_WORKER)
 		return err_set(e, ERR_VIOLATION, "a channel to kind %u",
 		    (unsigned)peer.kind);
 	w = mem_new(1, sizeof(*w));
 	w->keyd = k;
 	w->number = peer.number;
 	w->left = k->signatures_max;
-	/* The login parent makes its checks through the first set of channels,
+	/* A login parent makes its checks through its first set of channels,
 	 * before it hands that on to a worker. */
-	if (!k->had_worker)
+	if (peer.kind == CHILD_KIND_FIRST_WORKER)
 		w->left += PARENT_SIGNATURES;
-	k->had_worker = true;
 	list_append(&k->workers, &w->link);
 	k->n_workers++;
 	w->chan = chan_new(k->loop, chan_take_fd(m, 0), &worker_def, w);
