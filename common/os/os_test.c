@@ -325,6 +325,16 @@ confined(enum sandbox_profile profile, attempt_fn *fn, bool *landlock)
 			s.sysuid = s.sysgid = 12345;
 		}
 		(void)setrlimit(RLIMIT_AS, &l);
+		/* A worker is confined as its parent first. */
+		if (profile == SANDBOX_WORKER) {
+			struct sandbox parent = s;
+
+			parent.profile = SANDBOX_LOGIN;
+			if (sandbox_prepare_worker(false, &e) == -1 ||
+			    sandbox_enter(&parent, &r, &e) == -1)
+				_exit(98);
+			s.change_ids = false;
+		}
 		if (sandbox_enter(&s, &r, &e) == -1) {
 			dprintf(2, "sandbox_enter: %s\n", e.text);
 			_exit(99);

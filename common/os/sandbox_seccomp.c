@@ -78,6 +78,15 @@ static const char *const fork_workers[] = {"fork", "vfork", "wait4", "waitid",
     "kill", "pipe2", "pipe", "prlimit64", "setrlimit", "getrlimit", "seccomp",
     "close_range", "tgkill", "prctl", "setpgid", NULL};
 
+/*
+ * A worker keeps its parent's filter, which allows these; its own, a second one
+ * and so short that loading it costs little, takes them away again.
+ */
+static const char *const worker_dies[] = {"fork", "vfork", "clone", "wait4",
+    "waitid", "kill", "pipe", "pipe2", "seccomp", "close_range", "setpgid",
+    NULL};
+static const char *const worker_may_not[] = {"setrlimit", NULL};
+
 /* Answered with EACCES, so that libraries fail softly instead of dying. */
 static const char *const soft[] = {"open", "openat", "openat2", "stat", "lstat",
     "statx", "access", "faccessat", "faccessat2", "readlink", "readlinkat",
@@ -110,7 +119,6 @@ struct profile {
 
 static const struct profile profiles[] = {
     {SANDBOX_LOGIN, {basic, accept_clients, fork_workers}, true, false, false},
-    {SANDBOX_WORKER, {basic, accept_clients}, false, false, false},
     {SANDBOX_KEYD, {basic, lock_memory}, false, false, false},
     {SANDBOX_AUTHD, {basic}, false, false, false},
     {SANDBOX_PASS, {judge_password}, false, false, true},
@@ -232,8 +240,8 @@ add_argument_rules(scmp_filter_ctx ctx, const struct profile *p)
 	if (p->forks)
 		rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
 		    SCMP_A0(SCMP_CMP_MASKED_EQ, spaces, 0));
-	/* abort() of our own; a worker's filter is made before its fork. */
-	if (rc == 0 && !is_in(p, "tgkill") && p->profile != SANDBOX_WORKER)
+	/* abort() of our own. */
+	if (rc == 0 && !is_in(p, "tgkill"))
 		rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
 		    SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()));
 	if (rc == 0 && p->profile == SANDBOX_USER)
@@ -265,6 +273,24 @@ add_rules(scmp_filter_ctx ctx, const struct profile *p)
 		    allow(ctx, SCMP_ACT_ERRNO(EACCES), *n) == -1)
 			return -1;
 	return allow_group(ctx, SCMP_ACT_ERRNO(ENOSYS), unknown);
+}
+
+static int
+add_worker_rules(scmp_filter_ctx ctx, bool trap)
+{
+	uint32_t dies = trap ? SCMP_ACT_TRAP : SCMP_ACT_KILL_PROCESS;
+
+	if (SANITIZED)
+		return 0;
+	if (allow_group(ctx, dies, worker_dies) == -1 ||
+	    allow_group(ctx, SCMP_ACT_ERRNO(EPERM), worker_may_not) == -1)
+		return -1;
+	errno = -seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM),
+	    SCMP_SYS(prlimit64), 1, SCMP_A2(SCMP_CMP_NE, 0));
+	if (errno == 0)
+		errno = -seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM),
+		    SCMP_SYS(prctl), 1, SCMP_A0(SCMP_CMP_NE, PR_SET_NAME));
+	return errno == 0 ? 0 : -1;
 }
 
 static int
@@ -301,8 +327,10 @@ int
 seccomp_build(enum sandbox_profile profile, bool trap,
     struct seccomp_program *out, struct err *e)
 {
-	scmp_filter_ctx ctx =
-	    seccomp_init(trap ? SCMP_ACT_TRAP : SCMP_ACT_KILL_PROCESS);
+	bool worker = profile == SANDBOX_WORKER;
+	scmp_filter_ctx ctx = seccomp_init(worker ? SCMP_ACT_ALLOW
+		: trap                            ? SCMP_ACT_TRAP
+						  : SCMP_ACT_KILL_PROCESS);
 	const struct profile *p = NULL;
 	int rc = -1;
 
@@ -313,9 +341,10 @@ seccomp_build(enum sandbox_profile profile, bool trap,
 			p = &profiles[i];
 	/* Tried in this order of frequency by the kernel's tree. */
 	(void)seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2);
-	if (p == NULL)
+	if (p == NULL && !worker)
 		err_set(e, ERR_OTHER, "no such profile");
-	else if (add_rules(ctx, p) == -1)
+	else if ((worker ? add_worker_rules(ctx, trap) : add_rules(ctx, p)) ==
+	    -1)
 		err_sys(e, "seccomp_rule_add");
 	else
 		rc = compile(ctx, out, e);

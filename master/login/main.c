@@ -15,6 +15,7 @@
  * Trusts:  master.
  */
 #include <ev.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 
@@ -239,6 +240,9 @@ get_ready(struct parent *p, struct err *e)
 		return -1;
 	if (confine(p, e) == -1)
 		return -1;
+	/* What is free now lies together, so that a worker which allocates
+	 * does not touch, and thereby copy, pages all over the heap. */
+	(void)malloc_trim(0);
 	chan_set_state(p->master, SERVING);
 	frame = chan_frame();
 	child_ready_write(frame);
