@@ -240,7 +240,7 @@ dotlock_take(struct dotlock *l, int dirfd, const char *name,
 		case BROKEN:
 			/* Others may have seen the same stale lock and be
 			 * about to remove what we would make now. */
-			sleep_us(jitter(50000));
+			sleep_us(jitter(10000));
 			continue;
 		case BUSY:
 			break;
