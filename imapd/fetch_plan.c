@@ -7,6 +7,8 @@
  * Trusts:  nothing in the arguments; their size is bounded by the lexer.
  * Spec:    RFC 3501 sections 6.4.5 and 9.
  */
+#include <stdlib.h>
+
 #include "base/num.h"
 #include "imap/imap_char.h"
 #include "imap/imap_write.h"
@@ -205,6 +207,12 @@ make_label(struct arena *a, const struct fetch_section *sec)
 	return label;
 }
 
+static int
+compare_names(const void *a, const void *b)
+{
+	return str_cmp_nocase(*(const struct str *)a, *(const struct str *)b);
+}
+
 static unsigned
 needs_of_section(const struct fetch_section *sec)
 {
@@ -239,6 +247,10 @@ parse_section(struct planner *p, struct str s)
 	    !parse_partial(str_skip(s, close + 1), sec))
 		return false;
 	sec->label = make_label(p->arena, sec);
+	/* The label has them as they came; to look them up they are sorted. */
+	if (sec->n_fields > 1)
+		qsort(sec->fields, sec->n_fields, sizeof(*sec->fields),
+		    compare_names);
 	p->plan->needs |= needs_of_section(sec);
 	p->plan->sets_seen |= !peek;
 	return true;

@@ -36,7 +36,7 @@ struct fetch_section {
 	uint32_t *numbers; /* part path; n_numbers 0: the message */
 	size_t n_numbers;
 	enum section_text text;
-	struct str *fields; /* of HEADER.FIELDS */
+	struct str *fields; /* of HEADER.FIELDS, sorted without case */
 	size_t n_fields;
 	bool partial;
 	uint32_t start, count; /* of wire bytes */

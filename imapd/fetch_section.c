@@ -8,8 +8,11 @@
  * Spec:    RFC 3501 section 6.4.5; a part number after a message/rfc822 part
  *          counts the parts of the message inside.
  */
-#include "base/bounds.h"
 #include "imapd/fetch_section.h"
+
+#include <stdlib.h>
+
+#include "base/bounds.h"
 #include "imapd/fetch_stream.h"
 #include "mime/header.h"
 
@@ -42,15 +45,21 @@ fetch_section_part(const struct part *root, const uint32_t *numbers, size_t n)
 
 /* ---- HEADER.FIELDS --------------------------------------------------------- */
 
+static int
+compare_names(const void *a, const void *b)
+{
+	return str_cmp_nocase(*(const struct str *)a, *(const struct str *)b);
+}
+
+/* The plan has sorted the names: thousands may be asked for. */
 static bool
 is_wanted(const struct fetch_section *sec, struct str name)
 {
-	size_t i;
+	bool is_named = name.n > 0 &&
+	    bsearch(&name, sec->fields, sec->n_fields, sizeof(name),
+		compare_names) != NULL;
 
-	for (i = 0; i < sec->n_fields; i++)
-		if (str_eq_nocase(name, sec->fields[i]))
-			return sec->text == SECTION_FIELDS;
-	return sec->text == SECTION_FIELDS_NOT;
+	return is_named == (sec->text == SECTION_FIELDS);
 }
 
 static struct str
@@ -70,16 +79,19 @@ filter(const struct fetch_section *sec, struct str block, struct arena *a)
 
 	buf_init(&b, SIZE_MAX / 2);
 	header_iter_init(&it, block);
-	while (header_iter_next(&it, &f)) {
+	while (header_iter_next_any(&it, &f)) {
 		bool after_cr = false;
 
+		/* A line that is no field has no name. */
 		if (!is_wanted(sec, f.name))
 			continue;
 		wire_convert(&b, f.raw, &after_cr);
 		if (b.n > 0 && b.p[b.n - 1] != '\n')
 			buf_add_c(&b, "\r\n");
 	}
-	buf_add_c(&b, "\r\n");
+	/* Without a blank line there is none to include. */
+	if (it.has_blank)
+		buf_add_c(&b, "\r\n");
 	out = arena_str(a, cut_partial(sec, buf_str(&b)));
 	buf_done(&b);
 	return out;

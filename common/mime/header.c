@@ -53,30 +53,36 @@ header_split_name(struct str line, struct str *name, size_t *value_at)
 }
 
 bool
+header_iter_next_any(struct header_iter *it, struct header_field *out)
+{
+	struct str rest = it->rest;
+	size_t first, n, value_at;
+
+	if (rest.n == 0)
+		return false;
+	first = n = line_length(rest);
+	if (is_blank_line(str_head(rest, n))) {
+		it->rest.n = 0;
+		it->has_blank = true;
+		return false;
+	}
+	while (n < rest.n && ascii_is_blank(rest.p[n]))
+		n += line_length(str_skip(rest, n));
+	it->rest = str_skip(rest, n);
+	*out = (struct header_field){.raw = str_head(rest, n)};
+	if (header_split_name(str_head(rest, first), &out->name, &value_at))
+		out->value = header_line_content(str_skip(out->raw, value_at));
+	else
+		out->name.n = 0;
+	return true;
+}
+
+bool
 header_iter_next(struct header_iter *it, struct header_field *out)
 {
-	struct str rest;
-	size_t first, n, value_at;
-	bool is_field;
-
-	while (it->rest.n > 0) {
-		rest = it->rest;
-		first = n = line_length(rest);
-		if (is_blank_line(str_head(rest, n))) {
-			it->rest.n = 0;
-			return false;
-		}
-		while (n < rest.n && ascii_is_blank(rest.p[n]))
-			n += line_length(str_skip(rest, n));
-		it->rest = str_skip(rest, n);
-		out->raw = str_head(rest, n);
-		is_field = header_split_name(
-		    str_head(rest, first), &out->name, &value_at);
-		if (!is_field)
-			continue;
-		out->value = header_line_content(str_skip(out->raw, value_at));
-		return true;
-	}
+	while (header_iter_next_any(it, out))
+		if (out->name.n > 0)
+			return true;
 	return false;
 }
 

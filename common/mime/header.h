@@ -16,12 +16,14 @@ struct header_field {
 
 struct header_iter {
 	struct str rest;
+	bool has_blank; /* the blank line has been met */
 };
 
 static inline void
 header_iter_init(struct header_iter *it, struct str block)
 {
 	it->rest = block;
+	it->has_blank = false;
 }
 
 /*
@@ -29,6 +31,8 @@ header_iter_init(struct header_iter *it, struct str block)
  * block). False at the blank line or at the end.
  */
 bool header_iter_next(struct header_iter *it, struct header_field *out);
+/* As header_iter_next, but lines without a colon come too, with an empty name. */
+bool header_iter_next_any(struct header_iter *it, struct header_field *out);
 /* First field of that name; false when there is none. */
 bool header_find(struct str block, struct str name, struct header_field *out);
 /* Unfolds (RFC 5322 2.2.3: CRLF before blank goes) and trims, in `a`. */
