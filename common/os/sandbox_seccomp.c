@@ -243,7 +243,7 @@ add_argument_rules(scmp_filter_ctx ctx, const struct profile *p)
 	/* abort() of our own. */
 	if (rc == 0 && !is_in(p, "tgkill"))
 		rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
-		    SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()));
+		    SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0));
 	if (rc == 0 && p->profile == SANDBOX_USER)
 		rc = add_argument_rule(ctx, &ask_for_process);
 	for (size_t i = 0; rc == 0 && i < ARRAY_LEN(argument_rules); i++)
@@ -286,10 +286,10 @@ add_worker_rules(scmp_filter_ctx ctx, bool trap)
 	    allow_group(ctx, SCMP_ACT_ERRNO(EPERM), worker_may_not) == -1)
 		return -1;
 	errno = -seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM),
-	    SCMP_SYS(prlimit64), 1, SCMP_A2(SCMP_CMP_NE, 0));
+	    SCMP_SYS(prlimit64), 1, SCMP_A2(SCMP_CMP_NE, 0, 0));
 	if (errno == 0)
 		errno = -seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM),
-		    SCMP_SYS(prctl), 1, SCMP_A0(SCMP_CMP_NE, PR_SET_NAME));
+		    SCMP_SYS(prctl), 1, SCMP_A0(SCMP_CMP_NE, PR_SET_NAME, 0));
 	return errno == 0 ? 0 : -1;
 }
 
