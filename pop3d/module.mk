@@ -1,1 +1,3 @@
-$(eval $(call program,pop3d,pop3d,common/host common/store common/store/maildir common/mime common/text common/net common/ipc common/os common/base,$(EV_LIBS) $(NETTLE_LIBS) -lhogweed $(ZLIB_LIBS) $(SECCOMP_LIBS) $(UNISTRING_LIBS),$(pkglibexecdir)))
+$(eval $(call program,pop3d,pop3d,common/host common/store \
+    common/store/maildir common/mime common/net common/ipc common/text \
+    common/os common/base,$$(MAIL_LIBS),$$(pkglibexecdir)))

@@ -8,7 +8,7 @@
  *	5        settings: a sealed memory file of lines "name = value"
  *
  * Nothing else is open, arguments are the program's name alone, the environment
- * is PATH, LANG=C and TZ. Further descriptors come by messages. When the
+ * is PATH, LANG=C, TZ and a tunable of the C library. Further descriptors come by messages. When the
  * channel to master closes, master has gone.
  *
  * The settings are those of the configuration that this program reads

@@ -17,6 +17,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "base/num.h"
 #include "net/tls_record.h"
 #include "tests/lib/tls_craft.h"
 
@@ -26,10 +27,10 @@ static size_t
 from_hex(const char *hex, uint8_t *out)
 {
 	size_t n = 0;
-	unsigned byte;
+	uint64_t byte;
 
 	for (; hex[0] != '\0'; hex += 2) {
-		assert_int_equal(sscanf(hex, "%2x", &byte), 1);
+		assert_true(num_parse_hex64(str_make(hex, 2), &byte));
 		out[n++] = (uint8_t)byte;
 	}
 	return n;
