@@ -92,7 +92,7 @@ parse_fields(struct arena *a, struct str *s, struct fetch_section *sec)
 static bool
 parse_numbers(struct arena *a, struct str *s, struct fetch_section *sec)
 {
-	uint32_t numbers[SECTION_NUMBERS_MAX];
+	uint32_t numbers[SECTION_NUMBERS_MAX] = {0};
 	uint64_t v;
 
 	while (s->n > 0 && ascii_is_digit(s->p[0])) {

@@ -10,6 +10,7 @@
 
 #include <stddef.h>
 
+#include "base/assert.h"
 #include "mime/addr822.h"
 #include "mime/header.h"
 #include "text/ascii.h"
@@ -92,6 +93,7 @@ envelope_add(struct envelope_maker *m, struct arena *a, enum envelope_field f,
 {
 	struct str *s;
 
+	ASSERT(f < ENVELOPE_FIELDS);
 	if (f >= ENVELOPE_FROM) {
 		m->tails[f] = addr822_parse(
 		    a, header_unfold(a, value), m->addresses, m->tails[f]);

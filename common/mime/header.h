@@ -9,9 +9,10 @@
 #include "base/str.h"
 
 struct header_field {
-	struct str raw;   /* the whole field with its line ends, folds too */
-	struct str name;  /* without colon and blanks before it */
-	struct str value; /* behind the colon, still folded, without the last line end */
+	struct str raw; /* the whole field with its line ends, folds too */
+	struct str name; /* without colon and blanks before it */
+	struct str
+	    value; /* behind the colon, still folded, without the last line end */
 };
 
 struct header_iter {

@@ -14,16 +14,19 @@
 #include "base/str.h"
 
 struct mime_param {
-	struct str name;  /* as written */
+	struct str name; /* as written */
 	struct str value; /* unquoted, as sent in BODYSTRUCTURE */
 	struct mime_param *next;
 };
 
 struct mime_addr {
-	struct str name;    /* display name as written (encoded words stay) or NULL */
-	struct str adl;     /* route or NULL */
-	struct str mailbox; /* local part; group name at a group's start; NULL at its end */
-	struct str host;    /* domain; NULL marks group start and end (RFC 3501 7.4.2) */
+	struct str
+	    name; /* display name as written (encoded words stay) or NULL */
+	struct str adl; /* route or NULL */
+	struct str
+	    mailbox; /* local part; group name at a group's start; NULL at its end */
+	struct str
+	    host; /* domain; NULL marks group start and end (RFC 3501 7.4.2) */
 	struct mime_addr *next;
 };
 
@@ -40,22 +43,25 @@ struct part {
 	uint64_t header_off, header_len; /* len includes the blank line */
 	uint64_t body_off, body_len;
 	uint64_t header_wire, body_wire; /* the same lengths in CRLF form */
-	uint32_t body_lines;             /* BODYSTRUCTURE's line count */
+	uint32_t body_lines; /* BODYSTRUCTURE's line count */
 	uint32_t header_lines;
 	/* Content-*: in the arena; defaults are filled in (RFC 2045 5.2). */
-	struct str type, subtype;        /* as written, "text"/"plain" default */
-	struct mime_param *params;       /* with charset=us-ascii default for text */
+	struct str type, subtype; /* as written, "text"/"plain" default */
+	struct mime_param *params; /* with charset=us-ascii default for text */
 	struct str id, description, encoding /* "7bit" default */, md5;
-	struct str disposition;          /* p == NULL: none */
+	struct str disposition; /* p == NULL: none */
 	struct mime_param *disposition_params;
-	struct str language_raw, location; /* Content-Language list is split by the writer */
-	struct envelope *envelope;       /* root and message/rfc822's child */
-	bool is_multipart, is_message;   /* is_message: message/rfc822 or /global */
-	bool has_nul;                    /* body holds NUL */
+	struct str language_raw,
+	    location; /* Content-Language list is split by the writer */
+	struct envelope *envelope; /* root and message/rfc822's child */
+	bool is_multipart,
+	    is_message; /* is_message: message/rfc822 or /global */
+	bool has_nul; /* body holds NUL */
 };
 
 struct mime_limits {
-	uint32_t depth, parts, header_block_bytes, field_bytes, addresses, params;
+	uint32_t depth, parts, header_block_bytes, field_bytes, addresses,
+	    params;
 };
 extern const struct mime_limits mime_limits_default; /* base/bounds.h */
 
