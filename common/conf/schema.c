@@ -37,7 +37,7 @@ static const struct schema_setting TABLE[] = {
 }, {
 	.name = "auth", .type = SCHEMA_WORD, .list = true,
 	.words = "pam passwd-file", .preset = "pam",
-	.readers = SCHEMA_MASTER | SCHEMA_AUTHD,
+	.readers = SCHEMA_MASTER | SCHEMA_LOGIN | SCHEMA_AUTHD,
 	.help = "where users and passwords are looked up, in this order",
 	.detail =
 	    "One after the other is asked until one of them accepts the password.\n"

@@ -272,7 +272,10 @@ fill_start(
 	    .peer_ip = addr_bytes(&c->peer),
 	    .local_ip = addr_bytes(&c->local)};
 	(void)getsockopt(c->wire.fd, SOL_SOCKET, SO_COOKIE, &m->cookie, &n);
-	if (c->wire.tls == NULL || pre.mech > PRE_MECH_SCRAM_SHA_256)
+	/* Also for SCRAM without it: a client that could bind, and was told
+	 * that we can not, has been lied to. Unless we did not offer it. */
+	if (pre.mech > PRE_MECH_SCRAM_SHA_256 ||
+	    !pre_can_mech(&pre, PRE_MECH_SCRAM_SHA_256_PLUS))
 		return;
 	tls_get_bindings(c->wire.tls, bindings);
 	m->exporter = str_make(bindings->exporter, bindings->n_exporter);
