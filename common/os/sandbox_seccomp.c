@@ -184,10 +184,12 @@ add_memory_rules(scmp_filter_ctx ctx, const struct profile *p)
 }
 
 /*
- * Calls whose argument decides: allowed when (argument & mask) == value, else
- * refused with `otherwise`. Both conditions are spelled out, because a rule
- * without one would swallow the other.
+ * Calls whose argument decides: allowed when it is `value` (mask WHOLE) or has
+ * the one bit `mask`, else refused with `otherwise`. Both conditions are spelled
+ * out, because a rule without one would swallow the other. Rules are few: adding
+ * one costs libseccomp a copy of all, in each process that builds a filter.
  */
+#define WHOLE UINT64_MAX
 struct argument_rule {
 	const char *name;
 	unsigned arg;
@@ -198,15 +200,15 @@ struct argument_rule {
 static const struct argument_rule argument_rules[] = {
     /* fstat() of newer C libraries: AT_EMPTY_PATH */
     {"newfstatat", 3, 0x1000, 0x1000, EACCES},
-    {"ioctl", 1, UINT32_MAX, FIONREAD, ENOTTY},
-    {"prctl", 0, UINT32_MAX, PR_SET_NAME, EPERM},
+    {"ioctl", 1, WHOLE, FIONREAD, ENOTTY},
+    {"prctl", 0, WHOLE, PR_SET_NAME, EPERM},
     /* Asking for a limit is fine, setting one is not. */
-    {"prlimit64", 2, UINT64_MAX, 0, EPERM},
+    {"prlimit64", 2, WHOLE, 0, EPERM},
 };
 
 /* Is the process alive that a dotlock names? Signals can not be sent. */
 static const struct argument_rule ask_for_process = {
-    "kill", 1, UINT32_MAX, 0, EPERM};
+    "kill", 1, WHOLE, 0, EPERM};
 
 static int
 add_argument_rule(scmp_filter_ctx ctx, const struct argument_rule *r)
@@ -215,18 +217,21 @@ add_argument_rule(scmp_filter_ctx ctx, const struct argument_rule *r)
 
 	if (nr < 0)
 		return 0;
+	if (r->mask == WHOLE) {
+		rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, nr, 1,
+		    SCMP_CMP(r->arg, SCMP_CMP_EQ, r->value));
+		if (rc == 0)
+			rc = seccomp_rule_add(ctx,
+			    SCMP_ACT_ERRNO((uint32_t)r->otherwise), nr, 1,
+			    SCMP_CMP(r->arg, SCMP_CMP_NE, r->value));
+		return rc;
+	}
 	rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, nr, 1,
-	    SCMP_CMP(r->arg, SCMP_CMP_MASKED_EQ, r->mask, r->value));
-	/* Each bit of the mask that differs is a way not to be equal. */
-	for (unsigned bit = 0; rc == 0 && bit < 64; bit++) {
-		uint64_t one = UINT64_C(1) << bit;
-
-		if ((r->mask & one) == 0)
-			continue;
+	    SCMP_CMP(r->arg, SCMP_CMP_MASKED_EQ, r->mask, r->mask));
+	if (rc == 0)
 		rc = seccomp_rule_add(ctx,
 		    SCMP_ACT_ERRNO((uint32_t)r->otherwise), nr, 1,
-		    SCMP_CMP(r->arg, SCMP_CMP_MASKED_EQ, one, ~r->value & one));
-	}
+		    SCMP_CMP(r->arg, SCMP_CMP_MASKED_EQ, r->mask, 0));
 	return rc;
 }
 
