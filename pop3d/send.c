@@ -77,11 +77,13 @@ static enum step
 send_piece(struct session *s, bool *at_end, struct err *e)
 {
 	struct sending *o = &s->out;
-	size_t got, part;
+	size_t got = o->got, part;
 	char *room;
 
-	if (msg_read(o->msg, o->off, o->piece, PIECE_BYTES, &got, e) == -1)
+	if (got == 0 &&
+	    msg_read(o->msg, o->off, o->piece, PIECE_BYTES, &got, e) == -1)
 		return STEP_FAIL;
+	o->got = 0;
 	part = got;
 	/* RETR looks for the blank line only where it may have to add it. */
 	if (o->is_top || (s->add_eoh && !o->in_body))
@@ -118,14 +120,14 @@ enum step
 send_begin(struct session *s, struct maildrop_msg *m, int64_t lines)
 {
 	struct sending *o = &s->out;
-	uint64_t ignored;
 	struct err e;
 
 	*o = (struct sending){0};
-	/* Asking for the size opens nothing that is gone. */
+	o->piece = mem_resize(NULL, 1, PIECE_BYTES);
+	/* Behind +OK there is no way to say that the message is gone. */
 	if (msg_open(s->drop.view, m->uid, &o->msg, &e) == -1 ||
-	    msg_size(o->msg, &ignored, &e) == -1) {
-		msg_close(&o->msg);
+	    msg_read(o->msg, 0, o->piece, PIECE_BYTES, &o->got, &e) == -1) {
+		finish(s);
 		if (e.code == ERR_GONE || e.code == ERR_NOT_FOUND)
 			return session_err(s, "Message is gone");
 		log_error("can not open message uid=%u: %s", m->uid, e.text);
@@ -143,6 +145,5 @@ send_begin(struct session *s, struct maildrop_msg *m, int64_t lines)
 		s->retr_count++;
 		(void)session_ok(s, "%llu octets", (unsigned long long)m->size);
 	}
-	o->piece = mem_resize(NULL, 1, PIECE_BYTES);
 	return session_go_on(s, send_more);
 }

@@ -25,6 +25,7 @@ typedef enum step session_job_fn(struct session *s, struct err *e);
 struct sending {
 	struct msg *msg;
 	uint64_t off;
+	size_t got; /* bytes in `piece` that lie at `off`; 0: read */
 	struct line_stuff stuff;
 	bool is_top;
 	uint32_t lines_left; /* TOP: of the body */
