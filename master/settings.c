@@ -15,9 +15,12 @@
 
 #include "settings.h"
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/num.h"
 #include "conf/conf.h"
+#include "ipc/child.h"
+#include "os/sandbox.h"
 
 static const char *const service_names[SERVICES] = {"imap", "pop3"};
 static const enum schema_scope scopes[SERVICES] = {SCHEMA_IMAP, SCHEMA_POP3};
@@ -267,6 +270,27 @@ load_limits(struct load *l)
 	}
 }
 
+/*
+ * The system call filter of mail processes, compiled here once. Without it
+ * each compiles its own.
+ */
+static void
+add_filter(struct buf *plain)
+{
+	static struct buf text;
+	struct err e;
+
+	if (text.n == 0) {
+		buf_init(&text, CONF_FILE_MAX_BYTES);
+		if (sandbox_filter_text(SANDBOX_USER, &text, &e) == -1) {
+			log_warn("system call filter: %s", e.text);
+			buf_done(&text);
+			return;
+		}
+	}
+	(void)child_settings_add(plain, "sandbox_filter", buf_str(&text));
+}
+
 static void
 load_programs(struct load *l)
 {
@@ -285,6 +309,8 @@ load_programs(struct load *l)
 		buf_clear(&b);
 		conf_write_plain(
 		    l->conf, programs[i].reader, programs[i].scope, &b);
+		if (i == PROGRAM_IMAPD || i == PROGRAM_POP3D)
+			add_filter(&b);
 		s->plain[i] = str_to_heap(buf_str(&b));
 	}
 	buf_done(&b);

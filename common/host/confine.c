@@ -107,11 +107,13 @@ confine_enter(struct host *h, const struct store_settings *set, struct err *e)
 	s.paths = p.paths.v;
 	s.n_paths = p.paths.n;
 	s.descriptors = descriptors(h);
+	s.filter = h->filter;
 	s.trap = host_setting_bool(h, "sandbox_trap", false);
 	rc = sandbox_enter(&s, &report, e);
 	if (rc == 0 && report.text[0] != '\0')
 		log_debug("sandbox: %s", report.text);
 out:
+	MEM_FREE(h->filter);
 	VEC_DONE(&p.paths);
 	arena_done(&p.arena);
 	return rc;

@@ -31,6 +31,7 @@ struct host {
 	struct settings settings;
 	char *user, *home;
 	char *mail_place; /* the first of store_places */
+	char *filter; /* compiled by master, until it is in force */
 	bool from_shell;
 	int shell_in, shell_out; /* the connection of a shell */
 	bool ending; /* no new sessions, leave when the last has gone */

@@ -328,9 +328,13 @@ intake_start(struct host *h)
 		return false;
 	if (child_start(h->ops->service, &cs, &e) == -1)
 		log_fatal("%s", e.text);
-	for (i = 0; i < cs.n; i++)
-		settings_put(
-		    &h->settings, str_of(cs.v[i].name), str_of(cs.v[i].value));
+	h->filter = mem_strdup(child_setting_or(&cs, "sandbox_filter", ""));
+	for (i = 0; i < cs.n; i++) {
+		/* Long, and of no use once it is in force. */
+		if (strcmp(cs.v[i].name, "sandbox_filter") != 0)
+			settings_put(&h->settings, str_of(cs.v[i].name),
+			    str_of(cs.v[i].value));
+	}
 	child_settings_done(&cs);
 	user = host_setting(h, "user");
 	if (user == NULL || host_setting(h, "home") == NULL)

@@ -159,6 +159,9 @@ sandbox_enter(const struct sandbox *s, struct sandbox_report *r, struct err *e)
 		filter = &worker_filter;
 	else if (s->profile == SANDBOX_PASS && pass_filter.code != NULL)
 		filter = &pass_filter;
+	else if (s->filter != NULL && !s->trap &&
+	    sandbox_filter_parse(s->filter, s->profile, &own))
+		filter = &own;
 	else if (s->profile != SANDBOX_PAM &&
 	    seccomp_build(s->profile, s->trap, &own, e) == -1)
 		return err_in(e, "system call filter");

@@ -12,6 +12,7 @@
 
 #include <sys/types.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 
 enum sandbox_profile {
@@ -47,6 +48,7 @@ struct sandbox {
 	const struct sandbox_path *paths; /* missing ones are skipped */
 	size_t n_paths;
 	uint64_t descriptors; /* instead of the profile's limit; 0: that */
+	const char *filter; /* of sandbox_filter_text, or NULL */
 	bool trap; /* a forbidden call prints its number before the end */
 };
 
@@ -69,6 +71,13 @@ int sandbox_prepare_worker(bool trap, struct err *e);
  * than all the rest of an auth child.
  */
 int sandbox_prepare_pass(bool trap, struct err *e);
+
+/*
+ * The profile's system call filter as text, for struct sandbox.filter of many
+ * processes of the same version; others build their own.
+ */
+int sandbox_filter_text(
+    enum sandbox_profile profile, struct buf *out, struct err *e);
 
 /* The resource limits alone. */
 int sandbox_limits(

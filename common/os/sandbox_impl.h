@@ -15,6 +15,15 @@ struct seccomp_program {
 };
 int seccomp_build(enum sandbox_profile profile, bool trap,
     struct seccomp_program *out, struct err *e);
+/* As seccomp_build, with this number in the place of the process's own. */
+#define SECCOMP_ANY_PID 0x5ec0de1d
+int seccomp_build_for_any(
+    enum sandbox_profile profile, struct seccomp_program *out, struct err *e);
+/* A hash of what the profile's filter is made from. */
+uint64_t seccomp_tag(enum sandbox_profile profile);
+/* A program that sandbox_filter_text has written; false: of other rules. */
+bool sandbox_filter_parse(const char *text, enum sandbox_profile profile,
+    struct seccomp_program *out);
 int seccomp_enter(const struct seccomp_program *p, bool trap, struct err *e);
 
 /* Denies everything but `paths`. *ok: false when the kernel can not. */

@@ -13,6 +13,7 @@
 #include <seccomp.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -20,6 +21,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "config.h"
 #include "os/sandbox_impl.h"
 
 #include "base/buf.h"
@@ -126,6 +128,8 @@ static const struct profile profiles[] = {
     {SANDBOX_SPOOLD, {basic, files_read, files_write}, false, false, false},
     {SANDBOX_USER, {basic, files_read, files_write}, false, true, false},
 };
+
+static bool for_any_pid; /* while a filter for other processes is built */
 
 /* 0, or -1 with errno; a name this kernel or library lacks is skipped. */
 static int
@@ -248,7 +252,9 @@ add_argument_rules(scmp_filter_ctx ctx, const struct profile *p)
 	/* abort() of our own. */
 	if (rc == 0 && !is_in(p, "tgkill"))
 		rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
-		    SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0));
+		    SCMP_A0(SCMP_CMP_EQ,
+			for_any_pid ? SECCOMP_ANY_PID : (scmp_datum_t)getpid(),
+			0));
 	if (rc == 0 && p->profile == SANDBOX_USER)
 		rc = add_argument_rule(ctx, &ask_for_process);
 	for (size_t i = 0; rc == 0 && i < ARRAY_LEN(argument_rules); i++)
@@ -355,6 +361,68 @@ seccomp_build(enum sandbox_profile profile, bool trap,
 		rc = compile(ctx, out, e);
 	seccomp_release(ctx);
 	return rc;
+}
+
+int
+seccomp_build_for_any(
+    enum sandbox_profile profile, struct seccomp_program *out, struct err *e)
+{
+	int rc;
+
+	for_any_pid = true;
+	rc = seccomp_build(profile, false, out, e);
+	for_any_pid = false;
+	return rc;
+}
+
+/* FNV-1a */
+static void
+hash_bytes(uint64_t *h, const void *p, size_t n)
+{
+	const unsigned char *c = p;
+
+	for (size_t i = 0; i < n; i++)
+		*h = (*h ^ c[i]) * UINT64_C(0x100000001b3);
+}
+
+static void
+hash_names(uint64_t *h, const char *const *names)
+{
+	for (; *names != NULL; names++)
+		hash_bytes(h, *names, strlen(*names) + 1);
+	hash_bytes(h, "|", 1);
+}
+
+uint64_t
+seccomp_tag(enum sandbox_profile profile)
+{
+	uint64_t h = UINT64_C(0xcbf29ce484222325);
+
+	hash_bytes(&h, PACKAGE_VERSION, sizeof(PACKAGE_VERSION));
+	for (size_t i = 0; i < ARRAY_LEN(profiles); i++) {
+		const struct profile *p = &profiles[i];
+		const unsigned char bits[] = {(unsigned char)profile, p->forks,
+		    p->maps_files_executable, p->bare, SANITIZED};
+
+		if (p->profile != profile)
+			continue;
+		hash_bytes(&h, bits, sizeof(bits));
+		for (size_t g = 0;
+		     g < ARRAY_LEN(p->groups) && p->groups[g] != NULL; g++)
+			hash_names(&h, p->groups[g]);
+	}
+	hash_names(&h, soft);
+	hash_names(&h, unknown);
+	for (size_t i = 0; i < ARRAY_LEN(argument_rules); i++) {
+		const struct argument_rule *r = &argument_rules[i];
+
+		hash_bytes(&h, r->name, strlen(r->name));
+		hash_bytes(&h, &r->arg, sizeof(r->arg));
+		hash_bytes(&h, &r->mask, sizeof(r->mask));
+		hash_bytes(&h, &r->value, sizeof(r->value));
+		hash_bytes(&h, &r->otherwise, sizeof(r->otherwise));
+	}
+	return h;
 }
 
 static void
