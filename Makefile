@@ -162,6 +162,10 @@ PYTHON ?= $(shell for p in python3 /usr/bin/python3; do \
     $$p -c 'import pytest' 2>/dev/null && { echo $$p; exit; }; done; \
     echo python3)
 
+# Tests mostly wait; with pytest-xdist three files run at a time.
+PYTEST_ARGS ?= $(shell $(PYTHON) -c 'import xdist' 2>/dev/null && \
+    echo -n 3 --dist loadfile)
+
 check-e2e: all
 	RESTANTE_BUILD=$(abspath $(B)) RESTANTE_SANITIZE=$(SANITIZE) \
 	    $(PYTHON) -m pytest -q -p no:cacheprovider tests/e2e $(PYTEST_ARGS)

@@ -95,6 +95,9 @@ class Restante(server.Server):
             "first_valid_uid": 500, "max_sessions_per_user": 1000,
             "max_sessions_per_address": 5000,
             "mail_location": "maildir:~/Maildir",
+            # In the plain form all users share one uid's inotify instances;
+            # where they are used up, processes poll.
+            "poll_interval": 1,
         }
         if self.cert:
             s["tls_cert"], s["tls_key"] = [self.cert], [self.key]
