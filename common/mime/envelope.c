@@ -95,12 +95,19 @@ envelope_add(struct envelope_maker *m, struct arena *a, enum envelope_field f,
 
 	ASSERT(f < ENVELOPE_FIELDS);
 	if (f >= ENVELOPE_FROM) {
-		m->tails[f] = addr822_parse(
-		    a, header_unfold(a, value), m->addresses, m->tails[f]);
+		if (*m->addresses > 0)
+			m->tails[f] = addr822_parse(a, header_unfold(a, value),
+			    m->addresses, m->tails[f]);
 		return;
 	}
+	/* A later field takes the place of the one before, where it fits. */
 	s = (void *)((char *)m->e + fields[f].at);
-	*s = tidy(header_unfold(a, value), f == ENVELOPE_SUBJECT);
+	if (s->p == NULL || value.n > m->room[f]) {
+		m->room[f] = value.n < 64 ? 64 : value.n * 2;
+		s->p = arena_new(a, m->room[f], 1);
+	}
+	s->n = header_unfold_to(value, (char *)(uintptr_t)s->p);
+	*s = tidy(*s, f == ENVELOPE_SUBJECT);
 }
 
 void

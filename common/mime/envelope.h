@@ -25,6 +25,7 @@ bool envelope_field_find(struct str name, enum envelope_field *out);
 struct envelope_maker {
 	struct envelope *e;
 	struct mime_addr **tails[ENVELOPE_FIELDS]; /* of address lists */
+	size_t room[ENVELOPE_FROM]; /* bytes there are for each text */
 	uint32_t *addresses; /* how many more may be taken */
 };
 
