@@ -387,7 +387,12 @@ identity_of(const struct generation *g, const struct grant_entry *grant,
 	    g->settings->plain[program_of(grant->service)],
 	    g->settings->programs[program_of(grant->service)],
 	    g->settings->index_dir, g->settings->state_dir,
-	    g->settings->pam_session ? "session" : ""};
+	    /*
+	     * Not by the setting alone: authd of before a reload brings no
+	     * holder, and the process it started must not be taken for one
+	     * with a session.
+	     */
+	    g->settings->pam_session && grant->hold_fd != -1 ? "session" : ""};
 	uint64_t sums[2] = {0, 0};
 	struct buf all;
 

@@ -4,27 +4,17 @@ namespace: /etc is an overlay, nothing on the host changes. The outer test
 runs this file again inside of it."""
 import os
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
 
-from lib import authd, proc, server
+from lib import authd, namespace, proc, server
 from lib.authd import Authd
-
-INSIDE = os.environ.get("RESTANTE_TEST_NAMESPACE")
+from lib.namespace import INSIDE
 
 pytestmark = pytest.mark.skipif(not server.is_root(), reason="needs root")
 
-SCRIPT = r"""
-set -e
-mount --make-rprivate /
-T=$(mktemp -d /tmp/restante-ns.XXXXXX)
-mount -t tmpfs tmpfs $T
-chmod 755 $T
-mkdir $T/up $T/wk $T/home
-mount -t overlay overlay -o lowerdir=/etc,upperdir=$T/up,workdir=$T/wk /etc
+SETUP = r"""
 for u in good wrong locked expired old nologin inactive nohome Upper; do
     useradd --badname -b $T/home -m -s /usr/sbin/nologin $u
     echo $u:s3cret | chpasswd
@@ -35,45 +25,24 @@ chage -d 2001-01-01 -M 10 old
 chage -d 2001-01-01 -M 10 -I 10 inactive
 usermod -p '' wrong
 useradd -u 777 -M -d / low; echo low:s3cret | chpasswd
-cat >/etc/pam.d/imap <<END
+cat >/etc/pam.d/imap <<X
 @include common-auth
 @include common-account
 @include common-session
-END
-cat >/etc/pam.d/restante <<END
+X
+cat >/etc/pam.d/restante <<X
 auth required pam_deny.so
 account required pam_deny.so
-END
+X
 rm -f /etc/pam.d/pop3
-export RESTANTE_TEST_NAMESPACE=$T
-set +e
-"$@"
-rc=$?
-cd /
-umount /etc
-umount $T
-rmdir $T
-exit $rc
 """
 
 
 @pytest.mark.skipif(bool(INSIDE), reason="this is the inner run")
 def test_in_namespace():
-    try:
-        subprocess.run(["unshare", "-m", "true"], check=True,
-                       capture_output=True)
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("no mount namespaces here")
-    before = os.stat("/etc/shadow")
-    done = subprocess.run(
-        ["unshare", "-m", "sh", "-c", SCRIPT, "sh", sys.executable, "-m",
-         "pytest", "-q", "-p", "no:cacheprovider", os.path.abspath(__file__)],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
-        timeout=600)
-    assert done.returncode == 0, done.stdout.decode()
-    after = os.stat("/etc/shadow")
-    assert (before.st_ino, before.st_mtime_ns) == (
-        after.st_ino, after.st_mtime_ns)
+    if not namespace.can():
+        pytest.skip("no namespaces here")
+    namespace.run(__file__, SETUP)
 
 
 inner = pytest.mark.skipif(not INSIDE, reason="runs in a namespace")
