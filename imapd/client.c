@@ -15,6 +15,8 @@
  */
 #include "imapd/client.h"
 
+#include <stdio.h>
+
 #include "base/assert.h"
 #include "base/bounds.h"
 #include "base/clock.h"
@@ -234,7 +236,11 @@ client_new(struct host *h, struct conn *conn, const struct host_peer *peer)
 const char *
 client_state(struct client *cl)
 {
-	return cl->s.mailbox == NULL ? "" : cl->s.mailbox;
+	static char text[MAILBOX_NAME_MAX_BYTES + 1];
+
+	(void)snprintf(
+	    text, sizeof(text), "%.*s", STR_ARG(session_mailbox(&cl->s)));
+	return text;
 }
 
 /* ---- commands ------------------------------------------------------------------ */

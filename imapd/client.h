@@ -18,7 +18,7 @@ struct client *client_new(
 bool client_turn(struct client *cl);
 /* Says BYE as soon as the present command allows it, and ends. */
 void client_bye(struct client *cl, const char *why);
-/* The selected mailbox or "". */
+/* The selected mailbox or ""; valid until the next call. */
 const char *client_state(struct client *cl);
 
 /* ---- for handlers -------------------------------------------------------- */

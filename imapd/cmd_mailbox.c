@@ -74,7 +74,7 @@ cmd_delete(struct cmd *c)
 	if (is_inbox(name))
 		return reply_no(c, "CANNOT", "INBOX can not be deleted");
 	/* Whoever deletes what he has selected has selected nothing then. */
-	if (s->mailbox != NULL && str_eq(name, str_of(s->mailbox)))
+	if (s->view != NULL && str_eq(name, session_mailbox(s)))
 		session_unselect(s);
 	if (store_delete(s->store, name, &e) == -1)
 		return reply_err(c, &e);

@@ -46,7 +46,7 @@ select_mailbox(struct cmd *c, bool read_only)
 	if (name_decode(s->store, c->arena, wire, &name, &e) == -1 ||
 	    view_open(s->store, name, read_only, &v, &e) == -1)
 		return reply_err(c, &e);
-	session_select(s, v, name);
+	session_select(s, v);
 	if (read_only)
 		s->read_only = true;
 	write_selected(s);

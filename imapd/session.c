@@ -10,7 +10,6 @@
 #include "imapd/session.h"
 
 #include "base/bounds.h"
-#include "base/mem.h"
 #include "host/host.h"
 #include "imap/imap_set.h"
 
@@ -39,13 +38,18 @@ session_done(struct session *s)
 }
 
 void
-session_select(struct session *s, struct view *v, struct str name)
+session_select(struct session *s, struct view *v)
 {
 	session_unselect(s);
 	s->view = v;
 	s->read_only = view_is_read_only(v);
-	s->mailbox = str_to_heap(name);
 	s->keywords_told = mailbox_keyword_count(view_mailbox(v));
+}
+
+struct str
+session_mailbox(const struct session *s)
+{
+	return s->view == NULL ? STR("") : mailbox_name(view_mailbox(s->view));
 }
 
 void
@@ -53,7 +57,6 @@ session_unselect(struct session *s)
 {
 	fetch_cache_drop(&s->fetch_cache);
 	view_close(&s->view);
-	MEM_FREE(s->mailbox);
 	s->read_only = false;
 	s->lost = false;
 	set32_clear(&s->saved);

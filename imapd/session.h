@@ -28,7 +28,6 @@ struct session {
 	bool utf8, imap4rev2, condstore, qresync; /* ENABLEd (room for them) */
 	struct set32 saved; /* SEARCHRES: room for $ */
 	const char *user, *remote_ip;
-	char *mailbox; /* selected, for logs; NULL: none */
 	size_t keywords_told; /* of the view's mailbox, in FLAGS replies */
 	uint64_t append_max_bytes;
 	bool logout; /* the session ends after the present reply */
@@ -38,8 +37,10 @@ struct session {
 
 void session_init(struct session *s, struct host *h, struct conn *conn);
 void session_done(struct session *s);
-/* The view becomes the selected mailbox `name`. */
-void session_select(struct session *s, struct view *v, struct str name);
+/* The view becomes the selected mailbox. */
+void session_select(struct session *s, struct view *v);
+/* Its name, which follows a RENAME; "" when none is selected. Borrowed. */
+struct str session_mailbox(const struct session *s);
 /* Leaves the selected mailbox, if there is one. */
 void session_unselect(struct session *s);
 

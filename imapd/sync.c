@@ -73,12 +73,12 @@ sync_tell(struct cmd *c)
 		return;
 	if (e.code == ERR_NOT_FOUND || e.code == ERR_GONE) {
 		s->lost = true;
-		log_info("selected mailbox is gone user=<%s> mailbox=<%s>",
-		    s->user, s->mailbox);
+		log_info("selected mailbox is gone user=<%s> mailbox=<%.*s>",
+		    s->user, STR_ARG(session_mailbox(s)));
 		return;
 	}
-	log_error("mailbox sync failed user=<%s> mailbox=<%s> reason=%s",
-	    s->user, s->mailbox, e.text);
+	log_error("mailbox sync failed user=<%s> mailbox=<%.*s> reason=%s",
+	    s->user, STR_ARG(session_mailbox(s)), e.text);
 }
 
 void

@@ -340,3 +340,17 @@ def test_many_mailboxes(tunnel):
     names = listed(c, 'LIST "" box*')
     assert len(names) == 300
     assert list(names) == sorted(names)
+
+
+def test_renaming_what_is_selected(box):
+    box.fill(1)
+    c = box.connect()
+    c.ok("CREATE before")
+    c.append("before", message(1, crlf=True))
+    c.ok("SELECT before")
+    c.ok("RENAME before behind")
+    c.ok("NOOP")
+    c.ok("STORE 1 +FLAGS (\\Seen)")
+    assert b"UNSEEN 0" in c.ok("STATUS behind (UNSEEN)")[0]
+    c.ok("DELETE behind")
+    c.bad("CHECK")
