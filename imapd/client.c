@@ -55,12 +55,12 @@ struct client {
 	enum client_phase phase;
 	struct imap_lex lex;
 	struct arena arena; /* of the command */
+	struct buf line; /* a raw line, as far as it has come */
 	struct cmd cmd;
 	int64_t turn_until_ms, begun_ms;
 	uint64_t literal_left;
 	bool literal_waits; /* announced; the client waits for "+" */
 	bool in_stream; /* behind a literal; the line goes on */
-	bool line_over; /* the raw line is being skipped */
 	bool waiting; /* the handler wants input or news */
 	const char *bye; /* say so when the command allows it */
 	const char *why; /* how it ended, for the log */
@@ -90,6 +90,7 @@ cmd_end(struct client *cl)
 	cl->waiting = false;
 	cl->literal_left = 0;
 	cl->in_stream = false;
+	buf_done(&cl->line);
 }
 
 static void
@@ -218,6 +219,7 @@ client_new(struct host *h, struct conn *conn, const struct host_peer *peer)
 	cl->host = h;
 	session_init(s, h, conn);
 	arena_init(&cl->arena);
+	buf_init(&cl->line, RAW_LINE_MAX);
 	imap_lex_init(&cl->lex);
 	imap_lex_begin(&cl->lex, &lex_limits, &cl->arena);
 	s->user = arena_c(&s->arena, peer->user);
@@ -473,25 +475,28 @@ client_continue(struct cmd *c, const char *text)
 	buf_addf(&c->s->out, "+ %s\r\n", text);
 }
 
+/*
+ * All that has come is consumed at once, or a client that closes in the middle
+ * of the line would never be seen to have done so.
+ */
 enum step
 client_line(struct cmd *c, struct str *line)
 {
 	struct client *cl = client_of(c);
 	struct str in = conn_peek(c->s->conn);
 	size_t n = str_find(in, '\n');
-	bool over = cl->line_over || n > RAW_LINE_MAX;
+	bool is_whole = n < in.n, is_over;
 
-	if (n == in.n && !over)
+	if (is_whole)
+		n++;
+	buf_add(&cl->line, in.p, n);
+	conn_consume(c->s->conn, n);
+	if (!is_whole)
 		return client_wait(c);
-	if (n == in.n) {
-		cl->line_over = true;
-		conn_consume(c->s->conn, n);
-		return client_wait(c);
-	}
-	cl->line_over = false;
-	*line = arena_str(c->arena, str_head(in, over ? 0 : n + 1));
-	conn_consume(c->s->conn, n + 1);
-	return over ? STEP_FAIL : STEP_DONE;
+	is_over = buf_is_over(&cl->line);
+	*line = arena_str(c->arena, buf_str(&cl->line));
+	buf_done(&cl->line);
+	return is_over ? STEP_FAIL : STEP_DONE;
 }
 
 void
