@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: ISC
+"""What a person meets: restanted's options, restantectl, messages about a
+wrong configuration."""
+import json
+import os
+import subprocess
+
+import pytest
+
+from lib import restante, server
+
+
+def program(name, *argv, **kw):
+    return subprocess.run(
+        [os.path.join(restante.programs(), name), *argv],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=30,
+        stdin=subprocess.DEVNULL, check=False, **kw)
+
+
+WRONG = [
+    ("imap_prot = 1\n",
+     "2: unknown setting 'imap_prot' (did you mean 'imap_port'?)"),
+    ("imap_port = 99999\n", "2: imap_port = 99999: out of range"),
+    ("service imapp {\n}\n", "unknown service 'imapp'"),
+    ("log_level = loud\n", "2: log_level = loud: must be one of"),
+    ("auth = {passwd_file}\n", "2: auth = passwd_file: must be one of"),
+    ("listen = {\n", ":"),
+]
+
+
+@pytest.mark.parametrize("text,want", WRONG)
+@pytest.mark.parametrize("how", ["restanted -t", "check", "check --json"])
+def test_wrong_configuration(tmp_path, text, want, how):
+    path = tmp_path / "restante.conf"
+    path.write_text("# a comment counts as one line\n" + text)
+    if how == "restanted -t":
+        done = program("restanted", "-t", "-c", str(path))
+        said = done.stderr.decode()
+    else:
+        done = program("restantectl", "-c", str(path), *how.split())
+        said = done.stdout.decode()
+    assert done.returncode == 1, done
+    if how == "check --json":
+        answer = json.loads(said)
+        assert answer["ok"] is False
+        first = answer["problems"][0]
+        said = "%s:%s: %s" % (first.get("file", path), first.get("line", 0),
+                              first["text"])
+    assert str(path) in said and want in said, said
+
+
+def test_good_configuration(tmp_path):
+    path = tmp_path / "restante.conf"
+    path.write_text("imap_idle_timeout = 30m\n")
+    done = program("restantectl", "-c", str(path), "check")
+    assert done.returncode == 0
+    done = program("restantectl", "-c", str(path), "config")
+    assert done.stdout.decode() == \
+        "imap_idle_timeout = 1800\t# %s:1\n" % path
+    done = program("restantectl", "--json", "-c", str(path), "config")
+    values = json.loads(done.stdout)
+    assert values["imap_idle_timeout"] == {"value": 1800,
+                                           "where": "%s:1" % path}
+    assert values["listen"] == {"value": ["*", "::"], "where": None}
+    done = program("restantectl", "-c", str(path), "config", "--plain",
+                   "pop3")
+    assert b"pop3_idle_timeout = 600\n" in done.stdout
+    assert b"passwd_file" not in done.stdout
+
+
+def test_file_that_is_not_there(tmp_path):
+    for argv in (("restanted", "-t", "-c", str(tmp_path / "none")),
+                 ("restantectl", "-c", str(tmp_path / "none"), "check")):
+        done = program(*argv)
+        assert done.returncode == 1
+        assert b"No such file" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("argv", [
+    ("restantectl",), ("restantectl", "frobnicate"),
+    ("restantectl", "kick"), ("restantectl", "who", "--colour", "red"),
+    ("restanted", "-x"), ("restanted", "extra")])
+def test_usage(argv):
+    done = program(*argv)
+    assert done.returncode == 2
+    assert b"usage" in done.stderr.lower()
+
+
+def test_no_server(tmp_path):
+    path = tmp_path / "restante.conf"
+    path.write_text('run_dir = "%s"\n' % tmp_path)
+    done = program("restantectl", "-c", str(path), "who")
+    assert done.returncode == 1
+    assert b"no server answers at %s/control" % str(tmp_path).encode() in \
+        done.stderr
+
+
+def test_who_kick_status(start, form):
+    s = start(separate=form == "separate")
+    a = s.imap("alice")
+    a.ok("SELECT INBOX")
+    b = s.imap("bob", tls=True)
+    p = s.pop3("bob")
+    rows = s.ctl("who", "--json")["rows"]
+    assert sorted((r["user"], r["service"]) for r in rows) == [
+        ("alice", "imap"), ("bob", "imap"), ("bob", "pop3")]
+    assert [r["user"] for r in
+            s.ctl("who", "--service", "pop3", "--json")["rows"]] == ["bob"]
+    assert "alice" in s.ctl("who")
+    status = s.ctl("status", "--json")["rows"]
+    assert status[0]["sessions"] == 3
+    assert {"logd", "authd", "keyd", "login"} <= {
+        r.get("name") for r in status}
+    number = next(r["session"] for r in rows if r["user"] == "alice")
+    s.ctl("kick", "--session", str(number))
+    a.until(rb"^\* BYE")
+    assert a.is_closed()
+    b.ok("NOOP")
+    s.ctl("kick", "bob")
+    b.until(rb"^\* BYE")
+    # POP3 has no word for it: the connection just ends.
+    p.sock.settimeout(10)
+    while p.sock.recv(1000):
+        pass
+    assert s.ctl("who", "--json")["rows"] == []
+    s.ctl("kick", "nobody", ok=None)
+
+
+def test_stop(start, form):
+    s = start(separate=form == "separate")
+    c = s.imap("alice")
+    s.ctl("stop")
+    c.until(rb"^\* BYE")
+    assert s.process.wait(10) == 0
+
+
+def test_reload_with_errors_keeps_the_old(start):
+    s = start()
+    c = s.imap("alice")
+    s.settings["imap_port"] = 70000
+    s.write()
+    said = s.ctl("reload", ok=None)
+    assert "imap_port" in said + s.log()
+    c.ok("NOOP")
+    s.settings.pop("imap_port")
+    s.settings["login_greeting"] = "Another greeting."
+    s.write()
+    s.ctl("reload")
+    assert b"Another greeting." in s.imap().greeting
+    c.ok("NOOP")
+
+
+@pytest.mark.skipif(not server.is_root(), reason="needs two uids")
+def test_another_user_may_not_stop_us(start):
+    s = start(separate=True)
+    nobody = {"user": 65534, "group": 65534, "extra_groups": []}
+    for argv in (("stop",), ("reload",), ("kick", "alice")):
+        done = program("restantectl", "-c", s.config, *argv, **nobody)
+        assert done.returncode == 1, argv
+    s.imap("alice").ok("NOOP")

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: ISC
+"""./quickstart, as a person calls it."""
+import os
+import re
+import signal
+import subprocess
+import time
+
+import pytest
+
+from lib import proc, restante, server, wire
+
+pytestmark = pytest.mark.skipif(
+    restante.SANITIZED or os.path.abspath(restante.BUILD) !=
+    os.path.join(restante.TOP, "build"),
+    reason="quickstart runs what is in build/")
+
+
+class Quick:
+    def __init__(self, *argv):
+        self.top = server.scratch("restante-quick.")
+        self.dir = os.path.join(self.top, "demo")
+        self.ports = dict(zip(("imap", "imaps", "pop3", "pop3s"),
+                              proc.free_ports(4)))
+        self.argv = list(argv)
+
+    def command(self, *argv):
+        ports = [x for n, p in self.ports.items()
+                 for x in ("--" + n, str(p))]
+        return [os.path.join(restante.TOP, "quickstart"), "--no-install",
+                "--dir", self.dir, *ports, *self.argv, *argv]
+
+    def start(self, *argv):
+        # Output to a file: with a pipe we would wait for the server too.
+        with open(os.path.join(self.top, "out"), "w+b") as out:
+            done = subprocess.run(
+                self.command("--background", *argv), stdout=out,
+                stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+                timeout=120, check=False)
+            out.seek(0)
+            text = out.read().decode()
+        assert done.returncode == 0, text
+        return text
+
+    def stop(self):
+        subprocess.run([os.path.join(restante.TOP, "quickstart"), "stop",
+                        "--dir", self.dir], check=True,
+                       stdout=subprocess.DEVNULL, timeout=30)
+
+    def remove(self):
+        self.stop()
+        import shutil
+        shutil.rmtree(self.top, ignore_errors=True)
+
+
+@pytest.fixture
+def quick():
+    made = []
+
+    def make(*argv):
+        made.append(Quick(*argv))
+        return made[-1]
+
+    yield make
+    for q in made:
+        q.remove()
+
+
+def test_start_and_stop(quick):
+    q = quick()
+    text = q.start()
+    password = re.search(r"password (\w+)", text).group(1)
+    for port in q.ports.values():
+        assert str(port) in text
+    for name in ("restanted.pid", "restante.conf", "passwd", "log",
+                 "home/u1/Maildir"):
+        assert os.path.exists(os.path.join(q.dir, name)), name
+    c = wire.Imap("127.0.0.1", q.ports["imaps"], tls=True)
+    c.login("u1", password)
+    lines = c.ok("SELECT INBOX")
+    assert any(re.match(rb"\* \d\d EXISTS", x) for x in lines)
+    c.ok("STORE 1 +FLAGS (\\Flagged)")
+    wire.Pop3("127.0.0.1", q.ports["pop3"]).login("u3", password)
+    assert "Already running" in q.start()
+    q.stop()
+    assert not os.path.exists(os.path.join(q.dir, "restanted.pid"))
+    # A second start takes what is there: users, password, mail, flags.
+    assert password in q.start()
+    c = wire.Imap("127.0.0.1", q.ports["imaps"], tls=True)
+    c.login("u1", password)
+    c.ok("SELECT INBOX")
+    assert "\\Flagged" in c.flags()[1]
+
+
+def test_foreground(quick):
+    q = quick("--password", "pw", "--users", "1")
+    p = subprocess.Popen(q.command(), stdout=subprocess.PIPE,
+                         stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+                         start_new_session=True)
+    seen = b""
+    while b"ctrl-C" not in seen:
+        line = p.stdout.readline()
+        assert line, seen
+        seen += line
+    with open(os.path.join(q.dir, "restanted.pid")) as f:
+        pid = int(f.read())
+    everybody = proc.tree(pid)
+    assert len(everybody) > 4
+    os.killpg(p.pid, signal.SIGINT)
+    assert p.wait(15) == 0
+    end = time.monotonic() + 5
+    while any(proc.stat(x) for x in everybody):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_two_thousand_users(quick):
+    q = quick("--users", "2000", "--password", "pw", "--scheme", "plain")
+    began = time.monotonic()
+    q.start()
+    took = time.monotonic() - began
+    c = wire.Imap("127.0.0.1", q.ports["imaps"], tls=True)
+    c.login("u2000", "pw")
+    assert b"* 1 EXISTS" in c.ok("SELECT INBOX")
+    if server.is_root():
+        st = os.stat(os.path.join(q.dir, "home/u2000/Maildir"))
+        assert st.st_uid == 22000
+    assert took < 10 * (3 if os.environ.get("CI") else 1), took
+
+
+def test_hundreds_of_sessions_of_one_user(quick):
+    q = quick("--password", "pw", "--scheme", "plain")
+    q.start()
+    conns = [wire.Imap("127.0.0.1", q.ports["imap"]) for _ in range(300)]
+    for c in conns:
+        c.login("u1", "pw")
+    for c in conns:
+        c.ok("SELECT INBOX")
+        c.close()
+
+
+def test_existing_maildir(quick):
+    q = quick("--password", "pw")
+    from lib import maildir
+    box = os.path.join(q.top, "mine")
+    maildir.create(box, server.TEST_UID)
+    maildir.deliver(box, maildir.message(42), owner=server.TEST_UID)
+    q.start("--mail", box)
+    c = wire.Imap("127.0.0.1", q.ports["imaps"], tls=True)
+    c.login("u1", "pw")
+    assert b"* 1 EXISTS" in c.ok("SELECT INBOX")
+    assert b"Message 42" in c.fetch("1 BODY.PEEK[]")[1]
+
+
+def test_wrong_options(quick):
+    q = quick()
+    for argv in (["--nonsense", "1"], ["--users"], ["--imap", "x"],
+                 ["--scheme", "rot13"], ["--mail", "/nowhere"]):
+        done = subprocess.run(q.command("--background", *argv),
+                              stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, timeout=60,
+                              check=False)
+        assert done.returncode != 0, argv
+    assert not os.path.exists(os.path.join(q.dir, "restanted.pid"))
