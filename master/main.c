@@ -156,7 +156,7 @@ master_is_ready(struct master *m)
 
 	if (control_open(m, &e) == -1) {
 		log_error("%s", e.text);
-		(void)dprintf(2, "restanted: %s\n", e.text);
+		(void)dprintf(m->error_fd, "restanted: %s\n", e.text);
 		master_stop(m, 1);
 		return;
 	}
@@ -171,6 +171,8 @@ master_is_ready(struct master *m)
 	if (m->ready_fd != -1)
 		(void)!write(m->ready_fd, &status, 1);
 	fd_close(&m->ready_fd);
+	if (m->error_fd > 2)
+		fd_close(&m->error_fd);
 }
 
 static void
@@ -270,8 +272,22 @@ raise_descriptors(void)
  * The parent of a daemon waits until it is ready, so that its exit status says
  * whether the start worked.
  */
+static void
+point_to_null(bool keep_stderr)
+{
+	int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	if (fd == -1)
+		return;
+	(void)dup2(fd, 0);
+	(void)dup2(fd, 1);
+	if (!keep_stderr)
+		(void)dup2(fd, 2);
+	fd_close(&fd);
+}
+
 static int
-go_background(struct master *m, struct err *e)
+go_background(struct master *m, const struct settings *s, struct err *e)
 {
 	int fds[2], status;
 	char ok;
@@ -292,21 +308,12 @@ go_background(struct master *m, struct err *e)
 	if (chdir("/") == -1)
 		return err_sys(e, "chdir /");
 	m->ready_fd = fds[1];
+	/* What goes wrong before we are ready is still said where we began. */
+	m->error_fd = fd_dup(2, e);
+	if (m->error_fd == -1)
+		return -1;
+	point_to_null(strcmp(s->log, "stderr") == 0);
 	return 0;
-}
-
-static void
-point_to_null(bool keep_stderr)
-{
-	int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-
-	if (fd == -1)
-		return;
-	(void)dup2(fd, 0);
-	(void)dup2(fd, 1);
-	if (!keep_stderr)
-		(void)dup2(fd, 2);
-	fd_close(&fd);
 }
 
 static int
@@ -336,7 +343,7 @@ start(struct master *m, struct settings *s, struct err *e)
 		return -1;
 	if (s->privileged && priv_keep_caps(CAPS, e) == -1)
 		return -1;
-	if (!m->foreground && go_background(m, e) == -1)
+	if (!m->foreground && go_background(m, s, e) == -1)
 		return -1;
 	if (proc_harden(e) == -1 || write_pid_file(s, e) == -1)
 		return -1;
@@ -350,6 +357,7 @@ static void
 init(struct master *m)
 {
 	m->ready_fd = m->log_fd = -1;
+	m->error_fd = 2;
 	m->started_wall_s = clock_wall_s();
 	list_init(&m->generations);
 	list_init(&m->user_procs);
@@ -366,16 +374,14 @@ run(struct master *m, struct settings *s)
 	struct err e;
 
 	if (start(m, s, &e) == -1) {
-		(void)dprintf(2, "restanted: %s\n", e.text);
+		(void)dprintf(m->error_fd, "restanted: %s\n", e.text);
 		return 1;
 	}
-	if (!m->foreground)
-		point_to_null(strcmp(s->log, "stderr") == 0);
 	ev_run(m->loop, 0);
 	if (m->now != NULL)
 		remove_pid_file(m->now->settings);
 	if (m->exit_status != 0 && !m->ready)
-		(void)dprintf(2,
+		(void)dprintf(m->error_fd,
 		    "restanted: could not start, see the log (%s)\n",
 		    m->now != NULL ? m->now->settings->log : "");
 	reload_done(m);

@@ -105,6 +105,7 @@ struct master {
 	uint64_t n_sessions_begun, n_handoffs_refused, n_violations, n_crashes;
 	/* The one who waits for us to be ready, when in the background. */
 	int ready_fd;
+	int error_fd; /* for people, until we are ready */
 	int log_fd; /* our own end of a log channel */
 };
 

@@ -178,6 +178,8 @@ reload_begin(struct master *m, const char *why)
 		m->reload->again = true;
 		return;
 	}
+	/* First: that is how the log is rotated, however the rest goes. */
+	reopen_log(m);
 	log_info("reload reason=\"%s\"", why);
 	notify_send("RELOADING=1\nMONOTONIC_USEC=%lld",
 	    (long long)clock_mono_ms() * 1000);
@@ -196,12 +198,13 @@ void
 reload_ended(struct master *m, bool ok, const char *text)
 {
 	if (ok)
+		reopen_log(m);
+	if (ok)
 		log_info("reload done");
 	else
 		log_error("reload failed, the old configuration stays "
 			  "reason=\"%s\"",
 		    text);
-	reopen_log(m);
 	if (ok)
 		users_settings_changed(m, m->now);
 	notify_send("READY=1");

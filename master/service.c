@@ -214,7 +214,9 @@ send_log_target(struct service_proc *p)
 
 	if (fd == -1) {
 		log_error("%s", e.text);
-		(void)dprintf(2, "restanted: %s\n", e.text);
+		if (!p->m->ready)
+			(void)dprintf(
+			    p->m->error_fd, "restanted: %s\n", e.text);
 		return;
 	}
 	(void)send_file(p, role, 0, s->log, fd);

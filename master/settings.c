@@ -6,6 +6,7 @@
  * Runs in: master.
  * Trusts:  the owner of the configuration file.
  */
+#include <arpa/inet.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -168,6 +169,15 @@ load_users(struct load *l)
 	}
 }
 
+static bool
+is_address(const char *text)
+{
+	unsigned char room[16];
+
+	return strcmp(text, "*") == 0 || inet_pton(AF_INET, text, room) == 1 ||
+	    inet_pton(AF_INET6, text, room) == 1;
+}
+
 static void
 load_listeners(struct load *l)
 {
@@ -182,6 +192,8 @@ load_listeners(struct load *l)
 	    {"pop3s", "pop3s_port", "pop3s_listen", SERVICE_POP3, true},
 	};
 
+	const char *bad = "";
+
 	for (size_t i = 0; i < ARRAY_LEN(all); i++) {
 		uint32_t port = number(l, all[i].port);
 		const char *addresses =
@@ -189,14 +201,19 @@ load_listeners(struct load *l)
 
 		if (port == 0 || (all[i].tls && l->s->certs.n == 0))
 			continue;
-		for (size_t j = 0; j < count(l, addresses); j++)
+		for (size_t j = 0; j < count(l, addresses); j++) {
+			const char *a = item(l, addresses, SCHEMA_GLOBAL, j);
+
+			if (!is_address(a) && strcmp(a, bad) != 0)
+				problem(
+				    l, addresses, "%s is not an IP address", a);
 			*VEC_ADD(&l->s->listeners) =
 			    (struct setting_listener){.name = all[i].name,
 				.service = all[i].service,
 				.tls = all[i].tls,
-				.address = mem_strdup(
-				    item(l, addresses, SCHEMA_GLOBAL, j)),
+				.address = mem_strdup(a),
 				.port = (uint16_t)port};
+		}
 	}
 }
 
