@@ -10,9 +10,14 @@
 
 #include "base/assert.h"
 #include "base/bounds.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "store/mailbox_impl.h"
 #include "store/notify.h"
+
+#define KEPT_MAX 4
+#define KEPT_MS 60000
+#define KEPT_MESSAGES_MAX 50000
 
 struct mailbox *
 mailbox_find_open(struct store *s, struct str name)
@@ -43,11 +48,58 @@ destroy(struct mailbox *m)
 	free(m);
 }
 
+void
+mailbox_close_idle(struct store *s, bool all)
+{
+	int64_t now = clock_mono_ms();
+
+	LIST_EACH(&s->mailboxes, l) {
+		struct mailbox *m = LIST_OF(l, struct mailbox, link);
+
+		if (m->n_users == 0 &&
+		    (all || now - m->idle_since_ms >= KEPT_MS))
+			destroy(m);
+	}
+}
+
+/* The one that has been idle longest, when there are too many. */
+static void
+close_surplus(struct store *s)
+{
+	struct mailbox *oldest = NULL;
+	unsigned n = 0;
+
+	LIST_EACH(&s->mailboxes, l) {
+		struct mailbox *m = LIST_OF(l, struct mailbox, link);
+
+		if (m->n_users > 0)
+			continue;
+		n++;
+		if (oldest == NULL || m->idle_since_ms < oldest->idle_since_ms)
+			oldest = m;
+	}
+	if (n > KEPT_MAX)
+		destroy(oldest);
+}
+
+static struct mailbox *
+find_usable(struct store *s, struct str name)
+{
+	struct mailbox *m = mailbox_find_open(s, name);
+
+	if (m == NULL || m->n_users > 0)
+		return m;
+	if (!m->is_broken && s->ops->is_current(m))
+		return m;
+	destroy(m);
+	return NULL;
+}
+
 int
 mailbox_acquire(
     struct store *s, struct str name, struct mailbox **out, struct err *e)
 {
-	struct mailbox *m = mailbox_find_open(s, name);
+	struct mailbox *m = find_usable(s, name);
 
 	if (m == NULL) {
 		m = mem_new(1, sizeof(*m));
@@ -75,8 +127,16 @@ mailbox_release(struct mailbox **mp)
 	if (m == NULL)
 		return;
 	ASSERT(m->n_users > 0);
-	if (--m->n_users == 0)
+	if (--m->n_users > 0)
+		return;
+	if (m->is_gone || m->is_broken || m->store->loop == NULL ||
+	    m->recs.n > KEPT_MESSAGES_MAX) {
 		destroy(m);
+		return;
+	}
+	m->idle_since_ms = clock_mono_ms();
+	close_surplus(m->store);
+	notify_idle(m->store, KEPT_MS);
 }
 
 /* ---- records ------------------------------------------------------------- */

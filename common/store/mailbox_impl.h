@@ -70,6 +70,8 @@ struct mailbox {
 	bool is_read_only; /* nothing can be changed here */
 	bool is_broken; /* a sync failed: read-only until reopened */
 	bool is_gone; /* removed by somebody */
+	bool warned_size; /* of a wrong size in a file name */
+	int64_t idle_since_ms; /* kept open with n_users 0 */
 	void *impl;
 
 	VEC(char *) keywords; /* by number; NULL: no such */
@@ -111,7 +113,7 @@ struct store {
 	char delimiter;
 	bool poll_only;
 	uint32_t poll_ms;
-	struct list mailboxes; /* open ones */
+	struct list mailboxes; /* open ones, also those kept for later */
 	struct notify *notify;
 	void *impl;
 };
@@ -173,6 +175,11 @@ struct store_ops {
 	/* Opens m->name and its UID map; reads no messages yet. */
 	int (*open)(struct mailbox *m, struct err *e);
 	void (*close)(struct mailbox *m);
+	/*
+	 * Nobody has used it for a while: is it still the mailbox of its name,
+	 * and what it knows still true?
+	 */
+	bool (*is_current)(struct mailbox *m);
 	/*
 	 * Brings the records up to date with the disk and moves new mail where
 	 * a writer's session wants it (m->n_writers).
@@ -240,7 +247,10 @@ extern const struct store_ops maildir_ops;
 
 /* ---- mailboxes ----------------------------------------------------------- */
 
-/* The open instance of a mailbox, opened if need be; release it. */
+/*
+ * The open instance of a mailbox, opened if need be; release it. The last few
+ * are kept open for a minute after that: clients come back.
+ */
 int mailbox_acquire(
     struct store *s, struct str name, struct mailbox **out, struct err *e);
 void mailbox_release(struct mailbox **m);
@@ -249,6 +259,9 @@ int mailbox_acquire_or_make(
     struct store *s, struct str name, struct mailbox **out, struct err *e);
 /* The instance when it is open; borrowed. */
 struct mailbox *mailbox_find_open(struct store *s, struct str name);
+
+/* Closes the instances that have been kept for too long, or all. */
+void mailbox_close_idle(struct store *s, bool all);
 
 /* Record of an UID in any state, or NULL; valid until records are added. */
 struct msg_rec *mailbox_rec(struct mailbox *m, uint32_t uid);

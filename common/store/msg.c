@@ -157,12 +157,15 @@ msg_wire_size(struct msg *m, uint64_t *out, struct err *e)
 	if (need_stat(m, e) == -1)
 		return -1;
 	has_facts = m->mailbox->store->ops->msg_facts(m->mailbox, m->uid, &f);
-	if (has_facts && f.size != 0 && f.size != m->file.size)
+	if (has_facts && f.size != 0 && f.size != m->file.size &&
+	    !m->mailbox->warned_size) {
+		m->mailbox->warned_size = true;
 		store_warn(m->mailbox->store,
 		    "wrong size in file name mailbox=%s uid=%u name=%.*s "
 		    "size=%llu",
 		    m->mailbox->name, m->uid, STR_ARG(f.base),
 		    (unsigned long long)m->file.size);
+	}
 	if (has_facts && f.wire_size >= f.size && f.wire_size != 0 &&
 	    f.size == m->file.size)
 		m->wire_size = f.wire_size;

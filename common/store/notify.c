@@ -2,7 +2,7 @@
 /*
  * notify.c - from a change to the sessions that wait for one.
  *
- * Owns:    two timers in the loop.
+ * Owns:    three timers in the loop.
  * Runs in: imapd, pop3d.
  * Trusts:  nothing from outside comes here.
  *
@@ -16,7 +16,7 @@
 #include "store/notify.h"
 
 struct notify {
-	ev_timer soon, poll;
+	ev_timer soon, poll, idle;
 	bool is_soon, is_calling;
 };
 
@@ -78,6 +78,14 @@ on_poll(struct ev_loop *loop, ev_timer *t, int events)
 	notify_update(s);
 }
 
+static void
+on_idle(struct ev_loop *loop, ev_timer *t, int events)
+{
+	(void)loop;
+	(void)events;
+	mailbox_close_idle(t->data, false);
+}
+
 void
 notify_new(struct store *s)
 {
@@ -88,7 +96,8 @@ notify_new(struct store *s)
 	n = mem_new(1, sizeof(*n));
 	ev_timer_init(&n->soon, on_soon, 0., 0.);
 	ev_timer_init(&n->poll, on_poll, 0., 0.);
-	n->soon.data = n->poll.data = s;
+	ev_timer_init(&n->idle, on_idle, 0., 0.);
+	n->soon.data = n->poll.data = n->idle.data = s;
 	s->notify = n;
 }
 
@@ -99,6 +108,7 @@ notify_free(struct store *s)
 		return;
 	ev_timer_stop(s->loop, &s->notify->soon);
 	ev_timer_stop(s->loop, &s->notify->poll);
+	ev_timer_stop(s->loop, &s->notify->idle);
 	MEM_FREE(s->notify);
 }
 
@@ -110,6 +120,17 @@ notify_soon(struct store *s)
 	s->notify->is_soon = true;
 	ev_timer_set(&s->notify->soon, 0., 0.);
 	ev_timer_start(s->loop, &s->notify->soon);
+}
+
+void
+notify_idle(struct store *s, uint32_t ms)
+{
+	if (s->notify == NULL)
+		return;
+	/* The last one that was closed decides; earlier ones wait with it. */
+	ev_timer_stop(s->loop, &s->notify->idle);
+	ev_timer_set(&s->notify->idle, ms / 1000. + 0.01, 0.);
+	ev_timer_start(s->loop, &s->notify->idle);
 }
 
 void

@@ -13,5 +13,7 @@ void notify_soon(struct store *s);
 void notify_update(struct store *s);
 /* The next poll comes after `ms` at the latest. */
 void notify_within(struct store *s, uint32_t ms);
+/* Mailboxes that nobody uses are closed after `ms`. */
+void notify_idle(struct store *s, uint32_t ms);
 
 #endif

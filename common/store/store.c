@@ -131,6 +131,7 @@ store_close(struct store **sp)
 	*sp = NULL;
 	if (s == NULL)
 		return;
+	mailbox_close_idle(s, true);
 	if (s->ops != NULL)
 		s->ops->place_close(s);
 	notify_free(s);
@@ -281,6 +282,7 @@ mark_gone(struct store *s, struct str name)
 		return;
 	m->is_gone = true;
 	mailbox_note_news(m);
+	mailbox_close_idle(s, true);
 }
 
 static int
@@ -395,6 +397,7 @@ store_rename(struct store *s, struct str from, struct str to, struct err *e)
 		(void)err_set(e, ERR_BAD_NAME, "below itself");
 		goto out;
 	}
+	mailbox_close_idle(s, true);
 	rc = s->ops->rename(s, from, to, e);
 	if (rc == 0)
 		rename_open(s, from, to);

@@ -34,6 +34,7 @@ struct box {
 	struct store *store;
 	const char *location;
 	bool poll_only; /* closing an inotify instance takes 10 ms */
+	struct ev_loop *loop;
 };
 
 static UNUSED const char *
@@ -183,7 +184,7 @@ box_open(struct box *b)
 	};
 	struct err e;
 
-	if (store_open(&set, NULL, &b->store, &e) == -1)
+	if (store_open(&set, b->loop, &b->store, &e) == -1)
 		fail_msg("store_open: %s", e.text);
 }
 

@@ -273,6 +273,27 @@ open_mailbox(struct mailbox *m, struct err *e)
 	return 0;
 }
 
+static bool
+is_current(struct mailbox *m)
+{
+	struct maildir *md = maildir_of(m);
+	uint32_t uidvalidity = m->uidvalidity;
+	struct stat open_one, named;
+	struct err e;
+
+	if (md->is_in_memory || fstat(md->dirfd, &open_one) == -1 ||
+	    stat(md->path, &named) == -1 || open_one.st_ino != named.st_ino ||
+	    open_one.st_dev != named.st_dev)
+		return false;
+	if ((named.st_mode & 0777) != md->perm.dir_mode ||
+	    is_writable(md) == m->is_read_only)
+		return false;
+	if (fstat(md->curfd, &open_one) == -1 || open_one.st_nlink == 0 ||
+	    fstat(md->newfd, &open_one) == -1 || open_one.st_nlink == 0)
+		return false;
+	return maildir_read_list(m, &e) == 0 && m->uidvalidity == uidvalidity;
+}
+
 /* ---- messages ------------------------------------------------------------ */
 
 /* Whose file may be read: ours, root's (restored), the folder's owner's. */
@@ -407,6 +428,7 @@ const struct store_ops maildir_ops = {
     .name_of_storage = maildir_name_of_storage,
     .open = open_mailbox,
     .close = close_mailbox,
+    .is_current = is_current,
     .sync = maildir_sync,
     .may_have_news = maildir_may_have_news,
     .watch = maildir_watch,

@@ -72,6 +72,7 @@ struct maildir {
 	/* Bytes of names, infos, record fields; NUL-terminated pieces. */
 	char *names;
 	size_t names_n, names_size;
+	size_t garbage; /* bytes of them that nothing refers to */
 	/*
 	 * Base name to index in recs + 1; open addressing, 0: free. A byte of
 	 * the hash beside it saves looking at most of the wrong names.
@@ -139,8 +140,12 @@ bool maildir_take_name(struct mailbox *m, struct msg_rec *r,
 /* The fields of the record in dovecot-uidlist. */
 struct str maildir_extra(const struct mailbox *m, uint32_t uid);
 void maildir_set_extra(struct mailbox *m, uint32_t uid, struct str fields);
-/* Removes EXPUNGED records from memory when no view needs them. */
-void maildir_purge(struct mailbox *m);
+/*
+ * Removes what is not needed from memory: names that changed and, when no view
+ * shows them, EXPUNGED records. Indices of records change.
+ */
+void maildir_compact(struct mailbox *m);
+bool maildir_has_garbage(const struct maildir *md);
 void maildir_map_done(struct maildir *md);
 
 /* ---- maildir_scan.c, maildir_sync.c -------------------------------------- */

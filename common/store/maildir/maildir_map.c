@@ -214,6 +214,8 @@ maildir_set_extra(struct mailbox *m, uint32_t uid, struct str fields)
 		return;
 	if (is_there && str_eq(maildir_extra(m, uid), fields))
 		return;
+	if (is_there)
+		md->garbage += md->extras.v[i].n + 1;
 	if (!is_there) {
 		(void)VEC_ADD(&md->extras);
 		memmove(&md->extras.v[i + 1], &md->extras.v[i],
@@ -224,26 +226,76 @@ maildir_set_extra(struct mailbox *m, uint32_t uid, struct str fields)
 	md->extras.v[i].n = (uint32_t)fields.n;
 }
 
-/* ---- purge --------------------------------------------------------------- */
+/* ---- compaction ---------------------------------------------------------- */
+
+#define GARBAGE_MIN (64 * 1024)
+
+bool
+maildir_has_garbage(const struct maildir *md)
+{
+	return md->garbage > GARBAGE_MIN && md->garbage > md->names_n / 2;
+}
+
+static void
+compact_more_sets(struct mailbox *m)
+{
+	VEC(uint16_t) fresh = {0};
+
+	*VEC_ADD(&fresh) = 0;
+	for (size_t i = 0; i < m->recs.n; i++) {
+		struct msg_rec *r = &m->recs.v[i];
+		size_t n;
+		const uint16_t *more = mailbox_more(m, r, &n);
+
+		if (n == 0)
+			continue;
+		r->more = (uint32_t)fresh.n;
+		*VEC_ADD(&fresh) = (uint16_t)n;
+		for (size_t k = 0; k < n; k++)
+			*VEC_ADD(&fresh) = more[k];
+	}
+	free(m->more_sets.v);
+	m->more_sets.v = fresh.v;
+	m->more_sets.n = fresh.n;
+	m->more_sets.size = fresh.size;
+}
+
+static void
+compact_extras(struct mailbox *m, const char *old_names)
+{
+	struct maildir *md = maildir_of(m);
+	size_t n = 0;
+
+	for (size_t i = 0; i < md->extras.n; i++) {
+		struct extra x = md->extras.v[i];
+
+		if (mailbox_rec(m, x.uid) == NULL)
+			continue;
+		x.off = keep_bytes(md, str_make(old_names + x.off, x.n));
+		md->extras.v[n++] = x;
+	}
+	md->extras.n = n;
+}
 
 void
-maildir_purge(struct mailbox *m)
+maildir_compact(struct mailbox *m)
 {
 	struct maildir *md = maildir_of(m);
 	char *old_names = md->names;
-	size_t n = 0, n_extras = 0, n_slots = 16;
-	uint32_t n_expunged = 0;
+	bool drop = mailbox_is_all_told(m);
+	size_t n = 0, n_slots = 16;
 
-	if (m->n_expunged == 0 || !mailbox_is_all_told(m))
-		return;
 	md->names = NULL;
-	md->names_n = md->names_size = 0;
+	md->names_n = md->names_size = md->garbage = 0;
+	m->n_expunged = 0;
 	for (size_t i = 0; i < m->recs.n; i++) {
 		struct msg_rec r = m->recs.v[i];
 
-		if (r.state == REC_EXPUNGED && !(r.own & OWN_IN_FILE))
+		/* Those in the file are needed to know when it must be
+		 * rewritten. */
+		if (r.state == REC_EXPUNGED && drop && !(r.own & OWN_IN_FILE))
 			continue;
-		n_expunged += r.state == REC_EXPUNGED;
+		m->n_expunged += r.state == REC_EXPUNGED;
 		r.name =
 		    keep_bytes(md, str_make(old_names + r.name, r.name_len));
 		if (r.own & OWN_INFO)
@@ -251,16 +303,8 @@ maildir_purge(struct mailbox *m)
 		m->recs.v[n++] = r;
 	}
 	m->recs.n = n;
-	m->n_expunged = n_expunged;
-	for (size_t i = 0; i < md->extras.n; i++) {
-		struct extra x = md->extras.v[i];
-
-		if (mailbox_rec(m, x.uid) == NULL)
-			continue;
-		x.off = keep_bytes(md, str_make(old_names + x.off, x.n));
-		md->extras.v[n_extras++] = x;
-	}
-	md->extras.n = n_extras;
+	compact_extras(m, old_names);
+	compact_more_sets(m);
 	free(old_names);
 	while (n_slots <= n * 3 / 2 + 1)
 		n_slots *= 2;

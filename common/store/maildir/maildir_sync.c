@@ -776,9 +776,10 @@ maildir_sync(struct mailbox *m, enum sync_how how, struct err *e)
 	if (maildir_read_keywords(m, e) == -1)
 		return -1;
 	move_new(m);
-	if (md->want_purge && mailbox_is_all_told(m)) {
-		md->want_purge = false;
-		maildir_purge(m);
+	if ((md->want_purge && mailbox_is_all_told(m)) ||
+	    maildir_has_garbage(md)) {
+		md->want_purge = md->want_purge && !mailbox_is_all_told(m);
+		maildir_compact(m);
 	}
 	return 0;
 }
