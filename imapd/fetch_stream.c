@@ -10,54 +10,11 @@
  */
 #include "imapd/fetch_stream.h"
 
+#include "text/crlf.h"
+
 #define READ_BYTES (64 * 1024)
 #define MEASURE_BYTES (4 * 1024 * 1024) /* about a millisecond */
 #define SEND_BYTES (1024 * 1024)
-
-/*
- * Copies `s` to `to` with CR before each lone LF, at most `room` bytes out.
- * *used says how many bytes of `s` were taken; the return value is the
- * number of bytes written.
- */
-static size_t
-convert(const struct str s, char *to, size_t room, bool *after_cr, size_t *used)
-{
-	const char *p = s.p, *end = s.p + s.n;
-	char *out = to, *out_end = to + room;
-
-	while (p < end && out < out_end) {
-		size_t avail = (size_t)(end - p),
-		       space = (size_t)(out_end - out);
-		size_t n = avail < space ? avail : space;
-		const char *lf = memchr(p, '\n', n);
-
-		if (lf == NULL) {
-			memcpy(out, p, n);
-			out += n;
-			p += n;
-			*after_cr = p[-1] == '\r';
-			continue;
-		}
-		n = (size_t)(lf - p);
-		memcpy(out, p, n);
-		out += n;
-		if (n > 0)
-			*after_cr = lf[-1] == '\r';
-		p = lf;
-		if (!*after_cr) {
-			*out++ = '\r';
-			*after_cr = true;
-			/* The LF itself needs room of its own. */
-			if (out == out_end)
-				break;
-		}
-		*out++ = '\n';
-		p++;
-		*after_cr = false;
-	}
-	*used = (size_t)(p - s.p);
-	return (size_t)(out - to);
-}
 
 /* CHAR8 has no NUL (RFC 3501 section 9); the size must stay as it is. */
 static void
@@ -80,29 +37,11 @@ wire_convert(struct buf *b, struct str s, bool *after_cr)
 
 		if (to == NULL)
 			return;
-		made = convert(str_head(s, n), to, n * 2, after_cr, &used);
+		made = crlf_convert(str_head(s, n), to, n * 2, after_cr, &used);
 		replace_nuls(to, made);
 		b->n += made;
 		s = str_skip(s, used);
 	}
-}
-
-/* Lone LFs in `s`. */
-static uint64_t
-count_lone_lf(struct str s, bool *after_cr)
-{
-	const char *p = s.p, *end = s.p + s.n, *lf;
-	uint64_t n = 0;
-
-	while (p < end && (lf = memchr(p, '\n', (size_t)(end - p))) != NULL) {
-		if (!(lf > p ? lf[-1] == '\r' : *after_cr))
-			n++;
-		*after_cr = false;
-		p = lf + 1;
-	}
-	if (p < end)
-		*after_cr = end[-1] == '\r';
-	return n;
 }
 
 /* Up to `n` bytes at stored offset `off`: from memory, or read into `room`. */
@@ -169,7 +108,7 @@ skip_to_start(struct fetch_stream *s, struct err *e)
 			return STEP_FAIL;
 		if (piece.n == 0)
 			s->end = s->at.off;
-		s->at.wire += convert(piece, out,
+		s->at.wire += crlf_convert(piece, out,
 		    piece_size(s->start - s->at.wire), &s->at.after_cr, &used);
 		s->at.off += used;
 	}
@@ -197,7 +136,7 @@ count_rest(struct fetch_stream *s, struct err *e)
 			return STEP_FAIL;
 		if (piece.n == 0)
 			s->end = m->off;
-		m->wire += piece.n + count_lone_lf(piece, &m->after_cr);
+		m->wire += piece.n + crlf_count(piece, &m->after_cr);
 		m->off += piece.n;
 		s->has_nul |= memchr(piece.p, '\0', piece.n) != NULL;
 	}
@@ -274,7 +213,8 @@ fetch_stream_send(
 		if (space > s->left)
 			space = (size_t)s->left;
 		to = conn_write_room(c, space);
-		written = convert(piece, to, space, &s->at.after_cr, &used);
+		written =
+		    crlf_convert(piece, to, space, &s->at.after_cr, &used);
 		if (s->has_nul)
 			replace_nuls(to, written);
 		conn_written(c, written);

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * crlf.c - stored text to wire text.
+ *
+ * Runs in: imapd and pop3d sessions; every byte of mail passes here.
+ * Trusts:  nothing in its input.
+ *
+ * Lines are short, so a call of memchr and of memcpy for each costs as much as
+ * the copying. Where the processor has 16-byte registers (every amd64), blocks
+ * are compared and stored whole: 2.5 times as fast for mail.
+ */
+#include "text/crlf.h"
+
+#ifdef __SSE2__
+#include <emmintrin.h>
+#define BLOCK 16
+
+/* Bit i: byte i of the block at `p` is `c`. */
+static inline unsigned
+mask_of(const char *p, char c)
+{
+	__m128i block = _mm_loadu_si128((const __m128i *)(const void *)p);
+
+	return (unsigned)_mm_movemask_epi8(
+	    _mm_cmpeq_epi8(block, _mm_set1_epi8(c)));
+}
+
+static uint64_t
+count_blocks(const char **at, const char *end, bool *after_cr)
+{
+	unsigned lf, cr, before = *after_cr;
+	const char *p = *at;
+	uint64_t n = 0;
+
+	for (; end - p >= BLOCK; p += BLOCK) {
+		lf = mask_of(p, '\n');
+		cr = mask_of(p, '\r');
+		for (lf &= ~(cr << 1 | before); lf != 0; lf &= lf - 1)
+			n++;
+		before = cr >> (BLOCK - 1);
+	}
+	*after_cr = before != 0;
+	*at = p;
+	return n;
+}
+
+/* Whole blocks, as long as both sides have room for one and a CR. */
+static char *
+convert_blocks(
+    const char **at, const char *end, char *out, char *out_end, bool *after_cr)
+{
+	const char *p = *at, *start = p;
+	unsigned lf;
+
+	while (end - p >= BLOCK && out_end - out >= BLOCK + 2) {
+		_mm_storeu_si128((__m128i *)(void *)out,
+		    _mm_loadu_si128((const __m128i *)(const void *)p));
+		lf = mask_of(p, '\n');
+		if (lf == 0) {
+			p += BLOCK;
+			out += BLOCK;
+			continue;
+		}
+		/* What lies before the first LF is copied already. */
+		p += __builtin_ctz(lf);
+		out += __builtin_ctz(lf);
+		if (p > start ? p[-1] != '\r' : !*after_cr)
+			*out++ = '\r';
+		*out++ = '\n';
+		p++;
+	}
+	if (p > start)
+		*after_cr = p[-1] == '\r';
+	*at = p;
+	return out;
+}
+#endif
+
+uint64_t
+crlf_count(struct str s, bool *after_cr)
+{
+	const char *p = s.p, *end = s.p + s.n, *lf;
+	uint64_t n = 0;
+
+#ifdef __SSE2__
+	n = count_blocks(&p, end, after_cr);
+#endif
+	while (p < end && (lf = memchr(p, '\n', (size_t)(end - p))) != NULL) {
+		if (lf > p ? lf[-1] != '\r' : !*after_cr)
+			n++;
+		*after_cr = false;
+		p = lf + 1;
+	}
+	if (p < end)
+		*after_cr = end[-1] == '\r';
+	return n;
+}
+
+size_t
+crlf_convert(struct str s, char *to, size_t room, bool *after_cr, size_t *used)
+{
+	const char *p = s.p, *end = s.p + s.n;
+	char *out = to, *out_end = to + room;
+
+#ifdef __SSE2__
+	out = convert_blocks(&p, end, out, out_end, after_cr);
+#endif
+	while (p < end && out < out_end) {
+		size_t avail = (size_t)(end - p);
+		size_t space = (size_t)(out_end - out);
+		size_t n = avail < space ? avail : space;
+		const char *lf = memchr(p, '\n', n);
+
+		if (lf == NULL) {
+			memcpy(out, p, n);
+			out += n;
+			p += n;
+			*after_cr = p[-1] == '\r';
+			continue;
+		}
+		n = (size_t)(lf - p);
+		memcpy(out, p, n);
+		out += n;
+		if (n > 0)
+			*after_cr = lf[-1] == '\r';
+		p = lf;
+		if (!*after_cr) {
+			*out++ = '\r';
+			*after_cr = true;
+			/* The LF itself needs room of its own. */
+			if (out == out_end)
+				break;
+		}
+		*out++ = '\n';
+		p++;
+		*after_cr = false;
+	}
+	*used = (size_t)(p - s.p);
+	return (size_t)(out - to);
+}

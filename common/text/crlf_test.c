@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: ISC */
+/* crlf_test.c - against the plain way, for all cuts and rooms. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+#include "base/buf.h"
+#include "text/crlf.h"
+
+static void
+convert_slowly(struct str s, struct buf *out)
+{
+	size_t i;
+
+	buf_clear(out);
+	for (i = 0; i < s.n; i++) {
+		if (s.p[i] == '\n' && (i == 0 || s.p[i - 1] != '\r'))
+			buf_add_byte(out, '\r');
+		buf_add_byte(out, s.p[i]);
+	}
+}
+
+/* In pieces of `piece` bytes, `room` bytes of output at a time. */
+static void
+check(struct str s, size_t piece, size_t room)
+{
+	struct buf want, got;
+	struct str rest, head;
+	bool after_cr = false, after_cr_2 = false;
+	uint64_t lone = 0;
+	size_t used, n;
+	char *to, *copy;
+
+	buf_init(&want, 100000);
+	buf_init(&got, 100000);
+	convert_slowly(s, &want);
+	for (rest = s; rest.n > 0; rest = str_skip(rest, piece)) {
+		/* Blocks of exactly their size, for the sanitizers. */
+		head = str_head(rest, piece);
+		copy = malloc(head.n);
+		assert_non_null(copy);
+		memcpy(copy, rest.p, head.n);
+		head.p = copy;
+		lone += crlf_count(head, &after_cr_2);
+		while (head.n > 0) {
+			to = malloc(room);
+			assert_non_null(to);
+			n = crlf_convert(head, to, room, &after_cr, &used);
+			assert_true(n <= room && n + used > 0);
+			buf_add(&got, to, n);
+			free(to);
+			head = str_skip(head, used);
+		}
+		free(copy);
+	}
+	assert_true(str_eq(buf_str(&got), buf_str(&want)));
+	assert_int_equal(lone, want.n - s.n);
+	buf_done(&want);
+	buf_done(&got);
+}
+
+static void
+test_random_texts(UNUSED void **state)
+{
+	static const char bytes[] = "\n\n\r\r\raaaaaaaaaaaaaaaaaa";
+	char text[300];
+	uint32_t seed = 1;
+	size_t i, k, n;
+
+	for (i = 0; i < 3000; i++) {
+		n = i % sizeof(text);
+		for (k = 0; k < n; k++) {
+			seed = seed * 1664525 + 1013904223;
+			text[k] = bytes[(seed >> 16) %
+			    (i % 3 == 0 ? 6 : sizeof(bytes) - 1)];
+		}
+		check(str_make(text, n), 1 + i % 70, 1 + i % 97);
+		check(str_make(text, n), n + 1, 2 * n + 1);
+	}
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_random_texts),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
