@@ -163,12 +163,13 @@ PYTHON ?= $(shell for p in python3 /usr/bin/python3; do \
     echo python3)
 
 # Tests mostly wait; with pytest-xdist three files run at a time.
-PYTEST_ARGS ?= $(shell $(PYTHON) -c 'import xdist' 2>/dev/null && \
+PYTEST_PARALLEL ?= $(shell $(PYTHON) -c 'import xdist' 2>/dev/null && \
     echo -n 3 --dist loadfile)
 
 check-e2e: all
 	RESTANTE_BUILD=$(abspath $(B)) RESTANTE_SANITIZE=$(SANITIZE) \
-	    $(PYTHON) -m pytest -q -p no:cacheprovider tests/e2e $(PYTEST_ARGS)
+	    $(PYTHON) -m pytest -q -p no:cacheprovider $(PYTEST_PARALLEL) tests/e2e \
+	    $(PYTEST_ARGS)
 
 check: all check-unit check-fuzz check-e2e
 
