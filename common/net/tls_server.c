@@ -108,7 +108,7 @@ static int
 add_chain(struct tls_server *ts, struct tls_cert *c, struct str pem,
     struct str ocsp, struct err *e)
 {
-	gnutls_pcert_st *chain = NULL;
+	gnutls_pcert_st chain[CHAIN_MAX];
 	gnutls_privkey_t key;
 	gnutls_datum_t d = datum(pem);
 	unsigned n = CHAIN_MAX;
@@ -117,19 +117,15 @@ add_chain(struct tls_server *ts, struct tls_cert *c, struct str pem,
 	if (str_find_str(pem, STR("PRIVATE KEY-----")) != pem.n)
 		return err_set(e, ERR_CORRUPT,
 		    "a private key must not reach this process");
-	chain = gnutls_malloc(CHAIN_MAX * sizeof(*chain));
-	ASSERT(chain != NULL);
 	r = gnutls_pcert_list_import_x509_raw(
 	    chain, &n, &d, GNUTLS_X509_FMT_PEM, GNUTLS_X509_CRT_LIST_SORT);
-	if (r < 0 || n == 0) {
-		gnutls_free(chain);
+	if (r < 0 || n == 0)
 		return tls_err(e, ERR_CORRUPT, r, "certificate chain");
-	}
 	if (read_dates(c, &chain[0], e) == -1 ||
 	    read_pubkey(c, &chain[0], e) == -1 ||
 	    tls_sign_key_new(&c->key, &key, e) == -1)
 		goto fail;
-	/* Takes chain and key. */
+	/* Takes the key and what is in the chain. */
 	index =
 	    gnutls_certificate_set_key(ts->cred, NULL, 0, chain, (int)n, key);
 	if (index < 0) {
@@ -148,7 +144,6 @@ add_chain(struct tls_server *ts, struct tls_cert *c, struct str pem,
 fail:
 	for (unsigned i = 0; i < n; i++)
 		gnutls_pcert_deinit(&chain[i]);
-	gnutls_free(chain);
 	return -1;
 }
 

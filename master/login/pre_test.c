@@ -36,6 +36,7 @@ begin(enum login_service service, int flags)
 	    .allows_plain = (flags & ALLOWED) != 0,
 	    .mechs = ALL_MECHS,
 	    .greeting = "Ready."};
+	buf_done(&out);
 	buf_init(&out, PRE_OUT_MAX);
 	memset(&pre, 'x', sizeof(pre));
 	pre_init(&pre, &settings, (flags & TLS) != 0, (flags & TLS) != 0,

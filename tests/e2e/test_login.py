@@ -496,6 +496,7 @@ def memory_has(pid, needles):
 
 
 @pytest.mark.skipif(not server.is_root(), reason="needs root")
+@pytest.mark.skipif(restante.SANITIZED, reason="terabytes of shadow")
 def test_key_is_in_keyd_alone(start):
     s = start(separate=True)
     c = imaps(s, context())
@@ -666,7 +667,8 @@ def test_confinement(shared, form):
             with open("/proc/%d/limits" % pid) as f:
                 limits = f.read()
             assert re.search(r"Max core file size +0 +0", limits)
-            assert re.search(r"Max file size +0 +0", limits)
+            assert restante.SANITIZED or re.search(
+                r"Max file size +0 +0", limits)
             if form == "separate":
                 uids = {restante.SERVICE_UID + uid}
                 assert set(map(int, st["Uid"].split())) == uids
