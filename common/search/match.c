@@ -292,6 +292,14 @@ compare(enum query_key key, int64_t value, int64_t with)
 	}
 }
 
+/* Need the other children of `q` not be asked, now that one says this? */
+static bool
+decides(const struct query *q, enum query_truth truth)
+{
+	return (q->key == QUERY_AND && truth == QUERY_NO) ||
+	    (q->key == QUERY_OR && truth == QUERY_YES);
+}
+
 static int
 ask_facts(struct query *q, struct facts *f, struct err *e)
 {
@@ -306,9 +314,13 @@ ask_facts(struct query *q, struct facts *f, struct err *e)
 		q->truth = truth_of(compare(q->key, value, q->number));
 		return 0;
 	}
-	for (c = q->child; c != NULL; c = c->next)
+	for (c = q->child; c != NULL; c = c->next) {
 		if (ask_facts(c, f, e) == -1)
 			return -1;
+		/* A size may take reading the whole file. */
+		if (decides(q, evaluate(c)))
+			break;
+	}
 	return 0;
 }
 
