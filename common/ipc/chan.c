@@ -88,16 +88,24 @@ stop_io(struct chan *c, ev_io *w)
 	ev_io_stop(c->loop, w);
 }
 
+/* Some channels carry passwords. */
+static void
+free_waiting(struct waiting *w)
+{
+	for (size_t i = 0; i < w->n_fds; i++)
+		fd_close(&w->fds[i]);
+	explicit_bzero(w->bytes, w->n);
+	free(w);
+}
+
 static void
 drop_queue(struct chan *c)
 {
 	LIST_EACH (&c->queue, l) {
 		struct waiting *w = LIST_OF(l, struct waiting, link);
 
-		for (size_t i = 0; i < w->n_fds; i++)
-			fd_close(&w->fds[i]);
 		list_remove(l);
-		free(w);
+		free_waiting(w);
 	}
 	c->queued_bytes = 0;
 }
@@ -276,10 +284,8 @@ on_write(UNUSED struct ev_loop *loop, ev_io *w, UNUSED int events)
 			return;
 		}
 		c->queued_bytes -= first->n;
-		for (size_t i = 0; i < first->n_fds; i++)
-			fd_close(&first->fds[i]);
 		list_remove(&first->link);
-		free(first);
+		free_waiting(first);
 	}
 	stop_io(c, &c->write);
 }
@@ -308,9 +314,7 @@ enqueue(struct chan *c, const struct buf *frame, const int *fds, size_t n_fds,
 	start_io(c, &c->write);
 	return 0;
 fail:
-	for (size_t i = 0; i < w->n_fds; i++)
-		fd_close(&w->fds[i]);
-	free(w);
+	free_waiting(w);
 	return -1;
 }
 
