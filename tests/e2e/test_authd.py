@@ -2,6 +2,7 @@
 """authd and its spawner with a passwd-file; the test is master and the login
 workers (tests/lib/authd.py)."""
 import os
+import select
 import signal
 import time
 
@@ -502,6 +503,64 @@ def test_full_queue(start):
     a.log("reason=too many attempts")
     for w in flood:
         w.close()
+
+
+def ks_distance(a, b):
+    """Two-sample Kolmogorov-Smirnov statistic."""
+    a, b = sorted(a), sorted(b)
+    worst = i = j = 0
+    while i < len(a) and j < len(b):
+        if a[i] <= b[j]:
+            i += 1
+        else:
+            j += 1
+        worst = max(worst, abs(i / len(a) - j / len(b)))
+    return worst
+
+
+def failure_times(a, users, rounds, at_once=50):
+    """{user: seconds until each FAIL}, the users by turns, many at once."""
+    took = {u: [] for u in users}
+    for n in range(rounds):
+        began, waiting = {}, select.poll()
+        for i in range(at_once):
+            user = users[(i + n) % len(users)]
+            w = a.worker()
+            w.start("PLAIN", b"\0" + user + b"\0wrong")
+            began[w.channel.sock.fileno()] = (w, user, time.monotonic())
+            waiting.register(w.channel.sock, select.POLLIN)
+        while began:
+            for fd, _events in waiting.poll(20000):
+                w, user, start = began.pop(fd)
+                took[user].append(time.monotonic() - start)
+                waiting.unregister(fd)
+                assert w.answer() == ("fail", authd.BAD)
+                w.close()
+    return took
+
+
+@pytest.mark.parametrize("stored", ["{PLAIN}x", YESCRYPT],
+                         ids=["plain", "yescrypt"])
+def test_time_tells_nothing(start, stored):
+    """Known and unknown names: the same distribution at 1 %."""
+    a = start("known:%s:3001:3001::/h\n" % stored,
+              settings={"auth_penalty": "no"})
+    rounds = 20 if os.environ.get("RESTANTE_NIGHTLY") else 4
+    took = failure_times(a, [b"known", b"unknown"], rounds)
+    known, unknown = took[b"known"], took[b"unknown"]
+    limit = 1.63 * ((len(known) + len(unknown)) /
+                    (len(known) * len(unknown))) ** 0.5
+    assert ks_distance(known, unknown) < limit, (
+        sum(known) / len(known), sum(unknown) / len(unknown))
+
+
+def test_time_would_tell_without_the_moment(start):
+    """The test above can fail: with no delay PAM-like work would show. Here a
+    name that can not be one, which costs no child at all."""
+    a = start("known:%s:3001:3001::/h\n" % YESCRYPT,
+              settings={"auth_penalty": "no", "auth_failure_delay": "0"})
+    took = failure_times(a, [b"known", b"a b"], 2, at_once=20)
+    assert ks_distance(took[b"known"], took[b"a b"]) > 0.9
 
 
 # ---- processes come and go ------------------------------------------------
