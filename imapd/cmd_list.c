@@ -24,6 +24,7 @@ struct listing {
 	const char *word; /* "LIST", "LSUB" */
 	struct str pattern;
 	struct mbox_entry *at; /* the next one to be looked at */
+	bool tells_levels; /* LSUB with "%" */
 	struct map levels; /* LSUB: names above subscribed ones, told */
 	struct buf wire; /* the name being looked at */
 };
@@ -145,7 +146,7 @@ list_one(struct cmd *c, struct listing *l, const struct mbox_entry *m)
 		buf_add_str(&l->wire, m->name);
 	if (glob_match(l->pattern, buf_str(&l->wire), delimiter))
 		write_entry(c->s, l, m, buf_str(&l->wire));
-	else if (strcmp(l->word, "LSUB") == 0)
+	else if (l->tells_levels)
 		write_levels(c, l, buf_str(&l->wire));
 }
 
@@ -204,7 +205,8 @@ listing_begin(struct cmd *c, const char *word, struct listing *l)
 		(void)reply_err(c, &e);
 		return false;
 	}
-	if (is_lsub)
+	l->tells_levels = is_lsub && str_find(pattern, '%') < pattern.n;
+	if (l->tells_levels)
 		note_subscribed(c, l);
 	return true;
 }

@@ -165,6 +165,9 @@ parse_uids(struct parser *p, bool uid, struct str text, struct query **out)
 	made->set = (*out)->uids;
 	made->next = p->made;
 	p->made = made;
+	/* Clients search an empty mailbox for 1:*; nothing is found there. */
+	if (view_count(p->c->s->view) == 0)
+		uid = true;
 	return session_parse_set_as(p->c, text, uid, (*out)->uids);
 }
 

@@ -170,6 +170,8 @@ def test_subscriptions(box, delimiter):
     # RFC 3501 section 6.3.9: the level, flagged, not what is below it.
     assert listed(c, 'LSUB "" %') == {"INBOX": set(),
                                       "foo": {"\\Noselect"}}
+    assert listed(c, 'LSUB "" foo') == {}
+    assert listed(c, 'LSUB foo%s %%' % d).keys() == {"foo" + d + "bar"}
     c.ok("SUBSCRIBE foo")
     assert "\\Noselect" not in listed(c, 'LSUB "" %')["foo"]
     c.ok("UNSUBSCRIBE foo")

@@ -220,6 +220,9 @@ def test_empty_mailbox(shared, user):
         c.ok("SELECT INBOX")
         assert found(c, "ALL") == []
         assert found(c, "UID 1:*") == []
+        # Not an error, as it is for FETCH: clients do this.
+        assert found(c, "1:*") == []
+        assert found(c, "1:* UNSEEN", uid=True) == []
 
 
 def test_expunge_is_not_told_during_search(shared, box, user):
