@@ -238,6 +238,34 @@ file_load(
 	return rc == -1 ? err_in(e, "%s", name) : 0;
 }
 
+void
+file_tail_take(
+    struct file_tail *t, struct str bytes, uint64_t off, uint64_t end)
+{
+	size_t have = (size_t)(end - off), n = sizeof(t->bytes);
+
+	/* What lies before `bytes` is known from the last time, or not. */
+	if (n > have)
+		n = have;
+	if (n == 0)
+		return;
+	t->end = end;
+	t->n = (uint8_t)n;
+	memcpy(t->bytes, bytes.p + have - n, n);
+}
+
+bool
+file_tail_is_there(const struct file_tail *t, int fd)
+{
+	char now[sizeof(t->bytes)];
+	struct err e;
+	size_t got;
+
+	return t->n > 0 &&
+	    file_read_at(fd, t->end - t->n, now, t->n, &got, &e) == 0 &&
+	    got == t->n && memcmp(now, t->bytes, t->n) == 0;
+}
+
 int
 file_sync(int fd, const char *what, struct err *e)
 {

@@ -29,6 +29,17 @@ struct file_stamp {
 	struct timespec mtime, ctime;
 };
 
+/*
+ * The last bytes before a place in a file that only grows: when they are still
+ * there, what comes behind was appended. (A file put in its place may have
+ * got the number of an older one.)
+ */
+struct file_tail {
+	uint64_t end;
+	uint8_t n;
+	char bytes[96];
+};
+
 /* Takes mode, group and owner from the directory `dirfd`. */
 int file_perm_of(int dirfd, struct file_perm *out, struct err *e);
 /* Opens a directory for openat(); `follow`: may be a symbolic link. */
@@ -59,6 +70,11 @@ int file_load(
     int dirfd, const char *name, struct buf *b, struct stat *st, struct err *e);
 /* Appends what lies at and behind `off` in an open file to `b`; ERR_LIMIT. */
 int file_read_rest(int fd, uint64_t off, struct buf *b, struct err *e);
+/* Remembers the end at `end` of `bytes`, which lie at `off` in the file. */
+void file_tail_take(
+    struct file_tail *t, struct str bytes, uint64_t off, uint64_t end);
+/* Is it still there, and is the file at least that long? */
+bool file_tail_is_there(const struct file_tail *t, int fd);
 /* fsync of file or directory. */
 int file_sync(int fd, const char *what, struct err *e);
 /* fdatasync. */

@@ -181,6 +181,7 @@ attempt(struct dotlock *l, const char *file, const struct dotlock_rules *rules,
 	if (linkat(at, temp, l->dirfd, l->name, 0) == 0) {
 		l->dev = st.st_dev;
 		l->ino = st.st_ino;
+		l->fd = fd;
 		result = TAKEN;
 	} else if (errno == EEXIST) {
 		result = BUSY;
@@ -193,7 +194,8 @@ attempt(struct dotlock *l, const char *file, const struct dotlock_rules *rules,
 		result = FAILED;
 	}
 	(void)unlinkat(at, temp, 0);
-	close(fd);
+	if (result != TAKEN)
+		close(fd);
 	return result;
 }
 
@@ -279,7 +281,9 @@ dotlock_release(struct dotlock *l)
 {
 	if (dotlock_is_ours(l))
 		(void)unlinkat(l->dirfd, l->name, 0);
-	if (l->held)
+	if (l->held) {
 		n_held--;
+		close(l->fd);
+	}
 	l->held = false;
 }

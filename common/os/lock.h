@@ -22,7 +22,8 @@ struct dotlock {
 	bool held;
 	int dirfd;
 	char name[64]; /* "NAME.lock" */
-	dev_t dev; /* of our lock file */
+	int fd; /* our lock file: while it is open, no other has its number */
+	dev_t dev;
 	ino_t ino;
 	int64_t taken_ms, touched_ms;
 	struct file_stamp seen_lock, seen_file;

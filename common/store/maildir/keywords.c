@@ -187,13 +187,14 @@ keywords_save(int dirfd, const struct file_perm *perm, char *const names[26],
 }
 
 int
-keywords_load_more(int dirfd, struct file_stamp *stamp, uint64_t *read_to,
+keywords_load_more(int dirfd, struct file_stamp *stamp, struct file_tail *read,
     keywords_fn *fn, keywords_set_fn *set_fn, void *arg, struct err *e)
 {
 	struct file_stamp now;
 	struct buf b;
 	struct stat st;
 	uint64_t from = 0;
+	size_t used;
 	int fd, rc = -1;
 
 	if (file_stamp_at(dirfd, MORE_KEYWORDS_FILE, &now) &&
@@ -202,17 +203,19 @@ keywords_load_more(int dirfd, struct file_stamp *stamp, uint64_t *read_to,
 	fd = file_open(dirfd, MORE_KEYWORDS_FILE, &st, e);
 	if (fd == -1) {
 		*stamp = (struct file_stamp){0};
-		*read_to = 0;
+		*read = (struct file_tail){0};
 		return e->code == ERR_NOT_FOUND ? 0 : -1;
 	}
 	if (stamp->ino == st.st_ino && stamp->dev == st.st_dev &&
-	    (uint64_t)st.st_size >= *read_to)
-		from = *read_to;
+	    file_tail_is_there(read, fd))
+		from = read->end;
 	buf_init(&b, FILE_MAX);
 	if (file_read_rest(fd, from, &b, e) == 0) {
-		*read_to = from +
-		    keywords_parse_more(
-			buf_str(&b), from == 0, fn, set_fn, arg);
+		used = keywords_parse_more(
+		    buf_str(&b), from == 0, fn, set_fn, arg);
+		if (from == 0)
+			*read = (struct file_tail){0};
+		file_tail_take(read, buf_str(&b), from, from + used);
 		*stamp = file_stamp_of(&st);
 		rc = 0;
 	}
@@ -246,7 +249,7 @@ cut_torn_end(int fd, struct stat *st, struct err *e)
 
 int
 keywords_append_more(int dirfd, const struct file_perm *perm, struct str lines,
-    struct file_stamp *stamp, uint64_t *read_to, struct err *e)
+    struct file_stamp *stamp, struct file_tail *read, struct err *e)
 {
 	struct stat st;
 	int fd, rc = -1;
@@ -255,8 +258,7 @@ keywords_append_more(int dirfd, const struct file_perm *perm, struct str lines,
 	if (fd == -1) {
 		if (e->code != ERR_NOT_FOUND)
 			return -1;
-		return keywords_save_more(
-		    dirfd, perm, lines, stamp, read_to, e);
+		return keywords_save_more(dirfd, perm, lines, stamp, read, e);
 	}
 	if (cut_torn_end(fd, &st, e) == -1)
 		goto out;
@@ -265,9 +267,12 @@ keywords_append_more(int dirfd, const struct file_perm *perm, struct str lines,
 		goto out;
 	}
 	/* What others appended meanwhile is read at the next look. */
-	if ((uint64_t)st.st_size == *read_to && fstat(fd, &st) == 0) {
-		*stamp = file_stamp_of(&st);
-		*read_to = (uint64_t)st.st_size;
+	if ((uint64_t)st.st_size == read->end) {
+		uint64_t end = read->end + lines.n;
+
+		file_tail_take(read, lines, read->end, end);
+		if (fstat(fd, &st) == 0 && (uint64_t)st.st_size == end)
+			*stamp = file_stamp_of(&st);
 	}
 	rc = 0;
 out:
@@ -277,7 +282,7 @@ out:
 
 int
 keywords_save_more(int dirfd, const struct file_perm *perm, struct str lines,
-    struct file_stamp *stamp, uint64_t *read_to, struct err *e)
+    struct file_stamp *stamp, struct file_tail *read, struct err *e)
 {
 	struct buf b;
 	int rc;
@@ -290,7 +295,7 @@ keywords_save_more(int dirfd, const struct file_perm *perm, struct str lines,
 	    : file_replace(dirfd, MORE_KEYWORDS_FILE, MORE_KEYWORDS_FILE ".tmp",
 		  buf_str(&b), perm, stamp, e);
 	if (rc == 0)
-		*read_to = b.n;
+		file_tail_take(read, buf_str(&b), 0, b.n);
 	buf_done(&b);
 	return rc;
 }

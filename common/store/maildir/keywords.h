@@ -42,16 +42,17 @@ int keywords_load(int dirfd, struct file_stamp *stamp, keywords_fn *fn,
  */
 int keywords_save(int dirfd, const struct file_perm *perm,
     char *const names[26], struct file_stamp *stamp, struct err *e);
-/* As keywords_load; *read_to: what was read of the file already. */
-int keywords_load_more(int dirfd, struct file_stamp *stamp, uint64_t *read_to,
-    keywords_fn *fn, keywords_set_fn *set_fn, void *arg, struct err *e);
+/* As keywords_load; *read: what was read of the file already. */
+int keywords_load_more(int dirfd, struct file_stamp *stamp,
+    struct file_tail *read, keywords_fn *fn, keywords_set_fn *set_fn, void *arg,
+    struct err *e);
 /* Appends whole lines, making the file if need be; under the uidlist lock. */
 int keywords_append_more(int dirfd, const struct file_perm *perm,
-    struct str lines, struct file_stamp *stamp, uint64_t *read_to,
+    struct str lines, struct file_stamp *stamp, struct file_tail *read,
     struct err *e);
 /* Puts a new file in its place; `lines` without the version line. */
 int keywords_save_more(int dirfd, const struct file_perm *perm,
-    struct str lines, struct file_stamp *stamp, uint64_t *read_to,
+    struct str lines, struct file_stamp *stamp, struct file_tail *read,
     struct err *e);
 
 #endif

@@ -103,15 +103,15 @@ maildir_read_keywords(struct mailbox *m, struct err *e)
 	if (md->has_stray_sets && md->has_new_recs) {
 		/* A set may have been written before its message was met. */
 		md->more_stamp = (struct file_stamp){0};
-		md->more_read_to = 0;
+		md->more_read = (struct file_tail){0};
 		md->more_sets_in_file = 0;
 		md->has_stray_sets = false;
 	}
 	md->has_new_recs = false;
 	if (keywords_load(
 		md->controlfd, &md->keywords_stamp, on_keyword, m, e) == -1 ||
-	    keywords_load_more(md->controlfd, &md->more_stamp,
-		&md->more_read_to, on_keyword, on_set, m, e) == -1)
+	    keywords_load_more(md->controlfd, &md->more_stamp, &md->more_read,
+		on_keyword, on_set, m, e) == -1)
 		return -1;
 	return name_letters(m, e);
 }
@@ -161,7 +161,7 @@ save_more_name(struct mailbox *m, size_t number, struct str name, struct err *e)
 	(void)buf_add_str(&b, name);
 	(void)buf_add_byte(&b, '\n');
 	rc = keywords_append_more(md->controlfd, &md->perm, buf_str(&b),
-	    &md->more_stamp, &md->more_read_to, e);
+	    &md->more_stamp, &md->more_read, e);
 	buf_done(&b);
 	return rc;
 }
@@ -234,7 +234,7 @@ rewrite_more(struct mailbox *m, struct str lines, struct err *e)
 	}
 	(void)buf_add_str(&b, lines);
 	rc = keywords_save_more(md->controlfd, &md->perm, buf_str(&b),
-	    &md->more_stamp, &md->more_read_to, e);
+	    &md->more_stamp, &md->more_read, e);
 	if (rc == 0)
 		md->more_sets_in_file = n;
 	buf_done(&b);
@@ -268,7 +268,7 @@ maildir_save_more(struct mailbox *m, struct str lines, struct err *e)
 			rc = rewrite_more(m, lines, e);
 		else
 			rc = keywords_append_more(md->controlfd, &md->perm,
-			    lines, &md->more_stamp, &md->more_read_to, e);
+			    lines, &md->more_stamp, &md->more_read, e);
 		md->more_sets_in_file++;
 	}
 	if (!was_held)

@@ -62,7 +62,7 @@ struct maildir {
 	bool is_local; /* the file system tells inotify everything */
 	struct uidlist list;
 	struct file_stamp keywords_stamp, more_stamp;
-	uint64_t more_read_to;
+	struct file_tail more_read;
 	uint32_t more_sets_in_file;
 	bool has_keywords_file;
 	bool has_stray_sets; /* restante-keywords names bases we do not know */

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* maildir_test.c - what Dovecot wrote, read and changed (compat-tests.md 1). */
+#include <sys/wait.h>
+
 #include "store/maildir/maildir_impl.h"
 #include "tests/lib/test_store.h"
 
@@ -517,6 +519,80 @@ test_d15_restored_file_gets_a_new_uid(void **state)
 	view_close(&v);
 }
 
+/* A new map may get the inode number of the one we have read, and be longer. */
+static void
+test_another_map_with_the_same_inode(void **state)
+{
+	struct box *b = *state;
+	struct view *v;
+
+	write_m1(b);
+	box_open(b);
+	v = box_view(b, "INBOX", false);
+	box_write(b, "dovecot-uidlist",
+	    "3 V1795300341 N9 G" GUID "\n1 :" BASE1 "\n3 :" BASE3
+	    "\n5 :an-old-one,S=127,W=134\n6 :another-one,S=127,W=134\n");
+	box_msg(b, "new/1795300500.M1P1.mx1");
+	/* UID 2 was taken from the map: its file has a new UID now. */
+	assert_string_equal(box_sync(v, true), "x2 e4 r2 ");
+	assert_int_equal(view_uid(v, 3), 9);
+	assert_int_equal(view_uid(v, 4), 10);
+	assert_string_equal(box_flags(v, 9), "Fr $Label1 NonJunk");
+	view_close(&v);
+}
+
+/* The mailbox can be read and nothing else (D13). */
+static void
+test_d13_read_only(void **state)
+{
+	struct box *b = *state;
+	pid_t pid;
+	int status;
+
+	if (geteuid() != 0)
+		skip();
+	write_m1(b);
+	box_msg(b, "new/1795300500.M1P1.mx1");
+	box_dirs(b, ".plain");
+	box_msg(b, ".plain/cur/x:2,S");
+	assert_int_equal(chmod(b->home, 0755), 0);
+	assert_int_equal(chmod(b->root, 0755), 0);
+	assert_int_equal(chmod(box_path(b, "cur"), 0755), 0);
+	assert_int_equal(chmod(box_path(b, "new"), 0755), 0);
+	assert_int_equal(chmod(box_path(b, ".plain"), 0755), 0);
+	assert_int_equal(chmod(box_path(b, ".plain/cur"), 0755), 0);
+	assert_int_equal(chmod(box_path(b, ".plain/new"), 0755), 0);
+	pid = fork();
+	if (pid == 0) {
+		struct view *v;
+		struct err e;
+		struct append *a;
+
+		if (setgid(20001) == -1 || setuid(20001) == -1)
+			_exit(3);
+		box_open(b);
+		v = box_view(b, "INBOX", false);
+		assert_true(view_is_read_only(v));
+		/* What has no UID can not be given one. */
+		assert_int_equal(view_count(v), 3);
+		assert_int_equal(
+		    box_store(v, 1, 1, STORE_ADD, FLAG_FLAGGED, NULL, &e), -1);
+		assert_int_equal(e.code, ERR_READ_ONLY);
+		assert_int_equal(
+		    append_begin(b->store, STR("INBOX"), &a, &e), -1);
+		assert_int_equal(e.code, ERR_READ_ONLY);
+		view_close(&v);
+		v = box_view(b, "plain", false);
+		assert_int_equal(view_count(v), 1);
+		assert_string_equal(box_flags(v, 1), "Sr");
+		assert_string_equal(box_sync(v, true), "");
+		view_close(&v);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
 static void
 test_examine_changes_nothing(void **state)
 {
@@ -904,6 +980,10 @@ main(void)
 		test_store_finds_a_renamed_file, setup, teardown),
 	    cmocka_unit_test_setup_teardown(
 		test_d15_restored_file_gets_a_new_uid, setup, teardown),
+	    cmocka_unit_test_setup_teardown(
+		test_another_map_with_the_same_inode, setup, teardown),
+	    cmocka_unit_test_setup_teardown(
+		test_d13_read_only, setup, teardown),
 	    cmocka_unit_test_setup_teardown(
 		test_examine_changes_nothing, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_d2_no_map, setup, teardown),

@@ -246,11 +246,12 @@ uidlist_has_changed(const struct uidlist *l)
 
 /* Only appended to since we read it? */
 static bool
-is_longer(const struct uidlist *l, const struct stat *st)
+is_longer(const struct uidlist *l, int fd, const struct stat *st)
 {
 	return l->stamp.ino == st->st_ino && l->stamp.dev == st->st_dev &&
 	    l->read_to > 0 && (uint64_t)st->st_size >= l->read_to &&
-	    st->st_size != l->stamp.size;
+	    st->st_size != l->stamp.size && l->tail.end == l->read_to &&
+	    file_tail_is_there(&l->tail, fd);
 }
 
 static void
@@ -279,7 +280,7 @@ uidlist_read(struct uidlist *l, uidlist_record_fn *fn, void *arg, struct err *e)
 			l->stamp = (struct file_stamp){0};
 		return -1;
 	}
-	from = is_longer(l, &st) ? l->read_to : 0;
+	from = is_longer(l, fd, &st) ? l->read_to : 0;
 	buf_init(&b, UIDLIST_MAX_BYTES);
 	if ((uint64_t)st.st_size > from &&
 	    (uint64_t)st.st_size < UIDLIST_MAX_BYTES)
@@ -303,6 +304,7 @@ uidlist_read(struct uidlist *l, uidlist_record_fn *fn, void *arg, struct err *e)
 	l->stamp = file_stamp_of(&st);
 	l->stamp.size = (off_t)(from + b.n);
 	l->read_to = from + used;
+	file_tail_take(&l->tail, buf_str(&b), from, l->read_to);
 	rc = 0;
 out:
 	buf_done(&b);
@@ -373,6 +375,7 @@ save(struct uidlist *l, struct buf *b, uint32_t n_records, struct err *e)
 		&l->stamp, e) == -1)
 		return -1;
 	l->read_to = b->n;
+	file_tail_take(&l->tail, buf_str(b), 0, b->n);
 	l->head.version = 3;
 	l->head.n_records = n_records;
 	l->is_torn = l->is_broken = l->must_rewrite = false;
@@ -451,6 +454,7 @@ append(struct uidlist *l, const struct uidlist_new *v, size_t n, struct err *e)
 		note_record(&l->head, v[i].uid);
 	if (fstat(fd, &st) == 0)
 		l->stamp = file_stamp_of(&st);
+	file_tail_take(&l->tail, buf_str(&b), l->read_to, l->read_to + b.n);
 	l->read_to += b.n;
 	rc = 0;
 out:

@@ -56,6 +56,7 @@ struct uidlist {
 	struct uidlist_head head;
 	struct file_stamp stamp; /* of what was read; zeroed: nothing */
 	uint64_t read_to; /* whole lines read so far */
+	struct file_tail tail; /* what ends there */
 	bool is_torn; /* seen under the lock */
 	bool is_broken; /* the file needs uidlist_repair() */
 	bool must_rewrite; /* the next change is a rewrite */

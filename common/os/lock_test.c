@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: ISC */
+/* lock_test.c - who may break whose lock, and when (compat-tests.md L1, L2). */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "os/lock.h"
+
+static char dir[64];
+static int dirfd_;
+
+static int
+setup(void **state)
+{
+	struct err e;
+
+	(void)state;
+	(void)snprintf(dir, sizeof(dir), "/tmp/restante-test.XXXXXX");
+	assert_non_null(mkdtemp(dir));
+	dirfd_ = file_open_dir(AT_FDCWD, dir, false, &e);
+	assert_true(dirfd_ != -1);
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	struct err e;
+
+	(void)state;
+	close(dirfd_);
+	assert_int_equal(file_remove_tree(AT_FDCWD, dir, &e), 0);
+	return 0;
+}
+
+static const struct dotlock_rules rules = {
+    .stale_s = 120,
+    .mode = 0600,
+    .temp_dir = -1,
+};
+
+/* A lock of somebody else, `age_s` seconds old. */
+static void
+put_lock(const char *text, int age_s)
+{
+	struct timespec ts[2];
+	char path[100];
+	FILE *f;
+
+	(void)snprintf(path, sizeof(path), "%s/box.lock", dir);
+	(void)unlink(path);
+	f = fopen(path, "w");
+	assert_non_null(f);
+	(void)fputs(text, f);
+	(void)fclose(f);
+	ts[0] = ts[1] = (struct timespec){.tv_sec = time(NULL) - age_s};
+	assert_int_equal(utimensat(AT_FDCWD, path, ts, 0), 0);
+}
+
+static int
+try_for(int64_t ms)
+{
+	struct dotlock l = {0};
+	struct err e;
+
+	if (dotlock_take(&l, dirfd_, "box", &rules, ms, &e) == -1)
+		return (int)e.code;
+	assert_true(dotlock_is_ours(&l));
+	dotlock_release(&l);
+	return 0;
+}
+
+static pid_t
+dead_pid(void)
+{
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(0);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	return pid;
+}
+
+static void
+test_take_and_release(void **state)
+{
+	struct dotlock a = {0}, b = {0};
+	struct err e;
+	struct buf text;
+	char want[200];
+
+	(void)state;
+	assert_int_equal(dotlock_take(&a, dirfd_, "box", &rules, 0, &e), 0);
+	buf_init(&text, 1000);
+	assert_int_equal(file_load(dirfd_, "box.lock", &text, NULL, &e), 0);
+	(void)snprintf(
+	    want, sizeof(want), "%ld:%s", (long)getpid(), dotlock_host());
+	assert_true(str_eq(buf_str(&text), str_of(want)));
+	buf_done(&text);
+	assert_int_equal(dotlock_take(&b, dirfd_, "box", &rules, 0, &e), -1);
+	assert_int_equal(e.code, ERR_IN_USE);
+	assert_int_equal(dotlock_take(&b, dirfd_, "box", &rules, 50, &e), -1);
+	dotlock_release(&a);
+	assert_int_equal(faccessat(dirfd_, "box.lock", F_OK, 0), -1);
+	assert_int_equal(dotlock_take(&b, dirfd_, "box", &rules, 0, &e), 0);
+	dotlock_release(&b);
+	dotlock_release(&b);
+}
+
+static void
+test_broken_lock_is_not_removed(void **state)
+{
+	struct dotlock a = {0};
+	struct err e;
+
+	(void)state;
+	assert_int_equal(dotlock_take(&a, dirfd_, "box", &rules, 0, &e), 0);
+	/* Somebody broke it and took it. */
+	put_lock("1:elsewhere", 0);
+	assert_false(dotlock_is_ours(&a));
+	dotlock_release(&a);
+	assert_int_equal(faccessat(dirfd_, "box.lock", F_OK, 0), 0);
+}
+
+static void
+test_stale_rules(void **state)
+{
+	char dead[200], alive[200], foreign[200], own[200];
+	const struct {
+		const char *text;
+		int age_s;
+		bool breaks;
+	} cases[] = {
+	    {dead, 10, true},
+	    {dead, 1, false}, /* too young to be asked */
+	    {alive, 10, false},
+	    {alive, 100000, false}, /* never by age */
+	    {own, 0, true}, /* of an earlier process like us */
+	    {foreign, 10, false},
+	    {foreign, 100, false},
+	    {"", 10, false},
+	    {"rubbish", 10, false},
+	};
+
+	(void)state;
+	(void)snprintf(
+	    dead, sizeof(dead), "%ld:%s", (long)dead_pid(), dotlock_host());
+	(void)snprintf(alive, sizeof(alive), "1:%s", dotlock_host());
+	(void)snprintf(foreign, sizeof(foreign), "%ld:elsewhere.example",
+	    (long)dead_pid());
+	(void)snprintf(
+	    own, sizeof(own), "%ld:%s", (long)getpid(), dotlock_host());
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		int rc;
+
+		put_lock(cases[i].text, cases[i].age_s);
+		rc = try_for(0);
+		/* One attempt breaks it, the next takes it. */
+		if (rc != (cases[i].breaks ? 0 : (int)ERR_IN_USE))
+			fail_msg("case %zu: %d", i, rc);
+	}
+}
+
+/* Nothing has changed for two minutes, as far as this process could see. */
+static void
+test_stale_by_watching(void **state)
+{
+	struct dotlock l = {0};
+	struct err e;
+	int64_t now = clock_mono_ms();
+
+	(void)state;
+	put_lock("1:elsewhere", 0);
+	assert_int_equal(dotlock_take(&l, dirfd_, "box", &rules, 0, &e), -1);
+	clock_set_for_test(now + 119000, -1);
+	assert_int_equal(dotlock_take(&l, dirfd_, "box", &rules, 0, &e), -1);
+	/* It was touched: its holder lives. */
+	put_lock("1:elsewhere", 1);
+	clock_set_for_test(now + 121000, -1);
+	assert_int_equal(dotlock_take(&l, dirfd_, "box", &rules, 0, &e), -1);
+	clock_set_for_test(now + 242000, -1);
+	assert_int_equal(dotlock_take(&l, dirfd_, "box", &rules, 0, &e), 0);
+	clock_set_for_test(-1, -1);
+	dotlock_release(&l);
+}
+
+static void
+test_no_rights(void **state)
+{
+	struct err e;
+	struct dotlock l = {0};
+	pid_t pid;
+	int status;
+
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	assert_int_equal(chmod(dir, 0755), 0);
+	pid = fork();
+	if (pid == 0) {
+		if (setgid(20001) == -1 || setuid(20001) == -1)
+			_exit(3);
+		if (dotlock_take(&l, dirfd_, "box", &rules, 100, &e) == 0)
+			_exit(2);
+		_exit(e.code == ERR_PERM ? 0 : 1);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
+/* Processes that add one to a number in a file: no addition is lost. */
+static void
+test_excludes(void **state)
+{
+	enum { PROCESSES = 4, ROUNDS = 60 };
+	char path[100];
+	FILE *f;
+	int n = 0;
+
+	(void)state;
+	(void)snprintf(path, sizeof(path), "%s/number", dir);
+	f = fopen(path, "w");
+	(void)fputs("0", f);
+	(void)fclose(f);
+	for (int i = 0; i < PROCESSES; i++) {
+		if (fork() != 0)
+			continue;
+		for (int k = 0; k < ROUNDS; k++) {
+			struct dotlock l = {0};
+			struct err e;
+
+			if (dotlock_take(
+				&l, dirfd_, "box", &rules, 20000, &e) == -1)
+				_exit(1);
+			f = fopen(path, "r+");
+			n = fgetc(f) - '0';
+			for (int c = fgetc(f); c != EOF; c = fgetc(f))
+				n = n * 10 + c - '0';
+			rewind(f);
+			(void)fprintf(f, "%d", n + 1);
+			(void)fclose(f);
+			dotlock_release(&l);
+		}
+		_exit(0);
+	}
+	for (int i = 0; i < PROCESSES; i++) {
+		int status;
+
+		assert_true(wait(&status) > 0);
+		assert_int_equal(status, 0);
+	}
+	f = fopen(path, "r");
+	n = 0;
+	for (int c = fgetc(f); c != EOF; c = fgetc(f))
+		n = n * 10 + c - '0';
+	(void)fclose(f);
+	assert_int_equal(n, PROCESSES * ROUNDS);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	    T(test_take_and_release),
+	    T(test_broken_lock_is_not_removed),
+	    T(test_stale_rules),
+	    T(test_stale_by_watching),
+	    T(test_no_rights),
+	    T(test_excludes),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
