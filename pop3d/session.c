@@ -80,15 +80,22 @@ set_why(struct session *s, const char *why)
 	(void)snprintf(s->why, sizeof(s->why), "%s", why);
 }
 
+/* What the log says of the session, in the words of Dovecot's line. */
 static void
-session_free(struct session *s)
+note(struct session *s)
 {
-	/* The words of Dovecot's log line. */
 	host_session_note(s->host, s,
 	    "top=%u/%llu retr=%u/%llu del=%u/%u size=%llu why=\"%s\"",
 	    s->top_count, (unsigned long long)s->top_bytes, s->retr_count,
-	    (unsigned long long)s->retr_bytes, s->drop.n_deleted, s->drop.n,
+	    (unsigned long long)s->retr_bytes, s->removed, s->drop.n,
 	    (unsigned long long)s->drop.size, s->why);
+}
+
+static void
+session_free(struct session *s)
+{
+	if (s->state != SESSION_CLOSING)
+		note(s);
 	send_abandon(s);
 	maildrop_close(&s->drop);
 	host_session_ended(s->host, s);
@@ -101,6 +108,7 @@ static void
 finish(struct session *s, const char *why)
 {
 	set_why(s, why);
+	note(s);
 	s->state = SESSION_CLOSING;
 	send_abandon(s);
 	maildrop_close(&s->drop);
@@ -134,6 +142,7 @@ update(struct session *s)
 		log_error("removing messages failed: %s", e.text);
 		break;
 	case STEP_DONE:
+		s->removed = n;
 		break;
 	}
 	if (s->abandoned) {

@@ -55,7 +55,7 @@ struct session {
 
 	bool no_flag_updates, no_nuls, add_eoh; /* settings */
 	/* for the log */
-	uint32_t top_count, retr_count;
+	uint32_t top_count, retr_count, removed;
 	uint64_t top_bytes, retr_bytes;
 	char why[80];
 };

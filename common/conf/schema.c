@@ -308,6 +308,17 @@ static const struct schema_setting TABLE[] = {
 	.readers = MAIL_PROCESSES,
 	.help = "never use inotify, look at mailboxes at each poll_interval",
 }, {
+	.name = "pop3_client_workarounds", .type = SCHEMA_WORD, .list = true,
+	.words = "outlook-no-nuls oe-ns-eoh", .preset = "outlook-no-nuls",
+	.readers = SCHEMA_POP3D,
+	.help = "what is changed in messages for clients that need it",
+	.detail =
+	    ".Cm outlook-no-nuls\n"
+	    "sends the byte 0x80 instead of NUL, on which Outlook hangs;\n"
+	    ".Cm oe-ns-eoh\n"
+	    "adds the blank line behind a header that has none,\n"
+	    "although the size in LIST does not count it.",
+}, {
 	.name = "pop3_idle_timeout", .type = SCHEMA_SECONDS,
 	.min = 60, .max = DAY_S, .preset = "10m",
 	.readers = SCHEMA_POP3D,
@@ -317,6 +328,11 @@ static const struct schema_setting TABLE[] = {
 	.name = "pop3_listen", .type = SCHEMA_TEXT, .list = true, .preset = "",
 	.readers = SCHEMA_MASTER,
 	.help = "addresses for POP3 with STLS; none: those of listen",
+}, {
+	.name = "pop3_no_flag_updates", .type = SCHEMA_BOOL, .preset = "no",
+	.readers = SCHEMA_POP3D,
+	.help = "whether RETR leaves a message unseen",
+	.detail = "Otherwise QUIT marks what was retrieved as seen.",
 }, {
 	.name = "pop3_port", .type = SCHEMA_NUMBER,
 	.min = 0, .max = PORT_MAX, .preset = "110", .readers = SCHEMA_MASTER,

@@ -315,6 +315,24 @@ intake_idle(struct host *h)
 	ev_timer_start(h->loop, &h->linger);
 }
 
+static void
+put_setting(struct host *h, const struct child_settings *cs, size_t i)
+{
+	const char *name = cs->v[i].name, *before;
+	struct str value = str_of(cs->v[i].value);
+
+	/* Long, and of no use once it is in force. */
+	if (strcmp(name, "sandbox_filter") == 0)
+		return;
+	/* The values of a list come one by one. */
+	if (i > 0 && strcmp(name, cs->v[i - 1].name) == 0) {
+		before = settings_get(&h->settings, name);
+		value = arena_printf(
+		    &h->settings.arena, "%s %.*s", before, STR_ARG(value));
+	}
+	settings_put(&h->settings, str_of(name), value);
+}
+
 bool
 intake_start(struct host *h)
 {
@@ -329,12 +347,8 @@ intake_start(struct host *h)
 	if (child_start(h->ops->service, &cs, &e) == -1)
 		log_fatal("%s", e.text);
 	h->filter = mem_strdup(child_setting_or(&cs, "sandbox_filter", ""));
-	for (i = 0; i < cs.n; i++) {
-		/* Long, and of no use once it is in force. */
-		if (strcmp(cs.v[i].name, "sandbox_filter") != 0)
-			settings_put(&h->settings, str_of(cs.v[i].name),
-			    str_of(cs.v[i].value));
-	}
+	for (i = 0; i < cs.n; i++)
+		put_setting(h, &cs, i);
 	child_settings_done(&cs);
 	user = host_setting(h, "user");
 	if (user == NULL || host_setting(h, "home") == NULL)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ISC
 """POP3 as RFC 1939 has it, with the extensions that clients look for."""
+import os
 import re
 import time
 
@@ -177,3 +178,142 @@ def test_poplib(shared, user):
     c.dele(1)
     c.quit()
     assert len(maildir.files(shared.maildir(user))) == 1
+
+
+# ---- what is left to the session ---------------------------------------------
+
+def raw_retr(c, number):
+    c.send("RETR %d\r\n" % number)
+    assert c.line().startswith(b"+OK")
+    lines = []
+    while True:
+        line = c.line()
+        if line == b".":
+            return b"\r\n".join(lines) + b"\r\n"
+        lines.append(line[1:] if line.startswith(b".") else line)
+
+
+def test_nul_becomes_something_outlook_can_read(shared, user):
+    shared.deliver(user, M(1, body=b"a\0b\r\n"))
+    c = shared.pop3(user)
+    size = int(c.ok("LIST 1").split()[2])
+    text = raw_retr(c, 1)
+    assert text.endswith(b"a\x80b\r\n")
+    assert len(text) == size
+
+
+def test_retrieved_is_seen_after_quit(shared, user):
+    shared.fill(user, 3)
+    c = shared.pop3(user)
+    c.multi("RETR 2")
+    c.multi("TOP 3 1")
+    c.close()
+    time.sleep(0.3)
+    assert not any(f.endswith("S") for f in os.listdir(
+        os.path.join(shared.maildir(user), "cur")))
+    c = shared.pop3(user)
+    c.multi("RETR 2")
+    c.multi("TOP 3 1")
+    c.ok("QUIT")
+    flags = [f.rpartition(":2,")[2] for f in os.listdir(
+        os.path.join(shared.maildir(user), "cur"))]
+    assert sorted(flags) == ["", "", "S"]
+
+
+def test_a_session_by_hand_keeps_out_others(shared, user):
+    """Another process, without master, has the lock."""
+    import subprocess
+
+    from lib import restante
+    shared.fill(user, 1)
+    if shared.uid_of(user) != os.geteuid():
+        os.chown(shared.maildir(user), os.geteuid(), -1)
+    with subprocess.Popen(
+            [os.path.join(restante.BUILD, "bin", "pop3d"),
+             "maildir:" + shared.maildir(user)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            env={"HOME": shared.home(user), "USER": user}) as p:
+        try:
+            assert p.stdout.readline().startswith(b"+OK 1 ")
+            if shared.uid_of(user) != os.geteuid():
+                os.chown(shared.maildir(user), shared.uid_of(user), -1)
+            c = shared.pop3()
+            c.cmd("USER " + user)
+            assert c.cmd("PASS " + server.PASSWORD).startswith(
+                b"-ERR [IN-USE]")
+        finally:
+            p.stdin.write(b"QUIT\r\n")
+            p.stdin.close()
+            p.wait(10)
+    shared.pop3(user).ok("STAT")
+
+
+def test_slow_reader(shared, user):
+    """His session waits; the server's memory does not grow, and a message of
+    many megabytes comes whole."""
+    body = b"0123456789abcdef\r\n" * 500000
+    shared.deliver(user, M(1, body=body))
+    c = shared.pop3(user)
+    size = int(c.ok("LIST 1").split()[2])
+    c.send("RETR 1\r\nNOOP\r\n")
+    time.sleep(1)
+    pid = max(shared.pids("pop3d"))
+    with open("/proc/%d/status" % pid) as f:
+        rss = int(re.search(r"VmRSS:\s+(\d+)", f.read()).group(1))
+    assert rss < 16 * 1024, rss
+    assert c.line().startswith(b"+OK")
+    assert len(c.exactly(size)) == size
+    assert c.line() == b"."
+    assert c.line().startswith(b"+OK")
+
+
+def test_two_hundred_bad_commands(shared, user):
+    c = shared.pop3(user)
+    c.send("NONSENSE\r\n" * 200)
+    for _ in range(20):
+        assert c.line().startswith(b"-ERR")
+    with_end = [c.line(), c.line()]
+    assert b"Too many" in with_end[-1]
+    assert c.is_closed()
+
+
+def test_long_line(shared, user):
+    c = shared.pop3(user)
+    c.send("X" * 100000 + "\r\nNOOP\r\n")
+    assert c.line().startswith(b"-ERR")
+    assert c.line().startswith(b"+OK")
+
+
+def test_large_maildrop(shared, user):
+    shared.fill(user, 300)
+    c = shared.pop3(user)
+    assert len(c.multi("LIST")) == 300
+    for i in range(1, 301, 2):
+        c.send("DELE %d\r\n" % i)
+    for i in range(1, 301, 2):
+        assert c.line().startswith(b"+OK")
+    assert c.ok("QUIT").endswith(b"150 messages removed")
+    assert len(maildir.files(shared.maildir(user))) == 150
+
+
+def test_log_line(shared, user):
+    shared.fill(user, 2)
+    c = shared.pop3(user)
+    c.multi("RETR 1")
+    c.ok("DELE 2")
+    c.ok("QUIT")
+    line = shared.wait_log(
+        r"session ended user=<%s> .*retr=1/\d+ del=1/2 size=\d+ "
+        r'why="logged out"' % user)
+    assert line
+
+
+def test_uidl_format_and_xuidl(start):
+    s = start(users=["anna"], settings={"pop3_uidl": "%v-%u",
+                                        "reuse_xuidl": True})
+    s.deliver("anna", M(1))
+    s.deliver("anna", M(2, extra=b'X-UIDL: abc"def\r\n'))
+    c = s.pop3("anna")
+    ids = [x.split(b" ", 1)[1] for x in c.multi("UIDL")]
+    assert re.match(rb"^\d+-1$", ids[0])
+    assert ids[1] == b'abc"def'
