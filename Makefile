@@ -164,7 +164,7 @@ PYTHON ?= $(shell for p in python3 /usr/bin/python3; do \
 
 # Tests mostly wait; with pytest-xdist three files run at a time.
 PYTEST_PARALLEL ?= $(shell $(PYTHON) -c 'import xdist' 2>/dev/null && \
-    echo -n 3 --dist loadfile)
+    printf '%s' '-n 3 --dist loadfile')
 
 check-e2e: all
 	RESTANTE_BUILD=$(abspath $(B)) RESTANTE_SANITIZE=$(SANITIZE) \
