@@ -191,7 +191,6 @@ load_listeners(struct load *l)
 	    {"pop3", "pop3_port", "pop3_listen", SERVICE_POP3, false},
 	    {"pop3s", "pop3s_port", "pop3s_listen", SERVICE_POP3, true},
 	};
-
 	const char *bad = "";
 
 	for (size_t i = 0; i < ARRAY_LEN(all); i++) {
@@ -207,6 +206,9 @@ load_listeners(struct load *l)
 			if (!is_address(a) && strcmp(a, bad) != 0)
 				problem(
 				    l, addresses, "%s is not an IP address", a);
+			/* Said once of what four listeners share. */
+			if (!is_address(a))
+				bad = a;
 			*VEC_ADD(&l->s->listeners) =
 			    (struct setting_listener){.name = all[i].name,
 				.service = all[i].service,
