@@ -78,15 +78,15 @@ static const char *const accept_clients[] = {
 /* The login parent: its workers. */
 static const char *const fork_workers[] = {"fork", "vfork", "wait4", "waitid",
     "kill", "pipe2", "pipe", "prlimit64", "setrlimit", "getrlimit", "seccomp",
-    "close_range", "tgkill", "prctl", "setpgid", NULL};
+    "close_range", "prctl", "setpgid", NULL};
 
 /*
  * A worker keeps its parent's filter, which allows these; its own, a second one
  * and so short that loading it costs little, takes them away again.
  */
 static const char *const worker_dies[] = {"fork", "vfork", "clone", "wait4",
-    "waitid", "kill", "pipe", "pipe2", "seccomp", "close_range", "setpgid",
-    NULL};
+    "waitid", "kill", "tgkill", "pipe", "pipe2", "seccomp", "close_range",
+    "setpgid", NULL};
 static const char *const worker_may_not[] = {"setrlimit", NULL};
 
 /* Answered with EACCES, so that libraries fail softly instead of dying. */
