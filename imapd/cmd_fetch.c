@@ -217,6 +217,12 @@ start_literal(struct cmd *c, const struct fetch_section *sec,
 	if (fetch_stream_init(&f->stream, f->msg, v->off, v->len, start, count,
 		hint_for(c, v), &f->scratch, e) == -1)
 		return -1;
+	if (fetch_stream_is_small(&f->stream)) {
+		begin_section(c, sec);
+		session_send(c->s);
+		(void)fetch_stream_send_small(&f->stream, c->s->conn);
+		return 0;
+	}
 	f->range_off = v->off;
 	f->in_measure = true;
 	return 0;

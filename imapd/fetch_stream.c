@@ -10,11 +10,15 @@
  */
 #include "imapd/fetch_stream.h"
 
+#include <stdio.h>
+
+#include "base/assert.h"
 #include "text/crlf.h"
 
 #define READ_BYTES (64 * 1024)
 #define MEASURE_BYTES (4 * 1024 * 1024) /* about a millisecond */
 #define SEND_BYTES (1024 * 1024)
+#define LENGTH_MAX 32 /* of "{n}CRLF" */
 
 /* CHAR8 has no NUL (RFC 3501 section 9); the size must stay as it is. */
 static void
@@ -74,7 +78,7 @@ load_small(struct fetch_stream *s, struct buf *scratch, struct err *e)
 	size_t len = (size_t)(s->end - s->at.off), got;
 
 	buf_clear(scratch);
-	if (buf_room(scratch, len) == NULL)
+	if (len > 0 && buf_room(scratch, len) == NULL)
 		return err_set(e, ERR_LIMIT, "scratch buffer");
 	while (scratch->n < len) {
 		if (msg_read(s->msg, s->at.off + scratch->n,
@@ -161,6 +165,46 @@ fetch_stream_init(struct fetch_stream *s, struct msg *m, uint64_t off,
 	    hint->wire <= start)
 		s->at = *hint;
 	return 0;
+}
+
+bool
+fetch_stream_is_small(const struct fetch_stream *s)
+{
+	return s->bytes.p != NULL && s->start == 0 && s->left == UINT64_MAX;
+}
+
+/* "{n}CRLF"; returns its length. */
+static size_t
+write_length(char out[LENGTH_MAX], size_t n)
+{
+	int got = snprintf(out, LENGTH_MAX, "{%zu}\r\n", n);
+
+	ASSERT(got > 0 && got < LENGTH_MAX);
+	return (size_t)got;
+}
+
+bool
+fetch_stream_send_small(struct fetch_stream *s, struct conn *c)
+{
+	char length[LENGTH_MAX], *to;
+	size_t n, guess, written, used;
+	bool after_cr = false;
+
+	if (!fetch_stream_is_small(s))
+		return false;
+	/* Converted behind where its length most likely ends. */
+	guess = write_length(length, s->bytes.n + s->bytes.n / 50);
+	to = conn_write_room(c, LENGTH_MAX + s->bytes.n * 2);
+	written = crlf_convert(
+	    s->bytes, to + guess, s->bytes.n * 2, &after_cr, &used);
+	n = write_length(length, written);
+	if (n != guess)
+		memmove(to + n, to + guess, written);
+	memcpy(to, length, n);
+	replace_nuls(to + n, written);
+	conn_written(c, n + written);
+	s->left = 0;
+	return true;
 }
 
 enum step

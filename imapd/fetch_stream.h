@@ -39,6 +39,14 @@ int fetch_stream_init(struct fetch_stream *s, struct msg *m, uint64_t off,
     uint64_t len, uint64_t start, uint64_t count, const struct wire_place *hint,
     struct buf *scratch, struct err *e);
 /*
+ * A small range that is wanted whole needs no measuring first: sends its literal
+ * with the "{n}" before it, and the stream has ended. False, with nothing done,
+ * when it is not like that.
+ */
+bool fetch_stream_send_small(struct fetch_stream *s, struct conn *c);
+/* Whether fetch_stream_send_small() would do it. */
+bool fetch_stream_is_small(const struct fetch_stream *s);
+/*
  * Finds the length of the literal: s->left, once it says STEP_DONE. It is
  * counted, never taken from a file name, and only as far as will be sent.
  * Reads a few megabytes per call; STEP_MORE: call again.

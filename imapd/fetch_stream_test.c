@@ -169,6 +169,53 @@ test_pieces_of_a_large_message(UNUSED void **state)
 	buf_done(&joined);
 }
 
+/* Length and bytes at once, around the lengths where a digit is added. */
+static void
+test_small_ones(UNUSED void **state)
+{
+	struct buf message, whole, want, scratch;
+	struct fetch_stream s;
+	struct err e;
+	size_t n;
+
+	buf_init(&message, 1 << 20);
+	buf_init(&whole, 1 << 20);
+	buf_init(&want, 1 << 20);
+	buf_init(&scratch, 1 << 20);
+	for (n = 0; n < 12000; n += n < 1100 ? 1 : 7) {
+		buf_clear(&message);
+		while (message.n < n)
+			buf_add_byte(&message,
+			    message.n % (1 + n % 60) == 0 ? '\n' : 'x');
+		if (n > 50)
+			message.p[40] = '\0';
+		stored = buf_str(&message);
+		buf_clear(&whole);
+		convert_slowly(stored, &whole);
+		if (n > 50)
+			whole.p[str_find(buf_str(&whole), '\0')] = '\x80';
+		buf_clear(&want);
+		buf_addf(&want, "{%zu}\r\n", whole.n);
+		buf_add_str(&want, buf_str(&whole));
+		buf_clear(&sent);
+		assert_int_equal(fetch_stream_init(&s, NULL, 0, n, 0,
+				     UINT64_MAX, NULL, &scratch, &e),
+		    0);
+		assert_int_equal(
+		    fetch_stream_send_small(&s, NULL), n > 0 || s.bytes.p);
+		if (s.bytes.p != NULL)
+			assert_true(str_eq(buf_str(&sent), buf_str(&want)));
+	}
+	/* A partial must be measured. */
+	assert_int_equal(
+	    fetch_stream_init(&s, NULL, 0, 10, 1, 5, NULL, &scratch, &e), 0);
+	assert_false(fetch_stream_send_small(&s, NULL));
+	buf_done(&message);
+	buf_done(&whole);
+	buf_done(&want);
+	buf_done(&scratch);
+}
+
 /* A message larger than what one call looks at, with NULs. */
 static void
 test_large_message_with_nuls(UNUSED void **state)
@@ -232,6 +279,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_every_partial),
 	    cmocka_unit_test(test_pieces_of_a_large_message),
+	    cmocka_unit_test(test_small_ones),
 	    cmocka_unit_test(test_large_message_with_nuls),
 	    cmocka_unit_test(test_file_shrinks),
 	};
