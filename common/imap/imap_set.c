@@ -87,7 +87,7 @@ imap_set_parse(
 	}
 	if (ok && ranges.n > 0) {
 		qsort(ranges.v, ranges.n, sizeof(*ranges.v), range_cmp);
-		VEC_EACH (&ranges, it)
+		VEC_EACH(&ranges, it)
 			set32_add_range(out, it->first, it->last);
 	}
 	VEC_DONE(&ranges);
