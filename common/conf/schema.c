@@ -207,7 +207,7 @@ static const struct schema_setting TABLE[] = {
 }, {
 	.name = "login_reuse", .type = SCHEMA_NUMBER,
 	.min = 1, .max = 10000, .preset = "1",
-	.readers = SCHEMA_MASTER | SCHEMA_LOGIN,
+	.readers = SCHEMA_MASTER | SCHEMA_LOGIN | SCHEMA_KEYD,
 	.help = "how many connections a login worker serves, one by one",
 	.detail =
 	    "More than 1 saves a fork for each further connection and gives\n"

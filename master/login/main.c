@@ -264,7 +264,12 @@ on_worker(struct chan *c, struct chan_msg *m, void *arg, struct err *e)
 	for (size_t i = 0; i < 3; i++)
 		fds[i] = chan_take_fd(m, i);
 	pool_add_set(p->pool, number, fds);
-	return chan_state(c) == PREPARING ? get_ready(p, e) : 0;
+	if (chan_state(c) != PREPARING || get_ready(p, e) == 0)
+		return 0;
+	/* Also when keyd has gone: it is not master who has. */
+	if (e->code == ERR_CLOSED)
+		e->code = ERR_OTHER;
+	return -1;
 }
 
 static int
