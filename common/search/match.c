@@ -414,12 +414,12 @@ break_text(struct matcher *m)
 			fold_search_reset(&n->search);
 }
 
-/* Shows text to the open needles of BODY, or of TEXT alone. */
+/* Shows text to the open needles, or to those of TEXT alone. */
 static void
-show_text(struct matcher *m, struct str utf8, bool main_header)
+show_text(struct matcher *m, struct str utf8, bool text_alone)
 {
 	VEC_EACH(&m->needles, n) {
-		if (!n->is_open || (main_header && n->q->key == QUERY_BODY))
+		if (!n->is_open || (text_alone && n->q->key == QUERY_BODY))
 			continue;
 		if (fold_search_feed(&n->search, utf8)) {
 			n->is_open = false;
@@ -430,7 +430,7 @@ show_text(struct matcher *m, struct str utf8, bool main_header)
 
 /* The fields of a header block, decoded, one text each. */
 static void
-show_header(struct matcher *m, struct str block, bool main_header)
+show_header(struct matcher *m, struct str block, bool text_alone)
 {
 	struct header_iter it;
 	struct header_field field;
@@ -441,14 +441,18 @@ show_header(struct matcher *m, struct str block, bool main_header)
 		struct str value = header_decode(&m->arena, field.value);
 
 		break_text(m);
-		show_text(m, field.name, main_header);
-		show_text(m, STR(": "), main_header);
-		show_text(m, value, main_header);
+		show_text(m, field.name, text_alone);
+		show_text(m, STR(": "), text_alone);
+		show_text(m, value, text_alone);
 		arena_rewind(&m->arena, mark);
 	}
 	break_text(m);
 }
 
+/*
+ * The header of a message within the message is text of the body; the fields
+ * that describe a part are not (RFC 9051 section 6.4.4: BODY and TEXT).
+ */
 static int
 show_part_header(struct matcher *m, const struct part *p, struct err *e)
 {
@@ -471,7 +475,7 @@ show_part_header(struct matcher *m, const struct part *p, struct err *e)
 		block.n += got;
 	}
 	if (rc == 0)
-		show_header(m, buf_str(&block), false);
+		show_header(m, buf_str(&block), !p->parent->is_message);
 	buf_done(&block);
 	return rc;
 }
@@ -542,6 +546,15 @@ enter_part(struct matcher *m, struct part *p, struct err *e)
 	return 0;
 }
 
+/* Leaves that people read; reports of a delivery are message/... */
+static bool
+has_text(const struct part *p)
+{
+	return p->child == NULL &&
+	    (str_eq_nocase(p->type, STR("text")) ||
+		str_eq_nocase(p->type, STR("message")));
+}
+
 static enum step
 ask_text(struct matcher *m, struct err *e)
 {
@@ -562,8 +575,7 @@ ask_text(struct matcher *m, struct err *e)
 	}
 	while (m->part != NULL && needles_open(m) &&
 	    evaluate(m->query) == QUERY_UNKNOWN) {
-		if (m->part->child == NULL &&
-		    str_eq_nocase(m->part->type, STR("text"))) {
+		if (has_text(m->part)) {
 			step = read_part(m, e);
 			if (step != STEP_DONE)
 				return step;

@@ -171,7 +171,7 @@ def test_text_of_parts(box):
     for keys, want in [
             ("BODY fox", [1]), ("BODY \"und so weiter\"", [3]),
             ("BODY \"deep text\"", [3]), ("BODY \"inside letter\"", [3]),
-            ("BODY secretname", [3]), ("BODY hiddenpayload", []),
+            ("BODY secretname", []), ("TEXT secretname", [3]), ("BODY hiddenpayload", []),
             ("TEXT multi@example.org", [3]), ("BODY multi@example.org", []),
             ("TEXT \"with parts\"", [3]), ("TEXT \"\"", [1, 2, 3]),
             ("BODY fox BODY nothing", [1]), ("NOT BODY fox", [2, 3]),
