@@ -97,7 +97,8 @@ part_check(const struct part *root, struct str bytes)
 			lone += bytes.p[i] == '\n' &&
 			    (i == 0 || bytes.p[i - 1] != '\r');
 		ASSERT(p->header_wire == p->header_len + lone);
-		if (memchr(bytes.p + p->body_off, '\0', p->body_len) != NULL)
+		if (p->body_len > 0 &&
+		    memchr(bytes.p + p->body_off, '\0', p->body_len) != NULL)
 			ASSERT(p->has_nul);
 		for (n = 0, c = p->child, i = p->body_off; c != NULL;
 		     c = c->next, n++) {

@@ -219,7 +219,7 @@ ref_part(struct ref *r, size_t i, struct part *p)
 	p->header_lines = ref_lines(r, p->header_off, p->body_off);
 	p->body_wire = ref_wire(r, p->body_off, end);
 	p->body_lines = ref_lines(r, p->body_off, end);
-	p->has_nul =
+	p->has_nul = end > p->body_off &&
 	    memchr(r->bytes.p + p->body_off, 0, end - p->body_off) != NULL;
 	if (p->is_multipart && p->child == NULL) {
 		c = ref_child(r, p);
