@@ -63,6 +63,8 @@ ALL_CPPFLAGS = -Icommon -Imaster -I. -I$(B) -D_GNU_SOURCE \
 # for an endless one unless strict aliasing is off.
 ALL_CFLAGS = -std=gnu11 -fno-strict-aliasing -fPIE $(WARNINGS) $(HARDEN) $(CFLAGS)
 
+SANITIZE_OBJECT := $(if $(SANITIZE),$(B)/tests/lib/sanitize.o)
+
 # ---- what module.mk files call -------------------------------------------
 
 LIB_DIRS :=
@@ -97,9 +99,10 @@ OBJECTS += $(B)/$(2)/main.o
 $(1)_INSTALL := $(5)
 PROGRAM_LIST += $(1):$(2)
 $(1)_LINKS := $(3)
-$(B)/$(2)/$(1): $(B)/$(2)/main.o $(B)/$(2)/lib.a $(patsubst %,$(B)/%/lib.a,$(3))
+$(B)/$(2)/$(1): $(B)/$(2)/main.o $(SANITIZE_OBJECT) $(B)/$(2)/lib.a $(patsubst %,$(B)/%/lib.a,$(3))
 	@echo "  LINK    $$@"
 	@$$(CC) $$(ALL_CFLAGS) $$(LINK_HARDEN) $$(LDFLAGS) -o $$@ $(B)/$(2)/main.o \
+	    $(SANITIZE_OBJECT) \
 	    -Wl,--start-group $(B)/$(2)/lib.a $(patsubst %,$(B)/%/lib.a,$(3)) \
 	    -Wl,--end-group $(4)
 endef
@@ -165,6 +168,10 @@ PYTHON ?= $(shell for p in python3 /usr/bin/python3; do \
 # Tests mostly wait; with pytest-xdist three files run at a time.
 PYTEST_PARALLEL ?= $(shell $(PYTHON) -c 'import xdist' 2>/dev/null && \
     printf '%s' '-n 3 --dist loadfile')
+
+# Most tests wait for something: several at once, where pytest-xdist is there.
+PYTEST_JOBS ?= $(shell $(PYTHON) -c 'import xdist' 2>/dev/null && \
+    echo -n 4 --dist loadfile)
 
 check-e2e: all
 	RESTANTE_BUILD=$(abspath $(B)) RESTANTE_SANITIZE=$(SANITIZE) \

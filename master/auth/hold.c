@@ -31,7 +31,9 @@ static struct {
 	int which;
 	rlim_t value, remembered;
 } limits[] = {
+#ifndef RESTANTE_SANITIZE /* its shadow takes terabytes */
     {RLIMIT_AS, 256 * 1024 * 1024, 0},
+#endif
     {RLIMIT_CPU, 10, 0},
     {RLIMIT_NOFILE, 64, 0},
     {RLIMIT_CORE, 0, 0},
