@@ -25,8 +25,12 @@
 #include "store/msg.h"
 #include "text/fold.h"
 
-/* Bytes of a body that are decoded before the loop gets its turn. */
+/*
+ * Bytes of a body that are decoded before the loop gets its turn; with many
+ * texts to look for as much less, but never below the second figure.
+ */
 #define SLICE_BYTES (512 * 1024)
+#define SLICE_BYTES_MIN 512
 #define READ_BYTES (32 * 1024)
 
 /* A BODY or TEXT key with its needle. */
@@ -491,12 +495,24 @@ next_part(struct part *p)
 	return p != NULL ? p->next : NULL;
 }
 
+static size_t
+slice_bytes(struct matcher *m)
+{
+	size_t open = 0;
+
+	VEC_EACH(&m->needles, n)
+		open += n->is_open;
+	return open > SLICE_BYTES / SLICE_BYTES_MIN
+	    ? SLICE_BYTES_MIN
+	    : SLICE_BYTES / (open > 0 ? open : 1);
+}
+
 /* Up to a slice of the present part's text; STEP_DONE: the part is finished. */
 static enum step
 read_part(struct matcher *m, struct err *e)
 {
 	char piece[READ_BYTES] UNINITIALIZED;
-	size_t got, budget = SLICE_BYTES;
+	size_t got, budget = slice_bytes(m);
 
 	if (m->body == NULL)
 		m->body = body_decoder_new(m->part, BODY_TEXT);
@@ -505,8 +521,9 @@ read_part(struct matcher *m, struct err *e)
 		size_t want =
 		    left < sizeof(piece) ? (size_t)left : sizeof(piece);
 
-		if (budget < want)
+		if (budget == 0)
 			return STEP_MORE;
+		want = want < budget ? want : budget;
 		if (msg_read(m->msg, m->part->body_off + m->off, piece, want,
 			&got, e) == -1)
 			return STEP_FAIL;

@@ -251,3 +251,20 @@ def test_others_go_on_during_a_large_search(shared, user):
         whole = time.monotonic() - begin
         assert (status, untagged[-1]) == ("OK", b"* SEARCH")
         assert took < max(whole / 3, 0.1)
+
+
+def test_others_go_on_during_a_search_for_many_texts(shared, user):
+    """A slice is the shorter the more texts there are to look for."""
+    with shared.imap(user) as c, shared.imap(user) as other:
+        c.append("INBOX", maildir.message(1, size=3000000, crlf=True))
+        c.ok("SELECT INBOX")
+        tag = c.start("SEARCH " + " ".join(
+            "NOT TEXT zzz%d" % i for i in range(1000)))
+        worst = answered = 0
+        while c.is_silent(0.001):
+            began = time.monotonic()
+            other.ok("NOOP")
+            worst = max(worst, time.monotonic() - began)
+            answered += 1
+        assert c.finish(tag, 120)[2] == [b"* SEARCH 1"]
+        assert answered > 10 and worst < 1.0, (answered, worst)
