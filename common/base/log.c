@@ -85,6 +85,9 @@ quote(const char *from, char *to, size_t to_size)
 	to[n] = '\0';
 }
 
+static void write_line(enum log_level level, const char *fmt, va_list ap)
+    PRINTF_LIKE(2, 0);
+
 static void
 write_line(enum log_level level, const char *fmt, va_list ap)
 {

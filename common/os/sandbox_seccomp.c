@@ -223,11 +223,11 @@ add_argument_rule(scmp_filter_ctx ctx, const struct argument_rule *r)
 		return 0;
 	if (r->mask == WHOLE) {
 		rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, nr, 1,
-		    SCMP_CMP(r->arg, SCMP_CMP_EQ, r->value));
+		    SCMP_CMP(r->arg, SCMP_CMP_EQ, r->value, 0));
 		if (rc == 0)
 			rc = seccomp_rule_add(ctx,
 			    SCMP_ACT_ERRNO((uint32_t)r->otherwise), nr, 1,
-			    SCMP_CMP(r->arg, SCMP_CMP_NE, r->value));
+			    SCMP_CMP(r->arg, SCMP_CMP_NE, r->value, 0));
 		return rc;
 	}
 	rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, nr, 1,
