@@ -128,6 +128,22 @@ end_worker(struct worker *w)
 	(void)kill(w->pid, SIGKILL);
 }
 
+/*
+ * A spare sees the end of its pipe and goes. If it has a client at this very
+ * moment, it serves it first: so no client is lost by a reload.
+ */
+static void
+retire_spare(struct worker *w)
+{
+	int fd = w->pipe.fd;
+
+	if (fd == -1)
+		return;
+	ev_io_stop(w->pool->loop, &w->pipe);
+	ev_io_set(&w->pipe, -1, EV_READ);
+	fd_close(&fd);
+}
+
 /* The busiest block gives up its oldest stranger. */
 static void
 drop_one(struct pool *p)
@@ -231,24 +247,20 @@ saw(struct worker *w, const struct login_seen *m)
 		break;
 	case LOGIN_SEES_IDLE:
 		set_worker_state(w, SPARE);
-		if (p->stopping)
-			end_worker(w);
 		break;
 	}
 }
 
 /* Whatever the pipe says, it says about this one worker. */
 static void
-on_pipe(struct ev_loop *loop, ev_io *io, UNUSED int events)
+read_pipe(struct worker *w)
 {
-	struct worker *w = io->data;
 	char bytes[8 * LOGIN_SEES_BYTES];
-	ssize_t n = read(io->fd, bytes, sizeof(bytes));
-	struct pool *p = w->pool;
+	ssize_t n = read(w->pipe.fd, bytes, sizeof(bytes));
 
 	if (n <= 0) {
 		/* Its exit will be told; until then nothing comes here. */
-		ev_io_stop(loop, io);
+		ev_io_stop(w->pool->loop, &w->pipe);
 		return;
 	}
 	(void)buf_add(&w->seen, bytes, (size_t)n);
@@ -271,7 +283,17 @@ on_pipe(struct ev_loop *loop, ev_io *io, UNUSED int events)
 		buf_drop(&w->seen, LOGIN_SEES_BYTES);
 		saw(w, &m);
 	}
-	fill(p);
+}
+
+static void
+on_pipe(UNUSED struct ev_loop *loop, ev_io *io, UNUSED int events)
+{
+	struct worker *w = io->data;
+
+	read_pipe(w);
+	if (w->pool->stopping && w->state == SPARE)
+		retire_spare(w);
+	fill(w->pool);
 }
 
 static void
@@ -492,8 +514,8 @@ pool_stop(struct pool *p)
 	LIST_EACH(&p->workers, l) {
 		struct worker *w = LIST_OF(l, struct worker, link);
 
-		if (w->state == SPARE && !w->killed)
-			end_worker(w);
+		if (w->state == SPARE)
+			retire_spare(w);
 	}
 	if (p->n_workers == 0)
 		p->s.on_empty(p->s.arg);

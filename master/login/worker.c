@@ -5,7 +5,7 @@
  *
  * SPARE --connection--> SERVING --login_reuse left--> SPARE
  *                       SERVING ------------------> exit
- * SPARE --authd, keyd or master gone--> exit
+ * SPARE --authd, keyd, master gone, or sent away by the parent--> exit
  *
  * Owns:    its own end of three channels and a pipe.
  * Runs in: login workers, from the first line after fork().
@@ -99,7 +99,31 @@ open_epoll(const struct worker_start *w)
 	watch(ep, w->login.fd_auth, EPOLLRDHUP, LOGIN_LISTENERS_MAX);
 	watch(ep, w->login.fd_key, EPOLLRDHUP, LOGIN_LISTENERS_MAX);
 	watch(ep, w->login.fd_master, EPOLLRDHUP, LOGIN_LISTENERS_MAX);
+	/* The parent closes its end when it needs no more spares. */
+	watch(ep, w->login.fd_parent, 0, LOGIN_LISTENERS_MAX);
 	return ep;
+}
+
+/* -1: another spare was faster, or the client has left. */
+static int
+accept_from(const struct login_listening *l, struct login_from *from)
+{
+	int fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	if (fd != -1)
+		*from = l->from;
+	return fd;
+}
+
+/* Of whichever socket has one. */
+static int
+accept_any(const struct worker_start *w, struct login_from *from)
+{
+	int fd = -1;
+
+	for (size_t i = 0; i < w->n_listeners && fd == -1; i++)
+		fd = accept_from(&w->listeners[i], from);
+	return fd;
 }
 
 /* The next client; -1 when a channel has ended and there will be none. */
@@ -109,24 +133,30 @@ next_client(const struct worker_start *w, int ep, struct login_from *from)
 	struct epoll_event ev[EVENTS_MAX];
 
 	for (;;) {
-		int n = epoll_wait(ep, ev, EVENTS_MAX, -1);
+		int n = epoll_wait(ep, ev, EVENTS_MAX, -1), fd = -1;
+		bool is_over = false;
 
-		for (int i = 0; i < n; i++) {
-			const struct login_listening *l;
-			int fd;
-
+		for (int i = 0; i < n && fd == -1; i++) {
 			if (ev[i].data.u64 >= LOGIN_LISTENERS_MAX)
-				return -1;
-			l = &w->listeners[ev[i].data.u64];
-			fd = accept4(
-			    l->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-			/* Another spare was faster, or the client left. */
-			if (fd == -1)
-				continue;
-			*from = l->from;
-			return fd;
+				is_over = true;
+			else
+				fd = accept_from(
+				    &w->listeners[ev[i].data.u64], from);
 		}
+		/* A client that woke us alone must not be left waiting. */
+		if (fd == -1 && is_over)
+			return accept_any(w, from);
+		if (fd != -1)
+			return fd;
 	}
+}
+
+static void
+close_listeners(const struct worker_start *w, int *ep)
+{
+	fd_close(ep);
+	for (size_t i = 0; i < w->n_listeners; i++)
+		(void)close(w->listeners[i].fd);
 }
 
 static void
@@ -152,8 +182,7 @@ worker_run(const struct worker_start *w)
 
 	/* The parent's end, for whatever reason, is ours; also when it came
 	 * just now, which its end of the pipe tells. */
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL) == -1 ||
-	    poll(&parent, 1, 0) != 0)
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) == -1 || poll(&parent, 1, 0) != 0)
 		_exit(1);
 	keep_own(w);
 	if (login.tls != NULL)
@@ -166,9 +195,9 @@ worker_run(const struct worker_start *w)
 		fd = next_client(w, ep, &from);
 		if (fd == -1)
 			break;
-		/* While it serves, the others are woken. */
+		/* The last one: nobody else is to wait for us. */
 		if (i + 1 >= login.settings->reuse)
-			fd_close(&ep);
+			close_listeners(w, &ep);
 		if (!login_serve(&login, &from, fd))
 			break;
 	}

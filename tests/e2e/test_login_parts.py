@@ -381,7 +381,7 @@ def test_old_parent_finishes(parent):
     c = client(p)
     p.master.send(encode(STOP, (STR, "reload")))
     time.sleep(0.3)
-    with pytest.raises(OSError):
+    with pytest.raises(ConnectionRefusedError):
         client(p)
     s = granted(p, c)
     s.client.close()

@@ -95,7 +95,9 @@ class Channel:
             data, fds, _flags, _from = socket.recv_fds(
                 self.sock, 131072, 16)
         except ConnectionResetError:
-            raise Gone() from None
+            # The peer left something unread; its last words come behind.
+            data, fds, _flags, _from = socket.recv_fds(
+                self.sock, 131072, 16)
         if not data:
             raise Gone()
         return decode(data) + (fds,)
