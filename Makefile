@@ -55,7 +55,7 @@ LINK_HARDEN := -pie -fsanitize=$(SANITIZE)
 endif
 
 ALL_CPPFLAGS = -Icommon -Imaster -I. -I$(B) -D_GNU_SOURCE \
-    -DPKGLIBEXECDIR='"$(pkglibexecdir)"' -DSYSCONFDIR='"$(sysconfdir)"' \
+    -DPKGLIBEXECDIR='"$(pkglibexecdir)"' -DBINDIR='"$(bindir)"' -DSYSCONFDIR='"$(sysconfdir)"' \
     -DLOCALSTATEDIR='"$(localstatedir)"' $(GNUTLS_CFLAGS) $(NETTLE_CFLAGS) \
     $(GSASL_CFLAGS) $(SECCOMP_CFLAGS) $(CONFUSE_CFLAGS) $(ZLIB_CFLAGS) \
     $(CPPFLAGS)

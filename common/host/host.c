@@ -24,6 +24,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/num.h"
+#include "base/vec.h"
 #include "host/host_impl.h"
 #include "os/proc.h"
 
@@ -114,7 +115,7 @@ NORETURN static void
 usage(const struct host_ops *ops)
 {
 	fprintf(stderr,
-	    "usage: %sd [-o name=value]... [mail-location]\n"
+	    "usage: %sd [-c file] [-o name=value]... [mail-location]\n"
 	    "Serves one %s session on standard input and output as yourself.\n",
 	    ops->service, ops->service);
 	exit(64);
@@ -134,17 +135,27 @@ set_log_level(const char *name)
 static void
 read_options(struct host *h, int argc, char **argv)
 {
+	VEC(const char *) lines = {0};
+	const char *conf_file = NULL;
 	struct err e;
 	int c;
 
-	while ((c = getopt(argc, argv, "o:")) != -1) {
-		if (c != 'o')
+	while ((c = getopt(argc, argv, "c:o:")) != -1) {
+		if (c == 'c')
+			conf_file = optarg;
+		else if (c == 'o')
+			*VEC_ADD(&lines) = optarg;
+		else
 			usage(h->ops);
-		if (settings_put_line(&h->settings, str_of(optarg), &e) == -1)
-			log_fatal("option -o: %s", e.text);
 	}
 	if (argc - optind > 1)
 		usage(h->ops);
+	/* The command line goes before the file. */
+	shell_settings(h, conf_file);
+	VEC_EACH(&lines, line)
+		if (settings_put_line(&h->settings, str_of(*line), &e) == -1)
+			log_fatal("option -o: %s", e.text);
+	VEC_DONE(&lines);
 	if (argc - optind == 1)
 		settings_put(
 		    &h->settings, STR("mail_location"), str_of(argv[optind]));
@@ -217,7 +228,8 @@ set_up(struct host *h)
 	for (i = 0; i < ARRAY_LEN(defaults); i++)
 		settings_put(&h->settings, str_of(defaults[i][0]),
 		    str_of(defaults[i][1]));
-	h->loop = ev_default_loop(EVFLAG_NOENV);
+	/* Not the default one: that waits for children, which we may not. */
+	h->loop = ev_loop_new(EVFLAG_NOENV);
 	if (h->loop == NULL)
 		log_fatal("no event loop: %s", strerror(errno));
 	ev_timer_init(&h->leave, on_leave, LEAVE_GRACE_S, 0.);

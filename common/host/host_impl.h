@@ -77,6 +77,8 @@ void host_tell_states(struct host *h);
 /* ---- intake.c ---- */
 /* Settings and log from master; false: this process is not master's. */
 bool intake_start(struct host *h);
+struct child_settings;
+void intake_put_settings(struct host *h, const struct child_settings *cs);
 /* From now on connections come. */
 void intake_open(struct host *h);
 void intake_close(struct host *h);
@@ -91,6 +93,9 @@ int confine_enter(
     struct host *h, const struct store_settings *set, struct err *e);
 
 /* ---- shell.c ---- */
+/* What the configuration (a file, NULL: the usual one) sets, as the control
+ * tool tells; ends the process when that is broken. */
+void shell_settings(struct host *h, const char *conf_file);
 /* Before the sandbox: the descriptors of the connection. */
 int shell_prepare(struct host *h, struct err *e);
 /* Serves one session on standard input and output. */

@@ -333,6 +333,15 @@ put_setting(struct host *h, const struct child_settings *cs, size_t i)
 	settings_put(&h->settings, str_of(name), value);
 }
 
+void
+intake_put_settings(struct host *h, const struct child_settings *cs)
+{
+	size_t i;
+
+	for (i = 0; i < cs->n; i++)
+		put_setting(h, cs, i);
+}
+
 bool
 intake_start(struct host *h)
 {
@@ -340,15 +349,13 @@ intake_start(struct host *h)
 	const char *user;
 	char name[USER_NAME_MAX + 16];
 	struct err e;
-	size_t i;
 
 	if (!child_is_masters())
 		return false;
 	if (child_start(h->ops->service, &cs, &e) == -1)
 		log_fatal("%s", e.text);
 	h->filter = mem_strdup(child_setting_or(&cs, "sandbox_filter", ""));
-	for (i = 0; i < cs.n; i++)
-		put_setting(h, &cs, i);
+	intake_put_settings(h, &cs);
 	child_settings_done(&cs);
 	user = host_setting(h, "user");
 	if (user == NULL || host_setting(h, "home") == NULL)

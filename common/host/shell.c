@@ -9,10 +9,110 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <spawn.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "host/host_impl.h"
+#include "ipc/child.h"
+#include "os/fd.h"
+
+#define CONTROL_TOOL "restantectl"
+
+extern char **environ;
+
+/* ---- settings ------------------------------------------------------------ */
+
+/* The control tool beside this program, or where it is installed. */
+static bool
+find_tool(char *path, size_t size)
+{
+	char own[3000];
+	ssize_t n = readlink("/proc/self/exe", own, sizeof(own));
+	struct str dir = str_make(own, n < 0 ? 0 : (size_t)n);
+
+	dir = str_head(dir, str_rfind(dir, '/'));
+	(void)snprintf(path, size, "%.*s/" CONTROL_TOOL, STR_ARG(dir));
+	if (access(path, X_OK) == 0)
+		return true;
+	(void)snprintf(path, size, "%s", BINDIR "/" CONTROL_TOOL);
+	return access(path, X_OK) == 0;
+}
+
+/* Runs the tool; what it prints is in `out`. */
+static int
+run_tool(const char *path, char *const argv[], struct buf *out, struct err *e)
+{
+	posix_spawn_file_actions_t actions;
+	int fds[2], status, rc;
+	pid_t pid;
+
+	if (pipe2(fds, O_CLOEXEC) == -1)
+		return err_sys(e, "pipe");
+	(void)posix_spawn_file_actions_init(&actions);
+	/* It must not read what the client sends to us. */
+	(void)posix_spawn_file_actions_addopen(
+	    &actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+	(void)posix_spawn_file_actions_adddup2(&actions, fds[1], STDOUT_FILENO);
+	errno = posix_spawn(&pid, path, &actions, NULL, argv, environ);
+	(void)posix_spawn_file_actions_destroy(&actions);
+	(void)close(fds[1]);
+	if (errno != 0) {
+		err_sys(e, "start %s", path);
+		(void)close(fds[0]);
+		return -1;
+	}
+	rc = fd_read_all(fds[0], out, e);
+	(void)close(fds[0]);
+	if (waitpid(pid, &status, 0) == -1)
+		return err_sys(e, "waitpid");
+	if (rc == 0 && (!WIFEXITED(status) || WEXITSTATUS(status) != 0))
+		return err_set(e, ERR_OTHER, "%s has failed", path);
+	return rc;
+}
+
+void
+shell_settings(struct host *h, const char *conf_file)
+{
+	char path[3100], tool[] = CONTROL_TOOL, config[] = "config",
+			 plain[] = "--plain", opt_c[] = "-c", service[16],
+			 file[3000];
+	char *argv[7], **at = argv;
+	struct child_settings cs;
+	struct buf out;
+	struct err e;
+
+	if (!find_tool(path, sizeof(path)))
+		return;
+	*at++ = tool;
+	if (conf_file != NULL) {
+		(void)snprintf(file, sizeof(file), "%s", conf_file);
+		*at++ = opt_c;
+		*at++ = file;
+	}
+	(void)snprintf(service, sizeof(service), "%s", h->ops->service);
+	*at++ = config;
+	*at++ = plain;
+	*at++ = service;
+	*at = NULL;
+	buf_init(&out, CHILD_SETTINGS_MAX);
+	/* It has said on standard error what is wrong with the file: better no
+	 * mail than that of a place where it does not belong. */
+	if (run_tool(path, argv, &out, &e) == -1 ||
+	    child_settings_parse(buf_str(&out), &cs, &e) == -1)
+		log_fatal("settings: %s", e.text);
+	intake_put_settings(h, &cs);
+	child_settings_done(&cs);
+	buf_done(&out);
+	/* These are master's to make. */
+	settings_put(&h->settings, STR("index_dir"), STR(""));
+	settings_put(&h->settings, STR("state_dir"), STR(""));
+}
+
+/* ---- the session --------------------------------------------------------- */
 
 static void
 nothing(UNUSED struct conn *c, UNUSED void *arg)
