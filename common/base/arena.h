@@ -14,8 +14,8 @@ struct arena_block;
 
 struct arena {
 	struct arena_block *block; /* the one being filled */
-	size_t used;               /* in that block */
-	size_t total_bytes;        /* in all blocks */
+	size_t used; /* in that block */
+	size_t total_bytes; /* in all blocks */
 };
 
 struct arena_mark {

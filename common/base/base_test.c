@@ -187,7 +187,8 @@ test_vec(UNUSED void **state)
 	for (i = 0; i < 100; i++)
 		*VEC_ADD(&v) = i;
 	VEC_REMOVE(&v, 0);
-	VEC_EACH(&v, it) sum += *it;
+	VEC_EACH(&v, it)
+		sum += *it;
 	assert_int_equal(sum, 4950);
 	assert_int_equal(v.v[0], 1);
 	VEC_DONE(&v);

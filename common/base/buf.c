@@ -54,8 +54,8 @@ buf_room(struct buf *b, size_t n)
 	if (b->p == NULL || b->size - b->n < n) {
 		size = b->size < 64 ? 64 : b->size;
 		while (size < b->n + n)
-			size = size > b->max_bytes / 2 ? b->max_bytes
-						       : size * 2;
+			size =
+			    size > b->max_bytes / 2 ? b->max_bytes : size * 2;
 		if (size > b->max_bytes)
 			size = b->max_bytes;
 		b->p = mem_resize(b->p, size, 1);

@@ -11,10 +11,10 @@
 
 struct buf {
 	char *p;
-	size_t n;         /* bytes in use */
-	size_t size;      /* bytes allocated */
+	size_t n; /* bytes in use */
+	size_t size; /* bytes allocated */
 	size_t max_bytes; /* never more than this */
-	bool over;        /* something did not fit */
+	bool over; /* something did not fit */
 };
 
 void buf_init(struct buf *b, size_t max_bytes);

@@ -10,7 +10,7 @@
 
 struct map_slot {
 	struct str key; /* borrowed: lives as long as the entry */
-	void *value;    /* NULL: free slot */
+	void *value; /* NULL: free slot */
 	uint64_t hash;
 };
 

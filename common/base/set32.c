@@ -79,8 +79,8 @@ splice(struct set32 *s, size_t from, size_t to, const struct set32_range *add,
 		s->r = mem_resize(s->r, s->size, sizeof(*s->r));
 	}
 	if (s->n > to)
-		memmove(&s->r[from + n], &s->r[to],
-		    (s->n - to) * sizeof(*s->r));
+		memmove(
+		    &s->r[from + n], &s->r[to], (s->n - to) * sizeof(*s->r));
 	if (n > 0)
 		memcpy(&s->r[from], add, n * sizeof(*s->r));
 	s->n = count;
@@ -96,8 +96,8 @@ set32_add_range(struct set32 *s, uint32_t first, uint32_t last)
 	if (first > last)
 		return;
 	from = lower_bound(s, first > 0 ? first - 1 : 0);
-	for (to = from; to < s->n && (last == UINT32_MAX ||
-				      s->r[to].first <= last + 1);
+	for (to = from;
+	     to < s->n && (last == UINT32_MAX || s->r[to].first <= last + 1);
 	     to++) {
 		if (s->r[to].first < add.first)
 			add.first = s->r[to].first;
@@ -127,11 +127,9 @@ set32_remove_range(struct set32 *s, uint32_t first, uint32_t last)
 	if (from == to)
 		return;
 	if (s->r[from].first < first)
-		keep[n++] =
-		    (struct set32_range){s->r[from].first, first - 1};
+		keep[n++] = (struct set32_range){s->r[from].first, first - 1};
 	if (s->r[to - 1].last > last)
-		keep[n++] =
-		    (struct set32_range){last + 1, s->r[to - 1].last};
+		keep[n++] = (struct set32_range){last + 1, s->r[to - 1].last};
 	splice(s, from, to, keep, n);
 }
 

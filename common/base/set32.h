@@ -17,7 +17,7 @@ struct set32 {
 	struct set32_range *r;
 	size_t n, size;
 	uint32_t *before; /* values before each range; built on demand */
-	bool counted;     /* `before` is up to date */
+	bool counted; /* `before` is up to date */
 };
 
 void set32_init(struct set32 *s);

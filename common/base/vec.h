@@ -31,7 +31,7 @@
 	    memset(&(vec)->v[(vec)->n], 0, sizeof(*(vec)->v)),                 \
 	    &(vec)->v[(vec)->n++])
 #define VEC_EACH(vec, it)                                                      \
-	for (__typeof__((vec)->v + 0) it = (vec)->v;                               \
+	for (__typeof__((vec)->v + 0) it = (vec)->v;                           \
 	     (vec)->n > 0 && it < (vec)->v + (vec)->n; it++)
 /* Removes element `i`, keeping the order of the others. */
 #define VEC_REMOVE(vec, i)                                                     \

@@ -183,15 +183,6 @@ static const struct schema_setting TABLE[] = {
 	    "Syslog lines have the facility mail.\n"
 	    "A file is opened again on reload, for log rotation.",
 }, {
-	.name = "log_compat", .type = SCHEMA_WORD, .words = "none dovecot",
-	.preset = "none", .readers = SCHEMA_MASTER | SCHEMA_LOGD |
-	    SCHEMA_LOGIN | SCHEMA_AUTHD | MAIL_PROCESSES,
-	.help = "whose words log lines use",
-	.detail =
-	    ".Cm dovecot\n"
-	    "writes the lines that rules of fail2ban and logcheck for Dovecot\n"
-	    "look for.",
-}, {
 	.name = "log_level", .type = SCHEMA_WORD, .per_service = true,
 	.words = "debug info warning error", .preset = "info",
 	.readers = SCHEMA_ALL,

@@ -101,7 +101,7 @@ free_waiting(struct waiting *w)
 static void
 drop_queue(struct chan *c)
 {
-	LIST_EACH (&c->queue, l) {
+	LIST_EACH(&c->queue, l) {
 		struct waiting *w = LIST_OF(l, struct waiting, link);
 
 		list_remove(l);

@@ -86,7 +86,8 @@ test_refused(UNUSED void **state)
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		assert_int_equal(
-		    msg_parse(str_make(cases[i].bytes, cases[i].n), &in, &e), 0);
+		    msg_parse(str_make(cases[i].bytes, cases[i].n), &in, &e),
+		    0);
 		(void)msg_get_str(&in, 4);
 		if (msg_end(&in, &e) == 0)
 			fail_msg("accepted: %s", cases[i].why);

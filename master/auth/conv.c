@@ -252,8 +252,8 @@ grant(struct conv *c)
 		fail(c, CHAN_AUTH_UNAVAILABLE, "no grant");
 		return;
 	}
-	log_info("login user=<%s> service=%s mech=%s rip=%s",
-	    c->who.name, auth_settings_service(c->service), c->mech, c->rhost);
+	log_info("login user=<%s> service=%s mech=%s rip=%s", c->who.name,
+	    auth_settings_service(c->service), c->mech, c->rhost);
 	send_simple(c, &ok);
 	conv_free(c);
 }
