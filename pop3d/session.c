@@ -223,11 +223,10 @@ run_command(struct session *s)
 	}
 	if (found != LINE_NONE || used > 0)
 		return true;
-	/* Part of a line that will never be whole counts for nothing. */
-	if (conn_saw_eof(s->conn)) {
-		set_why(s, "connection closed");
-		session_free(s);
-	}
+	/* Part of a line that will never be whole counts for nothing. What was
+	 * asked before still gets its answers: the way back may be open. */
+	if (conn_saw_eof(s->conn))
+		finish(s, "connection closed");
 	return false;
 }
 
