@@ -48,12 +48,13 @@ typedef int tls_sign_fn(void *arg, unsigned cert, uint16_t scheme,
 /*
  * Reads the certificates; nothing of `settings` is kept. Private keys are not
  * here: set the signer before the first handshake. Fails with ERR_CORRUPT for
- * a certificate that can not be used. *n_warnings counts what was logged by
- * `warn` (an expired OCSP response, a certificate near its end).
+ * a certificate that can not be used.
  */
 int tls_server_new(const struct tls_server_settings *settings,
     struct tls_server **out, struct err *e);
 void tls_server_free(struct tls_server **ts);
+/* For the log: an OCSP response that is not used, and why; "" when all are. */
+const char *tls_server_problem(const struct tls_server *ts);
 /* From now on signatures come from `sign`; after a fork set it again. */
 void tls_server_set_signer(struct tls_server *ts, tls_sign_fn *sign, void *arg);
 /*

@@ -22,6 +22,7 @@ struct tls_server {
 	gnutls_datum_t ticket_key;
 	uint32_t ticket_life_s;
 	bool only_tls13;
+	char problem[256]; /* not worth a failure; "" when there is none */
 	tls_sign_fn *sign;
 	void *sign_arg;
 	struct err

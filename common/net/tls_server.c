@@ -137,8 +137,11 @@ add_chain(struct tls_server *ts, struct tls_cert *c, struct str pem,
 		d = datum(ocsp);
 		r = gnutls_certificate_set_ocsp_status_request_mem(
 		    ts->cred, &d, (unsigned)index, GNUTLS_X509_FMT_DER);
+		/* Only stapling is lost: clients can ask for themselves. */
 		if (r < 0)
-			return tls_err(e, ERR_CORRUPT, r, "OCSP response");
+			(void)snprintf(ts->problem, sizeof(ts->problem),
+			    "%s: the OCSP response can not be used: %s",
+			    c->name, gnutls_strerror(r));
 	}
 	return 0;
 fail:
@@ -236,6 +239,12 @@ tls_server_free(struct tls_server **ts)
 		MEM_FREE((*ts)->ticket_key.data);
 	}
 	MEM_FREE(*ts);
+}
+
+const char *
+tls_server_problem(const struct tls_server *ts)
+{
+	return ts->problem;
 }
 
 void

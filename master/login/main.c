@@ -138,6 +138,9 @@ load_certs(struct parent *p, struct err *e)
 	if (p->ticket_key.n == 0)
 		s.ticket_life_s = 0;
 	rc = tls_server_new(&s, &p->tls, e);
+	if (rc == 0 && tls_server_problem(p->tls)[0] != '\0')
+		log_warn(
+		    "certificate problem=<%s>", tls_server_problem(p->tls));
 	secret_done(&p->ticket_key);
 	for (size_t i = 0; i < TLS_CERTS_MAX; i++) {
 		buf_done(&p->certs[i].pem);

@@ -469,6 +469,61 @@ def test_files_are_watched(start):
     assert subject(s)[0] == "watched.example"
 
 
+def ocsp_response(s):
+    """A response for the server's certificate, signed by its own key."""
+    index = os.path.join(s.dir, "ocsp")
+    text = subprocess.run(
+        ["openssl", "x509", "-in", s.cert, "-noout", "-serial"],
+        stdout=subprocess.PIPE, check=True).stdout.decode()
+    with open(index, "w") as f:
+        f.write("V\t350101000000Z\t\t%s\tunknown\t/CN=localhost\n" %
+                text.strip().split("=")[1])
+    request, response = index + ".req", index + ".resp"
+    subprocess.run(["openssl", "ocsp", "-issuer", s.cert, "-cert", s.cert,
+                    "-reqout", request], check=True)
+    subprocess.run(["openssl", "ocsp", "-index", index, "-CA", s.cert,
+                    "-rsigner", s.cert, "-rkey", s.key, "-reqin", request,
+                    "-respout", response, "-ndays", "3"], check=True,
+                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return response
+
+
+def stapled(s):
+    out = subprocess.run(
+        ["openssl", "s_client", "-status", "-connect",
+         "127.0.0.1:%d" % s.imaps_port], stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=20).stdout
+    assert b"OCSP response" in out
+    return b"OCSP Response Status: successful" in out
+
+
+def test_ocsp_response_is_stapled(start):
+    s = start()
+    s.imap("alice").ok("NOOP")
+    assert not stapled(s)
+    s.settings["tls_ocsp"] = [ocsp_response(s)]
+    os.chmod(s.settings["tls_ocsp"][0], 0o644)
+    s.reload()
+    s.wait_log("reload done")
+    assert stapled(s)
+    imaps(s, context()).login("alice", PW)
+
+
+def test_bad_ocsp_response_costs_stapling_alone(start):
+    s = start()
+    s.imap("alice").ok("NOOP")
+    path = os.path.join(s.dir, "ocsp.resp")
+    with open(path, "w") as f:
+        f.write("nonsense\n")
+    os.chmod(path, 0o644)
+    s.settings["tls_ocsp"] = [path]
+    s.reload()
+    s.wait_log("reload done")
+    s.wait_log("the OCSP response can not be used")
+    assert not stapled(s)
+    imaps(s, context()).login("alice", PW)
+
+
 def key_numbers(path):
     """The private number of an EC key, as it lies in memory: in its file's
     order, and limb by limb."""
