@@ -81,9 +81,7 @@ test_names(UNUSED void **state)
 {
 	static const char *const bad[] = {"", "x-nonsense", "utf-8//IGNORE",
 	    "latin1//TRANSLIT", "../x", "iso 8859", "a,b",
-	    "iso-8859-1-iso-8859-1-iso-8859-1-iso-8859-1", "/",
-	    "utf-8\n\n"
-	    "x"};
+	    "iso-8859-1-iso-8859-1-iso-8859-1-iso-8859-1", "/", "utf-8\n\nx"};
 	static const char *const good[] = {"latin1", "CP1252", "cp-1252",
 	    "ISO-8859-15", "euc-jp", "GB18030", " utf-8 ", "iso-8859-8-i",
 	    "hz-gb-2312", "x-mac-cyrillic"};

@@ -56,6 +56,8 @@ pick(uint32_t n)
 	return (uint32_t)(rng >> 33) % n;
 }
 
+static void complain(const char *fmt, ...) PRINTF_LIKE(1, 2);
+
 static void
 complain(const char *fmt, ...)
 {
