@@ -246,9 +246,13 @@ protect(struct conn *c, struct str plain, bool flush, struct err *e)
 static void
 pump(struct conn *c)
 {
+	size_t n = c->out.n < PUMP_BYTES ? c->out.n : PUMP_BYTES;
 	struct str head;
 	struct err e;
 
+	/* Once, instead of growing there record by record. */
+	if (n > 0 && c->deflate == NULL)
+		(void)buf_room(&c->wire, n + n / 16 + 128);
 	while (c->out.n > 0 && c->wire.n < PUMP_BYTES) {
 		head = str_head(outq_head(&c->out), PUMP_BYTES - c->wire.n);
 		if (protect(c, head, head.n == c->out.n, &e) == -1) {

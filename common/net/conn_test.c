@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "net/conn.h"
 #include "net/deflate.h"
+#include "net/tls_record.h"
 
 struct fixture {
 	struct ev_loop *loop;
@@ -496,6 +497,194 @@ test_broken_deflate_closes(void **state)
 	assert_int_equal(f->why, ERR_VIOLATION);
 }
 
+/* ---- TLS ----------------------------------------------------------------- */
+
+static struct tls_record *
+tls_end(void)
+{
+	struct tls_state st = {.version = 0x0304, .suite = 0x1302};
+	struct tls_record *t;
+	struct err e;
+
+	st.read.key_len = st.write.key_len = 32;
+	st.read.secret_len = st.write.secret_len = 48;
+	assert_int_equal(tls_record_new(&st, &t, &e), 0);
+	return t;
+}
+
+/* Reads what the peer has got, and opens it. */
+static void
+peer_opens(
+    struct fixture *f, struct tls_record *t, struct buf *plain, bool *closed)
+{
+	struct buf answer;
+	struct err e;
+	ssize_t n = read(f->peer, buf_room(&f->received, 100000), 100000);
+
+	buf_init(&answer, 1000);
+	if (n > 0)
+		assert_int_equal(
+		    tls_record_open(t, str_make(f->received.p, (size_t)n),
+			plain, &answer, closed, &e),
+		    0);
+	assert_int_equal(answer.n, 0);
+	buf_done(&answer);
+}
+
+static void
+peer_seals(struct fixture *f, struct tls_record *t, struct str plain)
+{
+	struct buf wire;
+	struct err e;
+
+	buf_init(&wire, 1 << 20);
+	assert_int_equal(tls_record_seal(t, plain, &wire, &e), 0);
+	assert_int_equal(write(f->peer, wire.p, wire.n), wire.n);
+	buf_done(&wire);
+}
+
+static void
+test_tls_both_ways_and_the_end(void **state)
+{
+	struct fixture *f = *state;
+	struct tls_record *peer = tls_end();
+	struct buf plain;
+	bool closed = false;
+
+	buf_init(&plain, 1 << 20);
+	conn_start_tls(f->c, tls_end());
+	assert_true(conn_has_tls(f->c));
+	peer_seals(f, peer, STR("a NOOP\r\n"));
+	while (f->got.n < 8)
+		ev_run(f->loop, EVRUN_ONCE);
+	assert_true(str_eq(buf_str(&f->got), STR("a NOOP\r\n")));
+	assert_int_equal(conn_bytes_in(f->c), 8);
+	conn_write_str(f->c, STR("a OK\r\n"));
+	conn_finish(f->c);
+	ev_run(f->loop, 0);
+	assert_int_equal(f->why, ERR_CLOSED);
+	while (!closed)
+		peer_opens(f, peer, &plain, &closed);
+	assert_true(str_eq(buf_str(&plain), STR("a OK\r\n")));
+	buf_done(&plain);
+	tls_record_free(&peer);
+}
+
+static void
+test_tls_close_notify_is_the_end_of_input(void **state)
+{
+	struct fixture *f = *state;
+	struct tls_record *peer = tls_end();
+	struct buf wire;
+
+	buf_init(&wire, 1000);
+	conn_start_tls(f->c, tls_end());
+	tls_record_close(peer, &wire);
+	assert_int_equal(write(f->peer, wire.p, wire.n), wire.n);
+	while (!conn_at_eof(f->c))
+		ev_run(f->loop, EVRUN_ONCE);
+	buf_done(&wire);
+	tls_record_free(&peer);
+}
+
+static void
+test_tls_forgery_closes_with_an_alert(void **state)
+{
+	struct fixture *f = *state;
+	struct tls_record *peer = tls_end();
+	struct buf plain, answer;
+	bool closed;
+	struct err e;
+	ssize_t n;
+
+	buf_init(&plain, 1000);
+	buf_init(&answer, 1000);
+	conn_start_tls(f->c, tls_end());
+	assert_int_equal(write(f->peer,
+			     "\x17\x03\x03\0\x11"
+			     "aaaaaaaaaaaaaaaaa",
+			     22),
+	    22);
+	ev_run(f->loop, 0);
+	assert_int_equal(f->why, ERR_VIOLATION);
+	assert_int_equal(f->inputs, 0);
+	n = read(f->peer, buf_room(&f->received, 1000), 1000);
+	assert_true(n > 0);
+	assert_int_equal(
+	    tls_record_open(peer, str_make(f->received.p, (size_t)n), &plain,
+		&answer, &closed, &e),
+	    -1);
+	assert_string_equal(e.text, "TLS: the peer sent alert 20");
+	buf_done(&plain);
+	buf_done(&answer);
+	tls_record_free(&peer);
+}
+
+static void
+test_wire_bytes_left_by_login(void **state)
+{
+	struct fixture *f = *state;
+	struct tls_record *peer = tls_end();
+	struct buf wire;
+	struct err e;
+
+	/* Half a record was read before us, half comes now. */
+	buf_init(&wire, 1000);
+	assert_int_equal(
+	    tls_record_seal(peer, STR("b NOOP\r\n"), &wire, &e), 0);
+	conn_start_tls(f->c, tls_end());
+	conn_unread(f->c, STR("a NOOP\r\n"));
+	conn_unread_wire(f->c, str_head(buf_str(&wire), 11));
+	assert_int_equal(
+	    write(f->peer, wire.p + 11, wire.n - 11), (ssize_t)wire.n - 11);
+	while (f->got.n < 16)
+		ev_run(f->loop, EVRUN_ONCE);
+	assert_true(str_eq(buf_str(&f->got), STR("a NOOP\r\nb NOOP\r\n")));
+	buf_done(&wire);
+	tls_record_free(&peer);
+}
+
+static void
+test_deflate_above_tls(void **state)
+{
+	struct fixture *f = *state;
+	struct tls_record *peer = tls_end();
+	struct deflate *d;
+	struct buf packed, plain, text;
+	struct str rest;
+	bool closed, more;
+	struct err e;
+	size_t i;
+
+	buf_init(&packed, 1 << 20);
+	buf_init(&plain, 1 << 20);
+	buf_init(&text, 1 << 20);
+	assert_int_equal(deflate_new(&d, &e), 0);
+	conn_start_tls(f->c, tls_end());
+	conn_write_str(f->c, STR("a OK\r\n"));
+	assert_int_equal(conn_start_deflate(f->c, &e), 0);
+	for (i = 0; i < 2000; i++)
+		conn_write_str(f->c, STR("* a line like all others\r\n"));
+	peer_seals(f, peer, peer_packs(d, STR("b NOOP\r\n"), &packed));
+	while (f->got.n < 8)
+		ev_run(f->loop, EVRUN_ONCE);
+	assert_true(str_eq(buf_str(&f->got), STR("b NOOP\r\n")));
+	ev_run(f->loop, EVRUN_NOWAIT);
+	peer_opens(f, peer, &plain, &closed);
+	/* The reply as it is, then the rest packed. */
+	assert_true(str_starts(buf_str(&plain), STR("a OK\r\n")));
+	assert_true(plain.n < 2000);
+	rest = str_skip(buf_str(&plain), 6);
+	assert_int_equal(
+	    deflate_unpack(d, &rest, 1 << 19, &text, &more, &e), 0);
+	assert_int_equal(text.n, 2000 * 26);
+	deflate_free(&d);
+	tls_record_free(&peer);
+	buf_done(&packed);
+	buf_done(&plain);
+	buf_done(&text);
+}
+
 #define CASE(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int
@@ -518,6 +707,11 @@ main(void)
 	    CASE(test_deflate_begins_behind_the_reply),
 	    CASE(test_deflate_bomb_is_bounded),
 	    CASE(test_broken_deflate_closes),
+	    CASE(test_tls_both_ways_and_the_end),
+	    CASE(test_tls_close_notify_is_the_end_of_input),
+	    CASE(test_tls_forgery_closes_with_an_alert),
+	    CASE(test_wire_bytes_left_by_login),
+	    CASE(test_deflate_above_tls),
 	};
 
 	(void)sigaction(
