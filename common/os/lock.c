@@ -31,6 +31,7 @@
 #define POLL_MAX_US 200000
 
 static unsigned serial;
+static int64_t longest_ms;
 static unsigned n_held; /* by this process */
 
 const char *
@@ -282,8 +283,17 @@ dotlock_release(struct dotlock *l)
 	if (dotlock_is_ours(l))
 		(void)unlinkat(l->dirfd, l->name, 0);
 	if (l->held) {
+		int64_t ms = clock_mono_ms() - l->taken_ms;
+
+		longest_ms = ms > longest_ms ? ms : longest_ms;
 		n_held--;
 		close(l->fd);
 	}
 	l->held = false;
+}
+
+int64_t
+dotlock_longest_ms(void)
+{
+	return longest_ms;
 }

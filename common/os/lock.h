@@ -43,6 +43,8 @@ bool dotlock_is_ours(const struct dotlock *l);
 void dotlock_keep(struct dotlock *l);
 /* Removes the lock file if it is still ours. */
 void dotlock_release(struct dotlock *l);
+/* The longest time that this process has held one, in milliseconds. */
+int64_t dotlock_longest_ms(void);
 /* Host name as it stands in lock files. */
 const char *dotlock_host(void);
 

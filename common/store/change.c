@@ -91,8 +91,7 @@ view_store(struct view *v, const struct set32 *uids, enum store_op op,
 	}
 	result = STEP_DONE;
 out:
-	if (m->store->ops->flush != NULL && result != STEP_FAIL &&
-	    m->store->ops->flush(m, e) == -1)
+	if (result != STEP_FAIL && m->store->ops->flush(m, e) == -1)
 		result = STEP_FAIL;
 	arena_done(&a);
 	return result;
@@ -107,9 +106,10 @@ remove_some(struct view *v, const struct set32 *uids, bool only_deleted,
 {
 	struct mailbox *m = v->m;
 	int64_t until = clock_mono_ms() + SLICE_MS;
+	enum step result = STEP_DONE;
 	uint32_t uid;
 
-	while (next_in_view(v, uids, at, &uid)) {
+	while (result == STEP_DONE && next_in_view(v, uids, at, &uid)) {
 		const struct msg_rec *r = mailbox_rec(m, uid);
 
 		*at = uid + 1;
@@ -118,11 +118,13 @@ remove_some(struct view *v, const struct set32 *uids, bool only_deleted,
 			continue;
 		if (m->store->ops->expunge(m, uid, only_deleted, e) == -1 &&
 		    e->code != ERR_GONE)
-			return STEP_FAIL;
-		if (clock_mono_ms() >= until)
-			return STEP_MORE;
+			result = STEP_FAIL;
+		else if (clock_mono_ms() >= until)
+			result = STEP_MORE;
 	}
-	return STEP_DONE;
+	if (m->store->ops->flush(m, e) == -1)
+		result = STEP_FAIL;
+	return result;
 }
 
 enum step

@@ -8,6 +8,7 @@
  *          ".." of a name never become part of a path.
  * Spec:    formats.md 7.1, 9.1; Dovecot's documentation of mail_location.
  */
+#include <dirent.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -263,6 +264,50 @@ spool_with_mail(const char *user)
 	return NULL;
 }
 
+/*
+ * LAYOUT=fs? Folders without a dot that are mailboxes, one or two levels deep,
+ * and none with a dot.
+ */
+static bool
+has_mailbox(const char *path, bool with_dot, int depth)
+{
+	char below[4096];
+	struct dirent *d;
+	DIR *dir = opendir(path);
+	bool found = false;
+
+	while (dir != NULL && !found && (d = readdir(dir)) != NULL) {
+		struct stat st;
+		bool has_dot = d->d_name[0] == '.';
+
+		if (has_dot != with_dot || strcmp(d->d_name, ".") == 0 ||
+		    strcmp(d->d_name, "..") == 0 ||
+		    strcmp(d->d_name, "cur") == 0 ||
+		    strcmp(d->d_name, "new") == 0 ||
+		    strcmp(d->d_name, "tmp") == 0)
+			continue;
+		if (snprintf(below, sizeof(below), "%s/%s", path, d->d_name) >=
+			(int)sizeof(below) ||
+		    stat(below, &st) == -1 || !S_ISDIR(st.st_mode))
+			continue;
+		found = has_dir(below, "cur") ||
+		    (depth > 0 && has_mailbox(below, with_dot, depth - 1));
+	}
+	if (dir != NULL)
+		closedir(dir);
+	return found;
+}
+
+static bool
+looks_like_fs(const char *home)
+{
+	char root[4096];
+
+	return snprintf(root, sizeof(root), "%s/Maildir", home) <
+	    (int)sizeof(root) &&
+	    !has_mailbox(root, true, 0) && has_mailbox(root, false, 1);
+}
+
 int
 location_find(struct arena *a, const struct store_settings *set,
     struct location *out, struct err *e)
@@ -273,7 +318,7 @@ location_find(struct arena *a, const struct store_settings *set,
 		if (location_parse(a, set, STR("maildir:~/Maildir"), out, e) ==
 		    -1)
 			return -1;
-		/* A subfolder with its own cur/ and no dot: LAYOUT=fs. */
+		out->is_fs_layout = looks_like_fs(set->home);
 		if (spool != NULL)
 			out->note = arena_printf(a,
 			    "mail found in two places, serving ~/Maildir, "

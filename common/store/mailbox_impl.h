@@ -198,7 +198,7 @@ struct store_ops {
 	 */
 	int (*set_flags)(struct mailbox *m, uint32_t uid,
 	    const struct flag_change *c, bool *changed, struct err *e);
-	/* Writes what set_flags left for the end of a group. */
+	/* Writes what set_flags and expunge left for the end of a group. */
 	int (*flush)(struct mailbox *m, struct err *e);
 	/* Removes the message, which is \Deleted if `only_deleted`. ERR_GONE. */
 	int (*expunge)(

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /* store_test.c - places, names, folders, subscriptions, copies. */
+#include <sys/wait.h>
+
 #include "base/vec.h"
+#include "os/lock.h"
 #include "store/location.h"
 #include "store/maildir/maildir_impl.h"
 #include "store/subs.h"
@@ -108,6 +111,17 @@ test_location_found(void **state)
 	assert_int_equal(location_get(&a, &set, &loc, &e), 0);
 	assert_string_equal(loc.driver, "maildir");
 	assert_true(str_eq(loc.root, str_of(b->root)));
+	assert_false(loc.is_fs_layout);
+	/* Folders without a dot: LAYOUT=fs, unless there are others too. */
+	assert_int_equal(mkdir(box_path(b, "level"), 0700), 0);
+	assert_int_equal(location_get(&a, &set, &loc, &e), 0);
+	assert_false(loc.is_fs_layout);
+	box_dirs(b, "level/a");
+	assert_int_equal(location_get(&a, &set, &loc, &e), 0);
+	assert_true(loc.is_fs_layout);
+	box_dirs(b, ".x");
+	assert_int_equal(location_get(&a, &set, &loc, &e), 0);
+	assert_false(loc.is_fs_layout);
 	assert_int_equal(file_remove_tree(AT_FDCWD, b->root, &e), 0);
 	(void)snprintf(path, sizeof(path), "%s/mail", b->home);
 	assert_int_equal(mkdir(path, 0700), 0);
@@ -119,6 +133,9 @@ test_location_found(void **state)
 	assert_string_equal(loc.driver, "mbox");
 	arena_done(&a);
 }
+
+static enum step copy(struct view *v, uint32_t first, uint32_t last,
+    const char *to, bool move, struct copy_result *r, struct err *e);
 
 /* ---- folders ----------------------------------------------------------------- */
 
@@ -449,6 +466,86 @@ test_control_dir(void **state)
 }
 
 static void
+test_inbox_elsewhere(void **state)
+{
+	struct box *b = *state;
+
+	b->location = "maildir:~/Maildir:INBOX=~/in";
+	box_open(b);
+	assert_int_equal(box_append(b, "INBOX", TEST_MSG, 0, -1), 1);
+	assert_int_equal(box_append(b, "Sent", TEST_MSG, 0, -1), 1);
+	assert_true(box_has(b, "../in/dovecot-uidlist"));
+	assert_int_equal(box_files(b, "../in/new"), 1);
+	assert_int_equal(box_files(b, "new"), 0);
+	assert_true(box_has(b, ".Sent/dovecot-uidlist"));
+	assert_string_equal(list(b, false), "INBOX. Sent.S ");
+}
+
+static void
+test_maildirsize(void **state)
+{
+	struct box *b = *state;
+	struct copy_result r = {0};
+	struct view *v;
+	struct err e;
+	uint32_t at = 0;
+
+	box_open(b);
+	(void)box_append(b, "INBOX", TEST_MSG, 0, -1);
+	assert_false(box_has(b, "maildirsize"));
+	box_write(b, "maildirsize", "10000000S,1000C\n127 1\n");
+	(void)box_append(b, "Sent", TEST_MSG, 0, -1);
+	assert_string_equal(box_read(b, "maildirsize"),
+	    "10000000S,1000C\n127 1\n127 1        \n");
+	v = box_view(b, "INBOX", false);
+	assert_int_equal(copy(v, 1, 1, "INBOX", false, &r, &e), STEP_DONE);
+	assert_int_equal(copy(v, 1, 1, "Trash", true, &r, &e), STEP_DONE);
+	(void)box_sync(v, true);
+	assert_int_equal(
+	    box_store(v, 2, 2, STORE_ADD, FLAG_DELETED, NULL, &e), 0);
+	assert_int_equal(view_expunge(v, NULL, &at, &e), STEP_DONE);
+	assert_string_equal(box_read(b, "maildirsize"),
+	    "10000000S,1000C\n127 1\n127 1        \n127 1        \n"
+	    "-127 -1      \n-127 -1      \n");
+	view_close(&v);
+	set32_done(&r.from);
+	set32_done(&r.to);
+}
+
+/* L1: writers at once; nobody keeps the others waiting for long. */
+static void
+test_l1_lock_is_held_briefly(void **state)
+{
+	enum { WRITERS = 4, ROUNDS = 250 };
+	struct box b;
+	struct view *v;
+
+	(void)state;
+	box_init_fast(&b); /* what is measured is us, not a busy disk */
+	for (int i = 0; i < WRITERS; i++) {
+		if (fork() != 0)
+			continue;
+		box_open(&b);
+		for (int k = 0; k < ROUNDS; k++)
+			if (box_append(&b, "INBOX", TEST_MSG, 0, -1) == 0)
+				_exit(2);
+		_exit(dotlock_longest_ms() < 50 ? 0 : 3);
+	}
+	for (int i = 0; i < WRITERS; i++) {
+		int status;
+
+		assert_true(wait(&status) > 0);
+		assert_int_equal(status, 0);
+	}
+	box_open(&b);
+	v = box_view(&b, "INBOX", false);
+	assert_int_equal(view_count(v), WRITERS * ROUNDS);
+	assert_int_equal(view_uid(v, WRITERS * ROUNDS), WRITERS * ROUNDS);
+	view_close(&v);
+	box_done(&b);
+}
+
+static void
 test_special_use_on_first_use(void **state)
 {
 	struct box *b = *state;
@@ -702,6 +799,9 @@ main(void)
 	    T(test_rename_inbox),
 	    T(test_layout_fs),
 	    T(test_control_dir),
+	    T(test_inbox_elsewhere),
+	    T(test_maildirsize),
+	    T(test_l1_lock_is_held_briefly),
 	    T(test_special_use_on_first_use),
 	    T(test_w12_subscriptions),
 	    T(test_append_line_ends),

@@ -434,6 +434,7 @@ const struct store_ops maildir_ops = {
     .watch = maildir_watch,
     .keyword = maildir_keyword,
     .set_flags = maildir_set_flags,
+    .flush = maildir_flush,
     .expunge = maildir_expunge,
     .msg_open = open_message,
     .msg_stat = stat_message,

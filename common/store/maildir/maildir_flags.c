@@ -19,6 +19,7 @@
 #include "base/mem.h"
 #include "store/maildir/keywords.h"
 #include "store/maildir/maildir_impl.h"
+#include "store/maildir/maildirsize.h"
 
 #define TRIES 10
 #define LOCK_WAIT_MS 5000
@@ -388,6 +389,47 @@ maildir_set_flags(struct mailbox *m, uint32_t uid, const struct flag_change *c,
 	    m->name, uid);
 }
 
+/* ---- quota --------------------------------------------------------------- */
+
+static int
+root_of(const struct mailbox *m)
+{
+	const struct maildir_place *p = m->store->impl;
+
+	return p->rootfd;
+}
+
+void
+maildir_count(
+    struct mailbox *m, struct str base, int dirfd, const char *name, int sign)
+{
+	struct maildir *md = maildir_of(m);
+	struct stat st;
+	uint64_t size;
+
+	/* As Courier does it: the trash does not count. */
+	if (strcmp(m->name, "Trash") == 0 || !maildirsize_is_there(root_of(m)))
+		return;
+	if (!maildir_name_size(base, 'S', &size)) {
+		if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == -1)
+			return;
+		size = (uint64_t)st.st_size;
+	}
+	md->quota_bytes += sign * (int64_t)size;
+	md->quota_count += sign;
+}
+
+int
+maildir_flush(struct mailbox *m, struct err *e)
+{
+	struct maildir *md = maildir_of(m);
+
+	(void)e;
+	maildirsize_add(root_of(m), md->quota_bytes, md->quota_count);
+	md->quota_bytes = md->quota_count = 0;
+	return 0;
+}
+
 /* ---- removal ------------------------------------------------------------- */
 
 int
@@ -401,6 +443,7 @@ maildir_expunge(
 	for (int i = 0; i < TRIES; i++) {
 		struct msg_rec *r = mailbox_rec(m, uid);
 		enum maildir_dir dir;
+		int64_t bytes;
 		int rc;
 
 		if (r == NULL || r->state != REC_LIVE)
@@ -409,6 +452,9 @@ maildir_expunge(
 			return 0;
 		dir = r->own & OWN_NEW ? DIR_NEW : DIR_CUR;
 		(void)maildir_file_name(m, r, name);
+		bytes = md->quota_bytes;
+		maildir_count(
+		    m, maildir_base(m, r), maildir_dir_fd(md, r), name, -1);
 		maildir_touch_begin(md, dir, &t);
 		rc = unlinkat(maildir_dir_fd(md, r), name, 0);
 		if (rc == 0) {
@@ -416,6 +462,8 @@ maildir_expunge(
 			mailbox_note_expunged(m, r);
 		} else {
 			(void)err_sys(e, "unlink %s", name);
+			md->quota_count += md->quota_bytes != bytes;
+			md->quota_bytes = bytes;
 		}
 		maildir_touch_end(md, dir, &t);
 		if (rc == 0)

@@ -82,6 +82,7 @@ struct maildir {
 	size_t n_slots, n_used;
 	VEC(struct extra) extras; /* ascending by UID */
 
+	int64_t quota_bytes, quota_count; /* to be added to maildirsize */
 	bool must_scan; /* records came without their files */
 	bool is_in_memory; /* no UID map can be written here */
 	bool want_purge;
@@ -174,6 +175,10 @@ int maildir_set_flags(struct mailbox *m, uint32_t uid,
     const struct flag_change *c, bool *changed, struct err *e);
 int maildir_expunge(
     struct mailbox *m, uint32_t uid, bool only_deleted, struct err *e);
+/* Notes a message that came (sign 1) or goes (-1), for the quota. */
+void maildir_count(
+    struct mailbox *m, struct str base, int dirfd, const char *name, int sign);
+int maildir_flush(struct mailbox *m, struct err *e);
 /* Whole sets of keywords from 26 up, for records that are LIVE. */
 int maildir_save_more(struct mailbox *m, struct str lines, struct err *e);
 int maildir_dir_fd(const struct maildir *md, const struct msg_rec *r);

@@ -92,6 +92,10 @@ maildir_place_open(struct store *s, struct err *e)
 	p->rootfd = p->controlfd = -1;
 	if (access(s->root, F_OK) == -1 && file_make_path(s->root, e) == -1)
 		return -1;
+	/* INBOX= may lie where only the administrator can make it: then
+	 * opening INBOX says so. */
+	if (s->inbox != NULL && access(s->inbox, F_OK) == -1)
+		(void)file_make_path(s->inbox, e);
 	p->rootfd = file_open_dir(AT_FDCWD, s->root, true, e);
 	if (p->rootfd == -1 || open_control(s, p, e) == -1 ||
 	    file_perm_of(p->rootfd, &p->perm, e) == -1)

@@ -442,8 +442,12 @@ give_uids(struct append *a, struct err *e)
 		};
 	}
 	if (uidlist_add(&md->list, v, s->all.n, maildir_dead_records(m),
-		maildir_keep_record, m, &rewritten, e) == -1)
+		maildir_keep_record, m, &rewritten, e) == -1) {
+		/* A failed sync is final (security.md 7.1). */
+		if (e->sys != 0 && e->code != ERR_NO_SPACE)
+			m->is_broken = true;
 		return -1;
+	}
 	if (rewritten)
 		maildir_note_rewritten(m);
 	if (md->list.head.uidnext > m->uidnext)
@@ -532,9 +536,15 @@ commit(struct append *a, struct err *e)
 	} else {
 		rc = -1;
 	}
-	if (rc == 0)
-		s->all.n = 0;
-	return rc;
+	if (rc == -1)
+		return -1;
+	VEC_EACH(&s->all, st)
+		maildir_count(a->m, st->base,
+		    st->in_new ? md->newfd : md->curfd,
+		    arena_c(&s->arena, st->name), 1);
+	(void)maildir_flush(a->m, e);
+	s->all.n = 0;
+	return 0;
 }
 
 static void

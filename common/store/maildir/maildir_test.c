@@ -2,6 +2,7 @@
 /* maildir_test.c - what Dovecot wrote, read and changed (compat-tests.md 1). */
 #include <sys/wait.h>
 
+#include "base/clock.h"
 #include "store/maildir/maildir_impl.h"
 #include "tests/lib/test_store.h"
 
@@ -883,19 +884,45 @@ test_folder_removed_by_others(void **state)
 }
 
 static void
-test_tmp_garbage(void **state)
+open_at(struct box *b, int64_t wall_s)
 {
-	struct box *b = *state;
-	struct view *v;
 	struct timespec old[2] = {{.tv_sec = 1000}, {.tv_sec = 1000}};
+	struct view *v;
 
-	box_write(b, "tmp/young", "x");
 	(void)utimensat(AT_FDCWD, box_path(b, "tmp"), old, 0);
+	clock_set_for_test(-1, wall_s * 1000000);
 	box_open(b);
 	v = box_view(b, "INBOX", false);
 	view_close(&v);
-	/* ctime can not be set back: the scan was due and spared it. */
-	assert_true(box_has(b, "tmp/young"));
+	box_close(b);
+	clock_set_for_test(-1, -1);
+}
+
+static void
+test_d14_tmp_garbage(void **state)
+{
+	struct box *b = *state;
+	int64_t now = clock_wall_s();
+	struct timespec ts[2] = {
+	    {.tv_sec = now}, {.tv_sec = now, .tv_nsec = UTIME_OMIT}};
+
+	box_write(b, "tmp/file", "x");
+	assert_int_equal(mkdir(box_path(b, "tmp/folder"), 0700), 0);
+	/* 35 hours later it may still be written to, */
+	open_at(b, now + 35 * 3600);
+	assert_true(box_has(b, "tmp/file"));
+	/* 37 hours later it is garbage; a folder is never ours. */
+	open_at(b, now + 37 * 3600);
+	assert_false(box_has(b, "tmp/file"));
+	assert_true(box_has(b, "tmp/folder"));
+	/* Not every time: only when a week has gone by. */
+	box_write(b, "tmp/file", "x");
+	(void)utimensat(AT_FDCWD, box_path(b, "tmp"), ts, 0);
+	clock_set_for_test(-1, (now + 37 * 3600) * 1000000);
+	box_open(b);
+	view_close(&(struct view *){box_view(b, "INBOX", false)});
+	clock_set_for_test(-1, -1);
+	assert_true(box_has(b, "tmp/file"));
 }
 
 /* ---- keywords beyond the letters ------------------------------------------- */
@@ -999,7 +1026,8 @@ main(void)
 		test_missing_subdirs_are_made, setup, teardown),
 	    cmocka_unit_test_setup_teardown(
 		test_folder_removed_by_others, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_tmp_garbage, setup, teardown),
+	    cmocka_unit_test_setup_teardown(
+		test_d14_tmp_garbage, setup, teardown),
 	    cmocka_unit_test_setup_teardown(
 		test_w15_more_than_26_keywords, setup, teardown),
 	};
