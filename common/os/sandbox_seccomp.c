@@ -110,8 +110,8 @@ static const char *const sanitizer[] = {"openat", "open", "readlink",
     "readlinkat", "newfstatat", "stat", "clone", "wait4", "kill", "tgkill",
     "prlimit64", "getrlimit", "ptrace", "process_vm_readv", "ioctl",
     "personality", "sched_setaffinity", "getdents64", "mprotect", "mmap",
-    "setrlimit", "pipe2", "membarrier", "getcwd", "prctl",
-    "sigaltstack", "madvise", NULL};
+    "setrlimit", "pipe2", "membarrier", "getcwd", "prctl", "sigaltstack",
+    "madvise", NULL};
 
 struct profile {
 	enum sandbox_profile profile;
