@@ -257,7 +257,7 @@ static const struct schema_setting TABLE[] = {
 }, {
 	.name = "max_sessions_per_user", .type = SCHEMA_NUMBER,
 	.min = 1, .max = 100000, .preset = "50", .per_service = true,
-	.readers = SCHEMA_MASTER,
+	.readers = SCHEMA_MASTER | MAIL_PROCESSES,
 	.help = "how many sessions of one protocol a user may have",
 }, {
 	.name = "pam_service", .type = SCHEMA_TEXT, .per_service = true,

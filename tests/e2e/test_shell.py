@@ -92,3 +92,17 @@ def test_term(home, program):
         rest = p.stdout.read()
         assert b"BYE" in rest or b"-ERR" in rest
         assert p.wait(10) == 0
+
+
+@pytest.mark.parametrize("program", ["pop3d", "imapd"])
+def test_silence(home, program):
+    """POP3 closes without a word (RFC 1939 section 3), IMAP says BYE."""
+    with subprocess.Popen(
+            [os.path.join(restante.BUILD, "bin", program),
+             "-o", "pop3_idle_timeout=1", "-o", "imap_idle_timeout=1"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            env={"HOME": str(home), "USER": "hand"}) as p:
+        assert p.stdout.readline()
+        rest = p.stdout.read()
+        assert (rest == b"") if program == "pop3d" else (b"* BYE" in rest)
+        assert p.wait(10) == 0
