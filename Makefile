@@ -169,10 +169,6 @@ PYTHON ?= $(shell for p in python3 /usr/bin/python3; do \
 PYTEST_PARALLEL ?= $(shell $(PYTHON) -c 'import xdist' 2>/dev/null && \
     printf '%s' '-n 3 --dist loadfile')
 
-# Most tests wait for something: several at once, where pytest-xdist is there.
-PYTEST_JOBS ?= $(shell $(PYTHON) -c 'import xdist' 2>/dev/null && \
-    echo -n 4 --dist loadfile)
-
 check-e2e: all
 	RESTANTE_BUILD=$(abspath $(B)) RESTANTE_SANITIZE=$(SANITIZE) \
 	    $(PYTHON) -m pytest -q -p no:cacheprovider $(PYTEST_PARALLEL) tests/e2e \
