@@ -211,6 +211,9 @@ struct store_ops {
 	/* Borrowed until the mailbox is used again. False: not there. */
 	bool (*msg_facts)(
 	    struct mailbox *m, uint32_t uid, struct msg_facts *out);
+	/* A size that had to be counted; kept so that it is not done again. */
+	void (*note_wire_size)(
+	    struct mailbox *m, uint32_t uid, uint64_t size, uint64_t wire_size);
 	const struct append_ops *append;
 };
 

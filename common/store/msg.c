@@ -171,6 +171,9 @@ msg_wire_size(struct msg *m, uint64_t *out, struct err *e)
 		m->wire_size = f.wire_size;
 	else if (count_wire_size(m, &m->wire_size, e) == -1)
 		return -1;
+	else
+		m->mailbox->store->ops->note_wire_size(
+		    m->mailbox, m->uid, m->file.size, m->wire_size);
 	m->has_wire_size = true;
 	*out = m->wire_size;
 	return 0;

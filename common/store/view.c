@@ -81,11 +81,14 @@ view_close(struct view **vp)
 {
 	struct view *v = *vp;
 	struct store *s;
+	struct err ignored;
 
 	*vp = NULL;
 	if (v == NULL)
 		return;
 	s = v->m->store;
+	if (!v->m->is_gone)
+		(void)s->ops->flush(v->m, &ignored);
 	if (v->listener != NULL)
 		view_listen(v, NULL, NULL);
 	list_remove(&v->link);

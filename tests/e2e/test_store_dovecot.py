@@ -412,6 +412,32 @@ def test_layout_fs(pair, user):
     box.agree(["z/a/b", "z/a/b/c"])
 
 
+def test_sizes_that_names_lack(box):
+    """As Postfix delivers: ours counts once and writes what it found into
+    the map, where Dovecot reads it."""
+    for i in range(1, 41):
+        box.write("new/%d.x%d.mx1" % (1795300000 + i, i), msg(i % 9 + 1),
+                  when=1772445600)
+    c = box.ours()
+    c.ok("SELECT INBOX")
+    c.fetch("1:* RFC822.SIZE")
+    c.logout()
+    deadline = time.monotonic() + 5
+    while " W134 :" not in box.read("dovecot-uidlist"):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert "\n1 S127 W134 :1795300001.x1.mx1\n" in \
+        box.read("dovecot-uidlist")
+    box.agree()
+    d = box.dovecot()
+    d.append("INBOX", msg(1))
+    d.ok("SELECT INBOX")
+    d.ok("STORE 1:30 +FLAGS.SILENT (\\Deleted)")
+    d.ok("EXPUNGE")
+    d.logout()
+    box.agree()
+
+
 # ---- damage ---------------------------------------------------------------------------
 
 def test_d3_swapped_lines(box):

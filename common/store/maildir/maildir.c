@@ -207,6 +207,12 @@ serve_in_memory(struct mailbox *m)
 	};
 }
 
+static struct str
+fields_of(void *arg, uint32_t uid)
+{
+	return maildir_extra(arg, uid);
+}
+
 static int
 open_list(struct mailbox *m, struct err *e)
 {
@@ -215,6 +221,8 @@ open_list(struct mailbox *m, struct err *e)
 
 	uidlist_init(&md->list, md->controlfd,
 	    md->controlfd == md->dirfd ? md->tmpfd : -1, &md->perm);
+	md->list.fields = fields_of;
+	md->list.fields_arg = m;
 	m->is_read_only = !is_writable(md);
 	if (maildir_read_list(m, e) == 0)
 		return 0;
@@ -439,5 +447,6 @@ const struct store_ops maildir_ops = {
     .msg_open = open_message,
     .msg_stat = stat_message,
     .msg_facts = facts,
+    .note_wire_size = maildir_note_wire_size,
     .append = &maildir_append,
 };

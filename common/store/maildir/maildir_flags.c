@@ -419,6 +419,64 @@ maildir_count(
 	md->quota_count += sign;
 }
 
+/* ---- sizes that names do not have ---------------------------------------- */
+
+/* As many as that: a rewrite of the map is cheaper than counting again. */
+#define COUNTED_MIN 20
+
+void
+maildir_note_wire_size(
+    struct mailbox *m, uint32_t uid, uint64_t size, uint64_t wire_size)
+{
+	struct maildir *md = maildir_of(m);
+	const struct msg_rec *r = mailbox_rec(m, uid);
+	struct str base, old, value;
+	uint64_t in_name;
+	struct buf b;
+	char key;
+
+	if (r == NULL || md->is_in_memory)
+		return;
+	base = maildir_base(m, r);
+	/* A name that says something wrong goes on doing so. */
+	if (maildir_name_size(base, 'W', &in_name) ||
+	    (maildir_name_size(base, 'S', &in_name) && in_name != size))
+		return;
+	buf_init(&b, 4096);
+	if (!maildir_name_size(base, 'S', &in_name))
+		(void)buf_addf(&b, "S%llu ", (unsigned long long)size);
+	(void)buf_addf(&b, "W%llu", (unsigned long long)wire_size);
+	old = maildir_extra(m, uid);
+	while (uidlist_field(&old, &key, &value))
+		if (key != 'S' && key != 'W')
+			(void)buf_addf(&b, " %c%.*s", key, STR_ARG(value));
+	if (!buf_is_over(&b)) {
+		maildir_set_extra(m, uid, buf_str(&b));
+		md->n_counted++;
+	}
+	buf_done(&b);
+}
+
+/* Nothing is lost when this does not succeed: it is tried again later. */
+static void
+save_sizes(struct mailbox *m)
+{
+	struct maildir *md = maildir_of(m);
+	struct err e;
+
+	if (md->n_counted < COUNTED_MIN || md->n_counted < m->recs.n / 20 ||
+	    m->is_read_only || m->is_broken || md->list.lock.held ||
+	    uidlist_lock(&md->list, 0, &e) == -1)
+		return;
+	if (maildir_mend_list(m, &e) == 0 && !md->must_scan &&
+	    uidlist_rewrite(&md->list, NULL, 0, maildir_keep_record, m, &e) ==
+		0) {
+		md->n_counted = 0;
+		maildir_note_rewritten(m);
+	}
+	uidlist_unlock(&md->list);
+}
+
 int
 maildir_flush(struct mailbox *m, struct err *e)
 {
@@ -427,6 +485,7 @@ maildir_flush(struct mailbox *m, struct err *e)
 	(void)e;
 	maildirsize_add(root_of(m), md->quota_bytes, md->quota_count);
 	md->quota_bytes = md->quota_count = 0;
+	save_sizes(m);
 	return 0;
 }
 

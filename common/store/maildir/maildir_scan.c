@@ -74,7 +74,7 @@ scan_is_needed(const struct maildir *md, enum maildir_dir dir)
 
 	if (!d->is_read || d->is_dirty)
 		return true;
-	if (fstat(dir_fd(md, dir), &st) == -1 ||
+	if (fstat(dir_fd(md, dir), &st) == -1 || st.st_nlink == 0 ||
 	    file_time_cmp(&st.st_mtim, &d->mtime) != 0)
 		return true;
 	/* A change in the same tick of the file system's clock as the last

@@ -209,6 +209,54 @@ test_m8_wrong_size_in_name(void **state)
 	view_close(&v);
 }
 
+static uint64_t
+wire_size(struct view *v, uint32_t uid)
+{
+	struct msg *m;
+	struct err e;
+	uint64_t size;
+
+	assert_int_equal(msg_open(v, uid, &m, &e), 0);
+	assert_int_equal(msg_wire_size(m, &size, &e), 0);
+	msg_close(&m);
+	return size;
+}
+
+static void
+test_counted_sizes_are_kept(void **state)
+{
+	struct box *b = *state;
+	struct view *v;
+	char name[80];
+	const char *list;
+
+	for (int i = 0; i < 30; i++) {
+		(void)snprintf(name, sizeof(name), "cur/%d.x%s:2,", i,
+		    i % 3 == 0 ? ",S=127" : "");
+		box_msg(b, name);
+	}
+	box_open(b);
+	v = box_view(b, "INBOX", false);
+	for (uint32_t uid = 1; uid <= 30; uid++)
+		assert_int_equal(wire_size(v, uid), 134);
+	assert_null(strstr(box_read(b, "dovecot-uidlist"), "W134"));
+	view_close(&v);
+	list = box_read(b, "dovecot-uidlist");
+	assert_non_null(strstr(list, "\n1 W134 :0.x,S=127\n"));
+	assert_non_null(strstr(list, "\n2 S127 W134 :1.x\n"));
+	box_close(b);
+	/* Believed next time, but only while the file is as large. */
+	box_open(b);
+	box_write(b, "cur/5.x:2,", "a\nb\n");
+	v = box_view(b, "INBOX", false);
+	assert_int_equal(wire_size(v, 2), 134);
+	assert_int_equal(maildir_of(view_mailbox(v))->n_counted, 0);
+	assert_int_equal(wire_size(v, 6), 6);
+	assert_int_equal(maildir_of(view_mailbox(v))->n_counted, 1);
+	assert_int_equal(box_append(b, "INBOX", TEST_MSG, FLAG_SEEN, -1), 31);
+	view_close(&v);
+}
+
 static void
 test_m9_letters(void **state)
 {
@@ -984,52 +1032,34 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test_setup_teardown(
-		test_m1_header_is_a_lower_bound, setup, teardown),
-	    cmocka_unit_test_setup_teardown(
-		test_m2_append_goes_on, setup, teardown),
-	    cmocka_unit_test_setup_teardown(
-		test_m3_gaps_and_extra_fields, setup, teardown),
-	    cmocka_unit_test_setup_teardown(
-		test_m5_old_versions, setup, teardown),
-	    cmocka_unit_test_setup_teardown(
-		test_m8_wrong_size_in_name, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_m9_letters, setup, teardown),
-	    cmocka_unit_test_setup_teardown(
-		test_m9_plain_maildir_letters_are_opaque, setup, teardown),
-	    cmocka_unit_test_setup_teardown(
-		test_m10_other_infos, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_uidl, setup, teardown),
-	    cmocka_unit_test_setup_teardown(
-		test_w1_w4_changes_from_outside, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_two_views, setup, teardown),
-	    cmocka_unit_test_setup_teardown(
-		test_store_finds_a_renamed_file, setup, teardown),
-	    cmocka_unit_test_setup_teardown(
-		test_d15_restored_file_gets_a_new_uid, setup, teardown),
-	    cmocka_unit_test_setup_teardown(
-		test_another_map_with_the_same_inode, setup, teardown),
-	    cmocka_unit_test_setup_teardown(
-		test_d13_read_only, setup, teardown),
-	    cmocka_unit_test_setup_teardown(
-		test_examine_changes_nothing, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_d2_no_map, setup, teardown),
-	    cmocka_unit_test_setup_teardown(
-		test_d2_courier_map, setup, teardown),
-	    cmocka_unit_test_setup_teardown(
-		test_d3_d7_broken_lines, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_d5_no_header, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_d8_d9_twins, setup, teardown),
-	    cmocka_unit_test_setup_teardown(
-		test_d10_odd_names, setup, teardown),
-	    cmocka_unit_test_setup_teardown(
-		test_missing_subdirs_are_made, setup, teardown),
-	    cmocka_unit_test_setup_teardown(
-		test_folder_removed_by_others, setup, teardown),
-	    cmocka_unit_test_setup_teardown(
-		test_d14_tmp_garbage, setup, teardown),
-	    cmocka_unit_test_setup_teardown(
-		test_w15_more_than_26_keywords, setup, teardown),
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	    T(test_m1_header_is_a_lower_bound),
+	    T(test_m2_append_goes_on),
+	    T(test_m3_gaps_and_extra_fields),
+	    T(test_m5_old_versions),
+	    T(test_m8_wrong_size_in_name),
+	    T(test_counted_sizes_are_kept),
+	    T(test_m9_letters),
+	    T(test_m9_plain_maildir_letters_are_opaque),
+	    T(test_m10_other_infos),
+	    T(test_uidl),
+	    T(test_w1_w4_changes_from_outside),
+	    T(test_two_views),
+	    T(test_store_finds_a_renamed_file),
+	    T(test_d15_restored_file_gets_a_new_uid),
+	    T(test_another_map_with_the_same_inode),
+	    T(test_d13_read_only),
+	    T(test_examine_changes_nothing),
+	    T(test_d2_no_map),
+	    T(test_d2_courier_map),
+	    T(test_d3_d7_broken_lines),
+	    T(test_d5_no_header),
+	    T(test_d8_d9_twins),
+	    T(test_d10_odd_names),
+	    T(test_missing_subdirs_are_made),
+	    T(test_folder_removed_by_others),
+	    T(test_d14_tmp_garbage),
+	    T(test_w15_more_than_26_keywords),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -347,6 +347,7 @@ put_record(struct buf *b, uint32_t uid, struct str fields, struct str base)
 }
 
 struct copying {
+	const struct uidlist *l;
 	struct buf *out;
 	uidlist_keep_fn *keep;
 	void *arg;
@@ -360,6 +361,12 @@ copy_record(void *arg, uint32_t uid, struct str base, struct str fields)
 
 	if (uid == 0 || (c->keep != NULL && !c->keep(c->arg, uid, base)))
 		return;
+	if (c->l->fields != NULL) {
+		struct str own = c->l->fields(c->l->fields_arg, uid);
+
+		if (own.n > 0)
+			fields = own;
+	}
 	put_record(c->out, uid, fields, base);
 	c->n++;
 }
@@ -388,7 +395,7 @@ uidlist_rewrite(struct uidlist *l, const struct uidlist_new *v, size_t n,
 {
 	struct uidlist_head head = l->head, parsed;
 	struct buf old, out;
-	struct copying c = {&out, keep, arg, 0};
+	struct copying c = {l, &out, keep, arg, 0};
 	size_t used;
 	unsigned line;
 	int rc = -1;

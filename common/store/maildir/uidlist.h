@@ -48,8 +48,13 @@ enum uidlist_verdict uidlist_parse(struct uidlist_head *h, struct str bytes,
 /* The next field of a record's fields; false at the end. */
 bool uidlist_field(struct str *fields, char *key, struct str *value);
 
+/* Fields to write for a record; empty: those that it has. */
+typedef struct str uidlist_fields_fn(void *arg, uint32_t uid);
+
 struct uidlist {
 	int dirfd;
+	uidlist_fields_fn *fields; /* for a rewrite; may be NULL */
+	void *fields_arg;
 	const struct file_perm *perm;
 	struct dotlock_rules rules;
 	struct dotlock lock;
