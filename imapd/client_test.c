@@ -91,6 +91,7 @@ test_greetings(UNUSED void **state)
 	    str_starts(str_of(text), STR("* PREAUTH [CAPABILITY IMAP4rev1 ")));
 	host_end(&host);
 	box_done(&box);
+	buf_done(&heard);
 	start("x]1");
 	text = hear();
 	assert_true(

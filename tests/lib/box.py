@@ -78,7 +78,7 @@ class Box:
             c.login(self.user, server.PASSWORD)
         else:
             argv = [os.path.join(restante.programs(), "imapd"),
-                    "-o", "user=" + self.user]
+                    "-o", "user=" + self.user, "-o", "poll_interval=1"]
             for s in settings:
                 argv += ["-o", s]
             argv.append("maildir:~/Maildir")
