@@ -78,14 +78,17 @@ arrange_fds(const int *fds, size_t n, int report_fd)
 	return (int)n;
 }
 
+/* Those that somebody handles or ignores; the rest is as at our own start. */
 static void
 default_signals(void)
 {
+	static const int set[] = {SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGALRM,
+	    SIGTERM, SIGUSR1, SIGUSR2, SIGCHLD, SIGTSTP, SIGTTIN, SIGTTOU};
 	struct sigaction sa = {.sa_handler = SIG_DFL};
 	sigset_t none;
 
-	for (int s = 1; s < 32; s++)
-		(void)sigaction(s, &sa, NULL);
+	for (size_t i = 0; i < ARRAY_LEN(set); i++)
+		(void)sigaction(set[i], &sa, NULL);
 	sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
@@ -115,49 +118,65 @@ become(const struct proc_start *start, int report_fd)
 	fail(report_fd, "exec");
 }
 
-static int
-wait_for_exec(int report_fd, const char *path, pid_t pid, struct err *e)
+int
+proc_spawn_result(int report, const char *path, struct err *e)
 {
 	struct failure f;
 	ssize_t got;
 
 	do
-		got = read(report_fd, &f, sizeof(f));
+		got = read(report, &f, sizeof(f));
 	while (got == -1 && errno == EINTR);
 	if (got == 0)
 		return 0;
-	(void)waitpid(pid, NULL, 0);
 	if (got != sizeof(f))
-		return err_set(e, ERR_OTHER, "start %s: child vanished", path);
+		return err_set(e, ERR_OTHER, "start %s: no report", path);
 	f.step[sizeof(f.step) - 1] = '\0';
 	errno = f.sys;
 	return err_sys(e, "start %s: %s", path, f.step);
 }
 
 int
-proc_spawn(const struct proc_start *start, pid_t *pid, struct err *e)
+proc_spawn_begin(
+    const struct proc_start *start, pid_t *pid, int *report, struct err *e)
 {
 	sigset_t all, old;
-	int report[2], rc;
+	int fds[2];
 	pid_t child;
 
 	ASSERT(start->n_fds >= 3 && start->n_fds <= PROC_FDS_MAX);
-	if (pipe2(report, O_CLOEXEC) == -1)
+	if (pipe2(fds, O_CLOEXEC) == -1)
 		return err_sys(e, "start %s: pipe", start->path);
 	/* A handler of ours must not run in the child. */
 	sigfillset(&all);
 	(void)sigprocmask(SIG_SETMASK, &all, &old);
 	child = fork();
 	if (child == 0)
-		become(start, report[1]);
+		become(start, fds[1]);
 	(void)sigprocmask(SIG_SETMASK, &old, NULL);
-	fd_close(&report[1]);
-	if (child == -1)
-		rc = err_sys(e, "start %s: fork", start->path);
+	fd_close(&fds[1]);
+	if (child == -1) {
+		fd_close(&fds[0]);
+		return err_sys(e, "start %s: fork", start->path);
+	}
+	*report = fds[0];
+	*pid = child;
+	return 0;
+}
+
+int
+proc_spawn(const struct proc_start *start, pid_t *pid, struct err *e)
+{
+	pid_t child;
+	int report, rc;
+
+	if (proc_spawn_begin(start, &child, &report, e) == -1)
+		return -1;
+	rc = proc_spawn_result(report, start->path, e);
+	fd_close(&report);
+	if (rc == -1)
+		(void)waitpid(child, NULL, 0);
 	else
-		rc = wait_for_exec(report[0], start->path, child, e);
-	fd_close(&report[0]);
-	if (rc == 0)
 		*pid = child;
 	return rc;
 }

@@ -616,3 +616,34 @@ def test_second_master(m):
         other.end_all()
         other.stop()
         other.remove()
+
+
+def test_user_stops_his_process(m):
+    """A process that its user stops before it has even begun holds up nobody
+    else; its login is answered in time."""
+    s = m()
+    kept = s.session("bob")
+    w = s.worker()
+    _, far = s.client()
+    conn = s.grant(w, far)
+    s.handoff(w, conn, far)
+    p = s.next("imapd")
+    os.kill(p.pid, signal.SIGSTOP)
+    try:
+        begin = time.monotonic()
+        s.session("bob", process=kept[1])
+        assert time.monotonic() - begin < 5
+        assert w.master.expect(ipc.HANDOFF_REFUSED, timeout=10).fields[1] == 1
+    finally:
+        os.kill(p.pid, signal.SIGCONT)
+
+
+def test_program_is_missing(m):
+    s = m()
+    os.unlink(os.path.join(s.bin, "imapd"))
+    w = s.worker()
+    _, far = s.client()
+    s.handoff(w, s.grant(w, far), far)
+    assert refused(w) == 1
+    s.wait_log("user=<alice> start imapd: exec: No such file")
+    assert [r for r in s.ctl("status", "--json")["rows"]]
