@@ -20,6 +20,7 @@
 #include "base/bounds.h"
 #include "base/buf.h"
 #include "base/mem.h"
+#include "base/num.h"
 #include "net/line.h"
 #include "pop3d/session.h"
 
@@ -381,15 +382,15 @@ check_reply(struct client *c, struct str line)
 {
 	struct str all = line, word, arg, status = line_of(&c->replies);
 	bool is_ok = str_starts(status, STR("+OK"));
-	uint32_t i;
+	uint32_t i, number;
 
 	need(is_ok || str_starts(status, STR("-ERR ")));
 	(void)str_cut(&line, ' ', &word);
 	line = str_trim(line);
 	(void)str_cut(&line, ' ', &arg);
-	i = arg.n > 0 && arg.p[0] >= '1' && arg.p[0] <= '9'
-	    ? (uint32_t)(arg.p[0] - '1')
-	    : MESSAGES_MAX;
+	/* Leading zeros are digits like others: "0001" is message 1. */
+	i = num_parse_u32(arg, 1, MESSAGES_MAX, &number) ? number - 1
+							 : MESSAGES_MAX;
 	if (!is_ok)
 		return;
 	need(all.n <= POP3_LINE_MAX);
