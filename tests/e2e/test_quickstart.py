@@ -104,8 +104,11 @@ def test_foreground(quick):
         seen += line
     with open(os.path.join(q.dir, "restanted.pid")) as f:
         pid = int(f.read())
-    everybody = proc.tree(pid)
-    assert len(everybody) > 4
+    # It listens before the last of its processes have been forked.
+    end = time.monotonic() + 30
+    while len(everybody := proc.tree(pid)) <= 4:
+        assert time.monotonic() < end, everybody
+        time.sleep(0.05)
     os.killpg(p.pid, signal.SIGINT)
     assert p.wait(15) == 0
     end = time.monotonic() + 5
