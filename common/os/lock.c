@@ -3,13 +3,14 @@
  * lock.c - takes, keeps and breaks dotlocks.
  *
  * Owns:    NAME.lock while it holds it.
- * Runs in: mail processes, as the mail user.
+ * Runs in: mail processes, as the mail user; spoold, in their name.
  * Trusts:  the content of a lock file only so far as to ask the kernel for a
  *          process of that number.
- * Spec:    formats.md 2.3.
+ * Spec:    formats.md 2.3, 8.2.
  *
  * Invariant: the lock file appears under its name by link(2), so it is never
- * seen without its "pid:host", not even when we are killed on the way.
+ * seen without its "pid:host", not even when we are killed on the way. (Where
+ * the file system has no links, or the configuration says so: by O_EXCL.)
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -53,28 +54,32 @@ enum attempt {
 	FAILED,
 };
 
-/* Writes "pid:host" to a new file that gets the lock's name by link. */
+static pid_t
+named_pid(const struct dotlock_rules *rules)
+{
+	return rules->pid != 0 ? rules->pid : getpid();
+}
+
+/* Makes the file `name` in `at` with "pid:host" in it. */
 static int
-make_temp(const struct dotlock_rules *rules, int dirfd, char name[64],
+make_file(const struct dotlock_rules *rules, int at, const char *name,
     struct stat *st, struct err *e)
 {
 	const struct file_perm perm = {
 	    .file_mode = rules->mode,
 	    .gid = (gid_t)-1,
 	};
-	int at = rules->temp_dir == -1 ? dirfd : rules->temp_dir, fd;
 	char text[HOST_NAME_MAX + 32];
-	int n;
+	int n, fd = file_create(at, name, &perm, e);
 
-	(void)snprintf(name, 64, "%s%lld.L%uP%ld.lock",
-	    rules->temp_dir == -1 ? ".restante." : "",
-	    (long long)clock_wall_s(), ++serial, (long)getpid());
-	fd = file_create(at, name, &perm, e);
 	if (fd == -1)
 		return -1;
-	n = snprintf(
-	    text, sizeof(text), "%ld:%s", (long)getpid(), dotlock_host());
+	n = snprintf(text, sizeof(text), "%ld:%s", (long)named_pid(rules),
+	    dotlock_host());
 	if (file_write(fd, str_make(text, (size_t)n), e) == 0) {
+		/* A lock that stays ours is a lock as well. */
+		if (rules->give)
+			(void)!fchown(fd, rules->owner, rules->group);
 		if (fstat(fd, st) == 0)
 			return fd;
 		(void)err_sys(e, "fstat %s", name);
@@ -84,25 +89,53 @@ make_temp(const struct dotlock_rules *rules, int dirfd, char name[64],
 	return -1;
 }
 
-/* The process that the lock names: 0 when it names none of this host. */
+/* A new file that gets the lock's name by link. */
+static int
+make_temp(const struct dotlock_rules *rules, int dirfd, char name[64],
+    struct stat *st, struct err *e)
+{
+	int at = rules->temp_dir == -1 ? dirfd : rules->temp_dir;
+
+	(void)snprintf(name, 64, "%s%lld.L%uP%ld.lock",
+	    rules->temp_dir == -1 ? ".restante." : "",
+	    (long long)clock_wall_s(), ++serial, (long)getpid());
+	return make_file(rules, at, name, st, e);
+}
+
+/*
+ * Who the lock names: "12:host" as Dovecot and we write it, "12" as
+ * liblockfile does; 0 and "" when it names nobody.
+ */
 static pid_t
-holder_of(int dirfd, const char *name)
+named_in(int dirfd, const char *name, char host[HOST_NAME_MAX + 1])
 {
 	struct buf b;
 	struct str text, pid_text;
 	struct err e;
 	uint32_t pid = 0;
 
+	host[0] = '\0';
 	buf_init(&b, HOST_NAME_MAX + 32);
 	if (file_load(dirfd, name, &b, NULL, &e) == 0) {
 		text = str_trim(buf_str(&b));
-		if (!str_cut(&text, ':', &pid_text) ||
-		    !str_eq(text, str_of(dotlock_host())) ||
-		    !num_parse_u32(pid_text, 1, INT32_MAX, &pid))
+		(void)str_cut(&text, ':', &pid_text);
+		if (!num_parse_u32(pid_text, 1, INT32_MAX, &pid))
 			pid = 0;
+		else if (!str_to_c(text, host, HOST_NAME_MAX + 1))
+			host[0] = '\0';
 	}
 	buf_done(&b);
 	return (pid_t)pid;
+}
+
+/* The process of this host that the lock names: 0 when it names none. */
+static pid_t
+holder_of(int dirfd, const char *name)
+{
+	char host[HOST_NAME_MAX + 1];
+	pid_t pid = named_in(dirfd, name, host);
+
+	return strcmp(host, dotlock_host()) == 0 ? pid : 0;
 }
 
 /* Seconds between two moments of the file system's clock. */
@@ -166,38 +199,93 @@ break_lock(struct dotlock *l, const struct file_stamp *lock)
 	return unlinkat(l->dirfd, l->name, 0) == 0 || errno == ENOENT;
 }
 
+static void
+is_taken(struct dotlock *l, int fd, const struct stat *st, pid_t pid)
+{
+	char text[24];
+
+	l->dev = st->st_dev;
+	l->ino = st->st_ino;
+	l->fd = fd;
+	l->held = true;
+	(void)snprintf(text, sizeof(text), "%ld", (long)pid);
+	l->first = text[0];
+	n_held++;
+	l->taken_ms = l->touched_ms = clock_mono_ms();
+	l->seen_lock = l->seen_file = (struct file_stamp){0};
+}
+
+/* Somebody has it; breaks it when it is stale. `now`: the file system's. */
+static enum attempt
+look_at_other(struct dotlock *l, const char *file,
+    const struct dotlock_rules *rules, const struct timespec *now)
+{
+	struct file_stamp lock;
+
+	if (file_stamp_at(l->dirfd, l->name, &lock) && lock.ino != 0 &&
+	    is_stale(l, file, rules, now, &lock) && break_lock(l, &lock))
+		return BROKEN;
+	return BUSY;
+}
+
+static enum attempt
+attempt_exclusive(struct dotlock *l, const char *file,
+    const struct dotlock_rules *rules, struct err *e)
+{
+	struct timespec now;
+	struct stat st;
+	int fd = make_file(rules, l->dirfd, l->name, &st, e);
+
+	if (fd != -1) {
+		is_taken(l, fd, &st, named_pid(rules));
+		return TAKEN;
+	}
+	if (e->code != ERR_EXISTS)
+		return FAILED;
+	(void)clock_gettime(CLOCK_REALTIME, &now);
+	return look_at_other(l, file, rules, &now);
+}
+
+/* link(2) over NFS may have worked although its answer was lost. */
+static bool
+has_two_names(int at, const char *name)
+{
+	struct stat st;
+
+	return fstatat(at, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    st.st_nlink == 2;
+}
+
 static enum attempt
 attempt(struct dotlock *l, const char *file, const struct dotlock_rules *rules,
     struct err *e)
 {
 	char temp[64];
 	struct stat st = {0};
-	struct file_stamp lock;
-	int at = rules->temp_dir == -1 ? l->dirfd : rules->temp_dir;
-	int fd = make_temp(rules, l->dirfd, temp, &st, e);
-	enum attempt result;
+	int at = rules->temp_dir == -1 ? l->dirfd : rules->temp_dir, fd;
+	enum attempt result = FAILED;
+	bool no_links = false;
 
+	if (rules->exclusive)
+		return attempt_exclusive(l, file, rules, e);
+	fd = make_temp(rules, l->dirfd, temp, &st, e);
 	if (fd == -1)
 		return FAILED;
-	if (linkat(at, temp, l->dirfd, l->name, 0) == 0) {
-		l->dev = st.st_dev;
-		l->ino = st.st_ino;
-		l->fd = fd;
+	if (linkat(at, temp, l->dirfd, l->name, 0) == 0 ||
+	    (errno != EPERM && errno != EXDEV && has_two_names(at, temp))) {
+		is_taken(l, fd, &st, named_pid(rules));
 		result = TAKEN;
 	} else if (errno == EEXIST) {
-		result = BUSY;
-		if (file_stamp_at(l->dirfd, l->name, &lock) && lock.ino != 0 &&
-		    is_stale(l, file, rules, &st.st_mtim, &lock) &&
-		    break_lock(l, &lock))
-			result = BROKEN;
+		result = look_at_other(l, file, rules, &st.st_mtim);
+	} else if (errno == EPERM || errno == EOPNOTSUPP || errno == EMLINK) {
+		no_links = true;
 	} else {
 		(void)err_sys(e, "link %s", l->name);
-		result = FAILED;
 	}
 	(void)unlinkat(at, temp, 0);
 	if (result != TAKEN)
 		close(fd);
-	return result;
+	return no_links ? attempt_exclusive(l, file, rules, e) : result;
 }
 
 static void
@@ -221,39 +309,119 @@ jitter(int64_t us)
 	return us / 2 + (ts.tv_nsec / 100 + getpid() * 7919) % (us / 2 + 1);
 }
 
+static void
+set_name(struct dotlock *l, int dirfd, const char *name)
+{
+	ASSERT(!l->held);
+	l->dirfd = dirfd;
+	(void)snprintf(l->name, sizeof(l->name), "%s.lock", name);
+}
+
+enum lock_step
+dotlock_try(struct dotlock *l, int dirfd, const char *name,
+    const struct dotlock_rules *rules, int64_t *retry_ms, struct err *e)
+{
+	set_name(l, dirfd, name);
+	switch (attempt(l, name, rules, e)) {
+	case TAKEN:
+		return LOCK_DONE;
+	case FAILED:
+		return LOCK_FAIL;
+	case BROKEN:
+		/* Others may have seen the same stale lock and be about to
+		 * remove what we would make now. */
+		*retry_ms = 1 + jitter(10000) / 1000;
+		return LOCK_WAIT;
+	case BUSY:
+		break;
+	}
+	*retry_ms = jitter(POLL_MAX_US) / 1000;
+	return LOCK_WAIT;
+}
+
 int
 dotlock_take(struct dotlock *l, int dirfd, const char *name,
     const struct dotlock_rules *rules, int64_t wait_ms, struct err *e)
 {
 	int64_t deadline = clock_mono_ms() + wait_ms, poll_us = POLL_FIRST_US;
+	char holder[DOTLOCK_HOLDER_MAX];
 
-	ASSERT(!l->held);
-	l->dirfd = dirfd;
-	(void)snprintf(l->name, sizeof(l->name), "%s.lock", name);
+	set_name(l, dirfd, name);
 	for (;;) {
 		switch (attempt(l, name, rules, e)) {
 		case TAKEN:
-			l->held = true;
-			n_held++;
-			l->taken_ms = l->touched_ms = clock_mono_ms();
-			l->seen_lock = l->seen_file = (struct file_stamp){0};
 			return 0;
 		case FAILED:
 			return -1;
 		case BROKEN:
-			/* Others may have seen the same stale lock and be
-			 * about to remove what we would make now. */
 			sleep_us(jitter(10000));
 			continue;
 		case BUSY:
 			break;
 		}
 		if (clock_mono_ms() >= deadline)
-			return err_set(e, ERR_IN_USE, "%s is held", l->name);
+			break;
 		sleep_us(jitter(poll_us));
 		poll_us = poll_us * 3 / 2 < POLL_MAX_US ? poll_us * 3 / 2
 							: POLL_MAX_US;
 	}
+	dotlock_holder(dirfd, name, holder);
+	return err_set(e, ERR_IN_USE, "%s is held%s%s", l->name,
+	    holder[0] != '\0' ? " by " : "", holder);
+}
+
+bool
+dotlock_adopt(struct dotlock *l, int dirfd, const char *name, dev_t dev,
+    ino_t ino, pid_t pid)
+{
+	struct stat st;
+	struct err e;
+	int fd;
+
+	set_name(l, dirfd, name);
+	/* Its content may be written again, nothing else is done with it. */
+	fd = openat(dirfd, l->name,
+	    O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd == -1)
+		fd = file_open(dirfd, l->name, &st, &e);
+	if (fd == -1)
+		return false;
+	if (fstat(fd, &st) == -1 || !S_ISREG(st.st_mode) || st.st_dev != dev ||
+	    st.st_ino != ino || holder_of(dirfd, l->name) != pid) {
+		close(fd);
+		return false;
+	}
+	is_taken(l, fd, &st, pid);
+	return true;
+}
+
+void
+dotlock_holder(int dirfd, const char *name, char out[DOTLOCK_HOLDER_MAX])
+{
+	char lock[DOTLOCK_NAME_MAX], host[HOST_NAME_MAX + 1];
+	struct stat st;
+	pid_t pid;
+	int64_t age;
+
+	out[0] = '\0';
+	(void)snprintf(lock, sizeof(lock), "%s.lock", name);
+	if (fstatat(dirfd, lock, &st, AT_SYMLINK_NOFOLLOW) == -1)
+		return;
+	pid = named_in(dirfd, lock, host);
+	/* A lock comes from outside: the log gets no more than a name. */
+	for (char *c = host; *c != '\0'; c++)
+		if (*c <= ' ' || *c > '~')
+			*c = '?';
+	age = clock_wall_s() - (int64_t)st.st_mtim.tv_sec;
+	age = age < 0 ? 0 : age;
+	if (pid != 0)
+		(void)snprintf(out, DOTLOCK_HOLDER_MAX,
+		    "process %ld%s%.64s, touched %lld s ago", (long)pid,
+		    host[0] != '\0' ? " of host " : "", host, (long long)age);
+	else
+		(void)snprintf(out, DOTLOCK_HOLDER_MAX,
+		    "uid %u, touched %lld s ago", (unsigned)st.st_uid,
+		    (long long)age);
 }
 
 bool
@@ -265,16 +433,25 @@ dotlock_is_ours(const struct dotlock *l)
 	    now.ino == l->ino && now.dev == l->dev;
 }
 
+bool
+dotlock_touch(struct dotlock *l)
+{
+	if (!dotlock_is_ours(l))
+		return false;
+	l->touched_ms = clock_mono_ms();
+	/* A lock that was given away is still changed by writing to it. */
+	if (futimens(l->fd, NULL) == -1)
+		(void)!pwrite(l->fd, &l->first, 1, 0);
+	return true;
+}
+
 void
 dotlock_keep(struct dotlock *l)
 {
-	int64_t now = clock_mono_ms();
-
-	if (!l->held || now - l->touched_ms < TOUCH_EVERY_MS)
-		return;
-	l->touched_ms = now;
-	if (dotlock_is_ours(l))
-		(void)utimensat(l->dirfd, l->name, NULL, AT_SYMLINK_NOFOLLOW);
+	if (l->held && clock_mono_ms() - l->touched_ms >= TOUCH_EVERY_MS) {
+		l->touched_ms = clock_mono_ms();
+		(void)dotlock_touch(l);
+	}
 }
 
 void

@@ -193,6 +193,89 @@ test_stale_by_watching(void **state)
 }
 
 static void
+test_try_does_not_sleep(void **state)
+{
+	struct dotlock a = {0}, b = {0};
+	char holder[DOTLOCK_HOLDER_MAX], want[60];
+	int64_t retry = -1;
+	struct err e;
+
+	(void)state;
+	assert_int_equal(
+	    dotlock_try(&a, dirfd_, "box", &rules, &retry, &e), LOCK_DONE);
+	assert_int_equal(retry, -1);
+	assert_int_equal(
+	    dotlock_try(&b, dirfd_, "box", &rules, &retry, &e), LOCK_WAIT);
+	assert_in_range(retry, 1, 1000);
+	dotlock_holder(dirfd_, "box", holder);
+	(void)snprintf(
+	    want, sizeof(want), "process %ld of host ", (long)getpid());
+	assert_non_null(strstr(holder, want));
+	dotlock_release(&a);
+	dotlock_holder(dirfd_, "box", holder);
+	assert_string_equal(holder, "");
+}
+
+/* What is in a lock is not believed to be harmless in a log line. */
+static void
+test_holder_is_cleaned(void **state)
+{
+	char holder[DOTLOCK_HOLDER_MAX];
+
+	(void)state;
+	put_lock("7:a\nb\x1b[31m", 0);
+	dotlock_holder(dirfd_, "box", holder);
+	assert_non_null(strstr(holder, "process 7 of host a?b?[31m, "));
+	put_lock("\n", 3);
+	dotlock_holder(dirfd_, "box", holder);
+	assert_non_null(strstr(holder, "uid "));
+}
+
+/* A process that locks for others names them, and is found again by number. */
+static void
+test_for_another(void **state)
+{
+	struct dotlock_rules r = rules;
+	struct dotlock a = {0}, b = {0}, c = {0};
+	struct stat st;
+	struct err e;
+
+	(void)state;
+	r.pid = getppid();
+	r.give = true;
+	r.owner = geteuid() == 0 ? 20001 : geteuid();
+	r.group = getegid();
+	assert_int_equal(dotlock_take(&a, dirfd_, "box", &r, 0, &e), 0);
+	assert_int_equal(fstatat(dirfd_, "box.lock", &st, 0), 0);
+	assert_int_equal(st.st_uid, r.owner);
+	assert_false(
+	    dotlock_adopt(&b, dirfd_, "box", st.st_dev, st.st_ino + 1, r.pid));
+	assert_false(
+	    dotlock_adopt(&b, dirfd_, "box", st.st_dev, st.st_ino, getpid()));
+	assert_true(
+	    dotlock_adopt(&b, dirfd_, "box", st.st_dev, st.st_ino, r.pid));
+	assert_true(dotlock_is_ours(&b));
+	put_lock("9:other", 0);
+	dotlock_release(&a);
+	assert_false(dotlock_touch(&b));
+	dotlock_release(&b);
+	assert_int_equal(unlinkat(dirfd_, "box.lock", 0), 0);
+
+	assert_int_equal(dotlock_take(&c, dirfd_, "box", &r, 0, &e), 0);
+	{
+		const struct timespec old[2] = {
+		    {.tv_sec = 1000000000}, {.tv_sec = 1000000000}};
+
+		assert_int_equal(utimensat(dirfd_, "box.lock", old, 0), 0);
+		assert_true(dotlock_touch(&c));
+		assert_int_equal(fstatat(dirfd_, "box.lock", &st, 0), 0);
+		assert_true(st.st_mtime > 1000000000);
+	}
+	dotlock_release(&c);
+	assert_int_equal(faccessat(dirfd_, "box.lock", F_OK, 0), -1);
+}
+
+static void
 test_no_rights(void **state)
 {
 	struct err e;
@@ -274,6 +357,9 @@ main(void)
 	    T(test_broken_lock_is_not_removed),
 	    T(test_stale_rules),
 	    T(test_stale_by_watching),
+	    T(test_try_does_not_sleep),
+	    T(test_holder_is_cleaned),
+	    T(test_for_another),
 	    T(test_no_rights),
 	    T(test_excludes),
 	};
