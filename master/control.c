@@ -38,7 +38,8 @@ struct client {
 	struct master *m;
 	struct chan *chan;
 	struct ucred who;
-	bool waits_for_reload;
+	/* For the one under way, or the one that will follow it. */
+	enum { WAITS_NOT, WAITS_FOR_THIS, WAITS_FOR_NEXT } reload;
 };
 
 struct control {
@@ -304,7 +305,12 @@ do_status(struct client *c, UNUSED const struct ctl_request *r)
 static void
 do_reload(struct client *c, UNUSED const struct ctl_request *r)
 {
-	c->waits_for_reload = true;
+	if (c->m->stopping) {
+		send_end(c, false, "stopping");
+		return;
+	}
+	/* What is under way may have read an older configuration. */
+	c->reload = reload_is_under_way(c->m) ? WAITS_FOR_NEXT : WAITS_FOR_THIS;
 	reload_begin(c->m, "asked for by restantectl");
 }
 
@@ -371,9 +377,10 @@ control_reload_ended(struct master *m, bool ok, const char *text)
 	LIST_EACH(&m->control->clients, it) {
 		struct client *c = LIST_OF(it, struct client, link);
 
-		if (c->waits_for_reload)
+		if (c->reload == WAITS_FOR_THIS)
 			send_end(c, ok, "%s", text);
-		c->waits_for_reload = false;
+		c->reload =
+		    c->reload == WAITS_FOR_NEXT ? WAITS_FOR_THIS : WAITS_NOT;
 	}
 }
 

@@ -187,8 +187,8 @@ became_ready(struct generation *g)
 		m->next = NULL;
 		m->now = g;
 		listen_settle(&m->listeners, true);
+		reload_switched(m, old);
 		generation_retire(old, "reload", 600);
-		reload_ended(m, true, "the new configuration is in force");
 	} else if (!m->ready) {
 		listen_settle(&m->listeners, true);
 		master_is_ready(m);
@@ -262,6 +262,8 @@ generation_service_changed(struct service_proc *p, UNUSED const char *text)
 		advance(g);
 		return;
 	}
+	if (p == &g->login && g->retiring)
+		reload_spares_gone(g);
 	if (g->m->stopping)
 		master_stop_step(g->m);
 	else if (g->retiring)

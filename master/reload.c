@@ -26,12 +26,16 @@
 #define DAY_MS (INT64_C(24) * 60 * 60 * 1000)
 /* A pair of files is rarely renamed in one instant. */
 #define SETTLE_S 3
+/* Spares leave in milliseconds. */
+#define RETIRE_PATIENCE_S 10
 
 struct reload {
 	ev_timer look;
 	uint64_t used; /* sum of the files that are in use (or were refused) */
 	uint64_t seen; /* the last look, when it differs: settle first */
 	bool again; /* asked for during a reload */
+	struct generation *old; /* may still take clients: we wait for it */
+	ev_timer patience;
 };
 
 static uint64_t
@@ -70,7 +74,7 @@ on_look(struct ev_loop *loop, ev_timer *w, UNUSED int events)
 	struct reload *r = m->reload;
 	uint64_t sum;
 
-	if (m->stopping || m->next != NULL || m->now == NULL)
+	if (m->stopping || reload_is_under_way(m) || m->now == NULL)
 		return;
 	sum = sum_of_certs(m->now->settings);
 	w->repeat = LOOK_S;
@@ -87,6 +91,16 @@ on_look(struct ev_loop *loop, ev_timer *w, UNUSED int events)
 	ev_timer_again(loop, w);
 }
 
+static void
+on_patience(UNUSED struct ev_loop *loop, ev_timer *w, UNUSED int events)
+{
+	struct reload *r = w->data;
+
+	log_warn("login workers of the old configuration do not leave pid=%d",
+	    (int)r->old->login.pid);
+	reload_spares_gone(r->old);
+}
+
 void
 reload_init(struct master *m)
 {
@@ -96,6 +110,8 @@ reload_init(struct master *m)
 	r->used = sum_of_certs(m->now->settings);
 	ev_timer_init(&r->look, on_look, LOOK_S, LOOK_S);
 	r->look.data = m;
+	ev_timer_init(&r->patience, on_patience, 0, 0);
+	r->patience.data = r;
 	ev_timer_start(m->loop, &r->look);
 }
 
@@ -105,6 +121,7 @@ reload_done(struct master *m)
 	if (m->reload == NULL)
 		return;
 	ev_timer_stop(m->loop, &m->reload->look);
+	ev_timer_stop(m->loop, &m->reload->patience);
 	free(m->reload);
 	m->reload = NULL;
 }
@@ -174,7 +191,7 @@ reload_begin(struct master *m, const char *why)
 
 	if (m->stopping || !m->ready)
 		return;
-	if (m->next != NULL) {
+	if (reload_is_under_way(m)) {
 		m->reload->again = true;
 		return;
 	}
@@ -194,19 +211,50 @@ reload_begin(struct master *m, const char *why)
 	buf_done(&problems);
 }
 
+bool
+reload_is_under_way(const struct master *m)
+{
+	return m->next != NULL || (m->reload != NULL && m->reload->old != NULL);
+}
+
+void
+reload_switched(struct master *m, struct generation *old)
+{
+	struct reload *r = m->reload;
+
+	reopen_log(m);
+	users_settings_changed(m, m->now);
+	r->old = old;
+	if (old->login.state == SERVICE_DOWN) {
+		reload_spares_gone(old);
+		return;
+	}
+	ev_timer_set(&r->patience, RETIRE_PATIENCE_S, 0);
+	ev_timer_start(m->loop, &r->patience);
+}
+
+void
+reload_spares_gone(struct generation *g)
+{
+	struct master *m = g->m;
+	struct reload *r = m->reload;
+
+	if (r == NULL || r->old != g)
+		return;
+	r->old = NULL;
+	ev_timer_stop(m->loop, &r->patience);
+	reload_ended(m, true, "the new configuration is in force");
+}
+
 void
 reload_ended(struct master *m, bool ok, const char *text)
 {
-	if (ok)
-		reopen_log(m);
 	if (ok)
 		log_info("reload done");
 	else
 		log_error("reload failed, the old configuration stays "
 			  "reason=\"%s\"",
 		    text);
-	if (ok)
-		users_settings_changed(m, m->now);
 	notify_send("READY=1");
 	control_reload_ended(m, ok, text);
 	if (m->reload->again) {

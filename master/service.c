@@ -25,6 +25,7 @@
 #include "ipc/child.h"
 #include "os/fd.h"
 #include "os/proc.h"
+#include "reload.h"
 #include "session.h"
 #include "worker.h"
 
@@ -108,6 +109,19 @@ on_need(UNUSED struct chan *c, struct chan_msg *m, void *arg, struct err *e)
 	return 0;
 }
 
+static int
+on_retired(UNUSED struct chan *c, struct chan_msg *m, void *arg, struct err *e)
+{
+	struct service_proc *p = arg;
+
+	if (login_retired_parse(&m->in, e) == -1)
+		return -1;
+	if (p->state != SERVICE_STOPPING)
+		return err_set(e, ERR_VIOLATION, "retired, but not asked to");
+	reload_spares_gone(p->g);
+	return 0;
+}
+
 static void send_log_target(struct service_proc *p);
 
 static int
@@ -137,8 +151,9 @@ static const struct chan_entry logd_entries[] = {
 static const struct chan_entry authd_entries[] = {COMMON_ENTRIES,
     {GRANT, 0, CHAN_ANY_STATE, GRANT_FRAME_MAX, on_grant},
     {GRANT_HELD, 1, CHAN_ANY_STATE, GRANT_FRAME_MAX, on_grant}};
-static const struct chan_entry login_entries[] = {
-    COMMON_ENTRIES, {LOGIN_NEED, 0, CHAN_ANY_STATE, LOGIN_FRAME_MAX, on_need}};
+static const struct chan_entry login_entries[] = {COMMON_ENTRIES,
+    {LOGIN_NEED, 0, CHAN_ANY_STATE, LOGIN_FRAME_MAX, on_need},
+    {LOGIN_RETIRED, 0, CHAN_ANY_STATE, LOGIN_FRAME_MAX, on_retired}};
 
 static void on_close(struct chan *c, const struct err *why, void *arg);
 

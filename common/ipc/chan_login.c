@@ -116,6 +116,18 @@ login_need_parse(struct msg_in *in, struct login_need *m, struct err *e)
 }
 
 void
+login_retired_write(struct buf *out)
+{
+	msg_begin(out, LOGIN_RETIRED, 0);
+}
+
+int
+login_retired_parse(struct msg_in *in, struct err *e)
+{
+	return msg_end(in, e);
+}
+
+void
 login_worker_write(uint32_t number, struct buf *out)
 {
 	msg_begin(out, LOGIN_WORKER, 3);

@@ -4,10 +4,11 @@
  *
  * Two kinds of channel:
  *   login parent (its descriptor 3) and master: LOGIN_LISTENER, LOGIN_CERT,
- *   LOGIN_TICKETS, LOGIN_NEED, LOGIN_WORKER, LOGIN_KILL, and chan_child.h;
+ *   LOGIN_TICKETS, LOGIN_NEED, LOGIN_WORKER, LOGIN_KILL, LOGIN_RETIRED, and
+ *   chan_child.h;
  *   login worker and master, one channel for each worker: HANDOFF, TAKEN,
  *   REFUSED.
- * And a pipe from each worker to its parent: LOGIN_SEES.
+ * And a socket from each worker to its parent: LOGIN_SEES.
  * Master trusts neither parent nor worker: a worker's word is worth nothing
  * without the grant that authd sent for the same worker and connection.
  */
@@ -26,6 +27,7 @@ enum {
 	LOGIN_WORKER = 52,
 	LOGIN_KILL = 53,
 	LOGIN_SEES = 54,
+	LOGIN_RETIRED = 55,
 	HANDOFF = 56,
 	HANDOFF_TAKEN = 57,
 	HANDOFF_REFUSED = 58,
@@ -94,6 +96,13 @@ struct login_need {
 };
 void login_need_write(const struct login_need *m, struct buf *out);
 int login_need_parse(struct msg_in *in, struct login_need *m, struct err *e);
+
+/*
+ * LOGIN_RETIRED  parent -> master, after CHILD_STOP, no fields: none of its
+ *                workers will take another client; some may still have one
+ */
+void login_retired_write(struct buf *out);
+int login_retired_parse(struct msg_in *in, struct err *e);
 
 /*
  * LOGIN_WORKER  master -> parent, 3 descriptors: the worker's ends of its

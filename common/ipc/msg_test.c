@@ -396,6 +396,9 @@ fill(size_t i)
 	case 21:
 		ctl_end_write(&(struct ctl_end){true, STR("done")}, &frame);
 		break;
+	case 22:
+		login_retired_write(&frame);
+		break;
 	}
 }
 
@@ -404,7 +407,7 @@ static int (*const parsers[])(struct msg_in *in, struct err *e) = {parse_peer,
     parse_listener, parse_cert, parse_tickets, parse_need, parse_number,
     parse_seen, parse_offer, parse_taken, parse_refused, parse_connection,
     parse_session_text, parse_session_number, parse_stop, parse_request,
-    parse_row, parse_ctl_end};
+    parse_row, parse_ctl_end, login_retired_parse};
 
 static void
 test_messages(UNUSED void **state)

@@ -184,6 +184,18 @@ ask_for_sets(uint32_t wanted, uint32_t spare, uint32_t serving, void *arg)
 }
 
 static void
+on_retired(void *arg)
+{
+	struct parent *p = arg;
+	struct buf *frame = chan_frame();
+	struct err e;
+
+	login_retired_write(frame);
+	if (chan_send(p->master, frame, NULL, 0, &e) == -1)
+		log_error("master does not listen reason=%s", e.text);
+}
+
+static void
 on_empty(void *arg)
 {
 	struct parent *p = arg;
@@ -198,6 +210,7 @@ on_go(struct chan *c, struct chan_msg *m, void *arg, struct err *e)
 	struct pool_settings s = {.settings = &p->settings,
 	    .listeners = p->listeners,
 	    .need = ask_for_sets,
+	    .on_retired = on_retired,
 	    .on_empty = on_empty,
 	    .arg = p};
 

@@ -10,15 +10,16 @@
  * longest from the address block with the most of them is ended, so that a
  * flood costs the one who makes it.
  *
- * Owns:    the sets of channels not yet in use, the pipes, the children.
- * Runs in: login parent, confined; reads nothing but the workers' pipes.
+ * Owns:    the sets of channels not yet in use, the sockets, the children.
+ * Runs in: login parent, confined; reads nothing but the workers' sockets.
  * Trusts:  master; workers only with their own place in the pool.
  */
+#include <errno.h>
 #include <ev.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -75,6 +76,7 @@ struct pool {
 	uint32_t spare_deaths;
 	int64_t death_second;
 	bool started, stopping;
+	bool retired; /* stopping, and on_retired has been called */
 };
 
 /* ---- blocks --------------------------------------------------------------- */
@@ -129,19 +131,14 @@ end_worker(struct worker *w)
 }
 
 /*
- * A spare sees the end of its pipe and goes. If it has a client at this very
- * moment, it serves it first: so no client is lost by a reload.
+ * A spare sees the end of its socket and goes. If it has a client at this very
+ * moment, it says so and serves it first: no client is lost by a reload. One
+ * with a client takes no other, whatever login_reuse says.
  */
 static void
-retire_spare(struct worker *w)
+retire(struct worker *w)
 {
-	int fd = w->pipe.fd;
-
-	if (fd == -1)
-		return;
-	ev_io_stop(w->pool->loop, &w->pipe);
-	ev_io_set(&w->pipe, -1, EV_READ);
-	fd_close(&fd);
+	(void)shutdown(w->pipe.fd, SHUT_WR);
 }
 
 /* The busiest block gives up its oldest stranger. */
@@ -251,13 +248,15 @@ saw(struct worker *w, const struct login_seen *m)
 	}
 }
 
-/* Whatever the pipe says, it says about this one worker. */
+/* Whatever the socket says, it says about this one worker. */
 static void
 read_pipe(struct worker *w)
 {
 	char bytes[8 * LOGIN_SEES_BYTES];
-	ssize_t n = read(w->pipe.fd, bytes, sizeof(bytes));
+	ssize_t n = recv(w->pipe.fd, bytes, sizeof(bytes), MSG_DONTWAIT);
 
+	if (n == -1 && errno == EAGAIN)
+		return;
 	if (n <= 0) {
 		/* Its exit will be told; until then nothing comes here. */
 		ev_io_stop(w->pool->loop, &w->pipe);
@@ -285,14 +284,23 @@ read_pipe(struct worker *w)
 	}
 }
 
+/* From now on nobody comes to a worker of ours. */
+static void
+check_retired(struct pool *p)
+{
+	if (!p->stopping || p->retired || p->n_spare > 0)
+		return;
+	p->retired = true;
+	p->s.on_retired(p->s.arg);
+}
+
 static void
 on_pipe(UNUSED struct ev_loop *loop, ev_io *io, UNUSED int events)
 {
 	struct worker *w = io->data;
 
 	read_pipe(w);
-	if (w->pool->stopping && w->state == SPARE)
-		retire_spare(w);
+	check_retired(w->pool);
 	fill(w->pool);
 }
 
@@ -337,8 +345,8 @@ fork_worker(struct pool *p, struct set *s)
 	int ends[2];
 	pid_t pid;
 
-	if (pipe2(ends, O_CLOEXEC) == -1) {
-		log_error("no more workers reason=pipe");
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == -1) {
+		log_error("no more workers reason=socketpair");
 		return false;
 	}
 	pid = fork();
@@ -446,6 +454,7 @@ on_child(UNUSED struct ev_loop *loop, ev_child *c, UNUSED int events)
 		p->spare_deaths++;
 	}
 	forget(w);
+	check_retired(p);
 	if (p->stopping && p->n_workers == 0)
 		p->s.on_empty(p->s.arg);
 	else
@@ -514,9 +523,11 @@ pool_stop(struct pool *p)
 	LIST_EACH(&p->workers, l) {
 		struct worker *w = LIST_OF(l, struct worker, link);
 
-		if (w->state == SPARE)
-			retire_spare(w);
+		retire(w);
+		/* Only now: one that was ready for the next has said so. */
+		read_pipe(w);
 	}
+	check_retired(p);
 	if (p->n_workers == 0)
 		p->s.on_empty(p->s.arg);
 }

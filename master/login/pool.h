@@ -16,7 +16,9 @@ struct pool_settings {
 	/* Asks master for this many more sets of channels. */
 	void (*need)(
 	    uint32_t wanted, uint32_t spare, uint32_t serving, void *arg);
-	/* After pool_stop(): the last worker has gone. */
+	/* After pool_stop(): no spare is left that could take a client. */
+	void (*on_retired)(void *arg);
+	/* After that: the last worker has gone. */
 	void (*on_empty)(void *arg);
 	void *arg;
 };

@@ -99,8 +99,8 @@ open_epoll(const struct worker_start *w)
 	watch(ep, w->login.fd_auth, EPOLLRDHUP, LOGIN_LISTENERS_MAX);
 	watch(ep, w->login.fd_key, EPOLLRDHUP, LOGIN_LISTENERS_MAX);
 	watch(ep, w->login.fd_master, EPOLLRDHUP, LOGIN_LISTENERS_MAX);
-	/* The parent closes its end when it needs no more spares. */
-	watch(ep, w->login.fd_parent, 0, LOGIN_LISTENERS_MAX);
+	/* The parent shuts its end when it needs no more spares. */
+	watch(ep, w->login.fd_parent, EPOLLRDHUP, LOGIN_LISTENERS_MAX);
 	return ep;
 }
 
@@ -159,8 +159,20 @@ close_listeners(const struct worker_start *w, int *ep)
 		(void)close(w->listeners[i].fd);
 }
 
-static void
-tell_idle(const struct worker_start *w)
+static bool
+is_wanted(const struct worker_start *w)
+{
+	struct pollfd parent = {.fd = w->login.fd_parent, .events = POLLRDHUP};
+
+	return poll(&parent, 1, 0) == 0;
+}
+
+/*
+ * False: the parent is being replaced. It is told first and asked then, and
+ * the parent does it the other way round, so that one of the two notices.
+ */
+static bool
+be_spare_again(const struct worker_start *w)
 {
 	struct login_seen seen = {.state = LOGIN_SEES_IDLE};
 	struct buf b;
@@ -169,6 +181,7 @@ tell_idle(const struct worker_start *w)
 	login_seen_write(&seen, &b);
 	(void)!write(w->login.fd_parent, b.p, b.n);
 	buf_done(&b);
+	return is_wanted(w);
 }
 
 void
@@ -178,11 +191,9 @@ worker_run(const struct worker_start *w)
 	struct login_from from;
 	int ep, fd;
 
-	struct pollfd parent = {.fd = w->login.fd_parent};
-
 	/* The parent's end, for whatever reason, is ours; also when it came
-	 * just now, which its end of the pipe tells. */
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL) == -1 || poll(&parent, 1, 0) != 0)
+	 * just now, which its end of the socket tells. */
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) == -1 || !is_wanted(w))
 		_exit(1);
 	keep_own(w);
 	if (login.tls != NULL)
@@ -190,8 +201,8 @@ worker_run(const struct worker_start *w)
 	ep = open_epoll(w);
 	confine();
 	for (uint32_t i = 0; i < login.settings->reuse; i++) {
-		if (i > 0)
-			tell_idle(w);
+		if (i > 0 && !be_spare_again(w))
+			break;
 		fd = next_client(w, ep, &from);
 		if (fd == -1)
 			break;

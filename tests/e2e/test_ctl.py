@@ -150,6 +150,37 @@ def test_reload_with_errors_keeps_the_old(start):
     c.ok("NOOP")
 
 
+@pytest.mark.parametrize("reuse", [1, 10])
+def test_first_client_after_a_reload(start, reuse):
+    """No worker of before takes another client once restantectl is back."""
+    s = start(settings={"login_reuse": reuse, "login_workers_spare": 8})
+    for i in range(6):
+        waiting = [s.imap() for _ in range(3)]
+        s.settings["login_greeting"] = "Greeting %d." % i
+        s.write()
+        s.ctl("reload")
+        for _ in range(4):
+            assert b"Greeting %d." % i in s.imap().greeting
+        for c in waiting:
+            c.logout()
+
+
+def test_reload_during_a_reload(start):
+    """Each is answered when what it saw in the file is in force."""
+    s = start()
+    tool = [os.path.join(restante.programs(), "restantectl"), "-c", s.config,
+            "reload"]
+    user = {"user": s.uid, "group": s.uid, "extra_groups": []} \
+        if server.is_root() else {}
+    for i in range(3):
+        first = subprocess.Popen(tool, **user)
+        s.settings["login_greeting"] = "Greeting %d." % i
+        s.write()
+        s.ctl("reload")
+        assert b"Greeting %d." % i in s.imap().greeting
+        assert first.wait(20) == 0
+
+
 @pytest.mark.skipif(not server.is_root(), reason="needs two uids")
 def test_another_user_may_not_stop_us(start):
     s = start(separate=True)

@@ -11,8 +11,8 @@ import pytest
 from lib import certs, login, wire
 from lib.authd import Gone
 from lib.login import (AUTH_CANCEL, AUTH_FAIL, AUTH_MORE, AUTH_OK, AUTH_START,
-                       BLOB, FAILED, KILL, NEED, REFUSED, SIGN, SIGN_FAILED,
-                       SIGNED, STOP, STR, TAKEN, U8, U16, U32, U64, encode)
+                       BLOB, FAILED, KILL, NEED, REFUSED, RETIRED, SIGN,
+                       SIGN_FAILED, SIGNED, STOP, STR, TAKEN, U8, U16, U32, U64, encode)
 
 CONTEXT = b" " * 64 + b"TLS 1.3, server CertificateVerify\0"
 VERIFY = CONTEXT + b"h" * 32
@@ -376,11 +376,32 @@ def test_keyd_gone(parent):
     client(p).ok("NOOP")
 
 
+def retired(p):
+    while True:
+        kind, _ = p.master.recv(10)
+        if kind == RETIRED:
+            return
+        assert kind == NEED
+
+
+@pytest.mark.parametrize("reuse", [1, 3])
+def test_nobody_comes_to_an_old_parent(parent, reuse):
+    """It says when its last spare has gone; who has a client by then ends
+    with him, also where workers are used again."""
+    p = parent("login_reuse = %d\n" % reuse)
+    first = client(p)
+    p.master.send(encode(STOP, (STR, "reload")))
+    retired(p)
+    first.ok("NOOP")
+    first.logout()
+    assert p.child.wait() == 0
+
+
 def test_old_parent_finishes(parent):
     p = parent()
     c = client(p)
     p.master.send(encode(STOP, (STR, "reload")))
-    time.sleep(0.3)
+    retired(p)
     with pytest.raises(ConnectionRefusedError):
         client(p)
     s = granted(p, c)

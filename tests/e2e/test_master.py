@@ -498,8 +498,12 @@ def test_reload(m):
     s.reload()
     s.authd, s.spawner = s.two_authd()
     s.login = s.next("login").ready()
-    s.wait_log("reload done")
+    # it is over when no spare of before can take a client any more
     assert old[0].chan.expect(ipc.CHILD_STOP)
+    time.sleep(0.2)
+    assert "reload done" not in s.log()
+    old[0].chan.send(ipc.LOGIN_RETIRED)
+    s.wait_log("reload done")
     # the old worker's grant comes from the old authd, and is good
     _, far = s.client()
     conn = s.grant(worker, far, "alice", authd=old[1])
@@ -529,9 +533,13 @@ def test_reload(m):
 def test_reload_same_settings_same_process(m):
     s = m()
     _, p, _ = s.session("alice")
+    old = s.login
     s.reload()
     s.authd, s.spawner = s.two_authd()
     s.login = s.next("login").ready()
+    old.chan.skip_to(ipc.CHILD_STOP)
+    # also when it dies instead of saying so
+    old.end("die 9")
     s.wait_log("reload done")
     s.session("alice", process=p)
 

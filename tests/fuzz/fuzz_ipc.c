@@ -57,6 +57,8 @@ AGAIN(tickets, struct str, login_tickets_parse(in, &m, &e),
     login_tickets_write(m, out))
 AGAIN(need, struct login_need, login_need_parse(in, &m, &e),
     login_need_write(&m, out))
+AGAIN(retired, int, login_retired_parse(in, &e),
+    ((void)m, login_retired_write(out)))
 AGAIN(worker, uint32_t, login_number_parse(in, &m, &e),
     login_worker_write(m, out))
 AGAIN(worker_kill, uint32_t, login_number_parse(in, &m, &e),
@@ -101,6 +103,7 @@ static const struct {
     {LOGIN_CERT, 2, cert},
     {LOGIN_TICKETS, 0, tickets},
     {LOGIN_NEED, 0, need},
+    {LOGIN_RETIRED, 0, retired},
     {LOGIN_WORKER, 3, worker},
     {LOGIN_KILL, 0, worker_kill},
     {LOGIN_SEES, 0, seen},

@@ -123,10 +123,11 @@ class Restante(server.Server):
         os.rename(self.passwd + ".new", self.passwd)
 
     def write(self):
-        with open(self.config, "w") as f:
+        with open(self.config + ".new", "w") as f:
             for name, v in self.effective().items():
                 f.write("%s = %s\n" % (name, self.value(v)))
             f.write(self.more)
+        os.rename(self.config + ".new", self.config)
         self.write_passwd()
 
     def start(self, wait=True):
