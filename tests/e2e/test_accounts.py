@@ -136,9 +136,12 @@ def test_processes(system):
     uid = system.uid_of("ben")
     of = {}
     for pid in proc.tree(system.pid()):
-        exe = os.path.basename(os.readlink("/proc/%d/exe" % pid))
-        with open("/proc/%d/status" % pid) as f:
-            status = f.read()
+        try:
+            exe = os.path.basename(os.readlink("/proc/%d/exe" % pid))
+            with open("/proc/%d/status" % pid) as f:
+                status = f.read()
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # a login worker or an auth child has ended
         uids = set(re.search(r"Uid:(.*)", status).group(1).split())
         caps = int(re.search(r"CapEff:\s*(\w+)", status).group(1), 16)
         seccomp = int(re.search(r"Seccomp:\s*(\d)", status).group(1))
