@@ -12,12 +12,19 @@
 #include "base/vec.h"
 
 #include "conf/schema.h"
+#include "text/uidl_format.h"
 
 #define MAIL_PROCESSES (SCHEMA_IMAPD | SCHEMA_POP3D)
 #define PORT_MAX 65535
 #define DAY_S (24 * 60 * 60)
 #define KIB UINT64_C(1024)
 #define GIB (KIB * KIB * KIB)
+
+static int
+check_uidl(struct str value, struct err *e)
+{
+	return uidl_format_check(value, NULL, e);
+}
 
 /* clang-format off */
 static const struct schema_setting TABLE[] = {
@@ -330,23 +337,63 @@ static const struct schema_setting TABLE[] = {
 	.help = "port for POP3 with STLS; 0 switches it off",
 }, {
 	.name = "pop3_uidl", .type = SCHEMA_TEXT, .preset = "%08Xu%08Xv",
-	.readers = SCHEMA_POP3D,
+	.readers = SCHEMA_POP3D, .check = check_uidl,
 	.help = "the form of POP3's unique ids",
 	.detail =
-	    "The syntax is Dovecot's:\n"
+	    "The syntax is Dovecot's, that of 2.3 or of 2.4:\n"
 	    ".Ql %u\n"
-	    "the UID,\n"
+	    "or\n"
+	    ".Ql %{uid}\n"
+	    "is the UID,\n"
 	    ".Ql %v\n"
+	    "or\n"
+	    ".Ql %{uidvalidity}\n"
 	    "the UIDVALIDITY,\n"
 	    ".Ql %f\n"
+	    "or\n"
+	    ".Ql %{filename}\n"
 	    "the base name of the Maildir file,\n"
 	    ".Ql %g\n"
+	    "or\n"
+	    ".Ql %{guid}\n"
 	    "the message's GUID,\n"
+	    ".Ql %m\n"
+	    "or\n"
+	    ".Ql %{md5}\n"
+	    "the MD5 of some header fields,\n"
 	    "with a width and\n"
-	    ".Ql X\n"
-	    "for hexadecimal between.\n"
-	    "An id that a former server has kept in dovecot-uidlist goes\n"
-	    "before it.",
+	    ".Ql X ,\n"
+	    ".Ql L\n"
+	    "or\n"
+	    ".Ql U\n"
+	    "between, or the filters\n"
+	    ".Cm hex ,\n"
+	    ".Cm lower ,\n"
+	    ".Cm upper ,\n"
+	    ".Cm reverse\n"
+	    "and\n"
+	    ".Cm truncate\n"
+	    "behind.\n"
+	    "Instead of a form it may name what a former server had:\n"
+	    ".Cm uid8hex,v8hex\n"
+	    "(Dovecot),\n"
+	    ".Cm v-uid\n"
+	    "(Dovecot 1),\n"
+	    ".Cm uid\n"
+	    "and\n"
+	    ".Cm v.uid\n"
+	    "(Cyrus),\n"
+	    ".Cm v8hex,uid8hex\n"
+	    "(UW),\n"
+	    ".Cm base ,\n"
+	    ".Cm base-courier\n"
+	    "(Courier without its list) or\n"
+	    ".Cm md5 .\n"
+	    ".Pp\n"
+	    "An id that is in dovecot-uidlist goes before it.\n"
+	    "Ids of another form than the default are written there when they\n"
+	    "are first given out: they stay when this setting is changed, and\n"
+	    "Dovecot gives the same ones.",
 }, {
 	.name = "pop3s_listen", .type = SCHEMA_TEXT, .list = true, .preset = "",
 	.readers = SCHEMA_MASTER,
@@ -373,6 +420,9 @@ static const struct schema_setting TABLE[] = {
 	.name = "reuse_xuidl", .type = SCHEMA_BOOL, .preset = "no",
 	.readers = SCHEMA_POP3D,
 	.help = "take POP3's unique id from a message's X-UIDL field",
+	.detail =
+	    "As qpopper and cucipop did; Dovecot's pop3_reuse_xuidl.\n"
+	    "A message without the field gets an id in the form of pop3_uidl.",
 }, {
 	.name = "run_dir", .type = SCHEMA_PATH, .preset = "/run/restante",
 	.readers = SCHEMA_MASTER | MAIL_PROCESSES | SCHEMA_CTL,
@@ -665,6 +715,8 @@ plain_text(const struct schema_setting *s, struct str value, struct buf *out,
 			    e, ERR_SYNTAX, "must not have control characters");
 	if (s->type == SCHEMA_PATH && value.n > 0 && value.p[0] != '/')
 		return err_set(e, ERR_SYNTAX, "must be an absolute path");
+	if (s->check != NULL && s->check(value, e) == -1)
+		return -1;
 	buf_add_str(out, value);
 	return 0;
 }

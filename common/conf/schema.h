@@ -51,6 +51,8 @@ struct schema_setting {
 	const char
 	    *preset; /* default, as in a file; of a list: "a b", "" is none */
 	unsigned readers; /* enum schema_reader */
+	/* SCHEMA_TEXT: more that a value must be; may be NULL */
+	int (*check)(struct str value, struct err *e);
 	const char *help; /* one line */
 	const char *detail; /* mdoc sentences, a line each; may be NULL */
 };

@@ -214,6 +214,11 @@ struct store_ops {
 	/* A size that had to be counted; kept so that it is not done again. */
 	void (*note_wire_size)(
 	    struct mailbox *m, uint32_t uid, uint64_t size, uint64_t wire_size);
+	/*
+	 * A POP3 UIDL that another server could not make of what else is kept;
+	 * written down at a flush. NULL: there is no place for it.
+	 */
+	void (*note_uidl)(struct mailbox *m, uint32_t uid, struct str uidl);
 	const struct append_ops *append;
 };
 

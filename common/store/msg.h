@@ -42,8 +42,10 @@ int msg_parts(struct msg *m, struct part **out, struct err *e);
 /*
  * UIDL text, and Dovecot's O order or 0. A stored one (P field) goes first, then,
  * when `format` begins with "xuidl:", the X-UIDL field, then the rest of
- * `format`: Dovecot's (%u %v %f %g, as %08Xu), a name of formats.md section 5,
- * or "" for the default. What RFC 1939 does not allow becomes the default form.
+ * `format` as text/uidl_format.h has them, or "" for the default. What RFC 1939
+ * does not allow becomes the default form; what is not the default form is
+ * stored, so that it outlives a change of the setting. ERR_SYNTAX,
+ * ERR_UNSUPPORTED: the format.
  */
 int msg_pop3_uidl(struct msg *m, const char *format, struct arena *a,
     struct str *uidl, uint32_t *order, struct err *e);

@@ -8,175 +8,16 @@
  *          not allow.
  * Spec:    formats.md section 5; RFC 1939 section 7.
  *
- * A number in hexadecimal has lower-case digits although the format says X:
- * that is what Dovecot does.
+ * An id that a server with the default form would not give is written down
+ * (Maildir: the P field) when it is first made, so that it stays.
  */
-#include <stdio.h>
-
 #include "base/buf.h"
-#include "base/num.h"
 #include "mime/header.h"
+#include "mime/header_hash.h"
 #include "store/msg_impl.h"
-#include "text/ascii.h"
+#include "text/uidl_format.h"
 
-#define UIDL_MAX 70
 #define XUIDL "xuidl:"
-#define DEFAULT_FORMAT "%08Xu%08Xv"
-
-/* Names of formats.md for forms that other servers have. */
-static const struct {
-	const char *name, *format;
-} named[] = {
-    {"uid8hex,v8hex", "%08Xu%08Xv"},
-    {"v-uid", "%v-%u"},
-    {"uid", "%u"},
-    {"base", "%f"},
-    {"v8hex,uid8hex", "%08Xv%08Xu"},
-    {"v.uid", "%v.%u"},
-};
-
-/* Dovecot 2.4 writes %{uid|hex(8)}. */
-static const struct {
-	const char *name;
-	char letter;
-} words[] = {
-    {"uid", 'u'},
-    {"uidvalidity", 'v'},
-    {"filename", 'f'},
-    {"guid", 'g'},
-};
-
-struct field {
-	bool is_hex, is_zero_padded;
-	uint32_t width;
-	char letter;
-};
-
-static bool
-cut_word(struct str *f, struct field *out)
-{
-	struct str body, name;
-	uint64_t width;
-
-	if (!str_cut(f, '}', &body))
-		return false;
-	(void)str_cut(&body, '|', &name);
-	for (size_t i = 0; i < ARRAY_LEN(words); i++)
-		if (str_eq(name, str_of(words[i].name)))
-			out->letter = words[i].letter;
-	if (str_starts(body, STR("hex"))) {
-		out->is_hex = true;
-		body = str_skip(body, 3);
-		if (body.n > 0 && *body.p == '(') {
-			body = str_skip(body, 1);
-			if (!num_cut_u64(&body, 32, &width))
-				return false;
-			out->width = (uint32_t)width;
-			out->is_zero_padded = true;
-		}
-	}
-	return out->letter != '\0';
-}
-
-/* What stands behind a '%'. */
-static bool
-cut_field(struct str *f, struct field *out)
-{
-	uint64_t width = 0;
-
-	*out = (struct field){0};
-	if (f->n > 0 && *f->p == '{') {
-		*f = str_skip(*f, 1);
-		return cut_word(f, out);
-	}
-	out->is_zero_padded = f->n > 0 && *f->p == '0';
-	if (f->n > 0 && ascii_is_digit(*f->p) && !num_cut_u64(f, 32, &width))
-		return false;
-	out->width = (uint32_t)width;
-	if (f->n > 0 && (*f->p == 'X' || *f->p == 'x')) {
-		out->is_hex = true;
-		*f = str_skip(*f, 1);
-	}
-	if (f->n == 0)
-		return false;
-	out->letter = *f->p;
-	*f = str_skip(*f, 1);
-	return true;
-}
-
-static void
-put_number(struct buf *out, const struct field *f, uint32_t v)
-{
-	char text[16];
-	int n = snprintf(text, sizeof(text), f->is_hex ? "%x" : "%u", v);
-
-	for (uint32_t i = (uint32_t)n; i < f->width; i++)
-		(void)buf_add_byte(out, f->is_zero_padded ? '0' : ' ');
-	(void)buf_add(out, text, (size_t)n);
-}
-
-static int
-format_uidl(struct msg *m, const struct msg_facts *facts, struct str format,
-    struct buf *out, struct err *e)
-{
-	struct field f;
-
-	while (format.n > 0) {
-		char c = *format.p;
-
-		format = str_skip(format, 1);
-		if (c != '%') {
-			(void)buf_add_byte(out, c);
-			continue;
-		}
-		if (!cut_field(&format, &f))
-			return err_set(e, ERR_SYNTAX, "pop3_uidl: bad format");
-		switch (f.letter) {
-		case 'u':
-			put_number(out, &f, m->uid);
-			break;
-		case 'v':
-			put_number(out, &f, m->mailbox->uidvalidity);
-			break;
-		case 'f':
-			(void)buf_add_str(out, facts->base);
-			break;
-		case 'g':
-			(void)buf_add_str(out, facts->guid);
-			break;
-		case '%':
-			(void)buf_add_byte(out, '%');
-			break;
-		default:
-			return err_set(e, ERR_UNSUPPORTED,
-			    "pop3_uidl: %%%c is not known here", f.letter);
-		}
-	}
-	return 0;
-}
-
-/* Courier's spelling of a base name (formats.md 4.5). */
-static void
-put_courier_base(struct buf *out, struct str base)
-{
-	for (size_t i = 0; i < base.n; i++)
-		if (ascii_is_graph(base.p[i]) && base.p[i] != '\'' &&
-		    base.p[i] != '"' && base.p[i] != '+')
-			(void)buf_add_byte(out, base.p[i]);
-		else
-			(void)buf_addf(out, "+%02X", (unsigned char)base.p[i]);
-}
-
-static bool
-is_uidl(struct str s)
-{
-	if (s.n == 0 || s.n > UIDL_MAX)
-		return false;
-	for (size_t i = 0; i < s.n; i++)
-		if (!ascii_is_graph(s.p[i]))
-			return false;
-	return true;
-}
 
 /* The X-UIDL field of the message, if it has one that can be used. */
 static bool
@@ -190,21 +31,58 @@ find_xuidl(struct msg *m, struct arena *a, struct str *out)
 	    !header_find(block, STR("X-UIDL"), &f))
 		return false;
 	*out = arena_str(a, str_trim(f.value));
-	return is_uidl(*out);
+	return uidl_is_valid(*out);
+}
+
+/* The hash of its header, in `a`. */
+static int
+hash_header(struct msg *m, struct arena *a, struct str *out, struct err *e)
+{
+	char hex[2 * MD5_BYTES + 1];
+	struct str block;
+
+	if (msg_header(m, &block, e) == -1)
+		return -1;
+	header_hash_hex(block, hex);
+	*out = arena_str(a, str_of(hex));
+	return 0;
 }
 
 static int
 make_uidl(struct msg *m, const struct msg_facts *facts, struct str format,
-    struct buf *out, struct err *e)
+    struct arena *a, struct buf *out, struct err *e)
 {
-	if (str_eq(format, STR("base-courier"))) {
-		put_courier_base(out, facts->base);
-		return 0;
+	struct uidl_values v = {
+	    .uid = m->uid,
+	    .uidvalidity = m->mailbox->uidvalidity,
+	    .base = facts->base,
+	    .guid = facts->guid,
+	};
+	bool wants_md5;
+
+	if (uidl_format_check(format, &wants_md5, e) == -1)
+		return -1;
+	if (wants_md5) {
+		/* Reading the header may move the names. */
+		v.base = arena_str(a, v.base);
+		v.guid = arena_str(a, v.guid);
+		if (hash_header(m, a, &v.header_md5, e) == -1)
+			return -1;
 	}
-	for (size_t i = 0; i < ARRAY_LEN(named); i++)
-		if (str_eq(format, str_of(named[i].name)))
-			format = str_of(named[i].format);
-	return format_uidl(m, facts, format, out, e);
+	return uidl_format_write(format, &v, out, e);
+}
+
+/*
+ * A server with the default form would make another id of the message: the
+ * backend keeps this one, if it can.
+ */
+static void
+keep(struct msg *m, struct str uidl, struct str usual)
+{
+	const struct store_ops *ops = m->mailbox->store->ops;
+
+	if (ops->note_uidl != NULL && !str_eq(uidl, usual))
+		ops->note_uidl(m->mailbox, m->uid, uidl);
 }
 
 int
@@ -212,39 +90,45 @@ msg_pop3_uidl(struct msg *m, const char *format, struct arena *a,
     struct str *uidl, uint32_t *order, struct err *e)
 {
 	struct str f = str_of(format);
-	bool use_xuidl = str_starts(f, STR(XUIDL));
+	bool use_xuidl = str_starts(f, STR(XUIDL)), found = false;
+	const struct store_ops *ops = m->mailbox->store->ops;
 	struct msg_facts facts;
-	struct buf b;
-	int rc;
+	struct buf b, usual;
+	int rc = -1;
 
-	if (!m->mailbox->store->ops->msg_facts(m->mailbox, m->uid, &facts))
+	if (!ops->msg_facts(m->mailbox, m->uid, &facts))
 		return err_set(e, ERR_GONE, "message %u is gone", m->uid);
 	*order = facts.pop3_order;
-	if (is_uidl(facts.uidl)) {
+	if (uidl_is_valid(facts.uidl)) {
 		*uidl = arena_str(a, facts.uidl);
 		return 0;
 	}
+	buf_init(&b, 1024);
+	buf_init(&usual, 1024);
+	if (make_uidl(m, &facts, STR(UIDL_FORMAT_DEFAULT), a, &usual, e) == -1)
+		goto out;
 	if (use_xuidl) {
-		if (find_xuidl(m, a, uidl))
-			return 0;
+		found = find_xuidl(m, a, uidl);
 		/* Reading may have moved the names. */
-		if (!m->mailbox->store->ops->msg_facts(
-			m->mailbox, m->uid, &facts))
-			return err_set(
+		if (!found && !ops->msg_facts(m->mailbox, m->uid, &facts)) {
+			(void)err_set(
 			    e, ERR_GONE, "message %u is gone", m->uid);
+			goto out;
+		}
 		f = str_skip(f, sizeof(XUIDL) - 1);
 	}
-	if (f.n == 0)
-		f = STR(DEFAULT_FORMAT);
-	buf_init(&b, 1024);
-	rc = make_uidl(m, &facts, f, &b, e);
-	if (rc == 0 && (buf_is_over(&b) || !is_uidl(buf_str(&b)))) {
-		/* Too long, or with bytes that POP3 does not allow. */
-		buf_clear(&b);
-		rc = make_uidl(m, &facts, STR(DEFAULT_FORMAT), &b, e);
-	}
-	if (rc == 0)
-		*uidl = arena_str(a, buf_str(&b));
+	if (!found && f.n > 0 && make_uidl(m, &facts, f, a, &b, e) == -1)
+		goto out;
+	/* Too long, or with bytes that POP3 does not allow: the usual one. */
+	if (!found)
+		*uidl = arena_str(a,
+		    !buf_is_over(&b) && uidl_is_valid(buf_str(&b))
+			? buf_str(&b)
+			: buf_str(&usual));
+	keep(m, *uidl, buf_str(&usual));
+	rc = 0;
+out:
 	buf_done(&b);
+	buf_done(&usual);
 	return rc;
 }

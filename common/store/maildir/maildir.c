@@ -448,5 +448,6 @@ const struct store_ops maildir_ops = {
     .msg_stat = stat_message,
     .msg_facts = facts,
     .note_wire_size = maildir_note_wire_size,
+    .note_uidl = maildir_note_uidl,
     .append = &maildir_append,
 };

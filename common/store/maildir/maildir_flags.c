@@ -457,21 +457,47 @@ maildir_note_wire_size(
 	buf_done(&b);
 }
 
-/* Nothing is lost when this does not succeed: it is tried again later. */
-static void
-save_sizes(struct mailbox *m)
+void
+maildir_note_uidl(struct mailbox *m, uint32_t uid, struct str uidl)
 {
 	struct maildir *md = maildir_of(m);
+	struct str old, value;
+	struct buf b;
+	char key;
+
+	if (mailbox_rec(m, uid) == NULL || md->is_in_memory)
+		return;
+	buf_init(&b, 4096);
+	(void)buf_addf(&b, "P%.*s", STR_ARG(uidl));
+	old = maildir_extra(m, uid);
+	while (uidlist_field(&old, &key, &value))
+		if (key != 'P')
+			(void)buf_addf(&b, " %c%.*s", key, STR_ARG(value));
+	if (!buf_is_over(&b)) {
+		maildir_set_extra(m, uid, buf_str(&b));
+		md->has_new_uidls = true;
+	}
+	buf_done(&b);
+}
+
+/* Nothing is lost when this does not succeed: it is tried again later. */
+static void
+save_fields(struct mailbox *m)
+{
+	struct maildir *md = maildir_of(m);
+	bool is_worth_it =
+	    md->n_counted >= COUNTED_MIN && md->n_counted >= m->recs.n / 20;
 	struct err e;
 
-	if (md->n_counted < COUNTED_MIN || md->n_counted < m->recs.n / 20 ||
-	    m->is_read_only || m->is_broken || md->list.lock.held ||
+	if ((!is_worth_it && !md->has_new_uidls) || m->is_read_only ||
+	    m->is_broken || md->list.lock.held ||
 	    uidlist_lock(&md->list, 0, &e) == -1)
 		return;
 	if (maildir_mend_list(m, &e) == 0 && !md->must_scan &&
 	    uidlist_rewrite(&md->list, NULL, 0, maildir_keep_record, m, &e) ==
 		0) {
 		md->n_counted = 0;
+		md->has_new_uidls = false;
 		maildir_note_rewritten(m);
 	}
 	uidlist_unlock(&md->list);
@@ -485,7 +511,7 @@ maildir_flush(struct mailbox *m, struct err *e)
 	(void)e;
 	maildirsize_add(root_of(m), md->quota_bytes, md->quota_count);
 	md->quota_bytes = md->quota_count = 0;
-	save_sizes(m);
+	save_fields(m);
 	return 0;
 }
 

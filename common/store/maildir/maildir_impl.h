@@ -83,6 +83,7 @@ struct maildir {
 	VEC(struct extra) extras; /* ascending by UID */
 
 	uint32_t n_counted; /* sizes counted and not yet in dovecot-uidlist */
+	bool has_new_uidls; /* P fields not yet in dovecot-uidlist */
 	int64_t quota_bytes, quota_count; /* to be added to maildirsize */
 	bool must_scan; /* records came without their files */
 	bool is_in_memory; /* no UID map can be written here */
@@ -182,6 +183,7 @@ void maildir_count(
 int maildir_flush(struct mailbox *m, struct err *e);
 void maildir_note_wire_size(
     struct mailbox *m, uint32_t uid, uint64_t size, uint64_t wire_size);
+void maildir_note_uidl(struct mailbox *m, uint32_t uid, struct str uidl);
 /* Whole sets of keywords from 26 up, for records that are LIVE. */
 int maildir_save_more(struct mailbox *m, struct str lines, struct err *e);
 int maildir_dir_fd(const struct maildir *md, const struct msg_rec *r);

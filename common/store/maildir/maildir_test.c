@@ -9,6 +9,9 @@
 #define BASE1 "1795300341.M945632P17847.mx1,S=127,W=134"
 #define BASE2 "1795300341.M946189P17847.mx1,S=127,W=134"
 #define BASE3 "1795300341.M952196P17847.mx1,S=127,W=134"
+#define LONG70                                                                 \
+	"12345678901234567890123456789012345678901234567890123456789012345678" \
+	"90"
 #define GUID "620a5138f51b026bb745000083ecc375"
 
 static int
@@ -375,48 +378,71 @@ test_uidl(void **state)
 	    {13, "", "0000000d6b021c70"},
 	    {13, "%08Xu%08Xv", "0000000d6b021c70"},
 	    {13, "%{uid|hex(8)}%{uidvalidity|hex(8)}", "0000000d6b021c70"},
-	    {13, "uid8hex,v8hex", "0000000d6b021c70"},
-	    {13, "v8hex,uid8hex", "6b021c700000000d"},
-	    {13, "%v-%u", "1795300464-13"},
-	    {13, "v.uid", "1795300464.13"},
-	    {13, "%u", "13"},
-	    {13, "%Xu", "d"},
-	    {13, "%f", "a+b,S=127,W=134"},
-	    {13, "%g", "guid-13"},
-	    {13, "base-courier", "a+2Bb,S=127,W=134"},
-	    {13, "%m", "error 15"},
-	    {13, "%", "error 7"},
-	    {13, "%u %v", "0000000d6b021c70"},
-	    {13, "xuidl:", "0000000d6b021c70"},
-	    {14, "%v-%u", "kept"},
+	    {13, "uid8hex,v8hex", "0000000d6b021c70"}, {13, "%", "error 7"},
+	    {13, "%q", "error 15"}, {13, "%u %v", "error 7"},
+	    {13, "xuidl:", "0000000d6b021c70"}, {14, "%v-%u", "kept"},
 	    {15, "%v-%u", "c"}, /* empty P: the base */
 	    {16, "xuidl:%u", "from-header"},
-	    {16, "%u", "16"},
+	    {16, "%u", "from-header"}, /* it was written down */
+	    {17, "v8hex,uid8hex", "6b021c7000000011"},
+	    {18, "%v-%u", "1795300464-18"}, {19, "v.uid", "1795300464.19"},
+	    {20, "%u", "20"}, {21, "%f", "i+b,S=127,W=134"},
+	    {22, "%g", "guid-22"}, {23, "base-courier", "k+2Bb,S=127,W=134"},
+	    {24, "%m", "88426b0260ab3648cc3ab6a43ce8f8e0"},
+	    {25, "%f", "000000196b021c70"}, /* longer than 70 bytes */
 	};
 	struct box *b = *state;
 	struct view *v;
 	uint32_t order;
+	const char *list;
 
 	box_write(b, "dovecot-uidlist",
-	    "3 V1795300464 N20 G" GUID
+	    "3 V1795300464 N30 G" GUID
 	    "\n13 Gguid-13 :a+b,S=127,W=134\n14 Pkept O7 :b\n15 P :c\n"
-	    "16 :d\n");
+	    "16 :d\n17 :e\n18 :f\n19 :g\n20 :h\n21 :i+b,S=127,W=134\n"
+	    "22 Gguid-22 Zkept :j\n23 :k+b,S=127,W=134\n24 :l\n"
+	    "25 :" LONG70 "m\n");
 	box_msg(b, "cur/a+b,S=127,W=134:2,");
-	box_msg(b, "cur/b:2,");
-	box_msg(b, "cur/c:2,");
-	box_write(b, "cur/d:2,", "X-UIDL:  from-header \nA: b\n\n");
-	box_open(b);
-	v = box_view(b, "INBOX", false);
-	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		const char *got =
-		    uidl(v, cases[i].uid, cases[i].format, &order);
+	for (const char *p = "bcefghj"; *p != '\0'; p++) {
+		char name[] = "cur/?:2,";
 
-		if (strcmp(got, cases[i].want) != 0)
-			fail_msg("%s: %s", cases[i].format, got);
-		if (cases[i].uid == 14)
-			assert_int_equal(order, 7);
+		name[4] = *p;
+		box_msg(b, name);
 	}
-	view_close(&v);
+	box_msg(b, "cur/i+b,S=127,W=134:2,");
+	box_msg(b, "cur/k+b,S=127,W=134:2,");
+	box_msg(b, "cur/" LONG70 "m:2,");
+	box_write(b, "cur/d:2,", "X-UIDL:  from-header \nA: b\n\n");
+	box_write(b, "cur/l:2,", "Date: D2\nSubject: s\nMessage-ID: <2@x>\n\n");
+	box_open(b);
+	/* What was written down stays, whatever the setting becomes. */
+	for (int turn = 0; turn < 3; turn++) {
+		v = box_view(b, "INBOX", false);
+		for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+			const char *format = cases[i].format;
+			const char *got;
+
+			if (turn > 0 && cases[i].uid >= 16)
+				format = "%08Xu%08Xv";
+			got = uidl(v, cases[i].uid, format, &order);
+			if (strcmp(got, cases[i].want) != 0)
+				fail_msg("%d %s: %s", turn, format, got);
+			if (cases[i].uid == 14)
+				assert_int_equal(order, 7);
+		}
+		view_close(&v);
+		if (turn == 1) {
+			box_close(b);
+			box_open(b);
+		}
+	}
+	list = box_read(b, "dovecot-uidlist");
+	assert_non_null(strstr(list,
+	    "\n13 Gguid-13 :a+b,S=127,W=134\n14 Pkept O7 :b\n15 P :c\n"
+	    "16 Pfrom-header :d\n17 P6b021c7000000011 :e\n"
+	    "18 P1795300464-18 :f\n"));
+	assert_non_null(strstr(list, "\n22 Pguid-22 Gguid-22 Zkept :j\n"));
+	assert_non_null(strstr(list, "\n25 :" LONG70 "m\n"));
 }
 
 /* ---- another program beside us ------------------------------------------- */
