@@ -211,6 +211,14 @@ static const struct schema_setting TABLE[] = {
 	    "More than 1 saves a fork for each further connection and gives\n"
 	    "up that no two strangers ever share an address space.",
 }, {
+	.name = "login_timeout", .type = SCHEMA_SECONDS,
+	.min = 1, .max = 600, .preset = "60",
+	.readers = SCHEMA_LOGIN,
+	.help = "time from a connection's begin to its login",
+	.detail =
+	    "Absolute: also a client that keeps talking is cut. The time that\n"
+	    "the server itself takes for an answer does not count.",
+}, {
 	.name = "login_user", .type = SCHEMA_TEXT, .preset = "_restante-login",
 	.readers = SCHEMA_MASTER,
 	.help = "the account of the processes that speak to strangers",

@@ -19,7 +19,7 @@
  *
  * authd holds AUTH_FAIL back until the answer may leave: the worker passes it
  * on at once. Time between START or MORE and the answer does not count
- * against the client's PREAUTH_TIME_MS.
+ * against the client's login_timeout.
  */
 #ifndef IPC_CHAN_AUTH_H
 #define IPC_CHAN_AUTH_H

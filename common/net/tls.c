@@ -163,6 +163,9 @@ fill(struct tls *t)
 		t->start = 0;
 	}
 	for (;;) {
+		/* Also one who never lets us wait has no more time. */
+		if (clock_mono_ms() >= t->deadline_ms)
+			return io_fail(t, ERR_TIMEOUT, "took too long");
 		n = recv(t->fd, t->raw + t->end, sizeof(t->raw) - t->end,
 		    MSG_DONTWAIT);
 		if (n > 0) {
@@ -200,7 +203,10 @@ pull(gnutls_transport_ptr_t p, void *to, size_t n)
 			if (r == 0)
 				return 0;
 			if (r == -1) {
-				errno = ECONNRESET;
+				/* After a timeout there are last words. */
+				errno = t->is_open && t->io.code == ERR_TIMEOUT
+				    ? EAGAIN
+				    : ECONNRESET;
 				return -1;
 			}
 		}
@@ -402,8 +408,12 @@ tls_recv(struct tls *t, char *p, size_t size, size_t *n, struct err *e)
 	if (r < 0 && r == GNUTLS_E_PREMATURE_TERMINATION && !t->io_failed)
 		r = 0;
 	/* GNUTLS_E_REHANDSHAKE, which is not fatal for GnuTLS, is for us. */
-	if (r < 0)
-		return session_failed(t, (int)r, "TLS", e);
+	if (r < 0) {
+		(void)session_failed(t, (int)r, "TLS", e);
+		if (t->io_failed && is_again((int)r))
+			t->io_failed = false;
+		return -1;
+	}
 	*n = (size_t)r;
 	return 0;
 }

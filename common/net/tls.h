@@ -84,7 +84,10 @@ void tls_set_deadline(struct tls *t, int64_t mono_ms);
  * sent or received).
  */
 int tls_handshake(struct tls *t, struct err *e);
-/* Waits for 1 to `size` bytes; *n 0: the peer closed its side. */
+/*
+ * Waits for 1 to `size` bytes; *n 0: the peer closed its side. After
+ * ERR_TIMEOUT something can still be sent, as far as that works at once.
+ */
 int tls_recv(struct tls *t, char *p, size_t size, size_t *n, struct err *e);
 /* Collects; tls_flush() or the next tls_recv() sends. */
 int tls_send(struct tls *t, struct str s, struct err *e);

@@ -566,9 +566,12 @@ read_more(struct client *c)
 
 	if (wire_recv(&c->wire, input + c->n_input, INPUT_BYTES - c->n_input,
 		&n, &e) == -1) {
-		if (e.code == ERR_TIMEOUT)
-			pre_timeout(&pre, &c->out);
-		return e.code == ERR_TIMEOUT ? 0 : end_err(c, &e);
+		(void)end_err(c, &e);
+		if (e.code != ERR_TIMEOUT)
+			return -1;
+		c->why = "no login in time (login_timeout)";
+		pre_timeout(&pre, &c->out);
+		return 0;
 	}
 	if (n == 0)
 		return end(c, "client left");
@@ -673,7 +676,7 @@ login_serve(struct login *l, const struct login_from *from, int fd)
 	c.accepted_ms = clock_mono_ms();
 	buf_init(&c.out, PRE_OUT_MAX);
 	pre.failures = 0;
-	wire_set_deadline(&c.wire, c.accepted_ms + PREAUTH_TIME_MS);
+	wire_set_deadline(&c.wire, c.accepted_ms + l->settings->time_ms);
 	if (say_hello(&c) == 0)
 		(void)talk(&c);
 	if (!c.handed && c.wire.tls != NULL)

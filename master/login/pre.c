@@ -378,7 +378,9 @@ pre_refused(struct pre *p, enum handoff_reason reason, struct buf *out)
 void
 pre_timeout(struct pre *p, struct buf *out)
 {
-	if (p->state == PRE_COMMAND || p->state == PRE_CHALLENGED)
+	/* RFC 1939 section 3: in POP3 it could be taken for an answer. */
+	if (p->settings->service == LOGIN_IMAP &&
+	    (p->state == PRE_COMMAND || p->state == PRE_CHALLENGED))
 		pre_protocol_of(p)->bye(p, "Too slow.", out);
 	pre_close(p);
 }

@@ -458,6 +458,11 @@ test_endings(UNUSED void **state)
 	pre_timeout(&pre, &out);
 	expect("* BYE Too slow.\r\n");
 	begin(LOGIN_POP3, LOCAL);
+	buf_clear(&out);
+	pre_timeout(&pre, &out);
+	expect("");
+	assert_int_equal(pre.want, PRE_DO_CLOSE);
+	begin(LOGIN_POP3, LOCAL);
 	talk(STR("USER u\r\nPASS p\r\n"), SIZE_MAX, LOCAL);
 	buf_clear(&out);
 	pre_refused(&pre, HANDOFF_FAILED, &out);

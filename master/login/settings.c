@@ -7,6 +7,7 @@
  */
 #include <stdio.h>
 
+#include "base/bounds.h"
 #include "login/settings.h"
 
 static const char *
@@ -135,6 +136,8 @@ login_settings_read(
 			    "TLS1.3") == 0;
 	s->ticket_life_s =
 	    number(c, "tls_ticket_lifetime", 0, 7 * 86400, 86400);
+	s->time_ms =
+	    (int64_t)number(c, "login_timeout", 1, 600, PREAUTH_TIME_S) * 1000;
 	s->workers_max = number(c, "login_workers_max", 4, 100000, 1000);
 	s->workers_spare = number(c, "login_workers_spare", 1, 1000, 4);
 	s->reuse = number(c, "login_reuse", 1, 10000, 1);

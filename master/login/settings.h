@@ -17,6 +17,7 @@ struct login_settings {
 	size_t n_proxies;
 	uint32_t workers_max, workers_spare, reuse;
 	uint32_t ticket_life_s;
+	int64_t time_ms; /* from accept to login */
 	bool tls, only_tls13;
 	bool replaces; /* another login parent: be strict about dates */
 };

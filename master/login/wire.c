@@ -10,6 +10,8 @@
 #include <sys/socket.h>
 
 #include "login/wire.h"
+
+#include "base/clock.h"
 #include "net/tls.h"
 #include "os/fd.h"
 
@@ -17,8 +19,12 @@ static int
 recv_plain(struct wire *w, char *p, size_t size, size_t *n, struct err *e)
 {
 	for (;;) {
-		ssize_t r = recv(w->fd, p, size, MSG_DONTWAIT);
+		ssize_t r;
 
+		/* Also one who never lets us wait has no more time. */
+		if (clock_mono_ms() >= w->deadline_ms)
+			return err_set(e, ERR_TIMEOUT, "took too long");
+		r = recv(w->fd, p, size, MSG_DONTWAIT);
 		if (r >= 0) {
 			*n = (size_t)r;
 			return 0;

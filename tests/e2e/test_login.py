@@ -2,6 +2,7 @@
 """Between accept() and the session: TLS, the words before login, the handover
 of both to the user's process, floods, proxies, new certificates."""
 import base64
+import itertools
 import os
 import re
 import shutil
@@ -10,6 +11,7 @@ import socket
 import ssl
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -208,6 +210,59 @@ def test_limits(shared):
     p.send(b"USER " + b"x" * 9000)
     assert p.line().startswith(b"-ERR")
     assert p.is_closed()
+
+
+def until_cut(s, service, tls, how):
+    """Seconds from connect to the end; what was said after the greeting."""
+    begun = time.monotonic()
+    c = (s.imap if service == "imap" else s.pop3)(tls=tls)
+    if how == "challenged":
+        c.send("a AUTHENTICATE PLAIN\r\n" if service == "imap" else
+               "AUTH PLAIN\r\n")
+        assert c.line() == b"+ "
+    said = b""
+    c.sock.settimeout({"drips": 0.1, "talks": 0.01}.get(how, 20))
+    while time.monotonic() < begun + 20:
+        try:
+            if how == "drips":
+                c.send(b"x")
+            elif how == "talks":
+                c.send(b"a NOOP\r\n" if service == "imap" else b"CAPA\r\n")
+            data = c.sock.recv(65536)
+        except (TimeoutError, ssl.SSLWantReadError):
+            continue
+        except OSError:
+            break  # reset, where it had not read all of ours
+        if not data:
+            break
+        said += data
+    return time.monotonic() - begun, said
+
+
+def test_time_to_log_in(start):
+    """It is absolute, and not counted from the last word."""
+    s = start(settings={"login_timeout": 2})
+    cases = list(itertools.product(
+        ["imap", "pop3"], [False, True],
+        ["silent", "drips", "talks", "challenged"]))
+    with ThreadPoolExecutor(len(cases)) as pool:
+        ends = list(pool.map(lambda case: until_cut(s, *case), cases))
+    for (service, tls, how), (seconds, said) in zip(cases, ends):
+        assert 1.8 < seconds < 15, (service, tls, how)
+        if how in ("silent", "challenged"):
+            assert said == (b"* BYE Too slow.\r\n" if service == "imap"
+                            else b""), (tls, how)
+    s.wait_log("reason=no login in time")
+
+
+def test_session_outlives_the_time_to_log_in(start):
+    s = start(settings={"login_timeout": 1, "auth_failure_delay": 2})
+    c = s.imap(tls=True)
+    # what the server takes for its answer does not count
+    c.no("LOGIN alice wrong")
+    c.login("alice", PW)
+    time.sleep(1.5)
+    c.ok("NOOP")
 
 
 def test_half_closed_client(shared, user):
