@@ -15,6 +15,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/num.h"
+#include "ipc/chan.h"
+#include "ipc/chan_child.h"
 #include "ipc/chan_log.h"
 #include "os/fd.h"
 
@@ -187,4 +189,18 @@ child_confine(const struct child_settings *s, enum sandbox_profile profile,
 		sb.sysgid = (gid_t)gid;
 	}
 	return sandbox_enter(&sb, r, e);
+}
+
+void
+child_master_closed(struct chan *c, const struct err *why, const char *process)
+{
+	struct buf frame;
+	struct err ignored;
+
+	if (why->code == ERR_CLOSED)
+		exit(0);
+	buf_init(&frame, CHILD_FRAME_MAX);
+	child_failed_write(str_of(why->text), &frame);
+	(void)fd_send(chan_fd(c), buf_str(&frame), NULL, 0, true, &ignored);
+	log_fatal("%s ends reason=%s", process, why->text);
 }

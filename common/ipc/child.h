@@ -36,6 +36,8 @@
 #include "base/str.h"
 #include "os/sandbox.h"
 
+struct chan;
+
 #define CHILD_FD_MASTER 3
 #define CHILD_FD_LOG 4
 #define CHILD_FD_SETTINGS 5
@@ -63,6 +65,12 @@ int child_start(const char *process, struct child_settings *s, struct err *e);
  */
 int child_confine(const struct child_settings *s, enum sandbox_profile profile,
     struct sandbox_report *r, struct err *e);
+/*
+ * For on_close of the channel to master: ends the process. In good order when
+ * master has gone; otherwise master hears why, and so does the log.
+ */
+NORETURN void child_master_closed(
+    struct chan *c, const struct err *why, const char *process);
 /* True when descriptor 3 is a channel: started by master, not by a shell. */
 bool child_is_masters(void);
 

@@ -339,19 +339,10 @@ static const struct chan_entry master_entries[] = {
     {CHILD_STOP, 0, CHAN_ANY_STATE, CHILD_FRAME_MAX, on_stop},
 };
 
-/* Master has gone, or there can be no login parent: it hears why. */
 static void
 on_master_close(struct chan *c, const struct err *why, UNUSED void *arg)
 {
-	struct buf frame;
-	struct err ignored;
-
-	if (why->code == ERR_CLOSED)
-		exit(0);
-	buf_init(&frame, CHILD_FRAME_MAX);
-	child_failed_write(str_of(why->text), &frame);
-	(void)fd_send(chan_fd(c), buf_str(&frame), NULL, 0, true, &ignored);
-	log_fatal("login ends reason=%s", why->text);
+	child_master_closed(c, why, "login");
 }
 
 static const struct chan_def master_def = {
