@@ -30,6 +30,17 @@ ifeq ($(filter $(NO_CONFIG_GOALS),$(MAKECMDGOALS)),)
 include $(B)/config.mk
 endif
 
+# Only tests need cmocka: it may have been installed after the first build.
+ifneq ($(filter check check-unit,$(MAKECMDGOALS)),)
+ifeq ($(strip $(CMOCKA_LIBS)),)
+ifeq ($(shell pkg-config --exists cmocka 2>/dev/null && echo yes),yes)
+$(shell rm -f $(B)/config.mk)
+else
+$(error the unit tests need cmocka (Debian: libcmocka-dev))
+endif
+endif
+endif
+
 configure: configure.ac
 	autoconf -o $@ $<
 	rm -rf autom4te.cache
