@@ -398,9 +398,7 @@ settings_file(const struct service_proc *p, struct err *e)
 		buf_addf(&b, "role = %s\n",
 		    p->program == PROGRAM_SPAWNER ? "spawner" : "broker");
 	if (p->program == PROGRAM_LOGIN)
-		buf_addf(&b, "tls_on = %s\nreplaces = %s\n",
-		    s->certs.n > 0 ? "yes" : "no",
-		    p->m->next == p->g ? "yes" : "no");
+		buf_addf(&b, "tls_on = %s\n", s->certs.n > 0 ? "yes" : "no");
 	if (buf_is_over(&b)) {
 		buf_done(&b);
 		return err_set(e, ERR_LIMIT, "the settings are too long");

@@ -464,7 +464,10 @@ static const struct schema_setting TABLE[] = {
 	    "the first is for clients that name none.\n"
 	    "None given:\n"
 	    ".Pa /etc/restante/tls/cert.pem ,\n"
-	    "then Debian's snakeoil certificate.",
+	    "then Debian's snakeoil certificate.\n"
+	    "A change of the files is noticed within half a minute.\n"
+	    "An expired certificate is used all the same, with an error in\n"
+	    "the log; in its last week each day brings a warning.",
 }, {
 	.name = "tls_key", .type = SCHEMA_PATH, .list = true, .preset = "",
 	.readers = SCHEMA_MASTER | SCHEMA_CTL,
@@ -479,7 +482,9 @@ static const struct schema_setting TABLE[] = {
 	.name = "tls_ocsp", .type = SCHEMA_PATH, .list = true, .preset = "",
 	.readers = SCHEMA_MASTER,
 	.help = "OCSP responses to staple, one for each tls_cert in its order",
-	.detail = "An expired one is not sent.",
+	.detail =
+	    "An expired one, or one that belongs to another certificate, is\n"
+	    "not sent, and the log says so.",
 }, {
 	.name = "tls_ticket_lifetime", .type = SCHEMA_SECONDS,
 	.min = 0, .max = 7 * DAY_S, .preset = "1d",

@@ -19,8 +19,6 @@
  *	role                 for authd, which is started twice: broker or spawner
  *	pass_uid, pass_gid   for the spawner: of the child with the passwd-file
  *	tls_on               for login: yes when there are certificates
- *	replaces             for login: yes when another one serves now, which
- *	                     stays if a certificate of ours is not valid today
  * and for imapd and pop3d, which master starts as the user already:
  *	service              "imap" or "pop3"
  *	user, home           of the grant; home may be empty

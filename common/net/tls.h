@@ -53,18 +53,22 @@ typedef int tls_sign_fn(void *arg, unsigned cert, uint16_t scheme,
 int tls_server_new(const struct tls_server_settings *settings,
     struct tls_server **out, struct err *e);
 void tls_server_free(struct tls_server **ts);
-/* For the log: an OCSP response that is not used, and why; "" when all are. */
-const char *tls_server_problem(const struct tls_server *ts);
+/* What an administrator may have to know of certificate `i`. */
+struct tls_cert_info {
+	const char *name;
+	int64_t not_before_s, not_after_s; /* wall time */
+	const char *ocsp_problem; /* why it is not stapled, or "" */
+};
+/* False: there are no more. Its strings live as long as `ts`. */
+bool tls_server_cert(
+    const struct tls_server *ts, size_t i, struct tls_cert_info *out);
 /* From now on signatures come from `sign`; after a fork set it again. */
 void tls_server_set_signer(struct tls_server *ts, tls_sign_fn *sign, void *arg);
 /*
- * Every key belongs to its certificate, every certificate is valid at wall
- * time `now_s`. Asks the signer once per certificate. `strict` false: a date
- * that does not fit is left to the caller's log, by *date_problem (256 bytes,
- * "" when none), instead of failing.
+ * Every key belongs to its certificate. Asks the signer once per certificate.
+ * Dates are the caller's: see tls_server_cert().
  */
-int tls_server_check(struct tls_server *ts, int64_t now_s, bool strict,
-    char date_problem[256], struct err *e);
+int tls_server_check(struct tls_server *ts, struct err *e);
 /*
  * Shakes hands with itself, in every version and with every kind of key, so
  * that what GnuTLS sets up at first use is there before the fork, and so that

@@ -22,7 +22,6 @@ struct tls_server {
 	gnutls_datum_t ticket_key;
 	uint32_t ticket_life_s;
 	bool only_tls13;
-	char problem[256]; /* not worth a failure; "" when there is none */
 	tls_sign_fn *sign;
 	void *sign_arg;
 	struct err
@@ -31,7 +30,8 @@ struct tls_server {
 		struct tls_key key;
 		gnutls_pubkey_t pubkey;
 		int64_t not_before_s, not_after_s;
-		char name[128];
+		char name[256];
+		char ocsp_problem[200]; /* "": none */
 	} certs[TLS_CERTS_MAX];
 	size_t n_certs;
 };

@@ -139,9 +139,8 @@ add_chain(struct tls_server *ts, struct tls_cert *c, struct str pem,
 		    ts->cred, &d, (unsigned)index, GNUTLS_X509_FMT_DER);
 		/* Only stapling is lost: clients can ask for themselves. */
 		if (r < 0)
-			(void)snprintf(ts->problem, sizeof(ts->problem),
-			    "%s: the OCSP response can not be used: %s",
-			    c->name, gnutls_strerror(r));
+			(void)snprintf(c->ocsp_problem, sizeof(c->ocsp_problem),
+			    "%s", gnutls_strerror(r));
 	}
 	return 0;
 fail:
@@ -241,10 +240,19 @@ tls_server_free(struct tls_server **ts)
 	MEM_FREE(*ts);
 }
 
-const char *
-tls_server_problem(const struct tls_server *ts)
+bool
+tls_server_cert(
+    const struct tls_server *ts, size_t i, struct tls_cert_info *out)
 {
-	return ts->problem;
+	const struct tls_cert *c = &ts->certs[i];
+
+	if (i >= ts->n_certs)
+		return false;
+	*out = (struct tls_cert_info){.name = c->name,
+	    .not_before_s = c->not_before_s,
+	    .not_after_s = c->not_after_s,
+	    .ocsp_problem = c->ocsp_problem};
+	return true;
 }
 
 void
@@ -314,25 +322,12 @@ check_key(struct tls_server *ts, struct tls_cert *c, struct err *e)
 }
 
 int
-tls_server_check(struct tls_server *ts, int64_t now_s, bool strict,
-    char date_problem[256], struct err *e)
+tls_server_check(struct tls_server *ts, struct err *e)
 {
-	date_problem[0] = '\0';
 	ASSERT(ts->sign != NULL);
-	for (size_t i = 0; i < ts->n_certs; i++) {
-		struct tls_cert *c = &ts->certs[i];
-
-		if (check_key(ts, c, e) == -1)
-			return err_in(e, "%s", c->name);
-		if (now_s < c->not_before_s)
-			(void)snprintf(
-			    date_problem, 256, "%s: is not valid yet", c->name);
-		else if (now_s > c->not_after_s)
-			(void)snprintf(
-			    date_problem, 256, "%s: has expired", c->name);
-		if (strict && date_problem[0] != '\0')
-			return err_set(e, ERR_CORRUPT, "%s", date_problem);
-	}
+	for (size_t i = 0; i < ts->n_certs; i++)
+		if (check_key(ts, &ts->certs[i], e) == -1)
+			return err_in(e, "%s", ts->certs[i].name);
 	return 0;
 }
 

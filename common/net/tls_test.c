@@ -596,23 +596,24 @@ test_check(UNUSED void **state)
 	static const int keys[] = {EC, RSA, ED, EC_OTHER_NAME};
 	static const int wrong[] = {RSA, EC};
 	struct tls_server *ts = new_server(keys, ARRAY_LEN(keys));
-	char problem[256];
+	struct tls_cert_info info;
 	struct err e = {0};
 	int64_t now = clock_wall_s();
 
-	OK(tls_server_check(ts, now, true, problem, &e));
-	assert_string_equal(problem, "");
+	OK(tls_server_check(ts, &e));
 	if (tls_server_warm(ts, &e) == -1)
 		fail_msg("%s", e.text);
-	OK(tls_server_check(ts, now + 2 * 86400, false, problem, &e));
-	assert_string_equal(problem, "test.pem: has expired");
-	assert_int_equal(
-	    tls_server_check(ts, now + 2 * 86400, true, problem, &e), -1);
-	assert_int_equal(
-	    tls_server_check(ts, now - 86400, true, problem, &e), -1);
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+		assert_true(tls_server_cert(ts, i, &info));
+		assert_string_equal(info.name, "test.pem");
+		assert_string_equal(info.ocsp_problem, "");
+		assert_in_range(info.not_before_s, now - 86400, now);
+		assert_in_range(info.not_after_s, now, now + 2 * 86400);
+	}
+	assert_false(tls_server_cert(ts, ARRAY_LEN(keys), &info));
 	/* A key that belongs to another certificate. */
 	tls_server_set_signer(ts, sign, (void *)(uintptr_t)wrong);
-	assert_int_equal(tls_server_check(ts, now, true, problem, &e), -1);
+	assert_int_equal(tls_server_check(ts, &e), -1);
 	tls_server_free(&ts);
 
 	/* Same type, so that only the check can find it. */
@@ -622,8 +623,7 @@ test_check(UNUSED void **state)
 
 		ts = new_server(ec, 1);
 		tls_server_set_signer(ts, sign, (void *)(uintptr_t)other);
-		assert_int_equal(
-		    tls_server_check(ts, now, true, problem, &e), -1);
+		assert_int_equal(tls_server_check(ts, &e), -1);
 		assert_int_equal(tls_server_warm(ts, &e), -1);
 		tls_server_free(&ts);
 	}

@@ -18,6 +18,7 @@
 #include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -35,6 +36,8 @@
 
 #define CERT_FILE_MAX ((size_t)256 * 1024)
 #define OCSP_FILE_MAX ((size_t)64 * 1024)
+/* Who renews by a program does so long before. */
+#define SOON_S (INT64_C(7) * 86400)
 
 enum { LOADING = 1, PREPARING = 2, SERVING = 4, LAST = 8 };
 
@@ -46,7 +49,7 @@ struct parent {
 	struct login_listening listeners[LOGIN_LISTENERS_MAX];
 	size_t n_listeners;
 	struct parent_cert {
-		bool used;
+		bool used, has_ocsp;
 		struct buf pem, ocsp;
 		char *path;
 	} certs[TLS_CERTS_MAX];
@@ -92,6 +95,7 @@ on_cert(UNUSED struct chan *c, struct chan_msg *m, void *arg, struct err *e)
 		    e, ERR_LIMIT, "certificate number %u", cert.number);
 	to = &p->certs[cert.number];
 	to->used = true;
+	to->has_ocsp = cert.ocsp;
 	to->path = str_to_heap(cert.path);
 	buf_init(&to->pem, CERT_FILE_MAX);
 	buf_init(&to->ocsp, OCSP_FILE_MAX);
@@ -116,6 +120,56 @@ on_tickets(UNUSED struct chan *c, struct chan_msg *m, void *arg, struct err *e)
 
 /* ---- TLS ------------------------------------------------------------------ */
 
+/*
+ * A date is no reason not to serve: nobody would be helped, and other changes
+ * would be refused with it. Clients say what they think of it.
+ */
+static void
+log_dates(const struct tls_cert_info *c, const char *path)
+{
+	int64_t now = clock_wall_s();
+	time_t t = now < c->not_before_s ? c->not_before_s : c->not_after_s;
+	struct tm tm = {0};
+	char day[32];
+
+	if (now >= c->not_before_s && now < c->not_after_s - SOON_S)
+		return;
+	(void)gmtime_r(&t, &tm);
+	if (strftime(day, sizeof(day), "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+		day[0] = '\0';
+	if (now < c->not_before_s)
+		log_error("certificate is not valid yet, clients will refuse "
+			  "it file=<%s> from=%s cure=\"look at this host's "
+			  "clock, or use another certificate\"",
+		    path, day);
+	else if (now >= c->not_after_s)
+		log_error("certificate has expired, clients will refuse it "
+			  "file=<%s> since=%s cure=\"put a new one in its "
+			  "place, it is noticed by itself\"",
+		    path, day);
+	else
+		log_warn("certificate expires soon file=<%s> at=%s cure=\"put "
+			 "a new one in its place, it is noticed by itself\"",
+		    path, day);
+}
+
+static void
+log_certs(const struct parent *p)
+{
+	struct tls_cert_info c;
+
+	for (size_t i = 0; tls_server_cert(p->tls, i, &c); i++) {
+		log_dates(&c, p->certs[i].path);
+		if (p->certs[i].has_ocsp && p->certs[i].ocsp.n == 0)
+			c.ocsp_problem = "the file is empty";
+		if (c.ocsp_problem[0] != '\0')
+			log_warn("OCSP response is not stapled "
+				 "certificate=<%s> reason=\"%s\" cure=\"fetch "
+				 "a new response for this certificate\"",
+			    p->certs[i].path, c.ocsp_problem);
+	}
+}
+
 static int
 load_certs(struct parent *p, struct err *e)
 {
@@ -138,9 +192,8 @@ load_certs(struct parent *p, struct err *e)
 	if (p->ticket_key.n == 0)
 		s.ticket_life_s = 0;
 	rc = tls_server_new(&s, &p->tls, e);
-	if (rc == 0 && tls_server_problem(p->tls)[0] != '\0')
-		log_warn(
-		    "certificate problem=<%s>", tls_server_problem(p->tls));
+	if (rc == 0)
+		log_certs(p);
 	secret_done(&p->ticket_key);
 	for (size_t i = 0; i < TLS_CERTS_MAX; i++) {
 		buf_done(&p->certs[i].pem);
@@ -154,17 +207,13 @@ static int
 check_certs(struct parent *p, struct err *e)
 {
 	struct login asker = {.fd_key = pool_key_fd(p->pool)};
-	char problem[256];
 	int rc;
 
 	tls_server_set_signer(p->tls, login_sign, &asker);
-	rc = tls_server_check(
-	    p->tls, clock_wall_s(), p->settings.replaces, problem, e);
+	rc = tls_server_check(p->tls, e);
 	if (rc == 0)
 		rc = tls_server_warm(p->tls, e);
 	tls_server_set_signer(p->tls, NULL, NULL);
-	if (rc == 0 && problem[0] != '\0')
-		log_warn("certificate problem=<%s>", problem);
 	return rc;
 }
 

@@ -131,7 +131,6 @@ login_settings_read(
 {
 	*s = (struct login_settings){0};
 	s->tls = child_setting_bool(c, "tls_on", false);
-	s->replaces = child_setting_bool(c, "replaces", false);
 	s->only_tls13 = strcmp(child_setting_or(c, "tls_min_version", "TLS1.2"),
 			    "TLS1.3") == 0;
 	s->ticket_life_s =

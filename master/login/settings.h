@@ -19,7 +19,6 @@ struct login_settings {
 	uint32_t ticket_life_s;
 	int64_t time_ms; /* from accept to login */
 	bool tls, only_tls13;
-	bool replaces; /* another login parent: be strict about dates */
 };
 
 int login_settings_read(

@@ -486,23 +486,50 @@ def test_new_certificate(start, tmp_path):
     c.ok("NOOP")
 
 
-@pytest.mark.parametrize("fault", ["nonsense", "foreign key", "expired",
-                                   "missing"])
+def expire(cert, key, days=-1):
+    subprocess.run(
+        ["openssl", "x509", "-in", cert, "-signkey", key, "-days", str(days),
+         "-out", cert + ".old"], check=True, stderr=subprocess.DEVNULL)
+    os.rename(cert + ".old", cert)
+
+
+def test_expired_certificate(start):
+    """Loud in the log, at start and at reload alike, but no reason to refuse
+    whatever else has changed."""
+    s = start()
+    assert "expire" not in s.log()
+    cert, key = certs.make(s.dir, "old.example")
+    expire(cert, key)
+    replace(s, cert, key)
+    s.settings["login_greeting"] = "Another greeting."
+    s.write()
+    s.new_log()
+    s.ctl("reload")
+    loud = r'error.*certificate has expired.*file=<%s> since=2.*cure=' % s.cert
+    assert re.search(loud, s.new_log()), s.log()
+    assert b"Another greeting." in s.imap().greeting
+    assert subject(s)[0] == "old.example"
+    s.stop()
+    s.start()
+    imaps(s, context()).login("alice", PW)
+    assert re.search(loud, s.new_log()), s.log()
+    cert, key = certs.make(s.dir, "soon.example", days=3)
+    replace(s, cert, key)
+    s.ctl("reload")
+    assert re.search(r"certificate expires soon.*at=2", s.new_log())
+
+
+@pytest.mark.parametrize("fault", ["nonsense", "foreign key", "missing"])
 def test_bad_certificate_changes_nothing(start, fault):
     s = start()
     cert, key = certs.make(s.dir, "bad.example")
     words = {"nonsense": s.cert, "foreign key": "does not belong",
-             "expired": "has expired", "missing": s.key}
+             "missing": s.key}
     if fault == "nonsense":
         with open(cert, "w") as f:
             f.write("nonsense\n")
     elif fault == "foreign key":
         shutil.copy2(s.key, key)
-    elif fault == "expired":
-        subprocess.run(
-            ["openssl", "x509", "-in", cert, "-signkey", key, "-days", "-1",
-             "-out", cert + ".old"], check=True, stderr=subprocess.DEVNULL)
-        os.rename(cert + ".old", cert)
     replace(s, cert, key)
     if fault == "missing":
         os.unlink(s.key)
@@ -557,24 +584,71 @@ def test_ocsp_response_is_stapled(start):
     assert not stapled(s)
     s.settings["tls_ocsp"] = [ocsp_response(s)]
     os.chmod(s.settings["tls_ocsp"][0], 0o644)
-    s.reload()
-    s.wait_log("reload done")
+    s.write()
+    s.ctl("reload")
     assert stapled(s)
     imaps(s, context()).login("alice", PW)
 
 
-def test_bad_ocsp_response_costs_stapling_alone(start):
+def valid_until(path, seconds):
+    """Changes the response's nextUpdate; nobody on our side looks at its
+    signature."""
+    with open(path, "rb") as f:
+        data = f.read()
+    times = list(re.finditer(rb"\x18\x0f(\d{14}Z)", data))
+    assert len(times) == 3  # producedAt, thisUpdate, nextUpdate
+    stamp = time.strftime("%Y%m%d%H%M%SZ",
+                          time.gmtime(time.time() + seconds)).encode()
+    at = times[2].start(1)
+    with open(path, "wb") as f:
+        f.write(data[:at] + stamp + data[at + len(stamp):])
+
+
+@pytest.mark.parametrize("fault", ["nonsense", "expired", "foreign", "empty",
+                                   "missing"])
+def test_bad_ocsp_response_costs_stapling_alone(start, fault):
     s = start()
     s.imap("alice").ok("NOOP")
-    path = os.path.join(s.dir, "ocsp.resp")
-    with open(path, "w") as f:
-        f.write("nonsense\n")
-    os.chmod(path, 0o644)
+    path = ocsp_response(s)
+    if fault == "nonsense":
+        with open(path, "w") as f:
+            f.write("nonsense\n")
+    elif fault == "expired":
+        valid_until(path, -60)
+    elif fault == "foreign":
+        replace(s, *certs.make(s.dir, "other.example"))
+    elif fault == "empty":
+        open(path, "w").close()
+    elif fault == "missing":
+        os.unlink(path)
+    if fault != "missing":
+        os.chmod(path, 0o644)
     s.settings["tls_ocsp"] = [path]
-    s.reload()
-    s.wait_log("reload done")
-    s.wait_log("the OCSP response can not be used")
+    s.write()
+    s.new_log()
+    s.ctl("reload")
+    assert re.search(r"warn.*OCSP response.*(%s|%s)" % (s.cert, path),
+                     s.new_log()), s.log()
     assert not stapled(s)
+    imaps(s, context()).login("alice", PW)
+    # and at start
+    s.stop()
+    s.start()
+    assert not stapled(s)
+
+
+def test_ocsp_response_expires_meanwhile(start):
+    s = start()
+    path = s.settings["tls_ocsp"] = [ocsp_response(s)]
+    valid_until(path[0], 4)
+    os.chmod(path[0], 0o644)
+    s.write()
+    s.ctl("reload")
+    assert stapled(s)
+    end = time.monotonic() + 20
+    while stapled(s):
+        assert time.monotonic() < end
+        time.sleep(0.3)
     imaps(s, context()).login("alice", PW)
 
 
