@@ -54,6 +54,7 @@ static const char *const read_only[] = {
     "/usr/share/zoneinfo",
     "/etc/mailname",
     "/dev/null",
+    "/proc/sys/kernel/random/boot_id", /* index_state.c */
 };
 
 static void
