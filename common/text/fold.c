@@ -16,6 +16,10 @@
 #include "text/ascii.h"
 #include "text/utf8.h"
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 /* U+FDFA becomes 18 characters; 32 code points of 4 bytes are enough. */
 #define MAPPED_MAX 128
 #define DECOMPOSED_MAX 64
@@ -70,19 +74,51 @@ add_char(struct buf *out, uint32_t code)
 	return buf_add(out, mapped, n);
 }
 
+/* Upper case for the ASCII bytes at the start of `s`; returns how many. */
+static size_t
+upper_head(struct str s, char *out)
+{
+	size_t i = 0;
+
+#ifdef __SSE2__
+	/* Moved so that a..z are the least of the signed bytes. */
+	const __m128i shift = _mm_set1_epi8((char)(0x80 - 'a'));
+	const __m128i behind = _mm_set1_epi8((char)(0x80 + 26));
+	const __m128i bit = _mm_set1_epi8(0x20);
+
+	for (; s.n - i >= 16; i += 16) {
+		__m128i c =
+		    _mm_loadu_si128((const __m128i *)(const void *)(s.p + i));
+		__m128i lower = _mm_cmplt_epi8(_mm_add_epi8(c, shift), behind);
+
+		if (_mm_movemask_epi8(c) != 0)
+			break;
+		_mm_storeu_si128((__m128i *)(void *)(out + i),
+		    _mm_sub_epi8(c, _mm_and_si128(lower, bit)));
+	}
+#endif
+	for (; i < s.n && !ascii_is_8bit(s.p[i]); i++)
+		out[i] = ascii_upper(s.p[i]);
+	return i;
+}
+
 bool
 fold_ascii(struct buf *out, struct str s)
 {
 	char *p;
-	size_t i;
+	size_t i = 0, n;
 
 	if (s.n == 0)
 		return true;
 	p = buf_room(out, s.n);
 	if (p == NULL)
 		return false;
-	for (i = 0; i < s.n; i++)
-		p[i] = ascii_upper(s.p[i]);
+	/* Bytes above ASCII stay as they are. */
+	while (i < s.n) {
+		n = upper_head(str_skip(s, i), p + i);
+		for (i += n; i < s.n && ascii_is_8bit(s.p[i]); i++)
+			p[i] = s.p[i];
+	}
 	out->n += s.n;
 	return true;
 }
@@ -94,10 +130,13 @@ fold_unicode(struct buf *out, struct str utf8)
 	size_t n;
 
 	while (utf8.n > 0) {
-		n = utf8_ascii_length(utf8);
+		char *room = buf_room(out, utf8.n);
+
+		if (room == NULL)
+			return false;
+		n = upper_head(utf8, room);
 		if (n > 0) {
-			if (!fold_ascii(out, str_head(utf8, n)))
-				return false;
+			out->n += n;
 		} else if ((n = utf8_decode(utf8, &code)) > 0) {
 			if (!add_char(out, code))
 				return false;

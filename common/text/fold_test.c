@@ -54,6 +54,30 @@ test_keys(UNUSED void **state)
 	buf_done(&b);
 }
 
+/* Blocks, what is left of them, and all bytes in every place of a block. */
+static void
+test_all_bytes(UNUSED void **state)
+{
+	char in[64];
+	struct buf b;
+	size_t at;
+	int c;
+
+	buf_init(&b, 1000);
+	for (c = 0; c < 256; c++)
+		for (at = 0; at < 40; at++) {
+			memset(in, 'q', sizeof(in));
+			in[at] = (char)c;
+			buf_clear(&b);
+			assert_true(fold_ascii(&b, str_make(in, 40)));
+			memset(in, 'Q', sizeof(in));
+			in[at] =
+			    (char)(c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c);
+			assert_true(str_eq(buf_str(&b), str_make(in, 40)));
+		}
+	buf_done(&b);
+}
+
 static const struct {
 	const char *needle, *hay;
 	bool found;
@@ -130,6 +154,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_keys),
+	    cmocka_unit_test(test_all_bytes),
 	    cmocka_unit_test(test_search_in_pieces),
 	    cmocka_unit_test(test_long_text),
 	};
