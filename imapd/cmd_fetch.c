@@ -10,7 +10,8 @@
  *          (messages that vanish are left out, and the answer says NO);
  *          RFC 5530 (EXPUNGEISSUED).
  *
- * NEXT --next_message--> ITEMS --section--> MEASURE --> LITERAL --sent--> ITEMS
+ * NEXT --next_message--> OPEN --read--> ITEMS
+ *                        ITEMS --section--> MEASURE --> LITERAL --sent--> ITEMS
  *                        ITEMS --last-----> NEXT --no more--> tagged reply
  */
 #include <time.h>
@@ -33,6 +34,7 @@ struct fetch {
 	struct msg *msg; /* open when the plan needs it */
 	struct fetch_item *item; /* the next one; NULL in ITEMS: close */
 	struct fetch_item *current; /* the one before it */
+	bool in_open; /* msg is being read, before its answer begins */
 	bool in_message, in_measure, in_literal;
 	bool first; /* no blank before the next item */
 	bool seen_now; /* \Seen was set by this FETCH */
@@ -319,14 +321,10 @@ needs_header(const struct fetch_plan *p)
 	    (p->needs & (NEED_ENVELOPE | NEED_PARTS)) == NEED_ENVELOPE;
 }
 
-/* All that can fail, before the first byte of the answer is written. */
 static int
 open_message(struct cmd *c, struct err *e)
 {
 	struct fetch *f = c->state;
-	struct part *root;
-	struct str block;
-	uint64_t n;
 	const unsigned from_file =
 	    NEED_BYTES | NEED_HEADER | NEED_ENVELOPE | NEED_PARTS;
 
@@ -336,21 +334,37 @@ open_message(struct cmd *c, struct err *e)
 		if (msg_open(c->s->view, f->uid, &f->msg, e) == -1)
 			return -1;
 	}
-	if ((f->plan.needs & from_file) != 0 && msg_load(f->msg, e) == -1)
-		return -1;
-	if ((f->plan.needs & NEED_FACTS) != 0) {
-		int64_t date;
-
-		if (msg_wire_size(f->msg, &n, e) == -1 ||
-		    msg_internal_date(f->msg, &date, e) == -1)
-			return -1;
-	}
-	if (needs_header(&f->plan) && msg_header(f->msg, &block, e) == -1)
-		return -1;
-	if ((f->plan.needs & NEED_PARTS) != 0 &&
-	    msg_parts(f->msg, &root, e) == -1)
-		return -1;
+	if ((f->plan.needs & from_file) != 0)
+		return msg_load(f->msg, e);
 	return 0;
+}
+
+/* All that can fail, before the first byte of the answer is written. */
+static enum step
+read_message(struct cmd *c, struct err *e)
+{
+	struct fetch *f = c->state;
+	unsigned needs = f->plan.needs;
+	struct str block;
+	enum step step;
+	int64_t date;
+
+	if ((needs & NEED_FACTS) != 0) {
+		step = msg_wire_size_step(f->msg, e);
+		if (step != STEP_DONE)
+			return step;
+		if (msg_internal_date(f->msg, &date, e) == -1)
+			return STEP_FAIL;
+	}
+	if (needs_header(&f->plan)) {
+		if (msg_header(f->msg, &block, e) == -1)
+			return STEP_FAIL;
+		/* Then only the tree knows where the text begins. */
+		if (msg_header_is_cut(f->msg))
+			needs |= NEED_PARTS;
+	}
+	return (needs & NEED_PARTS) != 0 ? msg_parts_step(f->msg, e)
+					 : STEP_DONE;
 }
 
 /* BODY[] without PEEK sets \Seen, where it can be set. */
@@ -414,11 +428,29 @@ leave_message(struct cmd *c, bool whole)
 	f->uid++;
 }
 
-/* The next message that can be answered. False: there is none. */
-static bool
+/* The message has no answer. */
+static void
+leave_out(struct cmd *c, const struct err *e)
+{
+	struct fetch *f = c->state;
+
+	if (e->code == ERR_GONE || e->code == ERR_NOT_FOUND) {
+		f->some_gone = true;
+	} else {
+		f->some_failed = true;
+		log_error("can not read message mailbox=<%.*s> uid=%u: %s",
+		    STR_ARG(mailbox_name(view_mailbox(c->s->view))), f->uid,
+		    e->text);
+	}
+	leave_message(c, false);
+}
+
+/* The next message that can be answered; STEP_DONE without one: no more. */
+static enum step
 next_message(struct cmd *c)
 {
 	struct fetch *f = c->state;
+	enum step step;
 	struct err e;
 
 	while (set32_next(&f->uids, f->uid, &f->uid)) {
@@ -426,22 +458,20 @@ next_message(struct cmd *c)
 			f->uid++;
 			continue;
 		}
-		if (f->plan.needs == 0 || open_message(c, &e) == 0) {
+		step = STEP_DONE;
+		if (!f->in_open && f->plan.needs != 0 &&
+		    open_message(c, &e) == -1)
+			step = STEP_FAIL;
+		if (step == STEP_DONE && f->plan.needs != 0)
+			step = read_message(c, &e);
+		f->in_open = step == STEP_MORE;
+		if (step == STEP_DONE)
 			begin_message(c);
-			return true;
-		}
-		if (e.code == ERR_GONE || e.code == ERR_NOT_FOUND) {
-			f->some_gone = true;
-		} else {
-			f->some_failed = true;
-			log_error("can not read message mailbox=<%.*s> uid=%u:"
-				  " %s",
-			    STR_ARG(mailbox_name(view_mailbox(c->s->view))),
-			    f->uid, e.text);
-		}
-		leave_message(c, false);
+		if (step != STEP_FAIL)
+			return step;
+		leave_out(c, &e);
 	}
-	return false;
+	return STEP_DONE;
 }
 
 static int
@@ -542,7 +572,9 @@ cmd_fetch(struct cmd *c)
 	if (f == NULL && (f = start(c)) == NULL)
 		return STEP_DONE;
 	for (;;) {
-		if (!f->in_message && !next_message(c))
+		if (!f->in_message && next_message(c) == STEP_MORE)
+			return STEP_MORE;
+		if (!f->in_message)
 			return finish(c);
 		if (write_items(c) == STEP_MORE)
 			return STEP_MORE;

@@ -142,29 +142,42 @@ set_bytes(struct section_value *v, struct str bytes)
 	return 0;
 }
 
-/* BODY[], BODY[HEADER] and so on: no tree is needed. */
+/* Where the message's text begins. A header past the limit is not cut here. */
+static int
+find_text(struct msg *m, struct str header, uint64_t *out, struct err *e)
+{
+	struct part *root;
+
+	*out = header.n;
+	if (!msg_header_is_cut(m))
+		return 0;
+	if (msg_parts(m, &root, e) == -1)
+		return -1;
+	*out = root->body_off;
+	return 0;
+}
+
+/* BODY[], BODY[HEADER] and so on: as a rule no tree is needed. */
 static int
 find_in_message(struct msg *m, const struct fetch_section *sec, struct arena *a,
     struct section_value *out, struct err *e)
 {
 	struct str header = {0};
-	uint64_t size;
+	uint64_t size, text;
 
 	if (msg_size(m, &size, e) == -1)
 		return -1;
-	if (sec->text != SECTION_WHOLE && msg_header(m, &header, e) == -1)
-		return -1;
-	switch (sec->text) {
-	case SECTION_WHOLE:
+	if (sec->text == SECTION_WHOLE)
 		return set_range(out, 0, size);
-	case SECTION_HEADER:
-		return set_range(out, 0, header.n);
-	case SECTION_TEXT:
-		return set_range(
-		    out, header.n, size > header.n ? size - header.n : 0);
-	default:
+	if (msg_header(m, &header, e) == -1)
+		return -1;
+	if (sec->text != SECTION_HEADER && sec->text != SECTION_TEXT)
 		return set_bytes(out, filter(sec, header, a));
-	}
+	if (find_text(m, header, &text, e) == -1)
+		return -1;
+	if (sec->text == SECTION_HEADER)
+		return set_range(out, 0, text);
+	return set_range(out, text, size > text ? size - text : 0);
 }
 
 /* HEADER, HEADER.FIELDS, TEXT of a message/rfc822 part. */

@@ -9,9 +9,10 @@
  *          time and zone), RFC 5051.
  *
  * NEXT --view says it---------------------------------------------> NEXT
- * NEXT --needs the message--> OPEN --facts or header say it-------> NEXT
- *                             OPEN --text needed--> TEXT --at end-> NEXT
- * A message is read in slices in TEXT; all other steps are short.
+ * NEXT --needs the message--> FACTS --they or the header say it----> NEXT
+ *                             FACTS --text needed--> TEXT --at end-> NEXT
+ * A message is read in slices, to count its size and in TEXT; all other steps
+ * are short.
  */
 #include <time.h>
 
@@ -53,9 +54,11 @@ struct matcher {
 	VEC(struct field_needle) fields;
 	struct arena arena; /* of one message */
 	struct buf text;
-	/* The message in TEXT */
+	/* The message in FACTS or TEXT */
 	struct msg *msg;
-	struct part *part; /* being read, NULL: to begin */
+	bool in_text; /* its header has been looked at */
+	bool has_root; /* the tree is there, and entered */
+	struct part *part; /* being read; NULL: behind the last */
 	uint64_t off; /* read so far of its body */
 	struct body_decoder *body;
 };
@@ -102,6 +105,7 @@ leave_message(struct matcher *m)
 	body_decoder_free(&m->body);
 	msg_close(&m->msg);
 	m->part = NULL;
+	m->in_text = m->has_root = false;
 	arena_reset(&m->arena);
 }
 
@@ -253,27 +257,33 @@ fact_date(struct facts *f, int64_t *out, struct err *e)
 	return 0;
 }
 
-static int
+static enum step
 fact_size(struct facts *f, int64_t *out, struct err *e)
 {
-	if (!f->has_size && msg_wire_size(f->msg, &f->size, e) == -1)
-		return -1;
-	f->has_size = true;
+	enum step step = STEP_DONE;
+
+	if (!f->has_size) {
+		step = msg_wire_size_step(f->msg, e);
+		if (step == STEP_DONE &&
+		    msg_wire_size(f->msg, &f->size, e) == -1)
+			step = STEP_FAIL;
+	}
+	f->has_size = step == STEP_DONE;
 	*out = (int64_t)f->size;
-	return 0;
+	return step;
 }
 
 /* The number that a facts key compares with. */
-static int
+static enum step
 fact_of(struct facts *f, enum query_key key, int64_t *out, struct err *e)
 {
 	if (key == QUERY_LARGER || key == QUERY_SMALLER)
 		return fact_size(f, out, e);
 	if (fact_date(f, out, e) == -1)
-		return -1;
+		return STEP_FAIL;
 	if (key != QUERY_YOUNGER && key != QUERY_OLDER)
 		*out = local_day(*out);
-	return 0;
+	return STEP_DONE;
 }
 
 static bool
@@ -304,28 +314,31 @@ decides(const struct query *q, enum query_truth truth)
 	    (q->key == QUERY_OR && truth == QUERY_YES);
 }
 
-static int
+/* STEP_MORE: call again, what is known by now stays. */
+static enum step
 ask_facts(struct query *q, struct facts *f, struct err *e)
 {
 	struct query *c;
+	enum step step;
 	int64_t value;
 
 	if (q->truth != QUERY_UNKNOWN)
-		return 0;
+		return STEP_DONE;
 	if (q->key >= QUERY_BEFORE && q->key <= QUERY_SMALLER) {
-		if (fact_of(f, q->key, &value, e) == -1)
-			return -1;
-		q->truth = truth_of(compare(q->key, value, q->number));
-		return 0;
+		step = fact_of(f, q->key, &value, e);
+		if (step == STEP_DONE)
+			q->truth = truth_of(compare(q->key, value, q->number));
+		return step;
 	}
 	for (c = q->child; c != NULL; c = c->next) {
-		if (ask_facts(c, f, e) == -1)
-			return -1;
+		step = ask_facts(c, f, e);
+		if (step != STEP_DONE)
+			return step;
 		/* A size may take reading the whole file. */
 		if (decides(q, evaluate(c)))
 			break;
 	}
-	return 0;
+	return STEP_DONE;
 }
 
 /* ---- what the header says -------------------------------------------------- */
@@ -572,23 +585,47 @@ has_text(const struct part *p)
 		str_eq_nocase(p->type, STR("message")));
 }
 
+/* The header of the message, and all else of it that TEXT and BODY need. */
+static int
+begin_text(struct matcher *m, struct err *e)
+{
+	struct str block;
+
+	m->in_text = true;
+	start_text(m);
+	if (msg_header(m->msg, &block, e) == -1)
+		return -1;
+	show_header(m, block, true);
+	return 0;
+}
+
+static enum step
+enter_root(struct matcher *m, struct err *e)
+{
+	enum step step = msg_parts_step(m->msg, e);
+	struct part *root;
+
+	if (step != STEP_DONE)
+		return step;
+	m->has_root = true;
+	if (msg_parts(m->msg, &root, e) == -1 || enter_part(m, root, e) == -1)
+		return STEP_FAIL;
+	return STEP_DONE;
+}
+
 static enum step
 ask_text(struct matcher *m, struct err *e)
 {
-	struct part *root;
-	struct str block;
 	enum step step;
 
-	if (m->part == NULL) {
-		start_text(m);
-		if (msg_header(m->msg, &block, e) == -1)
-			return STEP_FAIL;
-		show_header(m, block, true);
-		if (!needles_open(m))
-			return STEP_DONE;
-		if (msg_parts(m->msg, &root, e) == -1 ||
-		    enter_part(m, root, e) == -1)
-			return STEP_FAIL;
+	if (!m->in_text && begin_text(m, e) == -1)
+		return STEP_FAIL;
+	if (!needles_open(m))
+		return STEP_DONE;
+	if (!m->has_root) {
+		step = enter_root(m, e);
+		if (step != STEP_DONE)
+			return step;
 	}
 	while (m->part != NULL && needles_open(m) &&
 	    evaluate(m->query) == QUERY_UNKNOWN) {
@@ -623,14 +660,18 @@ ask_message(struct matcher *m, uint32_t uid, struct err *e)
 	struct facts facts = {0};
 	enum step step;
 
-	if (m->msg == NULL) {
-		if (msg_open(m->view, uid, &m->msg, e) == -1)
-			return STEP_FAIL;
+	if (m->msg == NULL && msg_open(m->view, uid, &m->msg, e) == -1)
+		return STEP_FAIL;
+	if (!m->in_text) {
 		facts.msg = m->msg;
-		if (ask_facts(m->query, &facts, e) == -1)
-			return STEP_FAIL;
+		step = ask_facts(m->query, &facts, e);
+		if (step != STEP_DONE)
+			return step;
 		if (evaluate(m->query) != QUERY_UNKNOWN)
 			return STEP_DONE;
+		/* Text may be wanted: then one read brings all. */
+		if (m->needles.n > 0 && msg_load_all(m->msg, e) == -1)
+			return STEP_FAIL;
 		if (ask_header(m, e) == -1)
 			return STEP_FAIL;
 		if (evaluate(m->query) != QUERY_UNKNOWN)

@@ -2,7 +2,7 @@
 /*
  * msg.c - one message: its bytes as stored, its sizes and date.
  *
- * Owns:    struct msg: the open file, its header block.
+ * Owns:    struct msg: the open file, its header block, a small one's bytes.
  * Runs in: imapd, pop3d, as the mail user.
  * Trusts:  no size in a file name before the file itself agrees.
  */
@@ -15,8 +15,11 @@
 #include "store/mailbox_impl.h"
 #include "store/msg.h"
 #include "store/msg_impl.h"
+#include "text/crlf.h"
 
-#define READ_PIECE (32 * 1024)
+#define READ_PIECE ((size_t)64 * 1024)
+#define STEP_BYTES ((size_t)4 * 1024 * 1024) /* about a millisecond */
+#define WHOLE_MAX_BYTES (64 * 1024)
 #define HEADER_PIECE 4096
 
 int
@@ -47,7 +50,11 @@ msg_close(struct msg **mp)
 		return;
 	if (m->file.fd != -1)
 		close(m->file.fd);
-	free(m->header.p);
+	/* What it keeps outside of the arena goes with the end of the parse. */
+	if (m->parser != NULL)
+		(void)part_parser_finish(m->parser);
+	buf_done(&m->header);
+	free(m->whole);
 	arena_done(&m->arena);
 	mailbox_release(&m->mailbox);
 	free(m);
@@ -110,55 +117,17 @@ msg_size(struct msg *m, uint64_t *out, struct err *e)
 	return 0;
 }
 
-/* Counts by reading: each LF that no CR stands before is one byte more. */
-static int
-count_wire_size(struct msg *m, uint64_t *out, struct err *e)
-{
-	char *piece, last = '\0';
-	uint64_t off = 0, wire = 0;
-	size_t got;
+/* ---- sizes --------------------------------------------------------------- */
 
-	if (msg_need_file(m, e) == -1)
-		return -1;
-	piece = mem_new(1, READ_PIECE);
-	for (;;) {
-		const char *p = piece, *lf;
-
-		if (msg_read(m, off, piece, READ_PIECE, &got, e) == -1) {
-			free(piece);
-			return -1;
-		}
-		if (got == 0)
-			break;
-		while (
-		    (lf = memchr(p, '\n', got - (size_t)(p - piece))) != NULL) {
-			wire += (lf > piece ? lf[-1] : last) != '\r';
-			p = lf + 1;
-		}
-		last = piece[got - 1];
-		wire += got;
-		off += got;
-	}
-	free(piece);
-	*out = wire;
-	return 0;
-}
-
-int
-msg_wire_size(struct msg *m, uint64_t *out, struct err *e)
+/* From the file's name, if that is trustworthy. */
+static bool
+wire_size_by_name(struct msg *m)
 {
 	struct msg_facts f;
-	bool has_facts;
 
-	if (m->has_wire_size) {
-		*out = m->wire_size;
-		return 0;
-	}
-	if (need_stat(m, e) == -1)
-		return -1;
-	has_facts = m->mailbox->store->ops->msg_facts(m->mailbox, m->uid, &f);
-	if (has_facts && f.size != 0 && f.size != m->file.size &&
-	    !m->mailbox->warned_size) {
+	if (!m->mailbox->store->ops->msg_facts(m->mailbox, m->uid, &f))
+		return false;
+	if (f.size != 0 && f.size != m->file.size && !m->mailbox->warned_size) {
 		m->mailbox->warned_size = true;
 		store_warn(m->mailbox->store,
 		    "wrong size in file name mailbox=%s uid=%u name=%.*s "
@@ -166,33 +135,107 @@ msg_wire_size(struct msg *m, uint64_t *out, struct err *e)
 		    m->mailbox->name, m->uid, STR_ARG(f.base),
 		    (unsigned long long)m->file.size);
 	}
-	if (has_facts && f.wire_size >= f.size && f.wire_size != 0 &&
-	    f.size == m->file.size)
-		m->wire_size = f.wire_size;
-	else if (count_wire_size(m, &m->wire_size, e) == -1)
-		return -1;
-	else
-		m->mailbox->store->ops->note_wire_size(
-		    m->mailbox, m->uid, m->file.size, m->wire_size);
+	if (f.wire_size < f.size || f.wire_size == 0 || f.size != m->file.size)
+		return false;
+	m->wire_size = f.wire_size;
 	m->has_wire_size = true;
-	*out = m->wire_size;
-	return 0;
+	return true;
 }
+
+/* Each LF that no CR stands before is one byte more. */
+static enum step
+count_step(struct msg *m, struct err *e)
+{
+	char piece[READ_PIECE] UNINITIALIZED;
+	size_t got, budget = STEP_BYTES;
+
+	for (; budget >= READ_PIECE; budget -= READ_PIECE) {
+		if (msg_read(m, m->counted, piece, READ_PIECE, &got, e) == -1)
+			return STEP_FAIL;
+		m->counted_lone +=
+		    crlf_count(str_make(piece, got), &m->counted_cr);
+		m->counted += got;
+		if (got < READ_PIECE)
+			break;
+	}
+	if (budget < READ_PIECE)
+		return STEP_MORE;
+	m->wire_size = m->counted + m->counted_lone;
+	m->has_wire_size = true;
+	m->mailbox->store->ops->note_wire_size(
+	    m->mailbox, m->uid, m->file.size, m->wire_size);
+	return STEP_DONE;
+}
+
+enum step
+msg_wire_size_step(struct msg *m, struct err *e)
+{
+	if (m->has_wire_size)
+		return STEP_DONE;
+	if (need_stat(m, e) == -1)
+		return STEP_FAIL;
+	if (m->counted == 0 && wire_size_by_name(m))
+		return STEP_DONE;
+	return count_step(m, e);
+}
+
+int
+msg_wire_size(struct msg *m, uint64_t *out, struct err *e)
+{
+	enum step step;
+
+	while ((step = msg_wire_size_step(m, e)) == STEP_MORE)
+		;
+	*out = m->wire_size;
+	return step == STEP_DONE ? 0 : -1;
+}
+
+/* ---- bytes --------------------------------------------------------------- */
 
 int
 msg_read(
     struct msg *m, uint64_t off, void *p, size_t n, size_t *got, struct err *e)
 {
+	uint64_t size;
+
 	if (msg_need_file(m, e) == -1)
 		return -1;
-	if (off >= m->file.size) {
-		*got = 0;
+	size = m->whole != NULL ? m->whole_n : m->file.size;
+	*got = 0;
+	if (off >= size)
 		return 0;
-	}
-	if (n > m->file.size - off)
-		n = (size_t)(m->file.size - off);
-	return file_read_at(m->file.fd, m->file.off + off, p, n, got, e);
+	if (n > size - off)
+		n = (size_t)(size - off);
+	if (m->whole == NULL)
+		return file_read_at(
+		    m->file.fd, m->file.off + off, p, n, got, e);
+	memcpy(p, m->whole + off, n);
+	*got = n;
+	return 0;
 }
+
+int
+msg_load_all(struct msg *m, struct err *e)
+{
+	char *p;
+	size_t got;
+
+	if (msg_need_file(m, e) == -1)
+		return -1;
+	if (m->whole != NULL || m->file.size == 0 ||
+	    m->file.size > WHOLE_MAX_BYTES)
+		return 0;
+	p = mem_resize(NULL, 1, (size_t)m->file.size);
+	if (msg_read(m, 0, p, (size_t)m->file.size, &got, e) == -1) {
+		free(p);
+		return -1;
+	}
+	m->whole = p;
+	m->whole_n = got;
+	return 0;
+}
+
+/* ---- header -------------------------------------------------------------- */
 
 /* Length of the header block with its blank line; 0: not there yet. */
 static size_t
@@ -236,8 +279,10 @@ msg_header(struct msg *m, struct str *out, struct err *e)
 
 		if (n > MIME_HEADER_BLOCK_MAX - m->header.n)
 			n = MIME_HEADER_BLOCK_MAX - m->header.n;
-		if (n == 0)
+		if (n == 0) {
+			m->header_is_cut = true;
 			break;
+		}
 		room = buf_room(&m->header, n);
 		if (msg_read(m, m->header.n, room, n, &got, e) == -1) {
 			buf_done(&m->header);
@@ -254,4 +299,10 @@ msg_header(struct msg *m, struct str *out, struct err *e)
 	m->has_header = true;
 	*out = buf_str(&m->header);
 	return 0;
+}
+
+bool
+msg_header_is_cut(const struct msg *m)
+{
+	return m->header_is_cut;
 }

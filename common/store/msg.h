@@ -21,6 +21,11 @@ void msg_close(struct msg **m);
  * and date then need no look-up of their own. ERR_GONE as msg_open.
  */
 int msg_load(struct msg *m, struct err *e);
+/*
+ * As msg_load, and reads a small message whole, so that several looks at it
+ * cost one read.
+ */
+int msg_load_all(struct msg *m, struct err *e);
 
 uint32_t msg_uid(const struct msg *m);
 /* Seconds since 1970 of INTERNALDATE. */
@@ -29,6 +34,11 @@ int msg_internal_date(struct msg *m, int64_t *out, struct err *e);
 int msg_size(struct msg *m, uint64_t *out, struct err *e);
 /* RFC822.SIZE: with every line end as CRLF; from the name when trustworthy. */
 int msg_wire_size(struct msg *m, uint64_t *out, struct err *e);
+/*
+ * A few megabytes of the reading that msg_wire_size() may have to do; STEP_DONE:
+ * it now answers at once.
+ */
+enum step msg_wire_size_step(struct msg *m, struct err *e);
 /* Up to `n` stored bytes at `off`; *got 0 at the end. */
 int msg_read(
     struct msg *m, uint64_t off, void *p, size_t n, size_t *got, struct err *e);
@@ -37,8 +47,12 @@ int msg_read(
  * MIME_HEADER_BLOCK_MAX; owned by the msg. Reads no further than it must.
  */
 int msg_header(struct msg *m, struct str *out, struct err *e);
+/* The header goes on behind the limit: its true length is in the tree. */
+bool msg_header_is_cut(const struct msg *m);
 /* The tree of parts; parsed once per msg; owned by the msg. */
 int msg_parts(struct msg *m, struct part **out, struct err *e);
+/* A few megabytes of that; STEP_DONE: msg_parts() now answers at once. */
+enum step msg_parts_step(struct msg *m, struct err *e);
 /*
  * UIDL text, and Dovecot's O order or 0. A stored one (P field) goes first, then,
  * when `format` begins with "xuidl:", the X-UIDL field, then the rest of

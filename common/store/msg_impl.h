@@ -11,9 +11,16 @@ struct msg {
 	struct mailbox *mailbox; /* held */
 	uint32_t uid;
 	struct msg_file file; /* fd -1: not open yet */
-	bool has_stat, has_wire_size, has_header;
+	bool has_stat, has_wire_size, has_header, header_is_cut;
 	uint64_t wire_size;
 	struct buf header;
+	char *whole; /* all bytes of a small message; NULL: not read */
+	size_t whole_n;
+	/* Counting the wire size: so far, and whether the last byte was CR. */
+	uint64_t counted, counted_lone;
+	bool counted_cr;
+	struct part_parser *parser; /* NULL: not begun, or finished */
+	uint64_t parsed;
 	struct part *parts; /* in the arena */
 	struct arena arena;
 };

@@ -6,39 +6,51 @@
  * Runs in: imapd, as the mail user.
  * Trusts:  nothing in the message.
  */
-#include <stdlib.h>
-
-#include "base/mem.h"
 #include "store/msg_impl.h"
 
-#define READ_PIECE (64 * 1024)
+#define READ_PIECE ((size_t)64 * 1024)
+#define STEP_BYTES ((size_t)2 * 1024 * 1024) /* about a millisecond */
+
+enum step
+msg_parts_step(struct msg *m, struct err *e)
+{
+	char piece[READ_PIECE] UNINITIALIZED;
+	size_t got, budget = STEP_BYTES;
+
+	if (m->parts != NULL)
+		return STEP_DONE;
+	if (msg_load_all(m, e) == -1)
+		return STEP_FAIL;
+	if (m->parser == NULL) {
+		m->parser = part_parser_new(&m->arena, &mime_limits_default);
+		m->parsed = 0;
+	}
+	/* Straight from memory, if it is there. */
+	if (m->whole != NULL && m->parsed == 0) {
+		part_parser_feed(m->parser, str_make(m->whole, m->whole_n));
+		m->parsed = m->whole_n;
+	}
+	for (; budget >= READ_PIECE; budget -= READ_PIECE) {
+		if (msg_read(m, m->parsed, piece, READ_PIECE, &got, e) == -1)
+			return STEP_FAIL;
+		part_parser_feed(m->parser, str_make(piece, got));
+		m->parsed += got;
+		if (got == 0) {
+			m->parts = part_parser_finish(m->parser);
+			m->parser = NULL;
+			return STEP_DONE;
+		}
+	}
+	return STEP_MORE;
+}
 
 int
 msg_parts(struct msg *m, struct part **out, struct err *e)
 {
-	struct part_parser *p;
-	uint64_t off = 0;
-	char *piece;
-	size_t got;
-	int rc;
+	enum step step;
 
-	if (m->parts != NULL) {
-		*out = m->parts;
-		return 0;
-	}
-	if (msg_need_file(m, e) == -1)
-		return -1;
-	piece = mem_new(1, READ_PIECE);
-	p = part_parser_new(&m->arena, &mime_limits_default);
-	while ((rc = msg_read(m, off, piece, READ_PIECE, &got, e)) == 0 &&
-	    got > 0) {
-		part_parser_feed(p, str_make(piece, got));
-		off += got;
-	}
-	free(piece);
-	if (rc == -1)
-		return -1;
-	m->parts = part_parser_finish(p);
+	while ((step = msg_parts_step(m, e)) == STEP_MORE)
+		;
 	*out = m->parts;
-	return 0;
+	return step == STEP_DONE ? 0 : -1;
 }

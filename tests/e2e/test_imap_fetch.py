@@ -407,6 +407,23 @@ def test_envelope_reads_the_header_only(tunnel):
     assert time.monotonic() - began < 2
 
 
+def test_header_past_the_limit(tunnel):
+    # More than is looked at for fields; nothing of the message is lost.
+    head = b"Subject: first\n" + b"X-Filler: %s\n" % (b"x" * 70) * 140000
+    text = head + b"Subject: last\n\nthe text\n"
+    assert len(head) > 10 << 20
+    c = opened(tunnel, text)
+    items = one(c, "1 (RFC822.SIZE BODY.PEEK[HEADER] BODY.PEEK[TEXT])")
+    assert items["BODY[TEXT]"] == b"the text\r\n"
+    assert items["BODY[HEADER]"] == crlf(text)[:-len(b"the text\r\n")]
+    assert items["RFC822.SIZE"] == len(crlf(text))
+    structure = one(c, "1 BODYSTRUCTURE", "BODYSTRUCTURE")
+    assert int(structure[6]) == len(b"the text\r\n")
+    fields = one(c, "1 BODY.PEEK[HEADER.FIELDS (SUBJECT)]",
+                 "BODY[HEADER.FIELDS (SUBJECT)]")
+    assert fields.startswith(b"Subject: first\r\n")
+
+
 def test_file_shrinks_while_it_is_sent(tunnel):
     text = M(1, size=30 << 20)
     c = opened(tunnel, text, M(2))
