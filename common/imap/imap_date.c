@@ -149,8 +149,8 @@ imap_date_time_parse(struct str s, int64_t *time_s, int *zone_min)
 	uint32_t d, hour, minute, second;
 	int32_t days;
 	int zone;
-	/* date-day-fixed = (SP DIGIT) / 2DIGIT */
-	size_t n = byte_cut(&s, ' ') ? 1 : 2;
+	/* date-day-fixed = (SP DIGIT) / 2DIGIT; some clients leave out the SP. */
+	size_t n = byte_cut(&s, ' ') || (s.n > 1 && s.p[1] == '-') ? 1 : 2;
 
 	if (!digits_cut(&s, n, 1, 31, &d) || !month_year_cut(&s, d, &days) ||
 	    !byte_cut(&s, ' ') || !digits_cut(&s, 2, 0, 23, &hour) ||

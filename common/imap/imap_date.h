@@ -15,7 +15,8 @@
 bool imap_date_parse(struct str s, int32_t *day);
 /*
  * date-time without its quotes: " 7-Feb-1994 21:52:25 -0800". *time_s: seconds
- * since 1970 UTC; *zone_min: the zone as written, in minutes east.
+ * since 1970 UTC; *zone_min: the zone as written, in minutes east. A day of one
+ * digit may also stand without the blank before it.
  */
 bool imap_date_time_parse(struct str s, int64_t *time_s, int *zone_min);
 /*

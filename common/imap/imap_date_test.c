@@ -56,7 +56,7 @@ test_date_times(UNUSED void **state)
 	    {"29-Feb-2024 12:00:00 +1400", 1709157600, 840},
 	    {" 1-Jan-0000 00:00:00 +0000", INT64_C(-719528) * 86400, 0},
 	};
-	static const char *const bad[] = {"", "7-Feb-1994 21:52:25 -0800",
+	static const char *const bad[] = {"", "-Feb-1994 21:52:25 -0800",
 	    " 7-Feb-1994 21:52:25", " 7-Feb-1994 21:52:25 ",
 	    " 7-Feb-1994 21:52:25 0800", " 7-Feb-1994 21:52:25 -800",
 	    " 7-Feb-1994 21:52:25 -08000", " 7-Feb-1994 24:00:00 +0000",
@@ -86,6 +86,10 @@ test_date_times(UNUSED void **state)
 	assert_true(
 	    imap_date_time_parse(STR("31-Dec-2016 23:59:60 +0000"), &t, &zone));
 	assert_true(t == 1483228800);
+	/* As some clients write it. */
+	assert_true(
+	    imap_date_time_parse(STR("7-Feb-1994 21:52:25 -0800"), &t, &zone));
+	assert_true(t == 760686745);
 }
 
 static void
