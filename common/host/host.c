@@ -199,6 +199,7 @@ open_mail(struct host *h, struct err *e)
 	    .user = h->user,
 	    .home = h->home,
 	    .mail_location = host_setting(h, "mail_location"),
+	    .state_dir = host_setting(h, "state_dir"),
 	    .folder_names = host_setting(h, "folder_names"),
 	    .poll_only = host_setting_bool(h, "poll_only", false),
 	    .poll_ms = (uint32_t)host_setting_u64(h, "poll_interval", 5) * 1000,

@@ -137,8 +137,9 @@ int
 watch_add(struct watch_hub *h, const char *path, uint32_t mask, watch_fn *fn,
     void *arg, struct watch **out, struct err *e)
 {
+	uint32_t what = mask & IN_MODIFY ? IN_DONT_FOLLOW : IN_ONLYDIR;
 	int wd = inotify_add_watch(
-	    h->fd, path, mask | IN_ONLYDIR | IN_EXCL_UNLINK | IN_MASK_ADD);
+	    h->fd, path, mask | what | IN_EXCL_UNLINK | IN_MASK_ADD);
 	struct watch *w;
 
 	if (wd == -1 && errno == ENOSPC)

@@ -29,7 +29,10 @@ typedef void watch_fn(
  */
 int watch_hub_new(struct ev_loop *loop, struct watch_hub **out, struct err *e);
 void watch_hub_free(struct watch_hub **h);
-/* Several watches of one folder are fine. */
+/*
+ * Several watches of one folder are fine. With IN_MODIFY in the mask the path
+ * may be that of a file; then `name` is empty.
+ */
 int watch_add(struct watch_hub *h, const char *path, uint32_t mask,
     watch_fn *fn, void *arg, struct watch **out, struct err *e);
 void watch_remove(struct watch **w);

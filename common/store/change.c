@@ -19,7 +19,6 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/mem.h"
-#include "os/file.h"
 #include "store/mailbox_impl.h"
 #include "store/notify.h"
 
@@ -276,7 +275,7 @@ copy_bytes(struct append *to, struct mailbox *from, uint32_t uid,
     const struct flag_change *c, struct err *e)
 {
 	const struct append_ops *ops = to->m->store->ops->append;
-	struct msg_file f;
+	struct msg_file f = {.fd = -1};
 	char *piece;
 	size_t got;
 	int rc = -1;
@@ -287,10 +286,8 @@ copy_bytes(struct append *to, struct mailbox *from, uint32_t uid,
 	if (ops->message(to, c, f.date_s, e) == -1)
 		goto out;
 	for (uint64_t off = 0; off < f.size; off += got) {
-		size_t n = f.size - off < COPY_PIECE ? (size_t)(f.size - off)
-						     : COPY_PIECE;
-
-		if (file_read_at(f.fd, f.off + off, piece, n, &got, e) == -1)
+		if (msg_file_read(from, &f, off, piece, COPY_PIECE, &got, e) ==
+		    -1)
 			goto out;
 		if (got == 0)
 			break;
@@ -300,7 +297,7 @@ copy_bytes(struct append *to, struct mailbox *from, uint32_t uid,
 	rc = 0;
 out:
 	free(piece);
-	close(f.fd);
+	msg_file_close(from, &f);
 	return rc;
 }
 

@@ -107,6 +107,7 @@ struct store {
 	char *root; /* folder of the mailboxes, absolute */
 	char *inbox; /* folder or file of INBOX, or NULL: in root */
 	char *control; /* folder of the UID maps, or NULL: beside */
+	char *state; /* folder of journals; may not exist yet */
 	bool is_fs_layout;
 	bool is_utf8; /* CREATE writes UTF-8 names */
 	bool folder_names_auto; /* the backend finds out which */
@@ -129,9 +130,10 @@ struct flag_change {
 
 /* An open message file. */
 struct msg_file {
-	int fd;
+	int fd; /* -1: not open */
 	uint64_t off, size; /* where the message lies in it */
 	int64_t date_s; /* INTERNALDATE */
+	void *impl; /* the backend's, which then reads and closes it */
 };
 
 /* Facts about a message from the backend's own records; absent ones are 0. */
@@ -208,6 +210,13 @@ struct store_ops {
 	/* As msg_open with fd -1: size and date only. */
 	int (*msg_stat)(struct mailbox *m, uint32_t uid, struct msg_file *out,
 	    struct err *e);
+	/*
+	 * For a backend whose messages do not lie in one piece of a file of
+	 * their own; NULL else. As msg_read(); `f` may be changed.
+	 */
+	int (*msg_read)(struct mailbox *m, struct msg_file *f, uint64_t off,
+	    void *p, size_t n, size_t *got, struct err *e);
+	void (*msg_close)(struct msg_file *f);
 	/* Borrowed until the mailbox is used again. False: not there. */
 	bool (*msg_facts)(
 	    struct mailbox *m, uint32_t uid, struct msg_facts *out);
@@ -252,6 +261,12 @@ struct append {
 };
 
 extern const struct store_ops maildir_ops;
+extern const struct store_ops mbox_ops;
+
+/* Up to `n` bytes of an open message; *got 0 at its end. */
+int msg_file_read(struct mailbox *m, struct msg_file *f, uint64_t off, void *p,
+    size_t n, size_t *got, struct err *e);
+void msg_file_close(struct mailbox *m, struct msg_file *f);
 
 /* ---- mailboxes ----------------------------------------------------------- */
 

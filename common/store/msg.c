@@ -23,6 +23,31 @@
 #define HEADER_PIECE 4096
 
 int
+msg_file_read(struct mailbox *m, struct msg_file *f, uint64_t off, void *p,
+    size_t n, size_t *got, struct err *e)
+{
+	if (f->impl != NULL)
+		return m->store->ops->msg_read(m, f, off, p, n, got, e);
+	if (off >= f->size) {
+		*got = 0;
+		return 0;
+	}
+	if (n > f->size - off)
+		n = (size_t)(f->size - off);
+	return file_read_at(f->fd, f->off + off, p, n, got, e);
+}
+
+void
+msg_file_close(struct mailbox *m, struct msg_file *f)
+{
+	if (f->impl != NULL)
+		m->store->ops->msg_close(f);
+	else if (f->fd != -1)
+		close(f->fd);
+	f->fd = -1;
+}
+
+int
 msg_open(struct view *v, uint32_t uid, struct msg **out, struct err *e)
 {
 	const struct msg_rec *r = mailbox_rec(v->m, uid);
@@ -48,8 +73,7 @@ msg_close(struct msg **mp)
 	*mp = NULL;
 	if (m == NULL)
 		return;
-	if (m->file.fd != -1)
-		close(m->file.fd);
+	msg_file_close(m->mailbox, &m->file);
 	/* What it keeps outside of the arena goes with the end of the parse. */
 	if (m->parser != NULL)
 		(void)part_parser_finish(m->parser);
@@ -200,15 +224,14 @@ msg_read(
 
 	if (msg_need_file(m, e) == -1)
 		return -1;
-	size = m->whole != NULL ? m->whole_n : m->file.size;
+	if (m->whole == NULL)
+		return msg_file_read(m->mailbox, &m->file, off, p, n, got, e);
+	size = m->whole_n;
 	*got = 0;
 	if (off >= size)
 		return 0;
 	if (n > size - off)
 		n = (size_t)(size - off);
-	if (m->whole == NULL)
-		return file_read_at(
-		    m->file.fd, m->file.off + off, p, n, got, e);
 	memcpy(p, m->whole + off, n);
 	*got = n;
 	return 0;

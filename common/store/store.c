@@ -30,6 +30,7 @@
 
 static const struct store_ops *const drivers[] = {
     &maildir_ops,
+    &mbox_ops,
 };
 
 void
@@ -59,6 +60,24 @@ dup_str(struct str s)
 	return s.p == NULL ? NULL : str_to_heap(s);
 }
 
+/* The folder that a file lies in; both p NULL or in `a`. */
+static struct str
+folder_of(struct arena *a, struct str path)
+{
+	if (path.p == NULL)
+		return path;
+	return arena_str(a, str_head(path, str_rfind(path, '/')));
+}
+
+/* Where journals lie: not derived, so not in the index. */
+static struct str
+state_place(struct arena *a, const struct store_settings *set)
+{
+	if (set->state_dir != NULL && set->state_dir[0] == '/')
+		return arena_str(a, str_of(set->state_dir));
+	return arena_printf(a, "%s/.local/state/restante", set->home);
+}
+
 static int
 take_location(struct store *s, const struct store_settings *set, struct err *e)
 {
@@ -81,6 +100,7 @@ take_location(struct store *s, const struct store_settings *set, struct err *e)
 	s->control = dup_str(loc.control);
 	s->is_fs_layout = loc.is_fs_layout;
 	s->is_utf8 = loc.is_utf8;
+	s->state = dup_str(state_place(&a, set));
 	s->delimiter = loc.is_fs_layout ? '/' : '.';
 	if (loc.note != NULL)
 		store_warn(s, "%s", loc.note);
@@ -142,6 +162,7 @@ store_close(struct store **sp)
 	free(s->root);
 	free(s->inbox);
 	free(s->control);
+	free(s->state);
 	free(s);
 }
 
@@ -164,22 +185,26 @@ store_places(const struct store_settings *set,
 {
 	struct location loc;
 	struct arena a;
-	struct str all[3];
+	struct str all[4];
+	bool is_mbox;
 	int rc = -1;
 
 	arena_init(&a);
 	if (location_get(&a, set, &loc, e) == -1)
 		goto out;
+	is_mbox = strcmp(loc.driver, "mbox") == 0;
 	all[0] = loc.root;
-	all[1] = loc.inbox;
+	/* Beside an mbox file come its lock, and new ones in its place. */
+	all[1] = is_mbox ? folder_of(&a, loc.inbox) : loc.inbox;
 	all[2] = loc.control;
+	all[3] = is_mbox ? state_place(&a, set) : (struct str){0};
 	rc = 0;
 	for (size_t i = 0; i < ARRAY_LEN(all) && rc == 0; i++) {
 		if (all[i].p == NULL)
 			continue;
+		/* A spool that can not be made here may come later. */
 		if (access(all[i].p, F_OK) == -1 &&
-		    strcmp(loc.driver, "maildir") == 0 &&
-		    file_make_path(all[i].p, e) == -1)
+		    file_make_path(all[i].p, e) == -1 && !is_mbox)
 			rc = -1;
 		else
 			rc = fn(all[i].p, arg, e);

@@ -23,6 +23,7 @@ struct store_settings {
 	const char *home; /* absolute, for ~ and %h */
 	const char *mail_location; /* Dovecot's syntax or "auto" */
 	const char *host; /* for file names; NULL: the kernel's */
+	const char *state_dir; /* NULL or "": below the home folder */
 	const char *folder_names; /* "auto", "mutf7", "utf8" */
 	bool poll_only; /* no inotify */
 	uint32_t poll_ms; /* interval of the polling fallback */

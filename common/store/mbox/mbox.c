@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * mbox.c - the operations table; opening and closing a mailbox.
+ *
+ * Owns:    struct mbox.
+ * Runs in: imapd, pop3d, as the mail user.
+ * Trusts:  nothing below the root.
+ * Spec:    formats.md 6, 7.
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "store/mbox/mbox_impl.h"
+
+static void
+close_mailbox(struct mailbox *m)
+{
+	struct mbox *mb = mbox_of(m);
+
+	watch_remove(&mb->watch);
+	watch_remove(&mb->watch_dir);
+	if (mb->fd != -1)
+		close(mb->fd);
+	if (mb->dirfd != -1)
+		close(mb->dirfd);
+	VEC_DONE(&mb->slots);
+	free(mb);
+	m->impl = NULL;
+}
+
+static int
+open_mailbox(struct mailbox *m, struct err *e)
+{
+	struct mbox *mb = mem_new(1, sizeof(*mb));
+	char dir[PATH_MAX];
+
+	mb->fd = mb->dirfd = -1;
+	mb->dot.dirfd = -1;
+	m->impl = mb;
+	mb->is_inbox = str_eq(str_of(m->name), STR("INBOX"));
+	if (mbox_path(m->store, str_of(m->name), mb->path, e) == -1)
+		return err_in(e, "%s", m->name);
+	mb->name = strrchr(mb->path, '/') + 1;
+	(void)snprintf(
+	    dir, sizeof(dir), "%.*s", (int)(mb->name - mb->path), mb->path);
+	mb->dirfd = file_open_dir(AT_FDCWD, dir, true, e);
+	if (mb->dirfd == -1)
+		return err_in(e, "%s", m->name);
+	/* Its identity is in the file, so that is read now. */
+	return mbox_sync(m, SYNC_FORCE, e);
+}
+
+static bool
+is_current(struct mailbox *m)
+{
+	char path[PATH_MAX];
+	struct err e;
+
+	return mbox_path(m->store, str_of(m->name), path, &e) == 0 &&
+	    strcmp(path, mbox_of(m)->path) == 0;
+}
+
+static bool
+facts(struct mailbox *m, uint32_t uid, struct msg_facts *out)
+{
+	const struct msg_rec *r = mailbox_rec(m, uid);
+	const struct mbox_slot *s;
+
+	if (r == NULL || r->state != REC_LIVE)
+		return false;
+	s = mbox_slot_of(m, r);
+	*out = (struct msg_facts){.size = s->size};
+	if (s->bare != UINT32_MAX)
+		out->wire_size = s->size + s->bare;
+	return true;
+}
+
+static void
+note_wire_size(UNUSED struct mailbox *m, UNUSED uint32_t uid,
+    UNUSED uint64_t size, UNUSED uint64_t wire_size)
+{
+}
+
+static int
+no_keyword(struct mailbox *m, UNUSED struct str name, UNUSED size_t *number,
+    struct err *e)
+{
+	return err_set(e, ERR_READ_ONLY, "%s: read-only", m->name);
+}
+
+static int
+no_set_flags(struct mailbox *m, UNUSED uint32_t uid,
+    UNUSED const struct flag_change *c, UNUSED bool *changed, struct err *e)
+{
+	return err_set(e, ERR_READ_ONLY, "%s: read-only", m->name);
+}
+
+static int
+no_flush(UNUSED struct mailbox *m, UNUSED struct err *e)
+{
+	return 0;
+}
+
+static int
+no_expunge(struct mailbox *m, UNUSED uint32_t uid, UNUSED bool only_deleted,
+    struct err *e)
+{
+	return err_set(e, ERR_READ_ONLY, "%s: read-only", m->name);
+}
+
+static int
+no_begin(struct append *a, struct err *e)
+{
+	return err_set(e, ERR_READ_ONLY, "%s: read-only", a->m->name);
+}
+
+static const struct append_ops no_append = {.begin = no_begin};
+
+const struct store_ops mbox_ops = {
+    .driver = "mbox",
+    .place_open = mbox_place_open,
+    .place_close = mbox_place_close,
+    .list = mbox_list,
+    .create = mbox_create,
+    .remove = mbox_remove,
+    .rename = mbox_rename,
+    .subs_dir = mbox_subs_dir,
+    .storage_name = mbox_storage_name,
+    .name_of_storage = mbox_name_of_storage,
+    .open = open_mailbox,
+    .close = close_mailbox,
+    .is_current = is_current,
+    .sync = mbox_sync,
+    .may_have_news = mbox_may_have_news,
+    .watch = mbox_watch,
+    .keyword = no_keyword,
+    .set_flags = no_set_flags,
+    .flush = no_flush,
+    .expunge = no_expunge,
+    .msg_open = mbox_msg_open,
+    .msg_stat = mbox_msg_stat,
+    .msg_read = mbox_msg_read,
+    .msg_close = mbox_msg_close,
+    .msg_facts = facts,
+    .note_wire_size = note_wire_size,
+    .append = &no_append,
+};

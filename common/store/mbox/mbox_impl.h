@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * mbox_impl.h - the inside of an open mbox mailbox.
+ *
+ * The file is the truth. In memory there is one slot per message, in the order
+ * of the file; a LIVE record's `info` is the index of its slot. What the file
+ * does not say yet (UIDs, flags, \Recent taken) waits in slots that are dirty
+ * until mbox_write() finds it worth while, at the latest when the last writer
+ * closes the mailbox.
+ */
+#ifndef STORE_MBOX_IMPL_H
+#define STORE_MBOX_IMPL_H
+
+#include <limits.h>
+
+#include "os/file.h"
+#include "os/spool_lock.h"
+#include "os/watch.h"
+#include "store/mailbox_impl.h"
+#include "store/mbox/mbox_scan.h"
+
+enum {
+	SLOT_NO_UID = 1 << 0, /* the file does not have its UID */
+	SLOT_DIRTY = 1 << 1, /* its flags in the file are not the record's */
+	SLOT_OLD = 1 << 2, /* the file says that it is not \Recent */
+	SLOT_EXPUNGE = 1 << 3, /* goes with the next flush */
+	SLOT_CRLF = 1 << 4,
+};
+
+struct mbox_slot {
+	uint64_t off; /* of the From_ line */
+	uint64_t hash;
+	uint64_t size; /* as clients see it, line ends as stored */
+	uint32_t bare; /* line ends that gain a CR; UINT32_MAX: more */
+	uint32_t date_s;
+	uint32_t head_len;
+	uint32_t uid;
+	uint16_t from_len;
+	uint16_t flags;
+};
+
+enum { OWN_SEEN = 1 << 0 }; /* in msg_rec.own: met by this scan */
+
+struct mbox_place {
+	int rootfd; /* -1: there is no folder for mailboxes */
+	struct file_perm perm;
+	bool is_uw; /* the root is the home folder */
+	char state[PATH_MAX]; /* folder of journals and notes */
+	bool warned_locks;
+};
+
+struct mbox {
+	char path[PATH_MAX];
+	char *name; /* last component, in path */
+	int dirfd;
+	bool is_inbox;
+	int fd; /* -1: there is no file */
+	bool can_write;
+	struct file_stamp stamp; /* of what the slots describe */
+	int64_t scanned_us; /* when, on the wall */
+	uint64_t end; /* of the last message */
+	VEC(struct mbox_slot) slots;
+	uint32_t n_dirty; /* slots with NO_UID or DIRTY */
+	bool has_base; /* the file has X-IMAPbase or X-IMAP */
+	bool has_pseudo; /* ... in a hidden message before all others */
+	bool base_is_dirty; /* it lacks a keyword or the last UID */
+	struct mbox_slot pseudo;
+	uint32_t disk_last_uid;
+	uint64_t last_uid_at; /* its ten digits in the file; 0: not so */
+	uint32_t n_expunge; /* slots that are to go */
+	bool is_dirty; /* inotify has told something */
+
+	/* Locks. */
+	unsigned n_locks;
+	bool is_exclusive;
+	bool has_dotlock;
+	struct spool_lock dot;
+	struct timespec mtime_before, atime_before; /* when locked */
+
+	struct watch *watch, *watch_dir;
+	bool watch_failed;
+};
+
+static inline struct mbox *
+mbox_of(const struct mailbox *m)
+{
+	return m->impl;
+}
+
+/* ---- mbox_list.c: names ---------------------------------------------------- */
+
+int mbox_place_open(struct store *s, struct err *e);
+void mbox_place_close(struct store *s);
+/* The file of a mailbox. ERR_NOT_FOUND, ERR_BAD_NAME. */
+int mbox_path(
+    struct store *s, struct str name, char out[PATH_MAX], struct err *e);
+int mbox_list(
+    struct store *s, struct arena *a, struct mbox_entry **first, struct err *e);
+int mbox_create(struct store *s, struct str name, struct err *e);
+int mbox_remove(struct store *s, struct str name, struct err *e);
+int mbox_rename(struct store *s, struct str from, struct str to, struct err *e);
+int mbox_subs_dir(struct store *s, const char **file);
+bool mbox_storage_name(struct store *s, struct str name, struct buf *out);
+bool mbox_name_of_storage(struct store *s, struct str storage, struct buf *out);
+
+/* ---- mbox_lock.c ----------------------------------------------------------- */
+
+#define MBOX_WAIT_READ_MS 10000
+#define MBOX_WAIT_WRITE_MS 60000
+#define MBOX_WAIT_BUSY_MS 250 /* while other sessions wait */
+
+/*
+ * Locks the file for reading or for writing, opening it if need be (mb->fd is
+ * -1 afterwards when there is none; then nothing is locked, but it counts).
+ * Locks nest; the outer one must be the stronger. ERR_IN_USE, with the holder.
+ */
+int mbox_lock(
+    struct mailbox *m, bool exclusive, int64_t wait_ms, struct err *e);
+void mbox_unlock(struct mailbox *m);
+/* As mbox_lock for writing; makes the file when there is none. */
+int mbox_lock_or_make(struct mailbox *m, int64_t wait_ms, struct err *e);
+
+/* ---- mbox_sync.c ----------------------------------------------------------- */
+
+int mbox_sync(struct mailbox *m, enum sync_how how, struct err *e);
+/* The same, with the file locked already. */
+int mbox_sync_locked(struct mailbox *m, enum sync_how how, struct err *e);
+bool mbox_may_have_news(struct mailbox *m);
+bool mbox_watch(struct mailbox *m, bool on);
+/* The slots are what the file is now. */
+void mbox_take_stamp(struct mailbox *m);
+/* The slot of a LIVE record. */
+struct mbox_slot *mbox_slot_of(
+    const struct mailbox *m, const struct msg_rec *r);
+/* Slots have moved: records point to them again. */
+void mbox_link_slots(struct mailbox *m);
+
+/* ---- mbox_msg.c ------------------------------------------------------------ */
+
+int mbox_msg_open(
+    struct mailbox *m, uint32_t uid, struct msg_file *out, struct err *e);
+int mbox_msg_stat(
+    struct mailbox *m, uint32_t uid, struct msg_file *out, struct err *e);
+int mbox_msg_read(struct mailbox *m, struct msg_file *f, uint64_t off, void *p,
+    size_t n, size_t *got, struct err *e);
+void mbox_msg_close(struct msg_file *f);
+
+#endif

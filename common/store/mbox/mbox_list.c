@@ -1,0 +1,538 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * mbox_list.c - names and files of mailboxes; list, create, remove, rename.
+ *
+ * Owns:    the folders below the root.
+ * Runs in: imapd, as the mail user.
+ * Trusts:  no name on disk; links are neither listed nor followed below the
+ *          root.
+ * Spec:    formats.md 7.1, 7.2, 1.10; RFC 3501 sections 6.3.3 to 6.3.5.
+ *
+ * A mailbox is a file, a folder is \Noselect. Mailboxes below the mailbox "a"
+ * lie in the folder "a.sbd" beside it, as Thunderbird has them; other servers
+ * show that folder under its own name.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/bounds.h"
+#include "store/mbox/mbox_impl.h"
+#include "text/ascii.h"
+#include "text/utf7.h"
+#include "text/utf8.h"
+
+#define BELOW ".sbd"
+#define DEPTH_MAX 32
+#define NAME_BYTES_MAX 255
+
+static struct mbox_place *
+place_of(const struct store *s)
+{
+	return s->impl;
+}
+
+/* ---- place ----------------------------------------------------------------- */
+
+static bool
+has_8bit(struct str s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if (ascii_is_8bit(s.p[i]))
+			return true;
+	return false;
+}
+
+static bool
+looks_like_utf8(int rootfd)
+{
+	struct err e;
+	struct dirent *d;
+	bool found = false;
+	int fd = file_open_dir(rootfd, ".", false, &e);
+	DIR *dir = fd == -1 ? NULL : fdopendir(fd);
+
+	if (dir == NULL) {
+		if (fd != -1)
+			close(fd);
+		return false;
+	}
+	while (!found && (d = readdir(dir)) != NULL)
+		found = has_8bit(str_of(d->d_name)) &&
+		    utf8_is_valid(str_of(d->d_name));
+	closedir(dir);
+	return found;
+}
+
+int
+mbox_place_open(struct store *s, struct err *e)
+{
+	struct mbox_place *p = mem_new(1, sizeof(*p));
+	struct err ignored;
+
+	s->impl = p;
+	s->delimiter = '/';
+	p->is_uw = strcmp(s->root, s->home) == 0;
+	/* Without it there is INBOX alone: the spool file is elsewhere. */
+	if (access(s->root, F_OK) == -1)
+		(void)file_make_path(s->root, &ignored);
+	p->rootfd = file_open_dir(AT_FDCWD, s->root, true, e);
+	if (p->rootfd == -1) {
+		if (s->inbox == NULL)
+			return -1;
+		store_warn(s, "no folder for mailboxes: %s", e->text);
+		return 0;
+	}
+	if (file_perm_of(p->rootfd, &p->perm, e) == -1)
+		return -1;
+	p->perm.file_mode &= 0600;
+	if (!s->is_utf8 && s->folder_names_auto)
+		s->is_utf8 = looks_like_utf8(p->rootfd);
+	return 0;
+}
+
+void
+mbox_place_close(struct store *s)
+{
+	struct mbox_place *p = s->impl;
+
+	if (p == NULL)
+		return;
+	if (p->rootfd != -1)
+		close(p->rootfd);
+	free(p);
+	s->impl = NULL;
+}
+
+/* ---- names to paths -------------------------------------------------------- */
+
+/* Files of mail programs that are no mailboxes. */
+static bool
+is_hidden(const struct store *s, struct str file, bool is_top)
+{
+	const struct mbox_place *p = place_of(s);
+
+	if (str_ends(file, STR(".lock")) || str_eq(file, STR(".imap")) ||
+	    str_starts(file, STR(".subscriptions")) ||
+	    str_starts(file, STR(".restante")) ||
+	    str_starts(file, STR(".nfs")) ||
+	    str_eq(file, STR(".mailboxlist")) ||
+	    str_eq(file, STR(".mlbxlsttmp")))
+		return true;
+	if (p->is_uw && *file.p == '.')
+		return true;
+	return is_top && str_eq(file, STR("inbox"));
+}
+
+static int
+check_level(const struct store *s, struct str level, bool is_top, struct err *e)
+{
+	if (level.n == 0)
+		return err_set(e, ERR_BAD_NAME, "empty level");
+	for (size_t i = 0; i < level.n; i++)
+		if (ascii_is_ctl(level.p[i]))
+			return err_set(e, ERR_BAD_NAME, "bad character");
+	if (str_eq(level, STR(".")) || str_eq(level, STR("..")) ||
+	    is_hidden(s, level, is_top))
+		return err_set(e, ERR_BAD_NAME, "reserved name");
+	return 0;
+}
+
+static int
+check_name(const struct store *s, struct str name, struct err *e)
+{
+	struct str rest = name, level;
+	bool is_top = true;
+
+	if (name.n == 0 || name.n > MAILBOX_NAME_MAX_BYTES ||
+	    !utf8_is_valid(name) || *name.p == '~' || *name.p == '/')
+		return err_set(e, ERR_BAD_NAME, "not a mailbox name");
+	while (str_next(&rest, '/', &level)) {
+		if (check_level(s, level, is_top, e) == -1)
+			return -1;
+		is_top = false;
+	}
+	return 0;
+}
+
+enum kind { NOTHING, A_FILE, A_DIR };
+
+static enum kind
+kind_of(const struct store *s, const char *path)
+{
+	struct stat st;
+
+	if (fstatat(place_of(s)->rootfd, path, &st, AT_SYMLINK_NOFOLLOW) == -1)
+		return NOTHING;
+	return S_ISDIR(st.st_mode) ? A_DIR
+	    : S_ISREG(st.st_mode)  ? A_FILE
+				   : NOTHING;
+}
+
+static bool
+spell(struct str level, bool is_utf8, struct buf *out)
+{
+	size_t start = out->n;
+	bool ok = is_utf8 ? buf_add_str(out, level) : utf7_encode(out, level);
+
+	return ok && out->n - start <= NAME_BYTES_MAX;
+}
+
+/*
+ * Appends a level to the path in `b`: as it is on disk in either spelling, else
+ * as a new one is spelt. False: it can not be spelt.
+ */
+static bool
+add_level(
+    const struct store *s, struct buf *b, struct str level, enum kind *kind)
+{
+	size_t start = b->n;
+
+	for (int i = 0; i < 2; i++) {
+		b->n = start;
+		if (!spell(level, s->is_utf8 != (i == 1), b))
+			continue;
+		(void)buf_add_byte(b, '\0');
+		if (buf_is_over(b))
+			return false;
+		b->n--;
+		*kind = kind_of(s, b->p);
+		if (*kind != NOTHING)
+			return true;
+	}
+	b->n = start;
+	return spell(level, s->is_utf8, b);
+}
+
+/*
+ * Path below the root. With `make`, folders on the way are made; without,
+ * ERR_NOT_FOUND when one is missing.
+ */
+static int
+resolve(const struct store *s, struct str name, bool make, struct buf *b,
+    enum kind *kind, struct err *e)
+{
+	const struct mbox_place *p = place_of(s);
+	struct str rest = name, level;
+
+	if (check_name(s, name, e) == -1)
+		return -1;
+	if (p->rootfd == -1)
+		return err_set(e, ERR_NOT_FOUND, "no folder for mailboxes");
+	while (str_next(&rest, '/', &level)) {
+		bool is_last = rest.p == NULL || rest.p >= name.p + name.n;
+
+		*kind = NOTHING;
+		if (!add_level(s, b, level, kind))
+			return err_set(e, ERR_BAD_NAME, "name too long");
+		if (is_last)
+			break;
+		if (*kind == A_FILE) {
+			(void)buf_add(b, BELOW, sizeof(BELOW));
+			if (buf_is_over(b))
+				return err_set(
+				    e, ERR_BAD_NAME, "name too long");
+			b->n--;
+			*kind = kind_of(s, b->p);
+		}
+		if (*kind == A_FILE || (*kind == NOTHING && !make))
+			return err_set(e, ERR_NOT_FOUND, "no such mailbox");
+		if (*kind == NOTHING) {
+			(void)buf_add_byte(b, '\0');
+			b->n--;
+			if (file_make_dir(p->rootfd, b->p, &p->perm, e) == -1 &&
+			    e->code != ERR_EXISTS)
+				return -1;
+		}
+		(void)buf_add_byte(b, '/');
+	}
+	(void)buf_add_byte(b, '\0');
+	return buf_is_over(b) ? err_set(e, ERR_BAD_NAME, "name too long") : 0;
+}
+
+static int
+path_below(const struct store *s, struct str name, bool make,
+    char out[PATH_MAX], enum kind *kind, struct err *e)
+{
+	struct buf b;
+	int rc;
+
+	buf_init(&b, PATH_MAX - 1);
+	rc = resolve(s, name, make, &b, kind, e);
+	if (rc == 0)
+		memcpy(out, b.p, b.n);
+	buf_done(&b);
+	return rc;
+}
+
+int
+mbox_path(struct store *s, struct str name, char out[PATH_MAX], struct err *e)
+{
+	char below[PATH_MAX];
+	enum kind kind;
+
+	if (str_eq(name, STR("INBOX"))) {
+		if (s->inbox != NULL
+			? !str_to_c(str_of(s->inbox), out, PATH_MAX)
+			: snprintf(out, PATH_MAX, "%s/inbox", s->root) >=
+			    PATH_MAX)
+			return err_set(e, ERR_LIMIT, "path too long");
+		return 0;
+	}
+	if (path_below(s, name, false, below, &kind, e) == -1)
+		return -1;
+	if (kind == NOTHING)
+		return err_set(e, ERR_NOT_FOUND, "no such mailbox");
+	if (kind == A_DIR)
+		return err_set(e, ERR_NOT_FOUND, "no mailbox, only a folder");
+	if (snprintf(out, PATH_MAX, "%s/%s", s->root, below) >= PATH_MAX)
+		return err_set(e, ERR_LIMIT, "path too long");
+	return 0;
+}
+
+/* ---- list ------------------------------------------------------------------ */
+
+struct listing {
+	struct store *s;
+	struct arena *a;
+	struct mbox_entry **first;
+};
+
+static bool
+name_of_level(struct str file, struct buf *out)
+{
+	if (has_8bit(file))
+		return utf8_is_valid(file) && buf_add_str(out, file);
+	return utf7_decode(out, file) || buf_add_str(out, file);
+}
+
+static void
+add_entry(struct listing *l, struct str name, unsigned attrs)
+{
+	struct mbox_entry *e = arena_new(l->a, 1, sizeof(*e));
+
+	e->name = arena_str(l->a, name);
+	e->attrs = attrs;
+	e->next = *l->first;
+	*l->first = e;
+}
+
+static void list_dir(struct listing *l, int dirfd, const char *dir,
+    struct str prefix, int depth);
+
+/* Is "a.sbd" the folder of what lies below the mailbox "a"? */
+static bool
+is_below(int fd, struct str file, char base[NAME_BYTES_MAX + 1])
+{
+	struct stat st;
+
+	return str_ends(file, STR(BELOW)) &&
+	    str_to_c(str_head(file, file.n - (sizeof(BELOW) - 1)), base,
+		NAME_BYTES_MAX + 1) &&
+	    base[0] != '\0' &&
+	    fstatat(fd, base, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    S_ISREG(st.st_mode);
+}
+
+static void
+list_one(
+    struct listing *l, int fd, const char *file, struct str prefix, int depth)
+{
+	char base[NAME_BYTES_MAX + 1];
+	const char *shown = file;
+	bool below, is_dir;
+	struct buf name;
+	struct stat st;
+
+	if (is_hidden(l->s, str_of(file), depth == 0) ||
+	    fstatat(fd, file, &st, AT_SYMLINK_NOFOLLOW) == -1 ||
+	    (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode)))
+		return;
+	is_dir = S_ISDIR(st.st_mode);
+	below = is_dir && is_below(fd, str_of(file), base);
+	if (below)
+		shown = base;
+	buf_init(&name, 4 * PATH_MAX);
+	(void)buf_add_str(&name, prefix);
+	if (name_of_level(str_of(shown), &name) && !buf_is_over(&name) &&
+	    (depth > 0 || !str_eq_nocase(buf_str(&name), STR("INBOX")) ||
+		is_dir)) {
+		if (!below &&
+		    !(depth == 0 &&
+			str_eq_nocase(buf_str(&name), STR("INBOX"))))
+			add_entry(
+			    l, buf_str(&name), is_dir ? MBOX_NOSELECT : 0);
+		(void)buf_add_byte(&name, '/');
+		if (is_dir)
+			list_dir(l, fd, file, buf_str(&name), depth + 1);
+	}
+	buf_done(&name);
+}
+
+static void
+list_dir(
+    struct listing *l, int dirfd, const char *dir, struct str prefix, int depth)
+{
+	struct err e;
+	struct dirent *d;
+	int fd = depth > DEPTH_MAX ? -1 : file_open_dir(dirfd, dir, false, &e);
+	DIR *all = fd == -1 ? NULL : fdopendir(fd);
+
+	if (all == NULL) {
+		if (fd != -1)
+			close(fd);
+		return;
+	}
+	while ((d = readdir(all)) != NULL)
+		if (strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0)
+			list_one(l, fd, d->d_name, prefix, depth);
+	closedir(all);
+}
+
+int
+mbox_list(
+    struct store *s, struct arena *a, struct mbox_entry **first, struct err *e)
+{
+	struct listing l = {s, a, first};
+
+	(void)e;
+	*first = NULL;
+	add_entry(&l, STR("INBOX"), 0);
+	if (place_of(s)->rootfd != -1)
+		list_dir(&l, place_of(s)->rootfd, ".", STR(""), 0);
+	return 0;
+}
+
+/* ---- create, remove, rename ------------------------------------------------ */
+
+/* The folder of a path below the root, made durable. */
+static int
+sync_folder(const struct store *s, const char *path, struct err *e)
+{
+	const char *slash = strrchr(path, '/');
+	char dir[PATH_MAX] = ".";
+	int fd, rc;
+
+	if (slash != NULL)
+		(void)snprintf(
+		    dir, sizeof(dir), "%.*s", (int)(slash - path), path);
+	fd = file_open_dir(place_of(s)->rootfd, dir, false, e);
+	if (fd == -1)
+		return -1;
+	rc = file_sync(fd, "folder", e);
+	close(fd);
+	return rc;
+}
+
+int
+mbox_create(struct store *s, struct str name, struct err *e)
+{
+	const struct mbox_place *p = place_of(s);
+	char path[PATH_MAX];
+	enum kind kind;
+	int fd;
+
+	if (path_below(s, name, true, path, &kind, e) == -1)
+		return -1;
+	if (kind != NOTHING)
+		return err_set(e, ERR_EXISTS, "mailbox exists");
+	fd = file_create(p->rootfd, path, &p->perm, e);
+	if (fd == -1)
+		return -1;
+	close(fd);
+	return sync_folder(s, path, e);
+}
+
+/* "a" and "a.sbd". */
+static void
+below_of(const char *path, char out[PATH_MAX + 8])
+{
+	(void)snprintf(out, PATH_MAX + 8, "%s" BELOW, path);
+}
+
+int
+mbox_remove(struct store *s, struct str name, struct err *e)
+{
+	const struct mbox_place *p = place_of(s);
+	char path[PATH_MAX], below[PATH_MAX + 8];
+	enum kind kind;
+	int flags;
+
+	if (path_below(s, name, false, path, &kind, e) == -1)
+		return -1;
+	if (kind == NOTHING)
+		return err_set(e, ERR_NOT_FOUND, "no such mailbox");
+	flags = kind == A_DIR ? AT_REMOVEDIR : 0;
+	if (unlinkat(p->rootfd, path, flags) == -1) {
+		if (errno == ENOTEMPTY || errno == EEXIST)
+			return err_set(e, ERR_PERM, "has mailboxes below it");
+		return err_sys(e, "remove %s", path);
+	}
+	/* Empty by now? Otherwise it is a folder of that name. */
+	below_of(path, below);
+	if (kind == A_FILE)
+		(void)unlinkat(p->rootfd, below, AT_REMOVEDIR);
+	return sync_folder(s, path, e);
+}
+
+int
+mbox_rename(struct store *s, struct str from, struct str to, struct err *e)
+{
+	const struct mbox_place *p = place_of(s);
+	char old[PATH_MAX], fresh[PATH_MAX];
+	char old_below[PATH_MAX + 8], fresh_below[PATH_MAX + 8];
+	enum kind kind, target;
+
+	if (path_below(s, from, false, old, &kind, e) == -1)
+		return -1;
+	if (kind == NOTHING)
+		return err_set(e, ERR_NOT_FOUND, "no such mailbox");
+	if (path_below(s, to, true, fresh, &target, e) == -1)
+		return -1;
+	if (target != NOTHING)
+		return err_set(e, ERR_EXISTS, "mailbox exists");
+	below_of(old, old_below);
+	below_of(fresh, fresh_below);
+	if (kind == A_FILE && kind_of(s, old_below) == A_DIR &&
+	    kind_of(s, fresh_below) != NOTHING)
+		return err_set(e, ERR_EXISTS, "mailbox exists");
+	if (file_rename_new(p->rootfd, old, p->rootfd, fresh, e) == -1)
+		return -1;
+	if (kind == A_FILE && kind_of(s, old_below) == A_DIR &&
+	    file_rename_new(p->rootfd, old_below, p->rootfd, fresh_below, e) ==
+		-1)
+		return -1;
+	return sync_folder(s, old, e) == -1 ? -1 : sync_folder(s, fresh, e);
+}
+
+/* ---- subscriptions --------------------------------------------------------- */
+
+int
+mbox_subs_dir(struct store *s, const char **file)
+{
+	const struct mbox_place *p = place_of(s);
+
+	*file = ".subscriptions";
+	if (p->is_uw && p->rootfd != -1 &&
+	    faccessat(p->rootfd, ".mailboxlist", F_OK, 0) == 0 &&
+	    faccessat(p->rootfd, ".subscriptions", F_OK, 0) == -1)
+		*file = ".mailboxlist";
+	return p->rootfd;
+}
+
+bool
+mbox_storage_name(struct store *s, struct str name, struct buf *out)
+{
+	return s->is_utf8 ? utf8_is_valid(name) && buf_add_str(out, name)
+			  : utf7_encode(out, name);
+}
+
+bool
+mbox_name_of_storage(struct store *s, struct str storage, struct buf *out)
+{
+	(void)s;
+	return name_of_level(storage, out);
+}

@@ -1,0 +1,722 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * mbox_sync.c - from what lies in the file to records with UIDs.
+ *
+ * Owns:    the order of reading, giving UIDs in memory, what is told as gone.
+ * Runs in: imapd, pop3d, as the mail user.
+ * Trusts:  nothing in the file: mail that has just come may carry any of our
+ *          private headers.
+ * Spec:    formats.md 6.7, 7.3, 7.8; security.md 7.3.
+ *
+ * Rules:
+ *  1. What we know of the file is true as long as its stamp is the same.
+ *  2. When it has grown, and the last message lies where it lay, only what is
+ *     behind it is read. Otherwise all of it is, and a message keeps its UID by
+ *     X-UID, else by its content (a hash of headers that name it).
+ *  3. UIDs of new mail ascend in the order of the file, above all that were
+ *     told. An X-UID in it is believed only if it is the next one, or when the
+ *     file is read for the first time.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "store/mbox/mbox_impl.h"
+#include "store/notify.h"
+
+#define RETRY_MS 100
+#define RACY_US 20000
+#define RACY_SIZE_MAX (4 * 1024 * 1024)
+#define KEYWORDS_MAX 60000
+
+/* ---- slots and records ----------------------------------------------------- */
+
+struct mbox_slot *
+mbox_slot_of(const struct mailbox *m, const struct msg_rec *r)
+{
+	return &mbox_of(m)->slots.v[r->info];
+}
+
+void
+mbox_link_slots(struct mailbox *m)
+{
+	struct mbox *mb = mbox_of(m);
+
+	for (size_t i = 0; i < mb->slots.n; i++) {
+		struct msg_rec *r = mailbox_rec(m, mb->slots.v[i].uid);
+
+		if (r != NULL)
+			r->info = (uint32_t)i;
+	}
+}
+
+void
+mbox_take_stamp(struct mailbox *m)
+{
+	struct mbox *mb = mbox_of(m);
+	struct stat st;
+
+	mb->stamp = (struct file_stamp){0};
+	mb->scanned_us = clock_wall_us();
+	if (mb->fd != -1 && fstat(mb->fd, &st) == 0)
+		mb->stamp = file_stamp_of(&st);
+}
+
+/* Records that nobody shows any more. */
+static void
+purge(struct mailbox *m)
+{
+	size_t n = 0;
+
+	if (m->n_expunged == 0 || !mailbox_is_all_told(m))
+		return;
+	for (size_t i = 0; i < m->recs.n; i++)
+		if (m->recs.v[i].state != REC_EXPUNGED)
+			m->recs.v[n++] = m->recs.v[i];
+	m->recs.n = n;
+	m->n_expunged = 0;
+}
+
+/* ---- flags from the file --------------------------------------------------- */
+
+struct read_flags {
+	uint8_t system;
+	uint32_t keywords;
+	uint16_t more[64];
+	size_t n_more;
+};
+
+static int
+by_number(const void *a, const void *b)
+{
+	return *(const uint16_t *)a - *(const uint16_t *)b;
+}
+
+/* Names that the base does not list mean nothing (formats.md 6.7). */
+static void
+read_keywords(const struct mailbox *m, struct str list, struct read_flags *out)
+{
+	struct str name;
+	size_t number;
+
+	while (mbox_keyword_next(&list, &name)) {
+		if (!mailbox_keyword_find(m, name, &number))
+			continue;
+		if (number < KEYWORD_LETTERS)
+			out->keywords |= 1u << number;
+		else if (out->n_more < ARRAY_LEN(out->more))
+			out->more[out->n_more++] = (uint16_t)number;
+	}
+	qsort(out->more, out->n_more, sizeof(*out->more), by_number);
+}
+
+static bool
+take_flags(struct mailbox *m, struct msg_rec *r, const struct read_flags *f)
+{
+	uint32_t more = r->more;
+	bool changed;
+
+	changed = r->system != f->system || r->keywords != f->keywords;
+	r->system = f->system;
+	r->keywords = f->keywords;
+	mailbox_set_more(m, r, f->more, f->n_more);
+	return changed || r->more != more;
+}
+
+static void
+learn_keywords(struct mailbox *m, struct str list)
+{
+	struct str name;
+	size_t number;
+
+	while (mbox_keyword_next(&list, &name))
+		if (name.n <= 255 && m->keywords.n < KEYWORDS_MAX &&
+		    !mailbox_keyword_find(m, name, &number))
+			mailbox_set_keyword(m, m->keywords.n, name);
+}
+
+/* ---- matching -------------------------------------------------------------- */
+
+/* A message that we know, by its content. */
+struct known {
+	uint64_t hash;
+	uint32_t uid;
+};
+
+struct reading {
+	struct mailbox *m;
+	VEC(struct mbox_slot) slots;
+	VEC(struct known) known; /* sorted by hash, then UID */
+	struct mbox_slot pseudo;
+	bool has_pseudo, has_base, is_first, is_tail, was_known;
+	bool order_broken;
+	bool base_is_dirty;
+	uint32_t disk_last_uid, uidvalidity;
+	uint64_t last_uid_at;
+	uint32_t prev; /* X-UID of the message before */
+	size_t first_new; /* index of records made in this reading */
+};
+
+static int
+by_hash(const void *a, const void *b)
+{
+	const struct known *x = a, *y = b;
+
+	if (x->hash != y->hash)
+		return x->hash < y->hash ? -1 : 1;
+	return x->uid < y->uid ? -1 : x->uid > y->uid;
+}
+
+static void
+remember_known(struct reading *r)
+{
+	const struct mbox *mb = mbox_of(r->m);
+
+	VEC_EACH(&mb->slots, s)
+		*VEC_ADD(&r->known) = (struct known){s->hash, s->uid};
+	if (r->known.n > 1)
+		qsort(r->known.v, r->known.n, sizeof(*r->known.v), by_hash);
+}
+
+static struct msg_rec *
+live_unseen(struct reading *r, uint32_t uid)
+{
+	struct msg_rec *rec = uid == 0 ? NULL : mailbox_rec(r->m, uid);
+
+	return rec != NULL && rec->state == REC_LIVE && !(rec->own & OWN_SEEN)
+	    ? rec
+	    : NULL;
+}
+
+static struct msg_rec *
+match_content(struct reading *r, uint64_t hash)
+{
+	size_t lo = 0, hi = r->known.n;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (r->known.v[mid].hash < hash)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	for (; lo < r->known.n && r->known.v[lo].hash == hash; lo++) {
+		struct msg_rec *rec = live_unseen(r, r->known.v[lo].uid);
+
+		if (rec != NULL)
+			return rec;
+	}
+	return NULL;
+}
+
+/*
+ * The record of a message that we know, or NULL. With X-UID, also when its
+ * headers have been changed, unless it stands among mail that has just come.
+ */
+static struct msg_rec *
+match(struct reading *r, const struct mbox_msg *msg)
+{
+	struct msg_rec *rec;
+
+	if (!r->was_known)
+		return NULL;
+	rec = live_unseen(r, msg->state.uid);
+	if (rec != NULL && mbox_slot_of(r->m, rec)->hash == msg->state.hash)
+		return rec;
+	if (rec != NULL && !r->is_tail && r->has_base &&
+	    msg->state.uid > r->prev)
+		return rec;
+	return match_content(r, msg->state.hash);
+}
+
+/* May a new message have the UID that it says? */
+static bool
+is_believed(const struct reading *r, uint32_t uid)
+{
+	if (uid == 0 || !r->has_base || r->order_broken || uid <= r->prev)
+		return false;
+	if (r->was_known)
+		return uid == r->m->uidnext ||
+		    (uid > r->m->uidnext && uid <= r->disk_last_uid);
+	return uid <= r->m->uidnext;
+}
+
+static int
+give_uid(struct reading *r, uint32_t claimed, uint32_t *out, struct err *e)
+{
+	struct mailbox *m = r->m;
+
+	if (is_believed(r, claimed)) {
+		*out = claimed;
+	} else {
+		/* Those behind it would stand below it. */
+		r->order_broken =
+		    r->order_broken || (claimed != 0 && claimed <= r->prev);
+		*out = m->uidnext;
+		if (!r->was_known && claimed != 0 && *out <= r->prev)
+			r->order_broken = true;
+	}
+	if (m->recs.n > 0 && *out <= m->recs.v[m->recs.n - 1].uid)
+		*out = m->uidnext;
+	if (*out >= UINT32_MAX - 1)
+		return err_set(e, ERR_LIMIT, "%s: no UID left", m->name);
+	if (*out >= m->uidnext)
+		m->uidnext = *out + 1;
+	return 0;
+}
+
+/* ---- one message ----------------------------------------------------------- */
+
+static uint32_t
+clamp32(uint64_t v)
+{
+	return v > UINT32_MAX ? UINT32_MAX : (uint32_t)v;
+}
+
+static struct mbox_slot
+slot_of_msg(const struct mbox_msg *msg)
+{
+	return (struct mbox_slot){
+	    .off = msg->off,
+	    .hash = msg->state.hash,
+	    .size = msg->size,
+	    .bare = clamp32(msg->wire_size - msg->size),
+	    .date_s = clamp32(msg->date_s < 0 ? 0 : (uint64_t)msg->date_s),
+	    .head_len = msg->head_len,
+	    .from_len = (uint16_t)msg->from_len,
+	    .flags = (uint16_t)((msg->state.is_old ? SLOT_OLD : 0) |
+		(msg->crlf ? SLOT_CRLF : 0)),
+	};
+}
+
+/* X-IMAPbase or X-IMAP of the first message. */
+static void
+take_base(struct reading *r, const struct mbox_msg *msg)
+{
+	const struct mbox_state *st = &msg->state;
+
+	r->is_first = false;
+	if (!st->has_base)
+		return;
+	r->has_base = true;
+	r->uidvalidity = st->uidvalidity;
+	r->disk_last_uid = st->last_uid;
+	r->last_uid_at =
+	    st->last_uid_fixed ? msg->off + msg->from_len + st->last_uid_at : 0;
+	learn_keywords(r->m, st->base_keywords);
+	if (r->m->uidvalidity == 0 || list_is_empty(&r->m->views))
+		r->m->uidvalidity = st->uidvalidity;
+	if (r->m->uidvalidity == st->uidvalidity &&
+	    st->last_uid >= r->m->uidnext)
+		r->m->uidnext = st->last_uid + 1;
+	if (st->is_pseudo) {
+		r->has_pseudo = true;
+		r->pseudo = slot_of_msg(msg);
+	}
+}
+
+static bool
+is_stranger(const struct reading *r, const struct mbox_msg *msg, uint32_t uid)
+{
+	return r->is_tail && mbox_of(r->m)->is_inbox && msg->state.uid != uid;
+}
+
+static int
+take_msg(struct reading *r, const struct mbox_msg *msg, struct err *e)
+{
+	struct mailbox *m = r->m;
+	struct mbox_slot *slot, old = {0};
+	struct read_flags f = {.system = msg->state.flags};
+	struct msg_rec *rec;
+	bool is_new;
+	uint32_t uid;
+
+	if (r->is_first)
+		take_base(r, msg);
+	if (r->has_pseudo && msg->off == r->pseudo.off)
+		return 0;
+	rec = match(r, msg);
+	is_new = rec == NULL;
+	if (is_new) {
+		if (give_uid(r, msg->state.uid, &uid, e) == -1)
+			return -1;
+		rec = mailbox_add_rec(m, uid);
+		rec->state = REC_WAITING;
+	} else {
+		uid = rec->uid;
+		old = *mbox_slot_of(m, rec);
+	}
+	rec->own |= OWN_SEEN;
+	slot = VEC_ADD(&r->slots);
+	*slot = slot_of_msg(msg);
+	slot->uid = uid;
+	if (msg->state.uid != 0)
+		r->prev = msg->state.uid;
+	if (msg->state.uid != uid || !r->has_base)
+		slot->flags |= SLOT_NO_UID;
+	read_keywords(m, msg->state.keywords, &f);
+	if (is_new && is_stranger(r, msg, uid)) {
+		slot->flags &= (uint16_t)~SLOT_OLD;
+		f = (struct read_flags){0};
+	}
+	slot->flags |= old.flags & (SLOT_DIRTY | SLOT_EXPUNGE);
+	if (is_new)
+		(void)take_flags(m, rec, &f);
+	else if (!(old.flags & SLOT_DIRTY) && take_flags(m, rec, &f))
+		mailbox_note_flags(m, rec, NULL);
+	return 0;
+}
+
+/* ---- reading --------------------------------------------------------------- */
+
+static int
+scan(struct reading *r, uint64_t from, uint64_t size, uint64_t *end,
+    struct err *e)
+{
+	struct mbox *mb = mbox_of(r->m);
+	struct mbox_scan s;
+	struct mbox_msg msg;
+	bool found;
+	int rc;
+
+	mbox_scan_init(&s, mbox_read_fd, &mb->fd, size, from);
+	while ((rc = mbox_scan_next(&s, &msg, &found, e)) == 0 && found) {
+		rc = take_msg(r, &msg, e);
+		if (rc == -1)
+			break;
+		spool_lock_keep(&mb->dot);
+	}
+	*end = s.next;
+	mbox_scan_done(&s);
+	return rc;
+}
+
+/* A reading that failed has changed nothing but flags. */
+static void
+forget(struct reading *r)
+{
+	struct mailbox *m = r->m;
+
+	while (m->recs.n > 0 && m->recs.v[m->recs.n - 1].state == REC_WAITING)
+		m->recs.n--;
+	VEC_EACH(&m->recs, rec)
+		rec->own &= (uint8_t)~OWN_SEEN & 0x3f;
+}
+
+static void
+adopt_slots(struct reading *r)
+{
+	struct mbox *mb = mbox_of(r->m);
+
+	if (r->is_tail) {
+		/* The last known one was read again. */
+		mb->slots.n--;
+		VEC_EACH(&r->slots, s)
+			*VEC_ADD(&mb->slots) = *s;
+	} else {
+		VEC_DONE(&mb->slots);
+		mb->slots.v = r->slots.v;
+		mb->slots.n = r->slots.n;
+		mb->slots.size = r->slots.size;
+		r->slots.v = NULL;
+		r->slots.n = r->slots.size = 0;
+		mb->has_base = r->has_base;
+		mb->has_pseudo = r->has_pseudo;
+		mb->pseudo = r->pseudo;
+		mb->disk_last_uid = r->disk_last_uid;
+		mb->last_uid_at = r->last_uid_at;
+	}
+	mb->n_dirty = mb->n_expunge = 0;
+	VEC_EACH(&mb->slots, s) {
+		mb->n_dirty += (s->flags & (SLOT_NO_UID | SLOT_DIRTY)) != 0;
+		mb->n_expunge += (s->flags & SLOT_EXPUNGE) != 0;
+	}
+}
+
+/* Tells what has come and gone. */
+static void
+settle(struct reading *r)
+{
+	struct mailbox *m = r->m;
+	struct mbox *mb = mbox_of(m);
+	size_t first = r->is_tail && mb->slots.n > 0 ? mb->slots.n - 1 : 0;
+
+	if (!r->is_tail)
+		VEC_EACH(&m->recs, rec)
+			if (rec->state == REC_LIVE && !(rec->own & OWN_SEEN))
+				mailbox_note_expunged(m, rec);
+	adopt_slots(r);
+	for (size_t i = first; i < mb->slots.n; i++) {
+		struct mbox_slot *s = &mb->slots.v[i];
+		struct msg_rec *rec = mailbox_rec(m, s->uid);
+
+		rec->info = (uint32_t)i;
+		rec->own &= (uint8_t)~OWN_SEEN & 0x3f;
+		if (rec->state == REC_WAITING)
+			mailbox_note_new(m, rec, !(s->flags & SLOT_OLD));
+	}
+}
+
+static int
+check_identity(struct reading *r, struct err *e)
+{
+	struct mailbox *m = r->m;
+
+	if (!r->has_base || r->uidvalidity == m->uidvalidity)
+		return 0;
+	m->is_gone = true;
+	return err_set(e, ERR_GONE, "%s: UIDVALIDITY changed", m->name);
+}
+
+static void
+begin_tail(struct reading *r, const struct mbox *mb)
+{
+	r->is_tail = true;
+	r->is_first = false;
+	r->has_base = mb->has_base;
+	r->disk_last_uid = mb->disk_last_uid;
+	r->uidvalidity = r->m->uidvalidity;
+	r->prev = mb->slots.n > 1 ? mb->slots.v[mb->slots.n - 2].uid : 0;
+	*VEC_ADD(&r->known) = (struct known){
+	    mb->slots.v[mb->slots.n - 1].hash,
+	    mb->slots.v[mb->slots.n - 1].uid,
+	};
+}
+
+/* Reads from the last message that we know on; false: it is not there. */
+static int
+read_tail(struct mailbox *m, uint64_t size, struct err *e)
+{
+	struct mbox *mb = mbox_of(m);
+	const struct mbox_slot last = mb->slots.v[mb->slots.n - 1];
+	struct reading r = {.m = m, .was_known = true};
+	uint64_t end;
+	int rc;
+
+	begin_tail(&r, mb);
+	rc = scan(&r, last.off, size, &end, e);
+	if (rc == 0 &&
+	    (r.slots.n == 0 || r.slots.v[0].hash != last.hash ||
+		r.slots.v[0].uid != last.uid ||
+		r.slots.v[0].head_len != last.head_len))
+		rc = err_set(e, ERR_CORRUPT, "rewritten");
+	if (rc == 0) {
+		settle(&r);
+		mb->end = end;
+	} else {
+		forget(&r);
+	}
+	VEC_DONE(&r.slots);
+	VEC_DONE(&r.known);
+	return rc;
+}
+
+static int
+read_whole(struct mailbox *m, uint64_t size, struct err *e)
+{
+	struct mbox *mb = mbox_of(m);
+	struct reading r = {
+	    .m = m,
+	    .is_first = true,
+	    .was_known = mb->stamp.ino != 0 || mb->slots.n > 0,
+	};
+	uint64_t end;
+	int rc;
+
+	remember_known(&r);
+	rc = scan(&r, 0, size, &end, e);
+	if (rc == 0)
+		rc = check_identity(&r, e);
+	if (rc == 0) {
+		settle(&r);
+		mb->end = end;
+	} else {
+		forget(&r);
+	}
+	VEC_DONE(&r.slots);
+	VEC_DONE(&r.known);
+	return rc;
+}
+
+/* There is no file: an INBOX to which nothing has come, or a removed one. */
+static int
+read_nothing(struct mailbox *m, struct err *e)
+{
+	struct mbox *mb = mbox_of(m);
+
+	if (!mb->is_inbox) {
+		m->is_gone = true;
+		return err_set(e, ERR_NOT_FOUND, "%s: file is gone", m->name);
+	}
+	VEC_EACH(&m->recs, rec)
+		if (rec->state == REC_LIVE)
+			mailbox_note_expunged(m, rec);
+	mb->slots.n = 0;
+	mb->end = 0;
+	mb->has_base = mb->has_pseudo = false;
+	mb->n_dirty = mb->n_expunge = 0;
+	mbox_take_stamp(m);
+	return 0;
+}
+
+/* Changed so shortly before we read it that more may have come unseen. */
+static bool
+is_racy(const struct mbox *mb)
+{
+	int64_t changed_us = (int64_t)mb->stamp.mtime.tv_sec * 1000000 +
+	    mb->stamp.mtime.tv_nsec / 1000;
+
+	return mb->stamp.size <= RACY_SIZE_MAX &&
+	    mb->scanned_us - changed_us < RACY_US &&
+	    mb->scanned_us >= changed_us &&
+	    clock_wall_us() - changed_us >= RACY_US;
+}
+
+static bool
+has_changed(const struct mbox *mb)
+{
+	struct file_stamp now;
+
+	if (!file_stamp_at(mb->dirfd, mb->name, &now))
+		return true;
+	if (!file_stamp_eq(&now, &mb->stamp))
+		return true;
+	return now.ino != 0 && is_racy(mb);
+}
+
+/* A UIDVALIDITY for a file that has none. */
+static void
+begin_identity(struct mailbox *m)
+{
+	static uint32_t last;
+	uint32_t now = (uint32_t)clock_wall_s();
+
+	if (m->uidvalidity != 0)
+		return;
+	last = now > last ? now : last + 1;
+	m->uidvalidity = last;
+}
+
+int
+mbox_sync_locked(struct mailbox *m, enum sync_how how, struct err *e)
+{
+	struct mbox *mb = mbox_of(m);
+	struct stat st;
+	int rc = -1;
+
+	if (m->uidnext == 0)
+		m->uidnext = 1;
+	if (mb->fd == -1) {
+		rc = read_nothing(m, e);
+		begin_identity(m);
+		return rc;
+	}
+	if (fstat(mb->fd, &st) == -1)
+		return err_sys(e, "fstat %s", mb->path);
+	m->is_read_only = true; /* writing comes next */
+	if (how != SYNC_FORCE && mb->slots.n > 0 &&
+	    st.st_ino == mb->stamp.ino && st.st_dev == mb->stamp.dev &&
+	    st.st_size > mb->stamp.size && (uint64_t)st.st_size > mb->end)
+		rc = read_tail(m, (uint64_t)st.st_size, e);
+	if (rc == -1)
+		rc = read_whole(m, (uint64_t)st.st_size, e);
+	if (rc == -1)
+		return -1;
+	begin_identity(m);
+	mbox_take_stamp(m);
+	purge(m);
+	return 0;
+}
+
+int
+mbox_sync(struct mailbox *m, enum sync_how how, struct err *e)
+{
+	struct mbox *mb = mbox_of(m);
+	bool is_first = m->uidvalidity == 0;
+	int rc;
+
+	if (m->is_gone)
+		return err_set(e, ERR_GONE, "%s: mailbox removed", m->name);
+	if (!list_is_empty(&m->views))
+		(void)mbox_watch(m, true);
+	if (m->store->hub != NULL)
+		watch_drain(m->store->hub);
+	mb->is_dirty = false;
+	if (!is_first && how == SYNC_NORMAL && !has_changed(mb)) {
+		purge(m);
+		return 0;
+	}
+	if (mbox_lock(m, false,
+		is_first ? MBOX_WAIT_READ_MS : MBOX_WAIT_BUSY_MS, e) == -1) {
+		if (e->code != ERR_IN_USE || is_first)
+			return -1;
+		/* Somebody is writing: look again soon. */
+		mb->is_dirty = true;
+		notify_within(m->store, RETRY_MS);
+		return 0;
+	}
+	rc = mbox_sync_locked(m, how, e);
+	mbox_unlock(m);
+	return rc;
+}
+
+bool
+mbox_may_have_news(struct mailbox *m)
+{
+	struct mbox *mb = mbox_of(m);
+
+	if (m->store->hub != NULL)
+		watch_drain(m->store->hub);
+	return mb->is_dirty || has_changed(mb);
+}
+
+/* ---- events ---------------------------------------------------------------- */
+
+static void
+on_change(void *arg, uint32_t mask, uint32_t cookie, struct str name)
+{
+	struct mailbox *m = arg;
+	struct mbox *mb = mbox_of(m);
+
+	(void)cookie;
+	if (name.n > 0 && !str_eq(name, str_of(mb->name)))
+		return;
+	if (mask & IN_IGNORED)
+		watch_remove(&mb->watch);
+	if (!(mask & (IN_IGNORED | IN_Q_OVERFLOW)) && !has_changed(mb))
+		return;
+	mb->is_dirty = true;
+	mailbox_note_news(m);
+}
+
+bool
+mbox_watch(struct mailbox *m, bool on)
+{
+	const uint32_t mask = IN_MODIFY | IN_CLOSE_WRITE | IN_ATTRIB |
+	    IN_MOVE_SELF | IN_DELETE_SELF;
+	const uint32_t dir_mask = IN_CREATE | IN_MOVED_TO;
+	struct mbox *mb = mbox_of(m);
+	char dir[PATH_MAX];
+	struct err e;
+
+	if (!on || m->store->hub == NULL || mb->watch_failed)
+		return false;
+	if (mb->watch_dir == NULL) {
+		(void)snprintf(dir, sizeof(dir), "%.*s",
+		    (int)(mb->name - mb->path), mb->path);
+		if (watch_add(m->store->hub, dir, dir_mask, on_change, m,
+			&mb->watch_dir, &e) == -1) {
+			mb->watch_failed = true;
+			return false;
+		}
+	}
+	if (mb->watch == NULL) {
+		if (watch_add(m->store->hub, mb->path, mask, on_change, m,
+			&mb->watch, &e) == -1)
+			mb->watch = NULL;
+		mb->is_dirty = mb->is_dirty || has_changed(mb);
+	}
+	return true;
+}

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: ISC
+$(eval $(call library,common/store/mbox))
