@@ -296,6 +296,8 @@ do_status(struct client *c, UNUSED const struct ctl_request *r)
 	send_server(c);
 	send_listeners(c);
 	send_service(&m->logd, c);
+	if (m->now->settings->spool_dir[0] != '\0')
+		send_service(&m->spoold, c);
 	LIST_EACH(&m->generations, it)
 		generation_each(
 		    LIST_OF(it, struct generation, link), send_service, c);

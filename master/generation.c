@@ -18,6 +18,7 @@
 #include "os/rng.h"
 #include "reload.h"
 #include "service.h"
+#include "spools.h"
 #include "worker.h"
 
 #define BACKOFF_MS 100
@@ -226,6 +227,18 @@ backoff_ms(unsigned failures)
 	return ms > BACKOFF_MAX_MS ? BACKOFF_MAX_MS : ms;
 }
 
+/* Nobody waits for it: without it there are no locks in the spool. */
+static void
+spoold_changed(struct service_proc *p)
+{
+	if (p->state != SERVICE_DOWN)
+		return;
+	if (p->m->stopping)
+		master_stop_step(p->m);
+	else if (p->m->now->settings->spool_dir[0] != '\0')
+		service_start_later(p, backoff_ms(p->failures));
+}
+
 static void
 logd_changed(struct service_proc *p)
 {
@@ -247,6 +260,7 @@ logd_changed(struct service_proc *p)
 		log_error("%s", e.text);
 		failed(m->now);
 	}
+	spools_start(m);
 }
 
 void
@@ -255,7 +269,10 @@ generation_service_changed(struct service_proc *p, UNUSED const char *text)
 	struct generation *g = p->g;
 
 	if (g == NULL) {
-		logd_changed(p);
+		if (p->program == PROGRAM_SPOOLD)
+			spoold_changed(p);
+		else
+			logd_changed(p);
 		return;
 	}
 	if (p->state == SERVICE_RUNNING) {

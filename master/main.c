@@ -8,8 +8,8 @@
  * Trusts:  the configuration's owner; nothing that comes over a network, which
  *          it never reads.
  *
- * START: logd -> spawner, authd, keyd -> login -> READY
- * STOP:  login, sessions -> authd, keyd, spawner -> logd -> exit
+ * START: logd -> spoold, spawner, authd, keyd -> login -> READY
+ * STOP:  login, sessions -> authd, keyd, spawner -> spoold -> logd -> exit
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -131,6 +131,12 @@ master_stop_step(struct master *m)
 				generation_kill(g);
 			return;
 		}
+	}
+	if (m->spoold.state != SERVICE_DOWN) {
+		if (m->spoold.state == SERVICE_STOPPING)
+			return;
+		service_stop(&m->spoold, "shutdown", 2);
+		return;
 	}
 	if (m->logd.state != SERVICE_DOWN) {
 		/* It has our own last words to write before it ends. */
@@ -325,6 +331,7 @@ use_logd(struct master *m, struct err *e)
 		return -1;
 	logs_begin(&m->logs, own, getpid());
 	service_init(&m->logd, m, NULL, PROGRAM_LOGD, 0);
+	service_init(&m->spoold, m, NULL, PROGRAM_SPOOLD, 0);
 	if (service_start(&m->logd, e) == -1)
 		return -1;
 	chan_log_use(m->log_fd);

@@ -39,7 +39,7 @@ enum service_state {
 /* One service process of ours. */
 struct service_proc {
 	struct master *m;
-	struct generation *g; /* NULL: logd */
+	struct generation *g; /* NULL: logd, spoold */
 	enum program program;
 	uint32_t index; /* of several keyd */
 	enum service_state state;
@@ -83,7 +83,8 @@ struct master {
 	bool conf_optional, foreground, stopping, ready;
 	struct listeners listeners;
 	struct logs logs;
-	struct service_proc logd;
+	struct service_proc logd, spoold;
+	char *spool_key; /* what spoold was started with */
 	struct list generations; /* the current one is `now` */
 	struct generation *now, *next; /* next: a reload under way */
 	struct map workers; /* by number */

@@ -20,6 +20,7 @@
 #include "notify.h"
 #include "os/fd.h"
 #include "service.h"
+#include "spools.h"
 #include "users.h"
 
 #define LOOK_S 20
@@ -255,6 +256,8 @@ reload_ended(struct master *m, bool ok, const char *text)
 		log_error("reload failed, the old configuration stays "
 			  "reason=\"%s\"",
 		    text);
+	if (ok)
+		spools_settings_changed(m);
 	notify_send("READY=1");
 	control_reload_ended(m, ok, text);
 	if (m->reload->again) {

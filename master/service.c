@@ -42,6 +42,7 @@ static const struct {
     [PROGRAM_AUTHD] = {"authd", USER_AUTH, false},
     [PROGRAM_KEYD] = {"keyd", USER_KEY, false},
     [PROGRAM_LOGIN] = {"login", USER_LOGIN, false},
+    [PROGRAM_SPOOLD] = {"spoold", USER_SPOOL, false},
 };
 
 const char *
@@ -170,6 +171,7 @@ static const struct chan_def defs[] = {
     [PROGRAM_AUTHD] = DEF("authd", authd_entries),
     [PROGRAM_KEYD] = DEF("keyd", plain_entries),
     [PROGRAM_LOGIN] = DEF("login", login_entries),
+    [PROGRAM_SPOOLD] = DEF("spoold", plain_entries),
 };
 
 /* The channel is over; the process's exit decides what happens. */
@@ -339,6 +341,22 @@ join_auth(struct generation *g, struct err *e)
 	return 0;
 }
 
+/* A spool that is not there (yet) stops nobody: no mail is locked in it. */
+static void
+send_spool(struct service_proc *p)
+{
+	const struct settings *s = settings_of(p);
+	int fd = open(s->spool_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd == -1) {
+		log_warn(
+		    "open spool_dir %s: %s", s->spool_dir, strerror(errno));
+		return;
+	}
+	(void)send_file(p, "spool", 0, s->spool_dir, fd);
+	fd_close(&fd);
+}
+
 static int
 send_setup(struct service_proc *p, struct err *e)
 {
@@ -359,6 +377,9 @@ send_setup(struct service_proc *p, struct err *e)
 		break;
 	case PROGRAM_LOGIN:
 		rc = send_login(p, e);
+		break;
+	case PROGRAM_SPOOLD:
+		send_spool(p);
 		break;
 	case PROGRAM_IMAPD:
 	case PROGRAM_POP3D:

@@ -36,6 +36,7 @@ static const struct {
     [PROGRAM_AUTHD] = {"authd", SCHEMA_AUTHD, SCHEMA_GLOBAL},
     [PROGRAM_KEYD] = {"keyd", SCHEMA_KEYD, SCHEMA_GLOBAL},
     [PROGRAM_LOGIN] = {"login", SCHEMA_LOGIN, SCHEMA_GLOBAL},
+    [PROGRAM_SPOOLD] = {"spoold", SCHEMA_SPOOLD, SCHEMA_GLOBAL},
     [PROGRAM_IMAPD] = {"imapd", SCHEMA_IMAPD, SCHEMA_IMAP},
     [PROGRAM_POP3D] = {"pop3d", SCHEMA_POP3D, SCHEMA_POP3},
 };
@@ -346,6 +347,7 @@ load_all(struct load *l)
 	s->state_dir = mem_strdup(text(l, "state_dir"));
 	s->libexec_dir = mem_strdup(text(l, "libexec_dir"));
 	s->log = mem_strdup(text(l, "log"));
+	s->spool_dir = mem_strdup(text(l, "spool_dir"));
 	s->uses_pam = list_has(l, "auth", "pam");
 	s->uses_passwd_file = list_has(l, "auth", "passwd-file");
 	s->pam_session =
@@ -393,6 +395,7 @@ settings_free(struct settings **sp)
 	free(s->state_dir);
 	free(s->libexec_dir);
 	free(s->log);
+	free(s->spool_dir);
 	for (size_t i = 0; i < PROGRAMS; i++) {
 		free(s->programs[i]);
 		free(s->plain[i]);

@@ -27,10 +27,11 @@ enum program {
 	PROGRAM_AUTHD,
 	PROGRAM_KEYD,
 	PROGRAM_LOGIN,
+	PROGRAM_SPOOLD,
 	PROGRAM_IMAPD,
 	PROGRAM_POP3D,
 };
-#define PROGRAMS 7
+#define PROGRAMS 8
 
 /* The two protocols as indices; enum login_service counts from 1. */
 enum service {
@@ -55,6 +56,7 @@ struct settings {
 	bool privileged;
 	struct priv_id users[SERVICE_USERS];
 	char *run_dir, *index_dir, *state_dir, *log, *libexec_dir;
+	char *spool_dir; /* empty: no spoold */
 	char *programs[PROGRAMS]; /* paths */
 	char *plain[PROGRAMS]; /* settings lines of each program */
 	VEC(struct setting_listener) listeners;

@@ -25,6 +25,7 @@
 #include "os/proc.h"
 #include "service.h"
 #include "session.h"
+#include "spools.h"
 #include "user_dirs.h"
 
 #define LEAVE_PATIENCE_S 60
@@ -267,6 +268,15 @@ on_leaving(UNUSED struct chan *c, struct chan_msg *m, void *arg, struct err *e)
 	return 0;
 }
 
+static int
+on_spool(UNUSED struct chan *c, struct chan_msg *m, void *arg, struct err *e)
+{
+	if (session_spool_parse(&m->in, e) == -1)
+		return -1;
+	spools_give(arg);
+	return 0;
+}
+
 static void
 on_close(UNUSED struct chan *c, const struct err *why, void *arg)
 {
@@ -297,6 +307,7 @@ static const struct chan_entry entries[] = {
     {SESSION_END, 0, CHAN_ANY_STATE, SESSION_FRAME_MAX, on_end},
     {SESSION_REFUSE, 0, CHAN_ANY_STATE, SESSION_FRAME_MAX, on_refuse},
     {SESSION_LEAVING, 0, CHAN_ANY_STATE, SESSION_FRAME_MAX, on_leaving},
+    {SESSION_SPOOL, 0, CHAN_ANY_STATE, SESSION_FRAME_MAX, on_spool},
 };
 static const struct chan_def def = {.name = "user process",
     .entries = entries,

@@ -436,6 +436,21 @@ static const struct schema_setting TABLE[] = {
 	.readers = SCHEMA_MASTER | MAIL_PROCESSES | SCHEMA_CTL,
 	.help = "where the pid file and the control socket lie",
 }, {
+	.name = "spool_dir", .type = SCHEMA_PATH, .preset = "/var/mail",
+	.readers = SCHEMA_MASTER | MAIL_PROCESSES,
+	.help = "where each user's mail arrives as one file of his name",
+	.detail =
+	    "A user's process may not write to this directory (on Debian only\n"
+	    "the group mail may), so\n"
+	    ".Nm spoold\n"
+	    "makes and removes the dotlock of the user's own file there, and\n"
+	    "the file when there is none.\n"
+	    "It runs in this directory's group.\n"
+	    "Empty: there is no\n"
+	    ".Nm spoold .\n"
+	    "Where the mail of each user is, is set by\n"
+	    ".Ic mail_location .",
+}, {
 	.name = "spool_user", .type = SCHEMA_TEXT, .preset = "_restante-spool",
 	.readers = SCHEMA_MASTER,
 	.help = "the account of the process that locks the mail spool",

@@ -8,6 +8,8 @@
  * Trusts:  the settings; a place that does not exist is left out.
  */
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/num.h"
@@ -39,6 +41,7 @@
 #define DESCRIPTORS_MOST 8192
 
 struct places {
+	struct host *h;
 	struct arena arena;
 	VEC(struct sandbox_path) paths;
 };
@@ -66,10 +69,35 @@ add_path(struct places *p, const char *path, enum sandbox_access access)
 	};
 }
 
+/*
+ * A mailbox that is one file: its folder, because a rule for the file would
+ * die with its inode when a program replaces it. Where the user may make files,
+ * he locks it himself; elsewhere spoold does, and only files that are there
+ * are used.
+ */
+static void
+add_file_place(struct places *p, const char *path)
+{
+	struct str dir = str_of(path);
+	char at[4096];
+
+	dir = str_head(dir, str_rfind(dir, '/'));
+	if (dir.n == 0 || !str_to_c(dir, at, sizeof(at)))
+		return;
+	add_path(
+	    p, at, access(at, W_OK) == 0 ? SANDBOX_FILES : SANDBOX_WRITE_FILE);
+}
+
 static int
 add_mail_place(const char *path, void *arg, UNUSED struct err *e)
 {
-	add_path(arg, path, SANDBOX_MAIL);
+	struct places *p = arg;
+	struct stat st;
+
+	add_path(p, path, SANDBOX_MAIL);
+	if (stat(path, &st) == -1 || !S_ISDIR(st.st_mode))
+		add_file_place(p, path);
+	spool_will_need(p->h, path);
 	return 0;
 }
 
@@ -90,7 +118,7 @@ confine_enter(struct host *h, const struct store_settings *set, struct err *e)
 {
 	struct sandbox_report report;
 	struct sandbox s = {.profile = SANDBOX_USER};
-	struct places p = {0};
+	struct places p = {.h = h};
 	const char *dir;
 	size_t i;
 	int rc = -1;

@@ -253,6 +253,7 @@ start(struct host *h, int argc, char **argv)
 			log_fatal("%s", e.text);
 	}
 	set_log_level(host_setting(h, "log_level"));
+	spool_init(h);
 	proc_title("%sd: %s", h->ops->service, h->user);
 	if (open_mail(h, &e) == -1) {
 		if (h->from_shell)
@@ -280,6 +281,7 @@ host_main(int argc, char **argv, const struct host_ops *ops)
 	intake_close(h);
 	turns_done(h);
 	store_close(&h->store);
+	spool_done(h);
 	settings_done(&h->settings);
 	free(h->broken);
 	free(h->mail_place);

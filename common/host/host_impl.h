@@ -38,6 +38,7 @@ struct host {
 	int exit_status;
 
 	struct chan *master; /* NULL: a shell's, or master has gone */
+	struct host_spool *spool; /* NULL: there is no spoold for us */
 	char *broken; /* why no connection can be served; or NULL */
 	ev_timer linger;
 
@@ -86,6 +87,21 @@ void intake_close(struct host *h);
 void intake_idle(struct host *h);
 void intake_tell_end(struct host *h, const struct host_session *hs);
 void intake_tell_state(struct host *h, const struct host_session *hs);
+
+/* Asks master for a channel to spoold. False: there is no master. */
+bool intake_ask_spool(struct host *h);
+
+/* ---- spool.c ---- */
+/* With the settings, before the store is opened: locks in the spool are asked
+ * of spoold from now on. */
+void spool_init(struct host *h);
+void spool_done(struct host *h);
+/* A channel from master; -1: there is none now. */
+void spool_channel(struct host *h, int fd);
+/* The mail place `path` may need it: the channel is asked for early, */
+void spool_will_need(struct host *h, const char *path);
+/* as soon as there is one to master. */
+void spool_open(struct host *h);
 
 /* ---- confine.c ---- */
 /* Enters the sandbox; the store is open already. */

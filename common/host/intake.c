@@ -254,6 +254,16 @@ on_stop(struct chan *ch, struct chan_msg *cm, void *arg, struct err *e)
 	return 0;
 }
 
+static int
+on_spool(struct chan *ch, struct chan_msg *cm, void *arg, struct err *e)
+{
+	(void)ch;
+	if (session_spool_parse(&cm->in, e) == -1)
+		return -1;
+	spool_channel(arg, cm->n_fds == 1 ? chan_take_fd(cm, 0) : -1);
+	return 0;
+}
+
 static void
 on_close(struct chan *ch, const struct err *why, void *arg)
 {
@@ -272,6 +282,8 @@ static const struct chan_entry entries[] = {
     {SESSION_CONNECTION, 2, CHAN_ANY_STATE, SESSION_FRAME_MAX, on_connection},
     {SESSION_KICK, 0, CHAN_ANY_STATE, SESSION_FRAME_MAX, on_kick},
     {SESSION_STOP, 0, CHAN_ANY_STATE, SESSION_FRAME_MAX, on_stop},
+    {SESSION_SPOOL_IS, 0, CHAN_ANY_STATE, SESSION_FRAME_MAX, on_spool},
+    {SESSION_SPOOL_IS, 1, CHAN_ANY_STATE, SESSION_FRAME_MAX, on_spool},
 };
 
 static const struct chan_def def = {
@@ -298,6 +310,18 @@ on_linger(struct ev_loop *loop, ev_timer *w, UNUSED int revents)
 	}
 	session_leaving_write(frame);
 	send_frame(h, frame);
+}
+
+bool
+intake_ask_spool(struct host *h)
+{
+	struct buf *frame = chan_frame();
+
+	if (h->master == NULL)
+		return false;
+	session_spool_write(frame);
+	send_frame(h, frame);
+	return true;
 }
 
 void
@@ -373,6 +397,7 @@ intake_open(struct host *h)
 	ev_timer_init(&h->linger, on_linger, LINGER_S, 0.);
 	h->linger.data = h;
 	h->master = chan_new(h->loop, CHILD_FD_MASTER, &def, h);
+	spool_open(h);
 	intake_idle(h);
 }
 

@@ -110,3 +110,21 @@ session_leaving_parse(struct msg_in *in, struct err *e)
 {
 	return msg_end(in, e);
 }
+
+void
+session_spool_write(struct buf *out)
+{
+	msg_begin(out, SESSION_SPOOL, 0);
+}
+
+void
+session_spool_is_write(bool there, struct buf *out)
+{
+	msg_begin(out, SESSION_SPOOL_IS, there ? 1 : 0);
+}
+
+int
+session_spool_parse(struct msg_in *in, struct err *e)
+{
+	return msg_end(in, e);
+}

@@ -25,6 +25,8 @@ enum {
 	SESSION_END = 69,
 	SESSION_LEAVING = 70,
 	SESSION_REFUSE = 71,
+	SESSION_SPOOL = 72,
+	SESSION_SPOOL_IS = 73,
 };
 
 #define SESSION_FRAME_MAX 4096
@@ -82,5 +84,15 @@ void session_stop_write(struct str why, struct buf *out);
 int session_stop_parse(struct msg_in *in, struct str *why, struct err *e);
 void session_leaving_write(struct buf *out);
 int session_leaving_parse(struct msg_in *in, struct err *e);
+
+/*
+ * SESSION_SPOOL     process -> master, no fields: asks for a channel to spoold
+ * SESSION_SPOOL_IS  master -> process, 1 descriptor: the channel
+ *                   (chan_spool.h); or none: there is no spoold now
+ */
+void session_spool_write(struct buf *out);
+void session_spool_is_write(bool there, struct buf *out);
+/* Of both. */
+int session_spool_parse(struct msg_in *in, struct err *e);
 
 #endif

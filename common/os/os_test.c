@@ -311,7 +311,8 @@ make_link(void)
 static int
 confined(enum sandbox_profile profile, attempt_fn *fn, bool *landlock)
 {
-	struct sandbox_path paths[] = {{allowed_dir, SANDBOX_MAIL}};
+	struct sandbox_path paths[] = {
+	    {.path = allowed_dir, .access = SANDBOX_MAIL}};
 	struct sandbox s = {.profile = profile,
 	    .paths = paths,
 	    .n_paths = profile == SANDBOX_USER};

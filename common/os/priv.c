@@ -66,8 +66,26 @@ priv_keep_caps(uint64_t keep, struct err *e)
 	return 0;
 }
 
+/* Nothing but `keep` is effective or permitted. */
+static bool
+has_only_caps(uint64_t keep)
+{
+	struct __user_cap_data_struct data[2] = {0};
+
+	if (get_caps(data) == -1)
+		return false;
+	for (int i = 0; i < 2; i++) {
+		uint32_t other = ~(uint32_t)(keep >> (32 * i));
+
+		if (((data[i].effective | data[i].permitted) & other) != 0)
+			return false;
+	}
+	return true;
+}
+
 static int
-verify(uid_t sysuid, gid_t sysgid, size_t n_groups, struct err *e)
+verify(
+    uid_t sysuid, gid_t sysgid, size_t n_groups, uint64_t keep, struct err *e)
 {
 	uid_t u[3];
 	gid_t g[3];
@@ -84,14 +102,14 @@ verify(uid_t sysuid, gid_t sysgid, size_t n_groups, struct err *e)
 		return err_set(e, ERR_PERM, "uid 0 can be had again");
 	if (sysgid != 0 && setresgid(0, 0, 0) != -1)
 		return err_set(e, ERR_PERM, "gid 0 can be had again");
-	if (!priv_has_no_caps())
+	if (!has_only_caps(keep))
 		return err_set(e, ERR_PERM, "capabilities are left");
 	return 0;
 }
 
-int
-priv_drop(uid_t sysuid, gid_t sysgid, const gid_t *groups, size_t n_groups,
-    struct err *e)
+static int
+drop(uid_t sysuid, gid_t sysgid, const gid_t *groups, size_t n_groups,
+    uint64_t keep, struct err *e)
 {
 	if (sysuid == 0 || sysuid == (uid_t)-1 || sysgid == (gid_t)-1)
 		return err_set(e, ERR_PERM, "uid %u, gid %u are not for this",
@@ -100,9 +118,26 @@ priv_drop(uid_t sysuid, gid_t sysgid, const gid_t *groups, size_t n_groups,
 		return err_sys(e, "setgroups");
 	if (setresgid(sysgid, sysgid, sysgid) == -1)
 		return err_sys(e, "setresgid %u", (unsigned)sysgid);
+	if (keep != 0 && prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) == -1)
+		return err_sys(e, "prctl PR_SET_KEEPCAPS");
 	if (setresuid(sysuid, sysuid, sysuid) == -1)
 		return err_sys(e, "setresuid %u", (unsigned)sysuid);
-	return verify(sysuid, sysgid, n_groups, e);
+	if (keep != 0 && priv_keep_caps(keep, e) == -1)
+		return -1;
+	return verify(sysuid, sysgid, n_groups, keep, e);
+}
+
+int
+priv_drop_but(uid_t sysuid, gid_t sysgid, uint64_t keep, struct err *e)
+{
+	return drop(sysuid, sysgid, NULL, 0, keep, e);
+}
+
+int
+priv_drop(uid_t sysuid, gid_t sysgid, const gid_t *groups, size_t n_groups,
+    struct err *e)
+{
+	return drop(sysuid, sysgid, groups, n_groups, 0, e);
 }
 
 int

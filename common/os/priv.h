@@ -20,6 +20,12 @@ bool priv_is_root(void);
 int priv_drop(uid_t sysuid, gid_t sysgid, const gid_t *groups, size_t n_groups,
     struct err *e);
 
+/*
+ * The same without groups, but the capabilities in `keep` stay, effective and
+ * permitted (as far as they were there), and only they.
+ */
+int priv_drop_but(uid_t sysuid, gid_t sysgid, uint64_t keep, struct err *e);
+
 /* Makes the directory the root; it must be root's and writable by nobody else. */
 int priv_chroot(const char *path, struct err *e);
 

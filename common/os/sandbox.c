@@ -132,7 +132,8 @@ confine(const struct sandbox *s, struct sandbox_report *r, struct err *e)
 {
 	if (s->root != NULL && priv_chroot(s->root, e) == -1)
 		return -1;
-	if (s->change_ids && priv_drop(s->sysuid, s->sysgid, NULL, 0, e) == -1)
+	if (s->change_ids &&
+	    priv_drop_but(s->sysuid, s->sysgid, s->caps, e) == -1)
 		return -1;
 	/* After the ids: the kernel counts processes of the new uid. */
 	if (sandbox_limits(s->profile, s->descriptors, e) == -1)

@@ -31,11 +31,14 @@ enum sandbox_access {
 	SANDBOX_READ, /* files and directories below */
 	SANDBOX_MAIL, /* all that a mail store needs below */
 	SANDBOX_WRITE_FILE, /* this one file, or files directly in use below */
+	SANDBOX_LOCK, /* make, write and remove files below, list none */
+	SANDBOX_FILES, /* the same, and make them shorter */
 };
 
 struct sandbox_path {
-	const char *path;
+	const char *path; /* NULL: `fd` is it, open already */
 	enum sandbox_access access;
+	int fd;
 };
 
 struct sandbox {
@@ -45,6 +48,7 @@ struct sandbox {
 	bool change_ids;
 	uid_t sysuid;
 	gid_t sysgid;
+	uint64_t caps; /* kept beside the new ids: 1 << CAP_CHOWN */
 	const struct sandbox_path *paths; /* missing ones are skipped */
 	size_t n_paths;
 	uint64_t descriptors; /* instead of the profile's limit; 0: that */

@@ -60,6 +60,12 @@ rights_of(enum sandbox_access access)
 		return FS_READ_FILE | FS_READ_DIR;
 	case SANDBOX_WRITE_FILE:
 		return FS_READ_FILE | FS_WRITE_FILE | FS_TRUNCATE;
+	case SANDBOX_LOCK:
+		return FS_READ_FILE | FS_WRITE_FILE | FS_MAKE_REG |
+		    FS_REMOVE_FILE;
+	case SANDBOX_FILES:
+		return FS_READ_FILE | FS_WRITE_FILE | FS_MAKE_REG |
+		    FS_REMOVE_FILE | FS_TRUNCATE;
 	case SANDBOX_MAIL:
 		return FS_READ_FILE | FS_READ_DIR | FS_WRITE_FILE |
 		    FS_REMOVE_DIR | FS_REMOVE_FILE | FS_MAKE_DIR | FS_MAKE_REG |
@@ -84,9 +90,12 @@ add_path(
 	struct path_beneath_attr rule = {
 	    .allowed = rights_of(p->access) & handled};
 	struct stat st;
-	int fd = open(p->path, O_PATH | O_CLOEXEC), rc = 0;
+	int fd = p->path == NULL ? p->fd : open(p->path, O_PATH | O_CLOEXEC);
+	int rc = 0;
 
 	if (fd == -1) {
+		if (p->path == NULL)
+			return 0;
 		/* Not there, or not ours to look at: then there is no rule. */
 		if (errno == ENOENT || errno == EACCES || errno == ENOTDIR)
 			return 0;
@@ -97,8 +106,10 @@ add_path(
 	rule.parent_fd = fd;
 	if (syscall(SYS_landlock_add_rule, ruleset, RULE_PATH_BENEATH, &rule,
 		0) == -1)
-		rc = err_sys(e, "landlock: rule for %s", p->path);
-	fd_close(&fd);
+		rc = err_sys(e, "landlock: rule for %s",
+		    p->path == NULL ? "a descriptor" : p->path);
+	if (p->path != NULL)
+		fd_close(&fd);
 	return rc;
 }
 

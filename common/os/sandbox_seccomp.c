@@ -57,6 +57,10 @@ static const char *const files_write[] = {"creat", "mkdir", "mkdirat", "rmdir",
     "inotify_rm_watch", "copy_file_range", "sendfile", "pwritev", "pwritev2",
     "msync", "pipe2", NULL};
 
+/* Files of one name in a folder that is open: a dotlock, a new mailbox. */
+static const char *const lock_files[] = {"openat", "newfstatat", "linkat",
+    "unlinkat", "fchown", "fchmod", "utimensat", NULL};
+
 static const char *const sync_file[] = {
     "fsync", "fdatasync", "ftruncate", "statx", NULL};
 
@@ -126,7 +130,7 @@ static const struct profile profiles[] = {
     {SANDBOX_AUTHD, {basic}, false, false, false},
     {SANDBOX_PASS, {judge_password}, false, false, true},
     {SANDBOX_LOGD, {basic, sync_file}, false, false, false},
-    {SANDBOX_SPOOLD, {basic, files_read, files_write}, false, false, false},
+    {SANDBOX_SPOOLD, {basic, lock_files}, false, false, false},
     {SANDBOX_USER, {basic, files_read, files_write}, false, true, false},
 };
 
@@ -256,7 +260,8 @@ add_argument_rules(scmp_filter_ctx ctx, const struct profile *p)
 		    SCMP_A0(SCMP_CMP_EQ,
 			for_any_pid ? SECCOMP_ANY_PID : (scmp_datum_t)getpid(),
 			0));
-	if (rc == 0 && p->profile == SANDBOX_USER)
+	if (rc == 0 &&
+	    (p->profile == SANDBOX_USER || p->profile == SANDBOX_SPOOLD))
 		rc = add_argument_rule(ctx, &ask_for_process);
 	for (size_t i = 0; rc == 0 && i < ARRAY_LEN(argument_rules); i++)
 		if (!is_in(p, argument_rules[i].name))

@@ -102,6 +102,7 @@ KINDS = {
     "auth child": auth_children,
     "keyd": lambda s: s.pids("keyd"),
     "logd": lambda s: s.pids("logd"),
+    "spoold": lambda s: s.pids("spoold"),
     # those of the stream's users
     "imapd": lambda s: [r["pid"] for r in s.ctl("who", "--json")["rows"]
                         if r["user"].startswith("s")],

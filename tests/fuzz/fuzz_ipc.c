@@ -17,6 +17,7 @@
 #include "ipc/chan_log.h"
 #include "ipc/chan_login.h"
 #include "ipc/chan_session.h"
+#include "ipc/chan_spool.h"
 #include "ipc/child.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -85,6 +86,46 @@ AGAIN(row, struct ctl_row, ctl_row_parse(in, &m, &e), ctl_row_write(&m, out))
 AGAIN(
     ctl_last, struct ctl_end, ctl_end_parse(in, &m, &e), ctl_end_write(&m, out))
 
+/* Without fields there is nothing to lose. */
+static bool
+session_spool(struct msg_in *in, struct buf *out)
+{
+	struct err e;
+
+	if (session_spool_parse(in, &e) == -1)
+		return false;
+	if (in->type == SESSION_SPOOL)
+		session_spool_write(out);
+	else
+		session_spool_is_write(in->n_fds == 1, out);
+	return true;
+}
+
+static bool
+spool_empty(struct msg_in *in, struct buf *out)
+{
+	struct err e;
+
+	if (spool_empty_parse(in, &e) == -1)
+		return false;
+	if (in->type == SPOOL_UNLOCK)
+		spool_unlock_write(out);
+	else
+		spool_touch_write(out);
+	return true;
+}
+
+AGAIN(spool_client, struct spool_client_msg, spool_client_parse(in, &m, &e),
+    spool_client_write(&m, out))
+AGAIN(spool_lock, struct spool_lock_msg, spool_lock_parse(in, &m, &e),
+    spool_lock_write(&m, out))
+AGAIN(spool_held, struct spool_held, spool_held_parse(in, &m, &e),
+    spool_held_write(&m, out))
+AGAIN(spool_busy, struct spool_busy, spool_busy_parse(in, &m, &e),
+    spool_busy_write(&m, out))
+AGAIN(spool_refused, struct spool_refused, spool_refused_parse(in, &m, &e),
+    spool_refused_write(&m, out))
+
 static const struct {
 	uint16_t type;
 	unsigned n_fds; /* the channel's table checks these before a parser */
@@ -117,6 +158,16 @@ static const struct {
     {SESSION_HAVE, 0, session_number},
     {SESSION_END, 0, session_number},
     {SESSION_STOP, 0, session_stop},
+    {SESSION_SPOOL, 0, session_spool},
+    {SESSION_SPOOL_IS, 0, session_spool},
+    {SESSION_SPOOL_IS, 1, session_spool},
+    {SPOOL_CLIENT, 1, spool_client},
+    {SPOOL_LOCK, 0, spool_lock},
+    {SPOOL_UNLOCK, 0, spool_empty},
+    {SPOOL_TOUCH, 0, spool_empty},
+    {SPOOL_HELD, 0, spool_held},
+    {SPOOL_BUSY, 0, spool_busy},
+    {SPOOL_REFUSED, 0, spool_refused},
     {CTL_REQUEST, 0, request},
     {CTL_ROW, 0, row},
     {CTL_END, 0, ctl_last},

@@ -75,7 +75,7 @@ class Faked(restante.Restante):
             path = os.path.join(self.bin, name)
             shutil.copy(FAKE, path)
             os.chmod(path, 0o755)
-        for name in ("restanted", "restantectl", "logd"):
+        for name in ("restanted", "restantectl", "logd", "spoold"):
             os.symlink(os.path.join(restante.programs(), name),
                        os.path.join(self.bin, name))
         self.listen = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)

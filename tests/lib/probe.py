@@ -33,7 +33,9 @@ NUMBERS = {
     "inotify_init1": 294, "openat": 257, "unshare": 272, "prlimit64": 302,
     "process_vm_readv": 310, "bpf": 321, "userfaultfd": 323, "statx": 332,
     "io_uring_setup": 425, "pidfd_open": 434, "pidfd_getfd": 438,
-    "memfd_create": 319, "tgkill": 234, "setresuid": 117, "setgroups": 116, "getpid": 39,
+    "close": 3, "truncate": 76, "ftruncate": 77, "getdents64": 217,
+    "mkdirat": 258, "mknodat": 259, "unlinkat": 263, "symlinkat": 266,
+    "renameat2": 316, "memfd_create": 319, "tgkill": 234, "setresuid": 117, "setgroups": 116, "getpid": 39,
 }
 
 

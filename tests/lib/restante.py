@@ -18,6 +18,7 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(
 BUILD = os.environ.get("RESTANTE_BUILD") or os.path.join(TOP, "build")
 SANITIZED = bool(os.environ.get("RESTANTE_SANITIZE"))
 SERVICE_UID = 20900  # and the five behind it
+SPOOL_GID = 20990  # as the group mail
 SERVICES = ("login", "key", "auth", "pass", "spool", "log")
 
 staged = None
@@ -63,9 +64,18 @@ class Restante(server.Server):
         self.scheme = scheme
         self.config = os.path.join(self.dir, "restante.conf")
         self.passwd = os.path.join(self.dir, "passwd")
+        self.spool = os.path.join(self.dir, "spool")
+        self.make_spool()
         self.cert = self.key = None
         if tls:
             self.cert, self.key = certs.make(self.dir)
+
+    def make_spool(self):
+        """As /var/mail: the users can write to it only through spoold."""
+        os.mkdir(self.spool)
+        if self.separate:
+            os.chown(self.spool, 0, SPOOL_GID)
+        os.chmod(self.spool, 0o2775)
 
     def uid_of(self, user):
         if not getattr(self, "separate", False):
@@ -90,6 +100,7 @@ class Restante(server.Server):
             "run_dir": os.path.join(self.dir, "run"),
             "state_dir": os.path.join(self.dir, "state"),
             "index_dir": os.path.join(self.dir, "index"),
+            "spool_dir": self.spool,
             "log": self.log_path, "log_level": "debug",
             "libexec_dir": programs(),
             "first_valid_uid": 500, "max_sessions_per_user": 1000,
@@ -146,7 +157,16 @@ class Restante(server.Server):
         self.errors.close()
         if wait:
             self.wait_port(self.imap_port or self.imaps_port)
+            # clients are greeted a moment before the master says "ready"
+            self.wait_control()
         return self
+
+    def wait_control(self, timeout=20):
+        end = time.monotonic() + timeout
+        while not os.path.exists(os.path.join(self.dir, "run", "control")):
+            assert time.monotonic() < end and self.process.poll() is None, \
+                self.log()
+            time.sleep(0.005)
 
     def log(self):
         text = super().log()

@@ -197,8 +197,7 @@ def check_links(programs):
                 continue  # the plain form; libconfuse is checked below
             if short not in LINKS[name].split():
                 yield "%s may not link %s" % (name, lib)
-    # spoold comes with mbox.
-    for name in sorted(set(LINKS) - seen - {"spoold"}):
+    for name in sorted(set(LINKS) - seen):
         yield "%s is not built" % name
 
 
