@@ -28,6 +28,7 @@ struct charset {
 	iconv_t cd; /* NO_ICONV: the text is UTF-8 already */
 	char torn[TORN_MAX];
 	size_t n_torn;
+	bool is_utf7;
 	bool has_bom_to_see; /* UTF-16: the first two bytes decide the order */
 };
 
@@ -155,6 +156,7 @@ make(const char *name)
 	c = mem_new(1, sizeof(*c));
 	memcpy(c->name, name, strlen(name) + 1);
 	c->cd = cd;
+	c->is_utf7 = strcmp(iconv_name(name), "utf-7") == 0;
 	return c;
 }
 
@@ -263,6 +265,10 @@ feed_iconv(struct charset *c, struct str *in, struct buf *out)
 				return false;
 			from++;
 			from_left--;
+			/* What glibc keeps of bad base64 depends on how the
+			 * text was cut: the rest is direct characters. */
+			if (c->is_utf7)
+				(void)iconv(c->cd, NULL, NULL, NULL, NULL);
 		}
 	}
 	*in = str_make(from, from_left);
