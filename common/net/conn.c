@@ -36,8 +36,11 @@
 
 #define OUT_HIGH_BYTES (256 * 1024)
 #define OUT_LOW_BYTES (64 * 1024)
-/* So much is written at once instead of waiting for the end of the turn. */
-#define OUT_FLUSH_BYTES (64 * 1024)
+/*
+ * So much is written at once instead of waiting for the end of the turn. Each
+ * write may wake the peer, and most of what a write costs is that.
+ */
+#define OUT_FLUSH_BYTES (192 * 1024)
 #define PUMP_BYTES (64 * 1024)
 #define IN_STOP_BYTES (128 * 1024)
 #define READ_FIRST_BYTES 4096

@@ -2,7 +2,7 @@
 /*
  * outq.c - bytes on their way out, in a chain of blocks.
  *
- * Owns:    its blocks, and one spare block for the whole process, so that a
+ * Owns:    its blocks, and a few spare ones for the whole process, so that a
  *          stream does not go to the allocator for each of them.
  * Runs in: imapd and pop3d, through conn.
  * Trusts:  nothing; it never looks at the bytes.
@@ -23,7 +23,11 @@ struct outq_block {
 	char data[];
 };
 
+/* So many large blocks are kept: what is written at once, and one more. */
+#define SPARE_MAX 4
+
 static struct outq_block *spare;
+static unsigned n_spare;
 
 static struct outq_block *
 block_new(size_t size)
@@ -32,7 +36,8 @@ block_new(size_t size)
 
 	if (size == BLOCK_LARGE && spare != NULL) {
 		b = spare;
-		spare = NULL;
+		spare = b->next;
+		n_spare--;
 	} else {
 		/* Not zeroed: that would touch pages that may not be used. */
 		b = mem_resize(NULL, 1, sizeof(*b) + size);
@@ -46,17 +51,25 @@ block_new(size_t size)
 static void
 block_free(struct outq_block *b)
 {
-	if (b->size == BLOCK_LARGE && spare == NULL)
+	if (b->size == BLOCK_LARGE && n_spare < SPARE_MAX) {
+		b->next = spare;
 		spare = b;
-	else
+		n_spare++;
+	} else {
 		free(b);
+	}
 }
 
 void
 outq_trim(void)
 {
-	free(spare);
-	spare = NULL;
+	struct outq_block *b;
+
+	while ((b = spare) != NULL) {
+		spare = b->next;
+		free(b);
+	}
+	n_spare = 0;
 }
 
 void

@@ -30,7 +30,7 @@ struct str outq_head(const struct outq *q);
 int outq_iov(const struct outq *q, struct iovec *iov, int max);
 /* Forgets the first `n` bytes. */
 void outq_drop(struct outq *q, size_t n);
-/* Gives back the block that is kept for the next busy connection. */
+/* Gives back the blocks that are kept for the next busy connection. */
 void outq_trim(void);
 
 #endif
