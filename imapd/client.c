@@ -27,6 +27,7 @@
 #include "imapd/capability.h"
 #include "imapd/reply.h"
 #include "imapd/session.h"
+#include "imapd/sync.h"
 
 /* How long one turn may take; other sessions wait meanwhile. */
 enum { TURN_MS = 4 };
@@ -62,6 +63,8 @@ struct client {
 	bool literal_waits; /* announced; the client waits for "+" */
 	bool in_stream; /* behind a literal; the line goes on */
 	bool waiting; /* the handler wants input or news */
+	bool locked_out; /* ...or the store a lock */
+	struct store_waiter waiter;
 	const char *bye; /* say so when the command allows it */
 	const char *why; /* how it ended, for the log */
 	uint64_t n_commands;
@@ -82,6 +85,8 @@ cmd_end(struct client *cl)
 
 	if (c->cleanup != NULL)
 		c->cleanup(c);
+	buf_done(&c->tagged);
+	store_wait_end(&cl->waiter);
 	if (cl->n_commands > 0 && c->def != NULL && log_is_debug())
 		log_debug("command done user=<%s> name=%s ms=%lld", cl->s.user,
 		    c->def->name, (long long)(clock_mono_ms() - cl->begun_ms));
@@ -217,6 +222,8 @@ client_new(struct host *h, struct conn *conn, const struct host_peer *peer)
 	struct session *s = &cl->s;
 
 	cl->host = h;
+	cl->waiter.fn = client_news;
+	cl->waiter.arg = s;
 	session_init(s, h, conn);
 	arena_init(&cl->arena);
 	buf_init(&cl->line, RAW_LINE_MAX);
@@ -397,22 +404,41 @@ read_on(struct client *cl)
 	return true;
 }
 
+/* The handler, then what has changed, then the tagged reply. */
+static enum step
+step_on(struct cmd *c)
+{
+	enum step step = STEP_DONE;
+
+	if (!c->is_replied)
+		step = c->def->fn(c);
+	if (step != STEP_DONE || !c->is_replied)
+		return step;
+	step = sync_tell(c);
+	if (step == STEP_DONE)
+		buf_add_str(&c->s->out, buf_str(&c->tagged));
+	return step;
+}
+
 /* Calls the handler; false when it waits for an event. */
 static bool
 run(struct client *cl)
 {
 	struct cmd *c = &cl->cmd;
 
-	switch (c->def->fn(c)) {
+	switch (step_on(c)) {
 	case STEP_DONE:
 		cmd_replied(cl);
 		return true;
 	case STEP_MORE:
+		cl->locked_out =
+		    !cl->waiting && store_wait(cl->s.store, &cl->waiter);
+		cl->waiting = cl->waiting || cl->locked_out;
 		if (!cl->waiting)
 			return true;
 		if (cl->bye != NULL)
 			say_bye(cl, cl->bye, cl->bye);
-		else if (conn_at_eof(cl->s.conn))
+		else if (conn_at_eof(cl->s.conn) && !cl->locked_out)
 			finish(cl, "connection closed");
 		return false;
 	case STEP_FAIL:
@@ -446,7 +472,8 @@ client_turn(struct client *cl)
 bool
 cmd_time_is_up(struct cmd *c)
 {
-	return clock_mono_ms() >= client_of(c)->turn_until_ms;
+	return clock_mono_ms() >= client_of(c)->turn_until_ms ||
+	    store_must_wait(c->s->store);
 }
 
 /* ---- for handlers --------------------------------------------------------------- */
@@ -456,6 +483,12 @@ client_wait(struct cmd *c)
 {
 	client_of(c)->waiting = true;
 	return STEP_MORE;
+}
+
+void
+client_go_on(struct cmd *c)
+{
+	client_of(c)->waiting = false;
 }
 
 void

@@ -28,6 +28,8 @@ const char *client_state(struct client *cl);
  * has sent something, or what it listens to calls client_news().
  */
 enum step client_wait(struct cmd *c);
+/* Takes that back. */
+void client_go_on(struct cmd *c);
 /* From outside of turns: the handler that waits should look again. */
 void client_news(void *session);
 

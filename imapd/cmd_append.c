@@ -23,7 +23,10 @@
 
 struct append_state {
 	struct append *append;
+	bool is_open;
 	struct str name; /* mailbox */
+	const struct imap_arg *first; /* arguments behind the name */
+	struct set32 uids;
 	bool in_data;
 	size_t messages;
 };
@@ -40,6 +43,7 @@ append_cleanup(struct cmd *c)
 	struct append_state *st = c->state;
 
 	append_free(&st->append);
+	set32_done(&st->uids);
 }
 
 /* [SP flag-list] [SP date-time] SP literal. NULL: good. */
@@ -83,25 +87,38 @@ static enum step
 commit(struct cmd *c, struct append_state *st)
 {
 	uint32_t uidvalidity;
-	struct set32 uids;
 	enum step step;
 	struct buf b;
 	struct err e;
 
-	set32_init(&uids);
+	do
+		step = append_commit(st->append, &uidvalidity, &st->uids, &e);
+	while (step == STEP_MORE && !cmd_time_is_up(c));
+	if (step == STEP_MORE)
+		return STEP_MORE;
+	if (step == STEP_FAIL)
+		return refuse(c, &e);
 	buf_init(&b, 1 << 20);
-	if (append_commit(st->append, &uidvalidity, &uids, &e) == -1) {
-		step = refuse(c, &e);
-	} else {
-		buf_addf(&b, "APPENDUID %u ", uidvalidity);
-		imap_set_write(&b, &uids);
-		buf_add_byte(&b, '\0');
-		step = reply_ok(c,
-		    uidvalidity == 0 || buf_is_over(&b) ? NULL : b.p,
-		    "Appended");
-	}
+	buf_addf(&b, "APPENDUID %u ", uidvalidity);
+	imap_set_write(&b, &st->uids);
+	buf_add_byte(&b, '\0');
+	step = reply_ok(
+	    c, uidvalidity == 0 || buf_is_over(&b) ? NULL : b.p, "Appended");
 	buf_done(&b);
-	set32_done(&uids);
+	return step;
+}
+
+static enum step
+open_mailbox(struct cmd *c, struct append_state *st, struct err *e)
+{
+	enum step step = STEP_DONE;
+
+	if (st->is_open)
+		return STEP_DONE;
+	do
+		step = append_begin(c->s->store, st->name, &st->append, e);
+	while (step == STEP_MORE && !cmd_time_is_up(c));
+	st->is_open = step == STEP_DONE;
 	return step;
 }
 
@@ -111,6 +128,7 @@ next_message(struct cmd *c, struct append_state *st, const struct imap_arg *a)
 {
 	struct message_args m;
 	const char *why;
+	enum step step;
 	struct err e;
 
 	if (imap_arg_end(a) && st->messages > 0)
@@ -122,8 +140,10 @@ next_message(struct cmd *c, struct append_state *st, const struct imap_arg *a)
 		return reply_no(c, "TOOBIG", "Message too large");
 	if (m.size == 0)
 		return reply_no(c, "CANNOT", "Message is empty");
-	if ((st->append == NULL &&
-		append_begin(c->s->store, st->name, &st->append, &e) == -1) ||
+	step = open_mailbox(c, st, &e);
+	if (step == STEP_MORE)
+		return STEP_MORE;
+	if (step == STEP_FAIL ||
 	    append_message(st->append, &m.flags, m.date_s, m.size, &e) == -1)
 		return refuse(c, &e);
 	st->messages++;
@@ -167,7 +187,7 @@ cmd_append(struct cmd *c)
 	if (st != NULL && st->in_data)
 		return take_data(c, st);
 	if (st != NULL)
-		return next_message(c, st, a);
+		return next_message(c, st, st->messages == 0 ? st->first : a);
 	if (!imap_arg_astring(&a, &wire))
 		return reply_bad(c, "Mailbox name expected");
 	st = c->state = arena_new(c->arena, 1, sizeof(*st));
@@ -178,5 +198,6 @@ cmd_append(struct cmd *c)
 
 		return why != NULL ? reply_bad(c, why) : reply_err(c, &e);
 	}
+	st->first = a;
 	return next_message(c, st, a);
 }

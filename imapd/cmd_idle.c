@@ -29,7 +29,6 @@ idle_begin(struct cmd *c)
 	c->state = c;
 	c->cleanup = idle_cleanup;
 	client_continue(c, "idling");
-	sync_tell(c);
 	if (c->s->view != NULL)
 		view_listen(c->s->view, client_news, c->s);
 	return STEP_MORE;
@@ -49,8 +48,10 @@ cmd_idle(struct cmd *c)
 		return reply_ok(c, NULL, "Done");
 	if (step != STEP_MORE)
 		return reply_bad(c, "DONE expected");
-	if (s->view != NULL && !s->lost && view_has_news(s->view))
-		sync_tell(c);
+	/* client_line has said that we wait; not so while there is more. */
+	if (s->view != NULL && !s->lost && view_has_news(s->view) &&
+	    sync_tell(c) == STEP_MORE)
+		client_go_on(c);
 	/* The mailbox is gone: the reply, then BYE. */
 	if (s->lost)
 		return reply_no(c, NULL, "Selected mailbox was deleted");

@@ -23,6 +23,8 @@
 struct listing {
 	const char *word; /* "LIST", "LSUB" */
 	struct str pattern;
+	struct list_job *job; /* until all names are there */
+	bool is_subscribed, is_read;
 	struct mbox_entry *at; /* the next one to be looked at */
 	bool tells_levels; /* LSUB with "%" */
 	struct map levels; /* LSUB: names above subscribed ones, told */
@@ -36,6 +38,7 @@ listing_done(struct cmd *c)
 
 	if (l == NULL)
 		return;
+	list_job_free(&l->job);
 	map_done(&l->levels);
 	buf_done(&l->wire);
 }
@@ -172,14 +175,12 @@ tell_root(struct cmd *c, const struct listing *l)
 	return reply_ok(c, NULL, "Done");
 }
 
-/* First call: arguments and names. False: answered. */
+/* First call: arguments. False: answered. */
 static bool
 listing_begin(struct cmd *c, const char *word, struct listing *l)
 {
-	bool is_lsub = strcmp(word, "LSUB") == 0;
 	const struct imap_arg *a = c->args;
 	struct str reference, pattern;
-	struct err e;
 
 	if (!imap_arg_astring(&a, &reference) ||
 	    !imap_arg_list_mailbox(&a, &pattern) || !imap_arg_end(a)) {
@@ -187,6 +188,7 @@ listing_begin(struct cmd *c, const char *word, struct listing *l)
 		return false;
 	}
 	l->word = word;
+	l->is_subscribed = strcmp(word, "LSUB") == 0;
 	buf_init(&l->wire, MAILBOX_NAME_MAX_BYTES * 16);
 	map_init(&l->levels);
 	c->state = l;
@@ -201,26 +203,47 @@ listing_begin(struct cmd *c, const char *word, struct listing *l)
 	}
 	l->pattern = arena_printf(
 	    c->arena, "%.*s%.*s", STR_ARG(reference), STR_ARG(pattern));
-	if (store_list(c->s->store, is_lsub, c->arena, &l->at, &e) == -1) {
-		(void)reply_err(c, &e);
-		return false;
-	}
-	l->tells_levels = is_lsub && str_find(pattern, '%') < pattern.n;
+	l->tells_levels =
+	    l->is_subscribed && str_find(pattern, '%') < pattern.n;
+	return true;
+}
+
+static enum step
+read_names(struct cmd *c, struct listing *l, struct err *e)
+{
+	enum step step;
+
+	if (l->is_read)
+		return STEP_DONE;
+	do
+		step = store_list(c->s->store, l->is_subscribed, c->arena,
+		    &l->job, &l->at, e);
+	while (step == STEP_MORE && !cmd_time_is_up(c));
+	if (step != STEP_DONE)
+		return step;
+	l->is_read = true;
 	if (l->tells_levels)
 		note_subscribed(c, l);
-	return true;
+	return STEP_DONE;
 }
 
 static enum step
 list(struct cmd *c, const char *word)
 {
 	struct listing *l = c->state;
+	enum step step;
+	struct err e;
 
 	if (l == NULL) {
 		l = arena_new(c->arena, 1, sizeof(*l));
 		if (!listing_begin(c, word, l))
 			return STEP_DONE;
 	}
+	step = read_names(c, l, &e);
+	if (step == STEP_FAIL)
+		return reply_err(c, &e);
+	if (step == STEP_MORE)
+		return STEP_MORE;
 	for (; l->at != NULL; l->at = l->at->next) {
 		if (conn_is_full(c->s->conn) || cmd_time_is_up(c))
 			return STEP_MORE;

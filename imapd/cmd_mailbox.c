@@ -66,6 +66,8 @@ enum step
 cmd_delete(struct cmd *c)
 {
 	struct session *s = c->s;
+	unsigned *phase = c->state;
+	enum step step;
 	struct str name;
 	struct err e;
 
@@ -73,28 +75,57 @@ cmd_delete(struct cmd *c)
 		return STEP_DONE;
 	if (is_inbox(name))
 		return reply_no(c, "CANNOT", "INBOX can not be deleted");
+	if (phase == NULL)
+		phase = c->state = arena_new(c->arena, 1, sizeof(*phase));
 	/* Whoever deletes what he has selected has selected nothing then. */
 	if (s->view != NULL && str_eq(name, session_mailbox(s)))
 		session_unselect(s);
-	if (store_delete(s->store, name, &e) == -1)
+	do
+		step = store_delete(s->store, name, phase, &e);
+	while (step == STEP_MORE && !cmd_time_is_up(c));
+	if (step == STEP_MORE)
+		return STEP_MORE;
+	if (step == STEP_FAIL)
 		return reply_err(c, &e);
 	log_info(
 	    "mailbox deleted user=<%s> mailbox=<%.*s>", s->user, STR_ARG(name));
 	return reply_ok(c, NULL, "Deleted");
 }
 
+struct renaming {
+	struct rename_job *job;
+};
+
+static void
+rename_done(struct cmd *c)
+{
+	struct renaming *r = c->state;
+
+	rename_job_free(&r->job);
+}
+
 enum step
 cmd_rename(struct cmd *c)
 {
 	struct session *s = c->s;
+	struct renaming *r = c->state;
 	struct str names[2];
+	enum step step;
 	struct err e;
 
 	if (!names_parse(c, 2, names))
 		return STEP_DONE;
 	if (is_inbox(names[1]))
 		return reply_no(c, "ALREADYEXISTS", "INBOX exists always");
-	if (store_rename(s->store, names[0], names[1], &e) == -1)
+	if (r == NULL)
+		r = c->state = arena_new(c->arena, 1, sizeof(*r));
+	c->cleanup = rename_done;
+	do
+		step = store_rename(s->store, names[0], names[1], &r->job, &e);
+	while (step == STEP_MORE && !cmd_time_is_up(c));
+	if (step == STEP_MORE)
+		return STEP_MORE;
+	if (step == STEP_FAIL)
 		return reply_err(c, &e);
 	log_info("mailbox renamed user=<%s> from=<%.*s> to=<%.*s>", s->user,
 	    STR_ARG(names[0]), STR_ARG(names[1]));
@@ -106,11 +137,15 @@ static enum step
 subscribe(struct cmd *c, bool on)
 {
 	struct str name;
+	enum step step;
 	struct err e;
 
 	if (!names_parse(c, 1, &name))
 		return STEP_DONE;
-	if (store_subscribe(c->s->store, name, on, &e) == -1)
+	step = store_subscribe(c->s->store, name, on, &e);
+	if (step == STEP_MORE)
+		return STEP_MORE;
+	if (step == STEP_FAIL)
 		return reply_err(c, &e);
 	return reply_ok(c, NULL, on ? "Subscribed" : "Unsubscribed");
 }

@@ -30,23 +30,48 @@ write_selected(struct session *s)
 	    s, "OK [UIDNEXT %u] Predicted next UID", mailbox_uidnext(m));
 }
 
+struct opening {
+	struct str name;
+	struct view *view; /* until it is the session's */
+};
+
+static void
+opening_done(struct cmd *c)
+{
+	struct opening *o = c->state;
+
+	view_close(&o->view);
+}
+
 static enum step
 select_mailbox(struct cmd *c, bool read_only)
 {
 	struct session *s = c->s;
 	const struct imap_arg *a = c->args;
-	struct view *v;
-	struct str wire, name;
+	struct opening *o = c->state;
+	struct str wire;
+	enum step step;
 	struct err e;
 
-	if (!imap_arg_astring(&a, &wire) || !imap_arg_end(a))
-		return reply_bad(c, "Mailbox name expected");
-	/* From here on nothing is selected, whatever follows. */
-	session_unselect(s);
-	if (name_decode(s->store, c->arena, wire, &name, &e) == -1 ||
-	    view_open(s->store, name, read_only, &v, &e) == -1)
+	if (o == NULL) {
+		if (!imap_arg_astring(&a, &wire) || !imap_arg_end(a))
+			return reply_bad(c, "Mailbox name expected");
+		/* From here on nothing is selected, whatever follows. */
+		session_unselect(s);
+		o = c->state = arena_new(c->arena, 1, sizeof(*o));
+		c->cleanup = opening_done;
+		if (name_decode(s->store, c->arena, wire, &o->name, &e) == -1)
+			return reply_err(c, &e);
+	}
+	do
+		step = view_open(s->store, o->name, read_only, &o->view, &e);
+	while (step == STEP_MORE && !cmd_time_is_up(c));
+	if (step == STEP_MORE)
+		return STEP_MORE;
+	if (step == STEP_FAIL)
 		return reply_err(c, &e);
-	session_select(s, v);
+	session_select(s, o->view);
+	o->view = NULL;
 	if (read_only)
 		s->read_only = true;
 	write_selected(s);

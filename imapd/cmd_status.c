@@ -95,25 +95,65 @@ write_status(struct session *s, struct str name, const enum item *items,
 	reply_end(s);
 }
 
+struct asking {
+	struct str name;
+	enum item items[ITEM_COUNT];
+	size_t n;
+	bool with_size;
+	struct status_job *job;
+};
+
+static void
+asking_done(struct cmd *c)
+{
+	struct asking *q = c->state;
+
+	status_job_free(&q->job);
+}
+
+/* False: answered. */
+static bool
+asking_begin(struct cmd *c)
+{
+	const struct imap_arg *a = c->args, *list;
+	struct asking *q = arena_new(c->arena, 1, sizeof(*q));
+	struct str wire;
+	struct err e;
+
+	c->state = q;
+	c->cleanup = asking_done;
+	if (!imap_arg_astring(&a, &wire) || !imap_arg_list(&a, &list) ||
+	    !imap_arg_end(a) || !items_parse(list, q->items, &q->n)) {
+		(void)reply_bad(c, "Mailbox name and status items expected");
+		return false;
+	}
+	for (size_t i = 0; i < q->n; i++)
+		q->with_size = q->with_size || q->items[i] == ITEM_SIZE;
+	if (name_decode(c->s->store, c->arena, wire, &q->name, &e) == 0)
+		return true;
+	(void)reply_err(c, &e);
+	return false;
+}
+
 enum step
 cmd_status(struct cmd *c)
 {
-	const struct imap_arg *a = c->args, *list;
 	struct mailbox_status st = {0};
-	enum item items[ITEM_COUNT];
-	bool with_size = false;
-	struct str wire, name;
+	struct asking *q;
+	enum step step;
 	struct err e;
-	size_t n, i;
 
-	if (!imap_arg_astring(&a, &wire) || !imap_arg_list(&a, &list) ||
-	    !imap_arg_end(a) || !items_parse(list, items, &n))
-		return reply_bad(c, "Mailbox name and status items expected");
-	for (i = 0; i < n; i++)
-		with_size = with_size || items[i] == ITEM_SIZE;
-	if (name_decode(c->s->store, c->arena, wire, &name, &e) == -1 ||
-	    store_status(c->s->store, name, with_size, &st, &e) == -1)
+	if (c->state == NULL && !asking_begin(c))
+		return STEP_DONE;
+	q = c->state;
+	do
+		step = store_status(
+		    c->s->store, q->name, q->with_size, &q->job, &st, &e);
+	while (step == STEP_MORE && !cmd_time_is_up(c));
+	if (step == STEP_MORE)
+		return STEP_MORE;
+	if (step == STEP_FAIL)
 		return reply_err(c, &e);
-	write_status(c->s, name, items, n, &st);
+	write_status(c->s, q->name, q->items, q->n, &st);
 	return reply_ok(c, NULL, "Done");
 }

@@ -12,6 +12,7 @@
 #define IMAPD_COMMAND_H
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "imap/imap_arg.h"
 
 struct session;
@@ -51,13 +52,23 @@ struct cmd {
 	bool uid; /* "UID FETCH" and so on */
 	const struct imap_arg *args; /* ends with IMAP_ARG_END */
 	void *state; /* the handler's; NULL at the first call */
+	/*
+	 * The tagged line, kept back until the changes before it are told
+	 * (reply.c, client.c); is_replied: there is one.
+	 */
+	struct buf tagged;
+	bool is_replied;
 	/* Called once when the command ends or the client vanishes. */
 	void (*cleanup)(struct cmd *c);
 };
 
 /* The entry of a command word, NULL when unknown. Any case. */
 const struct command *command_find(struct str word);
-/* True when the handler has used its few milliseconds and should yield. */
+/*
+ * True when the handler should yield: it has used its few milliseconds, or the
+ * store's last step found a lock taken. Then it is called again when that is
+ * worth a try.
+ */
 bool cmd_time_is_up(struct cmd *c);
 
 #endif

@@ -15,51 +15,60 @@
 #include "base/log.h"
 #include "imap/imap_write.h"
 #include "imapd/session.h"
-#include "imapd/sync.h"
 
-enum { SEND_BYTES = 16 * 1024 };
+enum { SEND_BYTES = 16 * 1024, TAGGED_MAX_BYTES = 1 << 23 };
 
-static enum step
-write_tagged(
-    struct cmd *c, const char *word, const char *code, const char *text)
+static void
+write_tagged(struct cmd *c, struct buf *b, const char *word, const char *code,
+    const char *text)
 {
-	struct buf *b = &c->s->out;
-
 	buf_add_str(b, c->tag);
 	buf_addf(b, " %s ", word);
 	if (code != NULL)
 		buf_addf(b, "[%s] ", code);
 	imap_write_text(b, str_of(text));
-	reply_end(c->s);
+	buf_add_c(b, "\r\n");
+}
+
+static enum step
+reply_now(struct cmd *c, const char *word, const char *code, const char *text)
+{
+	write_tagged(c, &c->s->out, word, code, text);
+	if (c->s->out.n >= SEND_BYTES)
+		session_send(c->s);
 	return STEP_DONE;
 }
 
-static void
-tell_changes(struct cmd *c)
+/* What has changed is told first, which may take more than one turn. */
+static enum step
+reply_behind_changes(
+    struct cmd *c, const char *word, const char *code, const char *text)
 {
-	if ((c->def->flags & CMD_NO_SYNC) == 0)
-		sync_tell(c);
+	if ((c->def->flags & CMD_NO_SYNC) != 0 || c->s->view == NULL)
+		return reply_now(c, word, code, text);
+	buf_init(&c->tagged, TAGGED_MAX_BYTES);
+	write_tagged(c, &c->tagged, word, code, text);
+	c->is_replied = true;
+	return STEP_DONE;
 }
 
 enum step
 reply_ok(struct cmd *c, const char *code, const char *text)
 {
-	tell_changes(c);
-	return write_tagged(c, "OK", code, text);
+	return reply_behind_changes(c, "OK", code, text);
 }
 
 enum step
 reply_no(struct cmd *c, const char *code, const char *text)
 {
-	tell_changes(c);
-	return write_tagged(c, "NO", code, text);
+	return reply_behind_changes(c, "NO", code, text);
 }
 
 /* Nothing at all has happened, so nothing else is told. */
 enum step
 reply_bad(struct cmd *c, const char *text)
 {
-	return write_tagged(c, "BAD", NULL, text);
+	return reply_now(c, "BAD", NULL, text);
 }
 
 struct words {

@@ -9,8 +9,11 @@
 #include "base/err.h"
 #include "imapd/command.h"
 
-/* Each writes the tagged line and returns STEP_DONE. `code` may be NULL
- * ("TRYCREATE"); brackets are added. */
+/*
+ * Each writes the tagged line, to be sent behind the changes of the mailbox that
+ * are told now (not with BAD), and returns STEP_DONE. `code` may be NULL
+ * ("TRYCREATE"); brackets are added.
+ */
 enum step reply_ok(struct cmd *c, const char *code, const char *text);
 enum step reply_no(struct cmd *c, const char *code, const char *text);
 enum step reply_bad(struct cmd *c, const char *text);

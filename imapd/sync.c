@@ -61,24 +61,27 @@ static const struct view_sink sink = {
     .keywords = tell_keywords,
 };
 
-void
+enum step
 sync_tell(struct cmd *c)
 {
 	struct session *s = c->s;
 	bool may_expunge = (c->def->flags & CMD_NO_EXPUNGE) == 0 || c->uid;
+	enum step step = STEP_DONE;
 	struct err e;
 
-	if (s->view == NULL || s->lost ||
-	    view_sync(s->view, may_expunge, &sink, c, &e) == 0)
-		return;
+	if (s->view != NULL && !s->lost)
+		step = view_sync(s->view, may_expunge, &sink, c, &e);
+	if (step != STEP_FAIL)
+		return step;
 	if (e.code == ERR_NOT_FOUND || e.code == ERR_GONE) {
 		s->lost = true;
 		log_info("selected mailbox is gone user=<%s> mailbox=<%.*s>",
 		    s->user, STR_ARG(session_mailbox(s)));
-		return;
+		return STEP_DONE;
 	}
 	log_error("mailbox sync failed user=<%s> mailbox=<%.*s> reason=%s",
 	    s->user, STR_ARG(session_mailbox(s)), e.text);
+	return STEP_DONE;
 }
 
 void

@@ -7,9 +7,10 @@
 
 /*
  * Tells what has changed in the selected mailbox, as far as the command
- * allows. When the mailbox is gone, s->lost is set: the session says BYE.
+ * allows; STEP_MORE: call again. When the mailbox is gone, s->lost is set: the
+ * session says BYE.
  */
-void sync_tell(struct cmd *c);
+enum step sync_tell(struct cmd *c);
 /*
  * FLAGS and PERMANENTFLAGS once more if there are keywords which the client
  * has not been told; before a FETCH response that may have them.

@@ -12,7 +12,7 @@
  * gone with its process, and disturbs neither deliveries nor IMAP sessions.
  * It does not hold across hosts.
  *
- * LOADING --maildrop_load--> LOADED --maildrop_update--> UPDATED
+ * OPENED --maildrop_load--> LOADED --maildrop_update--> UPDATED
  * any --maildrop_close--> CLOSED
  */
 #include <errno.h>
@@ -66,14 +66,10 @@ maildrop_open(struct maildrop *d, struct store *s, const char *place,
 	*d = (struct maildrop){0};
 	if (lock(d, place, e) == -1)
 		return -1;
-	if (view_open(s, STR("INBOX"), false, &d->view, e) == -1) {
-		close(d->lock_fd);
-		return -1;
-	}
+	d->store = s;
 	arena_init(&d->arena);
 	d->uidl_format = arena_c(&d->arena, str_of(uidl_format));
-	d->v = mem_new((size_t)view_count(d->view) + 1, sizeof(*d->v));
-	is_open = true;
+	is_open = d->is_locked = true;
 	return 0;
 }
 
@@ -112,9 +108,17 @@ compare(const void *a, const void *b)
 enum step
 maildrop_load(struct maildrop *d, int64_t deadline_ms, struct err *e)
 {
-	uint32_t count = view_count(d->view), uid;
+	uint32_t count, uid;
 	bool ordered = false;
+	enum step step;
 
+	if (d->v == NULL) {
+		step = view_open(d->store, STR("INBOX"), false, &d->view, e);
+		if (step != STEP_DONE)
+			return step;
+		d->v = mem_new((size_t)view_count(d->view) + 1, sizeof(*d->v));
+	}
+	count = view_count(d->view);
 	while (d->at < count) {
 		uid = view_uid(d->view, ++d->at);
 		if (load_message(d, uid, &d->v[d->n], e) == 0) {
@@ -209,7 +213,9 @@ maildrop_update(
 			d->phase++;
 			d->at_uid = 0;
 		}
-		if (clock_mono_ms() >= deadline_ms && d->phase < UPDATE_END)
+		if (d->phase < UPDATE_END &&
+		    (clock_mono_ms() >= deadline_ms ||
+			store_must_wait(d->store)))
 			return STEP_MORE;
 	}
 	return STEP_DONE;
@@ -218,7 +224,7 @@ maildrop_update(
 void
 maildrop_close(struct maildrop *d)
 {
-	if (d->view == NULL)
+	if (!d->is_locked)
 		return;
 	view_close(&d->view);
 	if (d->lock_fd != -1)

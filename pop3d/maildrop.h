@@ -19,7 +19,9 @@ struct maildrop_msg {
 };
 
 struct maildrop {
-	struct view *view;
+	struct store *store;
+	bool is_locked;
+	struct view *view; /* from the first maildrop_load() on */
 	struct maildrop_msg *v; /* number i is v[i - 1] */
 	uint32_t n, n_deleted;
 	uint64_t size, deleted_size; /* sums */
@@ -34,12 +36,15 @@ struct maildrop {
 };
 
 /*
- * Locks and opens. ERR_IN_USE at once when another session has it, of this
+ * Locks. ERR_IN_USE at once when another session has it, of this
  * process or another one. `place` is the folder whose lock stands for it.
  */
 int maildrop_open(struct maildrop *d, struct store *s, const char *place,
     const char *uidl_format, struct err *e);
-/* Numbers and measures messages until `deadline_ms`; STEP_MORE: call again. */
+/*
+ * Opens, then numbers and measures messages until `deadline_ms`; STEP_MORE: call
+ * again (see store_must_wait()).
+ */
 enum step maildrop_load(struct maildrop *d, int64_t deadline_ms, struct err *e);
 /* Message `number`, NULL when there is none or it is marked as deleted. */
 struct maildrop_msg *maildrop_get(struct maildrop *d, uint32_t number);
@@ -48,7 +53,7 @@ void maildrop_delete(struct maildrop *d, struct maildrop_msg *m);
 void maildrop_reset(struct maildrop *d);
 /*
  * Removes what is marked as deleted and, with `mark_seen`, marks what was
- * retrieved; STEP_MORE: call again.
+ * retrieved; STEP_MORE: call again (see store_must_wait()).
  */
 enum step maildrop_update(
     struct maildrop *d, bool mark_seen, int64_t deadline_ms, struct err *e);

@@ -96,6 +96,7 @@ session_free(struct session *s)
 {
 	if (s->state != SESSION_CLOSING)
 		note(s);
+	store_wait_end(&s->waiter);
 	send_abandon(s);
 	maildrop_close(&s->drop);
 	host_session_ended(s->host, s);
@@ -110,9 +111,17 @@ finish(struct session *s, const char *why)
 	set_why(s, why);
 	note(s);
 	s->state = SESSION_CLOSING;
+	store_wait_end(&s->waiter);
 	send_abandon(s);
 	maildrop_close(&s->drop);
 	conn_finish(s->conn);
+}
+
+/* After a STEP_MORE of the store; false: it wants to be called later. */
+static bool
+go_on(struct session *s)
+{
+	return !store_wait(host_store(s->host), &s->waiter);
 }
 
 static bool
@@ -135,7 +144,7 @@ update(struct session *s)
 	switch (maildrop_update(
 	    &s->drop, !s->no_flag_updates, s->turn_ends_ms, &e)) {
 	case STEP_MORE:
-		return true;
+		return go_on(s);
 	case STEP_FAIL:
 		if (!s->abandoned)
 			return update_failed(s, &e);
@@ -167,7 +176,7 @@ load(struct session *s)
 
 	switch (maildrop_load(&s->drop, s->turn_ends_ms, &e)) {
 	case STEP_MORE:
-		return true;
+		return go_on(s);
 	case STEP_FAIL:
 		log_error("can not read the mailbox: %s", e.text);
 		(void)session_err(s, "[SYS/TEMP] Can not read the mailbox");
@@ -336,6 +345,14 @@ refuse(struct host *h, struct conn *c, const struct err *e)
 	conn_write_str(c, STR("-ERR [SYS/TEMP] Can not open the mailbox\r\n"));
 }
 
+static void
+lock_may_be_free(void *arg)
+{
+	struct session *s = arg;
+
+	host_wake(s->host, s);
+}
+
 static void *
 session_new(struct host *h, struct conn *c, UNUSED const struct host_peer *p)
 {
@@ -355,6 +372,8 @@ session_new(struct host *h, struct conn *c, UNUSED const struct host_peer *p)
 		return NULL;
 	}
 	s->host = h;
+	s->waiter.fn = lock_may_be_free;
+	s->waiter.arg = s;
 	s->conn = c;
 	s->no_flag_updates =
 	    host_setting_bool(h, "pop3_no_flag_updates", false);

@@ -38,6 +38,7 @@ struct session {
 	struct host *host;
 	struct conn *conn;
 	struct maildrop drop;
+	struct store_waiter waiter; /* for a lock */
 	enum {
 		SESSION_OPENING,
 		SESSION_TRANSACTION,

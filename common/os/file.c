@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "os/file.h"
 
 #define OPEN_FLAGS (O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
@@ -364,41 +365,62 @@ fail:
 	return err_in(e, "%s", name);
 }
 
-static int
-remove_tree(int dirfd, const char *name, int depth, struct err *e)
+/* `until_ms` 0: to the end. What was removed stays so: call again. */
+static enum step
+remove_tree(
+    int dirfd, const char *name, int depth, int64_t until_ms, struct err *e)
 {
 	struct dirent *d;
 	DIR *dir;
-	int fd, rc = 0;
+	int fd;
+	enum step step = STEP_DONE;
 
 	if (unlinkat(dirfd, name, 0) == 0 || errno == ENOENT)
-		return 0;
-	if (errno != EISDIR && errno != EPERM)
-		return err_sys(e, "remove %s", name);
-	if (depth == TREE_DEPTH_MAX)
-		return err_set(e, ERR_LIMIT, "remove %s: too deep", name);
+		return STEP_DONE;
+	if (errno != EISDIR && errno != EPERM) {
+		(void)err_sys(e, "remove %s", name);
+		return STEP_FAIL;
+	}
+	if (depth == TREE_DEPTH_MAX) {
+		(void)err_set(e, ERR_LIMIT, "remove %s: too deep", name);
+		return STEP_FAIL;
+	}
 	fd = file_open_dir(dirfd, name, false, e);
 	if (fd == -1)
-		return e->code == ERR_NOT_FOUND ? 0 : -1;
+		return e->code == ERR_NOT_FOUND ? STEP_DONE : STEP_FAIL;
 	dir = fdopendir(fd);
 	if (dir == NULL) {
 		close(fd);
-		return err_sys(e, "read folder %s", name);
+		(void)err_sys(e, "read folder %s", name);
+		return STEP_FAIL;
 	}
-	while (rc == 0 && (d = readdir(dir)) != NULL)
-		if (strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0)
-			rc = remove_tree(fd, d->d_name, depth + 1, e);
+	while (step == STEP_DONE && (d = readdir(dir)) != NULL) {
+		if (strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0)
+			continue;
+		step = remove_tree(fd, d->d_name, depth + 1, until_ms, e);
+		if (step == STEP_DONE && until_ms != 0 &&
+		    clock_mono_ms() >= until_ms)
+			step = STEP_MORE;
+	}
 	closedir(dir);
-	if (rc == 0 && unlinkat(dirfd, name, AT_REMOVEDIR) == -1 &&
-	    errno != ENOENT)
-		return err_sys(e, "remove folder %s", name);
-	return rc;
+	if (step == STEP_DONE && unlinkat(dirfd, name, AT_REMOVEDIR) == -1 &&
+	    errno != ENOENT) {
+		(void)err_sys(e, "remove folder %s", name);
+		return STEP_FAIL;
+	}
+	return step;
 }
 
 int
 file_remove_tree(int dirfd, const char *name, struct err *e)
 {
-	return remove_tree(dirfd, name, 0, e);
+	return remove_tree(dirfd, name, 0, 0, e) == STEP_DONE ? 0 : -1;
+}
+
+enum step
+file_remove_some(int dirfd, const char *name, int64_t until_ms, struct err *e)
+{
+	return remove_tree(dirfd, name, 0, until_ms, e);
 }
 
 bool

@@ -103,6 +103,9 @@ int file_replace(int dirfd, const char *name, const char *temp,
     struct err *e);
 /* Removes a whole tree below `dirfd`, following no links. Not there: fine. */
 int file_remove_tree(int dirfd, const char *name, struct err *e);
+/* The same until clock_mono_ms() says `until_ms`; STEP_MORE: call again. */
+enum step file_remove_some(
+    int dirfd, const char *name, int64_t until_ms, struct err *e);
 
 static inline struct file_stamp
 file_stamp_of(const struct stat *st)

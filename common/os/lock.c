@@ -354,8 +354,11 @@ dotlock_take(struct dotlock *l, int dirfd, const char *name,
 		case FAILED:
 			return -1;
 		case BROKEN:
-			sleep_us(jitter(10000));
-			continue;
+			if (wait_ms > 0) {
+				sleep_us(jitter(10000));
+				continue;
+			}
+			break;
 		case BUSY:
 			break;
 		}

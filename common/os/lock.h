@@ -49,7 +49,8 @@ struct dotlock {
 
 /*
  * Takes the lock for `name` in `dirfd`, sleeping between attempts, for at most
- * `wait_ms` (0: one attempt). ERR_IN_USE when somebody has it; ERR_PERM,
+ * `wait_ms` (0: one attempt, never sleeping; one that found a stale lock
+ * removes it and leaves the taking to the next). ERR_IN_USE when somebody has it; ERR_PERM,
  * ERR_READ_ONLY, ERR_NO_SPACE when the folder can not be written.
  */
 int dotlock_take(struct dotlock *l, int dirfd, const char *name,

@@ -9,8 +9,8 @@
  *
  * struct copy_job:
  *
- *	STAGING --all there--> committed --COPY--> done
- *	                       committed --MOVE--> REMOVING --all gone--> done
+ *	OPENING --> STAGING --all there--> COMMITTING --COPY--> done
+ *	                                   COMMITTING --MOVE--> REMOVING --> done
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -22,7 +22,6 @@
 #include "store/mailbox_impl.h"
 #include "store/notify.h"
 
-#define SLICE_MS 4
 #define COPY_PIECE (64 * 1024)
 
 /* Next UID of `uids` that the view has, from *at on; false at the end. */
@@ -59,37 +58,36 @@ view_store(struct view *v, const struct set32 *uids, enum store_op op,
     struct err *e)
 {
 	struct mailbox *m = v->m;
-	int64_t until = clock_mono_ms() + SLICE_MS;
+	int64_t until = clock_mono_ms() + STEP_SLICE_MS;
 	struct flag_change c;
 	struct arena a;
-	enum step result = STEP_FAIL;
+	enum step result = STEP_FAIL, one;
 	uint32_t uid;
 	bool changed;
 
+	store_begin_step(m->store);
+	if (may_write(v, e) == -1)
+		return STEP_FAIL;
 	arena_init(&a);
-	if (may_write(v, e) == -1 || mailbox_resolve(m, op, w, &a, &c, e) == -1)
-		goto out;
-	while (next_in_view(v, uids, at, &uid)) {
-		if (m->store->ops->set_flags(m, uid, &c, &changed, e) == 0) {
-			if (changed)
-				mailbox_note_flags(m, mailbox_rec(m, uid), v);
-			/* Not silent: told even when nothing changed. */
-			if (!silent)
-				set32_add(&v->changed, uid);
-		} else if (e->code == ERR_GONE) {
-			if (gone != NULL)
-				set32_add(gone, uid);
-		} else {
-			goto out;
+	result = mailbox_resolve(m, op, w, &a, &c, e);
+	while (result == STEP_DONE && next_in_view(v, uids, at, &uid)) {
+		one = m->store->ops->set_flags(m, uid, &c, &changed, e);
+		if (one == STEP_MORE ||
+		    (one == STEP_FAIL && e->code != ERR_GONE)) {
+			result = one;
+			break;
 		}
+		if (one == STEP_FAIL && gone != NULL)
+			set32_add(gone, uid);
+		if (one == STEP_DONE && changed)
+			mailbox_note_flags(m, mailbox_rec(m, uid), v);
+		/* Not silent: told even when nothing changed. */
+		if (one == STEP_DONE && !silent)
+			set32_add(&v->changed, uid);
 		*at = uid + 1;
-		if (clock_mono_ms() >= until) {
+		if (clock_mono_ms() >= until)
 			result = STEP_MORE;
-			goto out;
-		}
 	}
-	result = STEP_DONE;
-out:
 	if (result != STEP_FAIL && m->store->ops->flush(m, e) == -1)
 		result = STEP_FAIL;
 	arena_done(&a);
@@ -104,21 +102,24 @@ remove_some(struct view *v, const struct set32 *uids, bool only_deleted,
     uint32_t *at, struct err *e)
 {
 	struct mailbox *m = v->m;
-	int64_t until = clock_mono_ms() + SLICE_MS;
+	int64_t until = clock_mono_ms() + STEP_SLICE_MS;
 	enum step result = STEP_DONE;
 	uint32_t uid;
 
 	while (result == STEP_DONE && next_in_view(v, uids, at, &uid)) {
 		const struct msg_rec *r = mailbox_rec(m, uid);
 
+		if (r != NULL && r->state == REC_LIVE &&
+		    (!only_deleted || r->system & FLAG_DELETED)) {
+			result =
+			    m->store->ops->expunge(m, uid, only_deleted, e);
+			if (result == STEP_MORE)
+				break;
+			if (result == STEP_FAIL && e->code == ERR_GONE)
+				result = STEP_DONE;
+		}
 		*at = uid + 1;
-		if (r == NULL || r->state != REC_LIVE ||
-		    (only_deleted && !(r->system & FLAG_DELETED)))
-			continue;
-		if (m->store->ops->expunge(m, uid, only_deleted, e) == -1 &&
-		    e->code != ERR_GONE)
-			result = STEP_FAIL;
-		else if (clock_mono_ms() >= until)
+		if (result == STEP_DONE && clock_mono_ms() >= until)
 			result = STEP_MORE;
 	}
 	if (m->store->ops->flush(m, e) == -1)
@@ -133,6 +134,7 @@ view_expunge(
 	enum step result;
 	struct set32 all;
 
+	store_begin_step(v->store);
 	if (may_write(v, e) == -1)
 		return STEP_FAIL;
 	if (uids != NULL)
@@ -146,31 +148,34 @@ view_expunge(
 
 /* ---- APPEND -------------------------------------------------------------- */
 
-static int
+static enum step
 append_open(
     struct store *s, struct str mailbox, struct append **out, struct err *e)
 {
-	struct append *a = mem_new(1, sizeof(*a));
+	struct append *a = *out;
+	enum step step;
 
-	if (mailbox_acquire_or_make(s, mailbox, &a->m, e) == -1)
-		goto fail;
-	if (a->m->is_read_only || a->m->is_broken) {
+	if (a == NULL)
+		a = *out = mem_new(1, sizeof(*a));
+	step = mailbox_acquire_or_make(s, mailbox, &a->m, e);
+	if (step != STEP_DONE)
+		goto out;
+	step = STEP_FAIL;
+	if (a->m->is_read_only || a->m->is_broken)
 		(void)err_set(e, ERR_READ_ONLY, "%s: read-only", a->m->name);
-		goto fail;
-	}
-	if (s->ops->append->begin(a, e) == -1)
-		goto fail;
-	*out = a;
-	return 0;
-fail:
-	append_free(&a);
-	return -1;
+	else if (s->ops->append->begin(a, e) == 0)
+		step = STEP_DONE;
+out:
+	if (step == STEP_FAIL)
+		append_free(out);
+	return step;
 }
 
-int
+enum step
 append_begin(
     struct store *s, struct str mailbox, struct append **out, struct err *e)
 {
+	store_begin_step(s);
 	return append_open(s, mailbox, out, e);
 }
 
@@ -178,21 +183,16 @@ int
 append_message(struct append *a, const struct flag_wish *w, int64_t date_s,
     uint64_t size, struct err *e)
 {
-	struct flag_change c;
-	struct arena arena;
-	int rc = -1;
+	struct flag_wish stored = *w;
 
 	if (a->left > 0)
 		return err_set(e, ERR_SYNTAX, "append: message too short");
-	arena_init(&arena);
-	if (mailbox_resolve(a->m, STORE_SET, w, &arena, &c, e) == 0)
-		rc = a->m->store->ops->append->message(a, &c, date_s, e);
-	arena_done(&arena);
-	if (rc == 0) {
-		a->left = size;
-		a->in_message = true;
-	}
-	return rc;
+	stored.system &= FLAGS_STORED;
+	if (a->m->store->ops->append->message(a, &stored, date_s, e) == -1)
+		return -1;
+	a->left = size;
+	a->in_message = true;
+	return 0;
 }
 
 int
@@ -204,17 +204,28 @@ append_data(struct append *a, struct str bytes, struct err *e)
 	return a->m->store->ops->append->data(a, bytes, e);
 }
 
-int
+static enum step
+commit_some(
+    struct append *a, uint32_t *uidvalidity, struct set32 *uids, struct err *e)
+{
+	enum step step = a->m->store->ops->append->commit(a, e);
+
+	if (step != STEP_DONE)
+		return step;
+	*uidvalidity = set32_is_empty(&a->uids) ? 0 : a->m->uidvalidity;
+	set32_copy(uids, &a->uids);
+	return STEP_DONE;
+}
+
+enum step
 append_commit(
     struct append *a, uint32_t *uidvalidity, struct set32 *uids, struct err *e)
 {
-	if (a->left > 0)
-		return err_set(e, ERR_SYNTAX, "append: message too short");
-	if (a->m->store->ops->append->commit(a, e) == -1)
-		return -1;
-	*uidvalidity = set32_is_empty(&a->uids) ? 0 : a->m->uidvalidity;
-	set32_copy(uids, &a->uids);
-	return 0;
+	store_begin_step(a->m->store);
+	if (a->left == 0)
+		return commit_some(a, uidvalidity, uids, e);
+	(void)err_set(e, ERR_SYNTAX, "append: message too short");
+	return STEP_FAIL;
 }
 
 void
@@ -238,52 +249,49 @@ struct copy_job {
 	struct append *to;
 	struct set32 from; /* copied */
 	uint32_t at, remove_at;
-	bool is_committed;
+	enum copy_phase { OPENING, STAGING, COMMITTING, REMOVING } phase;
 	uint32_t uidvalidity;
 	struct set32 uids; /* new ones */
 };
 
-/* The flags of a message as a change for the other mailbox. */
-static int
-flags_for(struct mailbox *from, const struct msg_rec *r, struct mailbox *to,
-    struct arena *a, struct flag_change *out, struct err *e)
+/* The flags of a message by name. */
+static void
+flags_of(struct mailbox *from, const struct msg_rec *r, struct arena *a,
+    struct flag_wish *out)
 {
 	size_t n_more, n = 0, bits = (size_t)__builtin_popcount(r->keywords);
 	const uint16_t *more = mailbox_more(from, r, &n_more);
 	struct str *names = arena_new(a, bits + n_more, sizeof(*names));
-	struct flag_wish w = {.keywords = names};
-	uint8_t system = r->system;
 
 	for (size_t i = 0; i < KEYWORD_LETTERS; i++)
 		if (r->keywords & 1u << i)
 			names[n++] = mailbox_keyword_name(from, i);
 	for (size_t i = 0; i < n_more; i++)
 		names[n++] = mailbox_keyword_name(from, more[i]);
-	w.system = system & FLAGS_STORED;
+	*out = (struct flag_wish){
+	    .system = r->system & (FLAGS_STORED | FLAG_PASSED),
+	    .keywords = names,
+	};
 	for (size_t i = 0; i < n; i++)
 		if (names[i].n > 0)
-			names[w.n_keywords++] = names[i];
-	if (mailbox_resolve(to, STORE_SET, &w, a, out, e) == -1)
-		return -1;
-	out->system |= system & FLAG_PASSED;
-	return 0;
+			names[out->n_keywords++] = names[i];
 }
 
 /* Reads the message and appends its bytes, where no link is possible. */
-static int
+static enum step
 copy_bytes(struct append *to, struct mailbox *from, uint32_t uid,
-    const struct flag_change *c, struct err *e)
+    const struct flag_wish *w, struct err *e)
 {
 	const struct append_ops *ops = to->m->store->ops->append;
 	struct msg_file f = {.fd = -1};
 	char *piece;
 	size_t got;
-	int rc = -1;
+	enum step step = STEP_FAIL;
 
 	if (from->store->ops->msg_open(from, uid, &f, e) == -1)
-		return -1;
+		return STEP_FAIL;
 	piece = mem_new(1, COPY_PIECE);
-	if (ops->message(to, c, f.date_s, e) == -1)
+	if (ops->message(to, w, f.date_s, e) == -1)
 		goto out;
 	for (uint64_t off = 0; off < f.size; off += got) {
 		if (msg_file_read(from, &f, off, piece, COPY_PIECE, &got, e) ==
@@ -294,48 +302,49 @@ copy_bytes(struct append *to, struct mailbox *from, uint32_t uid,
 		if (ops->data(to, str_make(piece, got), e) == -1)
 			goto out;
 	}
-	rc = 0;
+	step = STEP_DONE;
 out:
 	free(piece);
 	msg_file_close(from, &f);
-	return rc;
+	return step;
 }
 
-static int
+static enum step
 stage_one(
     struct copy_job *job, struct mailbox *from, uint32_t uid, struct err *e)
 {
 	const struct msg_rec *r = mailbox_rec(from, uid);
-	struct flag_change c;
+	struct flag_wish w;
 	struct arena a;
-	int rc;
+	enum step step;
 
-	if (r == NULL || r->state != REC_LIVE)
-		return err_set(e, ERR_GONE, "message is gone");
-	arena_init(&a);
-	rc = flags_for(from, r, job->to->m, &a, &c, e);
-	if (rc == 0) {
-		rc = job->to->m->store->ops->append->copy(
-		    job->to, from, uid, &c, e);
-		if (rc == -1 && e->code == ERR_UNSUPPORTED)
-			rc = copy_bytes(job->to, from, uid, &c, e);
+	if (r == NULL || r->state != REC_LIVE) {
+		(void)err_set(e, ERR_GONE, "message is gone");
+		return STEP_FAIL;
 	}
+	arena_init(&a);
+	flags_of(from, r, &a, &w);
+	step = job->to->m->store->ops->append->copy(job->to, from, uid, &w, e);
+	if (step == STEP_FAIL && e->code == ERR_UNSUPPORTED)
+		step = copy_bytes(job->to, from, uid, &w, e);
 	arena_done(&a);
-	return rc;
+	return step;
 }
 
 static enum step
 stage_some(struct copy_job *job, struct view *v, const struct set32 *uids,
     bool move, struct err *e)
 {
-	int64_t until = clock_mono_ms() + SLICE_MS;
+	int64_t until = clock_mono_ms() + STEP_SLICE_MS;
 	uint32_t uid;
 
 	while (next_in_view(v, uids, &job->at, &uid)) {
-		if (stage_one(job, v->m, uid, e) == 0)
+		enum step step = stage_one(job, v->m, uid, e);
+
+		if (step == STEP_DONE)
 			set32_add(&job->from, uid);
-		else if (!move || e->code != ERR_GONE)
-			return STEP_FAIL;
+		else if (step == STEP_MORE || !move || e->code != ERR_GONE)
+			return step;
 		job->at = uid + 1;
 		if (clock_mono_ms() >= until)
 			return STEP_MORE;
@@ -343,49 +352,37 @@ stage_some(struct copy_job *job, struct view *v, const struct set32 *uids,
 	return STEP_DONE;
 }
 
-/* Begins the job: STEP_MORE, or STEP_FAIL. */
-static enum step
-copy_start(struct view *v, struct str dest, bool move, struct copy_job **out,
-    struct err *e)
-{
-	struct copy_job *job;
-	struct append *to;
-
-	if (move && may_write(v, e) == -1)
-		return STEP_FAIL;
-	if (append_open(v->m->store, dest, &to, e) == -1)
-		return STEP_FAIL;
-	job = mem_new(1, sizeof(*job));
-	job->to = to;
-	*out = job;
-	return STEP_MORE;
-}
-
 enum step
 view_copy(struct view *v, const struct set32 *uids, struct str dest, bool move,
     struct copy_job **jobp, struct copy_result *out, struct err *e)
 {
 	struct copy_job *job = *jobp;
-	enum step step;
+	enum step step = STEP_DONE;
 
-	if (job == NULL) {
-		if (copy_start(v, dest, move, jobp, e) == STEP_FAIL)
-			return STEP_FAIL;
-		job = *jobp;
-	}
-	if (!job->is_committed) {
+	store_begin_step(v->store);
+	if (move && may_write(v, e) == -1)
+		return STEP_FAIL;
+	if (job == NULL)
+		job = *jobp = mem_new(1, sizeof(*job));
+	switch (job->phase) {
+	case OPENING:
+		step = append_open(v->store, dest, &job->to, e);
+		break;
+	case STAGING:
 		step = stage_some(job, v, uids, move, e);
-		if (step != STEP_DONE)
-			return step;
-		if (append_commit(job->to, &job->uidvalidity, &job->uids, e) ==
-		    -1)
-			return STEP_FAIL;
-		job->is_committed = true;
-	}
-	if (move) {
+		break;
+	case COMMITTING:
+		step = commit_some(job->to, &job->uidvalidity, &job->uids, e);
+		break;
+	case REMOVING:
 		step = remove_some(v, &job->from, false, &job->remove_at, e);
-		if (step != STEP_DONE)
-			return step;
+		break;
+	}
+	if (step != STEP_DONE)
+		return step;
+	if (job->phase < (move ? REMOVING : COMMITTING)) {
+		job->phase++;
+		return STEP_MORE;
 	}
 	out->uidvalidity = job->uidvalidity;
 	set32_copy(&out->from, &job->from);

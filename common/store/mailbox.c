@@ -95,27 +95,42 @@ find_usable(struct store *s, struct str name)
 	return NULL;
 }
 
-int
+/* *out begins as NULL and is the state. */
+enum step
 mailbox_acquire(
     struct store *s, struct str name, struct mailbox **out, struct err *e)
 {
-	struct mailbox *m = find_usable(s, name);
+	struct mailbox *m = *out;
+	enum step step = STEP_DONE;
 
+	if (m == NULL)
+		m = find_usable(s, name);
 	if (m == NULL) {
 		m = mem_new(1, sizeof(*m));
 		m->store = s;
 		m->name = str_to_heap(name);
+		m->is_opening = true;
 		list_init(&m->views);
 		list_append(&s->mailboxes, &m->link);
 		*VEC_ADD(&m->more_sets) = 0;
-		if (s->ops->open(m, e) == -1) {
-			destroy(m);
-			return -1;
-		}
 	}
-	m->n_users++;
+	if (*out == NULL)
+		m->n_users++;
 	*out = m;
-	return 0;
+	if (m->is_opening && m->is_gone) {
+		/* Somebody else's attempt failed: one of our own. */
+		mailbox_release(out);
+		return STEP_MORE;
+	}
+	if (m->is_opening)
+		step = s->ops->open(m, e);
+	if (step == STEP_DONE)
+		m->is_opening = false;
+	if (step != STEP_FAIL)
+		return step;
+	m->is_gone = true; /* nobody finds this one any more */
+	mailbox_release(out);
+	return STEP_FAIL;
 }
 
 void
@@ -129,14 +144,48 @@ mailbox_release(struct mailbox **mp)
 	ASSERT(m->n_users > 0);
 	if (--m->n_users > 0)
 		return;
-	if (m->is_gone || m->is_broken || m->store->loop == NULL ||
-	    m->recs.n > KEPT_MESSAGES_MAX) {
+	if (m->is_gone || m->is_broken || m->is_opening ||
+	    m->store->loop == NULL || m->recs.n > KEPT_MESSAGES_MAX) {
 		destroy(m);
 		return;
 	}
 	m->idle_since_ms = clock_mono_ms();
 	close_surplus(m->store);
 	notify_idle(m->store, KEPT_MS);
+}
+
+/* ---- sync ---------------------------------------------------------------- */
+
+enum step
+mailbox_sync(struct mailbox *m, struct sync_mark *mark, struct err *e)
+{
+	const struct store_ops *ops = m->store->ops;
+	int64_t until = clock_mono_ms() + STEP_SLICE_MS;
+	enum step step;
+
+	if (!mark->begun)
+		*mark = (struct sync_mark){true, ops->is_syncing(m)};
+	for (;;) {
+		step = ops->sync(m, SYNC_NORMAL, e);
+		if (step == STEP_DONE && mark->joined) {
+			mark->joined = false;
+			step = STEP_MORE;
+		}
+		if (step != STEP_MORE || store_must_wait(m->store) ||
+		    clock_mono_ms() >= until)
+			break;
+	}
+	if (step != STEP_MORE)
+		*mark = (struct sync_mark){0};
+	return step;
+}
+
+void
+mailbox_sync_end(struct mailbox *m, struct sync_mark *mark)
+{
+	if (mark->begun)
+		m->store->ops->abandon(m);
+	*mark = (struct sync_mark){0};
 }
 
 /* ---- records ------------------------------------------------------------- */
@@ -278,12 +327,13 @@ by_number(const void *a, const void *b)
 	return *(const uint16_t *)a - *(const uint16_t *)b;
 }
 
-int
+enum step
 mailbox_resolve(struct mailbox *m, enum store_op op, const struct flag_wish *w,
     struct arena *a, struct flag_change *out, struct err *e)
 {
 	uint16_t *more = arena_new(a, w->n_keywords, sizeof(*more));
 	size_t n = 0, unique = 0, number;
+	enum step step;
 
 	*out = (struct flag_change){
 	    .op = op,
@@ -296,8 +346,9 @@ mailbox_resolve(struct mailbox *m, enum store_op op, const struct flag_wish *w,
 		if (!mailbox_keyword_find(m, name, &number)) {
 			if (op == STORE_REMOVE)
 				continue;
-			if (m->store->ops->keyword(m, name, &number, e) == -1)
-				return -1;
+			step = m->store->ops->keyword(m, name, &number, e);
+			if (step != STEP_DONE)
+				return step;
 		}
 		if (number < KEYWORD_LETTERS)
 			out->keywords |= 1u << number;
@@ -309,7 +360,7 @@ mailbox_resolve(struct mailbox *m, enum store_op op, const struct flag_wish *w,
 		if (unique == 0 || more[unique - 1] != more[i])
 			more[unique++] = more[i];
 	out->n_more = unique;
-	return 0;
+	return STEP_DONE;
 }
 
 static bool

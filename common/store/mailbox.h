@@ -48,9 +48,10 @@ struct flag_wish {
 /*
  * Opens and syncs; takes part in the shared instance. With `read_only`
  * (EXAMINE) nothing moves from new/ to cur/ and \Recent is not taken.
- * ERR_NOT_FOUND, ERR_PERM, ERR_CORRUPT. view_close ends it.
+ * ERR_NOT_FOUND, ERR_PERM, ERR_CORRUPT. *out begins as NULL, is the state until
+ * STEP_DONE, and NULL again after STEP_FAIL. view_close ends it at any time.
  */
-int view_open(struct store *s, struct str name, bool read_only,
+enum step view_open(struct store *s, struct str name, bool read_only,
     struct view **out, struct err *e);
 void view_close(struct view **v);
 struct mailbox *view_mailbox(struct view *v);
@@ -100,10 +101,11 @@ struct view_sink {
  * Looks at the disk when it may have changed (cheap when not), then tells
  * what is pending, in a legal order, and moves the view forward. Without
  * `may_expunge` (FETCH, STORE, SEARCH without UID; RFC 3501 7.4.1) expunges
- * stay pending, and new messages behind them are still announced.
+ * stay pending, and new messages behind them are still announced. Between two
+ * STEP_MOREs the view is already as the sink was told.
  */
-int view_sync(struct view *v, bool may_expunge, const struct view_sink *sink,
-    void *arg, struct err *e);
+enum step view_sync(struct view *v, bool may_expunge,
+    const struct view_sink *sink, void *arg, struct err *e);
 /* True when view_sync would have something to tell. */
 bool view_has_news(struct view *v);
 /*
@@ -156,14 +158,15 @@ void copy_job_free(struct copy_job **job);
  * messages between begin and commit are all or nothing (RFC 3502).
  */
 struct append;
-int append_begin(
+/* *out begins as NULL and is the state; append_free() in any case. */
+enum step append_begin(
     struct store *s, struct str mailbox, struct append **out, struct err *e);
 /* A new message of `size` wire bytes; date_s -1: now. */
 int append_message(struct append *a, const struct flag_wish *w, int64_t date_s,
     uint64_t size, struct err *e);
 int append_data(struct append *a, struct str bytes, struct err *e);
 /* uids: of the new messages in order; *uidvalidity 0 when unknown. */
-int append_commit(
+enum step append_commit(
     struct append *a, uint32_t *uidvalidity, struct set32 *uids, struct err *e);
 /* Removes what was not committed. */
 void append_free(struct append **a);

@@ -23,10 +23,26 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "base/vec.h"
+#include "os/lock.h"
 #include "store/mailbox.h"
 
 struct watch_hub;
 struct store_ops;
+
+/* How long one step may take. */
+#define STEP_SLICE_MS 4
+
+/* One caller's wish for a sync; zeroed: not yet begun. */
+struct sync_mark {
+	bool begun;
+	bool joined; /* one that was under way before we asked */
+};
+
+/* Waiting for a lock, between two attempts; zeroed: not yet begun. */
+struct lock_wait {
+	int64_t until_ms;
+	uint32_t pause_ms;
+};
 struct append_ops;
 
 enum rec_state {
@@ -70,6 +86,7 @@ struct mailbox {
 	bool is_read_only; /* nothing can be changed here */
 	bool is_broken; /* a sync failed: read-only until reopened */
 	bool is_gone; /* removed by somebody */
+	bool is_opening; /* ops->open has not come to its end */
 	bool warned_size; /* of a wrong size in a file name */
 	int64_t idle_since_ms; /* kept open with n_users 0 */
 	void *impl;
@@ -86,7 +103,8 @@ struct mailbox {
 
 struct view {
 	struct list link;
-	struct mailbox *m;
+	struct store *store;
+	struct mailbox *m; /* NULL while it is not acquired */
 	bool read_only;
 	struct set32 uids; /* what the session knows */
 	struct set32 changed; /* flags to tell */
@@ -97,6 +115,16 @@ struct view {
 	void (*listener)(void *arg);
 	void *listener_arg;
 	bool is_due; /* the listener is to be called */
+	/* Of a view_open or view_sync that is not at its end: */
+	enum view_work {
+		VIEW_IDLE, /* open; nothing under way */
+		VIEW_OPENING, /* the mailbox */
+		VIEW_FIRST_SYNC,
+		VIEW_TELL,
+	} work;
+	struct sync_mark sync;
+	bool is_linked; /* one of the mailbox's views */
+	VEC(uint32_t) gone; /* UIDs to tell as expunged, ascending */
 };
 
 struct store {
@@ -116,6 +144,9 @@ struct store {
 	uint32_t poll_ms;
 	struct list mailboxes; /* open ones, also those kept for later */
 	struct notify *notify;
+	uint32_t wait_ms; /* a lock is held: try again after that; 0: at once */
+	struct dotlock subs_lock; /* what was seen of the subscriptions' lock */
+	struct lock_wait subs_wait;
 	void *impl;
 };
 
@@ -145,6 +176,8 @@ struct msg_facts {
 	struct str guid;
 };
 
+enum { REMOVE_GONE = 100 };
+
 enum sync_how {
 	SYNC_NORMAL, /* look when something may have changed */
 	SYNC_FORCE, /* look in any case */
@@ -154,17 +187,27 @@ struct append;
 
 /*
  * A backend. Functions get names that are valid UTF-8, without empty levels.
+ * Those that return enum step follow the rules of store.h: a few milliseconds,
+ * no sleeping. They keep what they need between the calls in m->impl; other
+ * sessions may use the mailbox meanwhile.
  */
 struct store_ops {
 	const char *driver;
 	/* Opens the place (store->root and so on are set). */
 	int (*place_open)(struct store *s, struct err *e);
 	void (*place_close)(struct store *s);
-	/* Names on disk, in any order, with NOSELECT where that is known. */
-	int (*list)(struct store *s, struct arena *a, struct mbox_entry **first,
-	    struct err *e);
+	/*
+	 * Names on disk, in any order, with NOSELECT where that is known. *at
+	 * begins as NULL; list_end frees it.
+	 */
+	enum step (*list)(struct store *s, struct arena *a, void **at,
+	    struct mbox_entry **first, struct err *e);
+	void (*list_end)(void **at);
 	int (*create)(struct store *s, struct str name, struct err *e);
-	int (*remove)(struct store *s, struct str name, struct err *e);
+	/* *phase is the caller's, 0 at first; REMOVE_GONE: only work in the
+	 * background is left. */
+	enum step (*remove)(
+	    struct store *s, struct str name, unsigned *phase, struct err *e);
 	int (*rename)(
 	    struct store *s, struct str from, struct str to, struct err *e);
 	/* Where the subscriptions are: a directory descriptor to borrow. */
@@ -175,7 +218,7 @@ struct store_ops {
 	    struct store *s, struct str storage, struct buf *out);
 
 	/* Opens m->name and its UID map; reads no messages yet. */
-	int (*open)(struct mailbox *m, struct err *e);
+	enum step (*open)(struct mailbox *m, struct err *e);
 	void (*close)(struct mailbox *m);
 	/*
 	 * Nobody has used it for a while: is it still the mailbox of its name,
@@ -184,26 +227,30 @@ struct store_ops {
 	bool (*is_current)(struct mailbox *m);
 	/*
 	 * Brings the records up to date with the disk and moves new mail where
-	 * a writer's session wants it (m->n_writers).
+	 * a writer's session wants it (m->n_writers). Several sessions may drive
+	 * one sync; is_syncing tells whether one is under way. abandon: who
+	 * drove it is gone; locks are let go, the next sync begins anew.
 	 */
-	int (*sync)(struct mailbox *m, enum sync_how how, struct err *e);
+	enum step (*sync)(struct mailbox *m, enum sync_how how, struct err *e);
+	bool (*is_syncing)(const struct mailbox *m);
+	void (*abandon)(struct mailbox *m);
 	/* May the disk have changed? Without a system call if possible. */
 	bool (*may_have_news)(struct mailbox *m);
 	/* Watch the disk while somebody listens; false: polling is needed. */
 	bool (*watch)(struct mailbox *m, bool on);
 	/* Number of a keyword, made if need be. ERR_LIMIT, ERR_BAD_NAME. */
-	int (*keyword)(
+	enum step (*keyword)(
 	    struct mailbox *m, struct str name, size_t *number, struct err *e);
 	/*
 	 * Changes a LIVE message's flags on disk and in its record. ERR_GONE.
 	 * *changed: it had other ones before; the caller tells the views.
 	 */
-	int (*set_flags)(struct mailbox *m, uint32_t uid,
+	enum step (*set_flags)(struct mailbox *m, uint32_t uid,
 	    const struct flag_change *c, bool *changed, struct err *e);
 	/* Writes what set_flags and expunge left for the end of a group. */
 	int (*flush)(struct mailbox *m, struct err *e);
 	/* Removes the message, which is \Deleted if `only_deleted`. ERR_GONE. */
-	int (*expunge)(
+	enum step (*expunge)(
 	    struct mailbox *m, uint32_t uid, bool only_deleted, struct err *e);
 	int (*msg_open)(struct mailbox *m, uint32_t uid, struct msg_file *out,
 	    struct err *e);
@@ -238,17 +285,22 @@ struct store_ops {
 struct append_ops {
 	/* Makes a->impl. */
 	int (*begin)(struct append *a, struct err *e);
-	int (*message)(struct append *a, const struct flag_change *flags,
+	/*
+	 * Wishes are borrowed for the call; keywords become known to the
+	 * mailbox in commit, not before. `system` may have FLAG_PASSED.
+	 */
+	int (*message)(struct append *a, const struct flag_wish *w,
 	    int64_t date_s, struct err *e);
 	int (*data)(struct append *a, struct str bytes, struct err *e);
 	/*
 	 * Adds message `uid` of `from` whole, without reading it when the file
 	 * system can. ERR_UNSUPPORTED: the caller reads and uses data(). ERR_GONE.
 	 */
-	int (*copy)(struct append *a, struct mailbox *from, uint32_t uid,
-	    const struct flag_change *flags, struct err *e);
+	enum step (*copy)(struct append *a, struct mailbox *from, uint32_t uid,
+	    const struct flag_wish *w, struct err *e);
 	/* Fills a->uids; leaves it empty when UIDs could not be given. */
-	int (*commit)(struct append *a, struct err *e);
+	enum step (*commit)(struct append *a, struct err *e);
+	/* Also in the middle of a commit: then nothing of it stays. */
 	void (*free)(struct append *a);
 };
 
@@ -274,14 +326,23 @@ void msg_file_close(struct mailbox *m, struct msg_file *f);
  * The open instance of a mailbox, opened if need be; release it. The last few
  * are kept open for a minute after that: clients come back.
  */
-int mailbox_acquire(
+enum step mailbox_acquire(
     struct store *s, struct str name, struct mailbox **out, struct err *e);
 void mailbox_release(struct mailbox **m);
 /* As mailbox_acquire; makes a special-use mailbox that is used first now. */
-int mailbox_acquire_or_make(
+enum step mailbox_acquire_or_make(
     struct store *s, struct str name, struct mailbox **out, struct err *e);
 /* The instance when it is open; borrowed. */
 struct mailbox *mailbox_find_open(struct store *s, struct str name);
+
+/*
+ * A sync that began after the first call: one that was under way may have
+ * looked before what the caller should see was there. `mark` is as new after
+ * STEP_DONE and STEP_FAIL; mailbox_sync_end() when the caller gives up.
+ */
+enum step mailbox_sync(
+    struct mailbox *m, struct sync_mark *mark, struct err *e);
+void mailbox_sync_end(struct mailbox *m, struct sync_mark *mark);
 
 /* Closes the instances that have been kept for too long, or all. */
 void mailbox_close_idle(struct store *s, bool all);
@@ -322,11 +383,27 @@ void mailbox_note_news(struct mailbox *m);
 /* True when no view shows an EXPUNGED record: they may be removed. */
 bool mailbox_is_all_told(struct mailbox *m);
 
+/*
+ * A lock was not to be had (`e` says ERR_IN_USE): STEP_MORE, and the store must
+ * wait, until `wait_ms` have passed in all; then, or for another reason,
+ * STEP_FAIL, and `w` is as new.
+ */
+enum step store_lock_wait(
+    struct store *s, struct lock_wait *w, int64_t wait_ms, const struct err *e);
+/* At the beginning of each public step: nothing is to be waited for yet. */
+static inline void
+store_begin_step(struct store *s)
+{
+	s->wait_ms = 0;
+}
+/* A lock of ours was let go: those who wait should try. */
+void store_lock_free(struct store *s);
+
 /* A line for the administrator about something odd that was dealt with. */
 void store_warn(const struct store *s, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 /* Keywords by name to a change; names that are unknown are made for SET, ADD. */
-int mailbox_resolve(struct mailbox *m, enum store_op op,
+enum step mailbox_resolve(struct mailbox *m, enum store_op op,
     const struct flag_wish *w, struct arena *a, struct flag_change *out,
     struct err *e);
 

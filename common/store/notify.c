@@ -2,7 +2,7 @@
 /*
  * notify.c - from a change to the sessions that wait for one.
  *
- * Owns:    three timers in the loop.
+ * Owns:    four timers in the loop.
  * Runs in: imapd, pop3d.
  * Trusts:  nothing from outside comes here.
  *
@@ -11,12 +11,15 @@
  */
 #include <ev.h>
 #include <stdlib.h>
+#include <time.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "store/notify.h"
 
 struct notify {
-	ev_timer soon, poll, idle;
+	ev_timer soon, poll, idle, retry;
+	struct list waiters; /* struct store_waiter */
 	bool is_soon, is_calling;
 };
 
@@ -86,6 +89,109 @@ on_idle(struct ev_loop *loop, ev_timer *t, int events)
 	mailbox_close_idle(t->data, false);
 }
 
+/* ---- waiting for locks --------------------------------------------------- */
+
+static void
+on_retry(struct ev_loop *loop, ev_timer *t, int events)
+{
+	struct store *s = t->data;
+	struct list due;
+
+	(void)events;
+	ev_timer_stop(loop, t);
+	list_init(&due);
+	list_prepend_all(&due, &s->notify->waiters);
+	while (!list_is_empty(&due)) {
+		struct store_waiter *w =
+		    LIST_OF(due.next, struct store_waiter, link);
+
+		store_wait_end(w);
+		w->fn(w->arg);
+	}
+}
+
+/* The earliest of those that wait decides; others try with it. */
+static void
+retry_within(struct store *s, uint32_t ms)
+{
+	ev_timer *t = &s->notify->retry;
+
+	if (ev_is_active(t) && ev_timer_remaining(s->loop, t) <= ms / 1000.)
+		return;
+	ev_timer_stop(s->loop, t);
+	ev_timer_set(t, ms / 1000., 0.);
+	ev_timer_start(s->loop, t);
+}
+
+bool
+store_must_wait(const struct store *s)
+{
+	return s->wait_ms > 0;
+}
+
+bool
+store_wait(struct store *s, struct store_waiter *w)
+{
+	if (s->wait_ms == 0 || s->notify == NULL)
+		return false;
+	if (!w->is_waiting)
+		list_append(&s->notify->waiters, &w->link);
+	w->is_waiting = true;
+	retry_within(s, s->wait_ms);
+	s->wait_ms = 0;
+	return true;
+}
+
+void
+store_wait_end(struct store_waiter *w)
+{
+	if (w->is_waiting)
+		list_remove(&w->link);
+	w->is_waiting = false;
+}
+
+void
+store_pause(struct store *s)
+{
+	const struct timespec ts = {
+	    .tv_sec = s->wait_ms / 1000,
+	    .tv_nsec = (long)(s->wait_ms % 1000) * 1000000,
+	};
+
+	if (s->wait_ms > 0)
+		(void)nanosleep(&ts, NULL);
+	s->wait_ms = 0;
+}
+
+#define PAUSE_MAX_MS 100
+
+enum step
+store_lock_wait(
+    struct store *s, struct lock_wait *w, int64_t wait_ms, const struct err *e)
+{
+	int64_t now = clock_mono_ms();
+
+	if (w->until_ms == 0)
+		*w = (struct lock_wait){now + wait_ms, 1};
+	if (e->code != ERR_IN_USE || now >= w->until_ms) {
+		*w = (struct lock_wait){0};
+		return STEP_FAIL;
+	}
+	/* Two that wait for one lock part because clocks differ. */
+	s->wait_ms = w->pause_ms + (uint32_t)(clock_wall_us() % 3);
+	w->pause_ms = w->pause_ms * 3 / 2 + 1 < PAUSE_MAX_MS
+	    ? w->pause_ms * 3 / 2 + 1
+	    : PAUSE_MAX_MS;
+	return STEP_MORE;
+}
+
+void
+store_lock_free(struct store *s)
+{
+	if (s->notify != NULL && !list_is_empty(&s->notify->waiters))
+		retry_within(s, 0);
+}
+
 void
 notify_new(struct store *s)
 {
@@ -97,7 +203,9 @@ notify_new(struct store *s)
 	ev_timer_init(&n->soon, on_soon, 0., 0.);
 	ev_timer_init(&n->poll, on_poll, 0., 0.);
 	ev_timer_init(&n->idle, on_idle, 0., 0.);
-	n->soon.data = n->poll.data = n->idle.data = s;
+	ev_timer_init(&n->retry, on_retry, 0., 0.);
+	list_init(&n->waiters);
+	n->soon.data = n->poll.data = n->idle.data = n->retry.data = s;
 	s->notify = n;
 }
 
@@ -109,6 +217,9 @@ notify_free(struct store *s)
 	ev_timer_stop(s->loop, &s->notify->soon);
 	ev_timer_stop(s->loop, &s->notify->poll);
 	ev_timer_stop(s->loop, &s->notify->idle);
+	ev_timer_stop(s->loop, &s->notify->retry);
+	LIST_EACH(&s->notify->waiters, l)
+		store_wait_end(LIST_OF(l, struct store_waiter, link));
 	MEM_FREE(s->notify);
 }
 

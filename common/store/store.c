@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/bounds.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "os/lock.h"
@@ -242,21 +243,21 @@ use_of_missing(struct str name)
 	return USE_NONE;
 }
 
-int
+enum step
 mailbox_acquire_or_make(
     struct store *s, struct str name, struct mailbox **out, struct err *e)
 {
 	struct arena a;
-	int rc;
+	enum step step;
 
 	arena_init(&a);
 	name = canonical(s, &a, name);
-	rc = mailbox_acquire(s, name, out, e);
-	if (rc == -1 && e->code == ERR_NOT_FOUND &&
+	step = mailbox_acquire(s, name, out, e);
+	if (step == STEP_FAIL && e->code == ERR_NOT_FOUND &&
 	    use_of_missing(name) != USE_NONE && s->ops->create(s, name, e) == 0)
-		rc = mailbox_acquire(s, name, out, e);
+		step = mailbox_acquire(s, name, out, e);
 	arena_done(&a);
-	return rc;
+	return step;
 }
 
 struct subscribed {
@@ -277,24 +278,49 @@ on_subscribed(void *arg, struct str storage)
 	buf_done(&name);
 }
 
-int
+struct list_job {
+	struct store *s;
+	void *at; /* the backend's */
+	struct mbox_entry *all;
+};
+
+enum step
 store_list(struct store *s, bool subscribed_only, struct arena *a,
-    struct mbox_entry **first, struct err *e)
+    struct list_job **jobp, struct mbox_entry **first, struct err *e)
 {
+	struct list_job *job = *jobp;
 	struct mboxlist list;
 	struct subscribed sub = {s, a, &list};
-	struct mbox_entry *all;
 	const char *file;
+	enum step step;
 	int dirfd;
 
-	if (s->ops->list(s, a, &all, e) == -1)
-		return -1;
-	mboxlist_init(&list, a, s->delimiter, all);
+	store_begin_step(s);
+	if (job == NULL) {
+		job = *jobp = mem_new(1, sizeof(*job));
+		job->s = s;
+	}
+	step = s->ops->list(s, a, &job->at, &job->all, e);
+	if (step != STEP_DONE)
+		return step;
+	mboxlist_init(&list, a, s->delimiter, job->all);
 	dirfd = s->ops->subs_dir(s, &file);
 	if (subs_load(dirfd, file, s->delimiter, on_subscribed, &sub, e) == -1)
-		return -1;
+		return STEP_FAIL;
 	*first = mboxlist_finish(&list, subscribed_only);
-	return 0;
+	return STEP_DONE;
+}
+
+void
+list_job_free(struct list_job **jobp)
+{
+	struct list_job *job = *jobp;
+
+	*jobp = NULL;
+	if (job == NULL)
+		return;
+	job->s->ops->list_end(&job->at);
+	free(job);
 }
 
 /* Sessions that have it open see the end of it at their next look. */
@@ -334,22 +360,24 @@ store_create(struct store *s, struct str name, struct err *e)
 	return rc;
 }
 
-int
-store_delete(struct store *s, struct str name, struct err *e)
+enum step
+store_delete(struct store *s, struct str name, unsigned *phase, struct err *e)
 {
 	struct arena a;
-	int rc = -1;
+	enum step step = STEP_FAIL;
+	bool was_gone = *phase == REMOVE_GONE;
 
+	store_begin_step(s);
 	arena_init(&a);
 	name = canonical(s, &a, name);
 	if (str_eq(name, STR("INBOX")))
 		(void)err_set(e, ERR_PERM, "INBOX can not be removed");
 	else
-		rc = s->ops->remove(s, name, e);
-	if (rc == 0)
+		step = s->ops->remove(s, name, phase, e);
+	if (!was_gone && (step == STEP_DONE || *phase == REMOVE_GONE))
 		mark_gone(s, name);
 	arena_done(&a);
-	return rc;
+	return step;
 }
 
 /* Open instances follow their folder to its new name. */
@@ -375,63 +403,90 @@ rename_open(struct store *s, struct str from, struct str to)
 	}
 }
 
-/* RFC 3501 section 6.3.5: the messages move, INBOX stays, empty. */
-static int
-rename_inbox(struct store *s, struct str to, struct err *e)
-{
-	struct view *v;
-	struct copy_job *job = NULL;
-	struct copy_result result = {0};
+struct rename_job {
+	struct view *inbox;
+	struct copy_job *copy;
+	struct copy_result result;
 	struct set32 all;
+	bool is_open;
+};
+
+/* RFC 3501 section 6.3.5: the messages move, INBOX stays, empty. */
+static enum step
+rename_inbox(
+    struct store *s, struct str to, struct rename_job **jobp, struct err *e)
+{
+	struct rename_job *job = *jobp;
 	enum step step;
 
-	if (s->ops->create(s, to, e) == -1)
-		return -1;
-	if (view_open(s, STR("INBOX"), false, &v, e) == -1)
-		return -1;
-	set32_init(&all);
-	set32_copy(&all, view_uids(v));
-	do
-		step = view_copy(v, &all, to, true, &job, &result, e);
-	while (step == STEP_MORE);
-	copy_job_free(&job);
-	set32_done(&all);
-	set32_done(&result.from);
-	set32_done(&result.to);
-	view_close(&v);
-	return step == STEP_DONE ? 0 : -1;
+	if (job == NULL) {
+		if (check_new_name(s, to, e) == -1 ||
+		    s->ops->create(s, to, e) == -1)
+			return STEP_FAIL;
+		job = *jobp = mem_new(1, sizeof(*job));
+	}
+	if (!job->is_open) {
+		step = view_open(s, STR("INBOX"), false, &job->inbox, e);
+		if (step != STEP_DONE)
+			return step;
+		job->is_open = true;
+		set32_copy(&job->all, view_uids(job->inbox));
+	}
+	return view_copy(
+	    job->inbox, &job->all, to, true, &job->copy, &job->result, e);
 }
 
-int
-store_rename(struct store *s, struct str from, struct str to, struct err *e)
+void
+rename_job_free(struct rename_job **jobp)
+{
+	struct rename_job *job = *jobp;
+
+	*jobp = NULL;
+	if (job == NULL)
+		return;
+	copy_job_free(&job->copy);
+	set32_done(&job->all);
+	set32_done(&job->result.from);
+	set32_done(&job->result.to);
+	view_close(&job->inbox);
+	free(job);
+}
+
+enum step
+store_rename(struct store *s, struct str from, struct str to,
+    struct rename_job **job, struct err *e)
 {
 	struct arena a;
-	int rc = -1;
+	enum step step = STEP_FAIL;
 
+	store_begin_step(s);
 	arena_init(&a);
 	from = canonical(s, &a, from);
 	to = canonical(s, &a, to);
-	if (check_new_name(s, to, e) == -1)
-		goto out;
 	if (str_eq(from, STR("INBOX"))) {
-		rc = rename_inbox(s, to, e);
+		step = rename_inbox(s, to, job, e);
 		goto out;
 	}
+	if (check_new_name(s, to, e) == -1)
+		goto out;
 	if (str_starts(to, from) && to.n > from.n &&
 	    to.p[from.n] == s->delimiter) {
 		(void)err_set(e, ERR_BAD_NAME, "below itself");
 		goto out;
 	}
 	mailbox_close_idle(s, true);
-	rc = s->ops->rename(s, from, to, e);
-	if (rc == 0)
+	if (s->ops->rename(s, from, to, e) == 0) {
 		rename_open(s, from, to);
+		step = STEP_DONE;
+	}
 out:
 	arena_done(&a);
-	return rc;
+	return step;
 }
 
-int
+#define SUBS_WAIT_MS 10000
+
+enum step
 store_subscribe(struct store *s, struct str name, bool on, struct err *e)
 {
 	struct arena a;
@@ -439,7 +494,9 @@ store_subscribe(struct store *s, struct str name, bool on, struct err *e)
 	struct file_perm perm;
 	const char *file;
 	int dirfd, rc = -1;
+	enum step step = STEP_FAIL;
 
+	store_begin_step(s);
 	arena_init(&a);
 	buf_init(&storage, 4 * MAILBOX_NAME_MAX_BYTES);
 	name = canonical(s, &a, name);
@@ -450,52 +507,59 @@ store_subscribe(struct store *s, struct str name, bool on, struct err *e)
 	    !s->ops->storage_name(s, name, &storage))
 		(void)err_set(e, ERR_BAD_NAME, "not a mailbox name");
 	else if (file_perm_of(dirfd, &perm, e) == 0)
-		rc = subs_change(
-		    dirfd, file, &perm, s->delimiter, buf_str(&storage), on, e);
+		rc = subs_change(dirfd, file, &perm, s->delimiter,
+		    buf_str(&storage), on, &s->subs_lock, e);
+	if (rc == 0)
+		step = STEP_DONE;
+	else if (e->code == ERR_IN_USE)
+		step = store_lock_wait(s, &s->subs_wait, SUBS_WAIT_MS, e);
+	if (step != STEP_MORE)
+		s->subs_wait = (struct lock_wait){0};
 	buf_done(&storage);
 	arena_done(&a);
-	return rc;
+	return step;
 }
 
 /* ---- status -------------------------------------------------------------- */
 
-/* Wire sizes of all messages: by the names, else by reading. */
-static int
-sum_sizes(struct mailbox *m, uint64_t *out, struct err *e)
-{
-	struct view *v;
-	uint64_t sum = 0;
-	int rc = -1;
+struct status_job {
+	struct store *s;
+	struct mailbox *m;
+	struct view *v; /* instead of it, with sizes */
+	struct sync_mark sync;
+	bool is_open;
+	uint32_t uid; /* the next whose size is wanted */
+	uint64_t size;
+};
 
-	if (view_open(m->store, str_of(m->name), true, &v, e) == -1)
-		return -1;
-	for (uint32_t uid = 1; set32_next(view_uids(v), uid, &uid); uid++) {
+/* Wire sizes of all messages: by the names, else by reading. */
+static enum step
+sum_sizes(struct status_job *job, struct err *e)
+{
+	int64_t until = clock_mono_ms() + STEP_SLICE_MS;
+
+	for (; set32_next(view_uids(job->v), job->uid, &job->uid); job->uid++) {
 		struct msg *msg;
 		uint64_t size;
 		int one;
 
-		if (msg_open(v, uid, &msg, e) == -1)
+		if (clock_mono_ms() >= until)
+			return STEP_MORE;
+		if (msg_open(job->v, job->uid, &msg, e) == -1)
 			continue;
 		one = msg_wire_size(msg, &size, e);
 		msg_close(&msg);
 		if (one == 0)
-			sum += size;
+			job->size += size;
 		else if (e->code != ERR_GONE)
-			goto out;
+			return STEP_FAIL;
 	}
-	*out = sum;
-	rc = 0;
-out:
-	view_close(&v);
-	return rc;
+	return STEP_DONE;
 }
 
-static int
-fill_status(struct mailbox *m, bool with_size, struct mailbox_status *out,
-    struct err *e)
+static void
+fill_status(struct mailbox *m, struct mailbox_status *out)
 {
-	if (m->store->ops->sync(m, SYNC_NORMAL, e) == -1)
-		return -1;
 	*out = (struct mailbox_status){
 	    .messages = set32_count(&m->live),
 	    .recent = set32_count(&m->recent),
@@ -511,19 +575,65 @@ fill_status(struct mailbox *m, bool with_size, struct mailbox_status *out,
 		out->unseen += !(r->system & FLAG_SEEN);
 		out->deleted += (r->system & FLAG_DELETED) != 0;
 	}
-	return with_size ? sum_sizes(m, &out->size, e) : 0;
 }
 
-int
-store_status(struct store *s, struct str name, bool with_size,
-    struct mailbox_status *out, struct err *e)
+/* Up to date as of a moment after the job began. */
+static enum step
+status_look(
+    struct status_job *job, struct str name, bool with_size, struct err *e)
 {
-	struct mailbox *m;
-	int rc;
+	enum step step = STEP_DONE;
 
-	if (mailbox_acquire_or_make(s, name, &m, e) == -1)
-		return -1;
-	rc = fill_status(m, with_size, out, e);
-	mailbox_release(&m);
-	return rc;
+	if (with_size) {
+		if (job->is_open)
+			return STEP_DONE;
+		step = view_open(job->s, name, true, &job->v, e);
+		job->is_open = step == STEP_DONE;
+		return step;
+	}
+	if (!job->is_open)
+		step = mailbox_acquire_or_make(job->s, name, &job->m, e);
+	if (step == STEP_DONE) {
+		job->is_open = true;
+		step = mailbox_sync(job->m, &job->sync, e);
+	}
+	return step;
+}
+
+enum step
+store_status(struct store *s, struct str name, bool with_size,
+    struct status_job **jobp, struct mailbox_status *out, struct err *e)
+{
+	struct status_job *job = *jobp;
+	enum step step;
+
+	store_begin_step(s);
+	if (job == NULL) {
+		job = *jobp = mem_new(1, sizeof(*job));
+		job->s = s;
+		job->uid = 1;
+	}
+	step = status_look(job, name, with_size, e);
+	if (step == STEP_DONE && with_size)
+		step = sum_sizes(job, e);
+	if (step != STEP_DONE)
+		return step;
+	fill_status(with_size ? view_mailbox(job->v) : job->m, out);
+	out->size = job->size;
+	return STEP_DONE;
+}
+
+void
+status_job_free(struct status_job **jobp)
+{
+	struct status_job *job = *jobp;
+
+	*jobp = NULL;
+	if (job == NULL)
+		return;
+	view_close(&job->v);
+	if (job->m != NULL)
+		mailbox_sync_end(job->m, &job->sync);
+	mailbox_release(&job->m);
+	free(job);
 }

@@ -15,8 +15,34 @@
 #include "base/err.h"
 #include "base/str.h"
 
+#include "base/list.h"
+
 struct ev_loop;
 struct store;
+
+/*
+ * Functions that return enum step work for a few milliseconds. STEP_MORE: call
+ * again with the same arguments, until STEP_DONE or STEP_FAIL; to give up, end
+ * what the call keeps its state in (view_close, append_free, ...). When
+ * store_must_wait() says so after a STEP_MORE, somebody has a lock, and there is
+ * no sense in calling again at once: store_wait() tells when there is.
+ */
+struct store_waiter {
+	struct list link;
+	void (*fn)(void *arg);
+	void *arg;
+	bool is_waiting;
+};
+
+bool store_must_wait(const struct store *s);
+/*
+ * False: call again at once. Else fn will be called from the loop, once. The
+ * waiter stays where it is until then or until store_wait_end().
+ */
+bool store_wait(struct store *s, struct store_waiter *w);
+void store_wait_end(struct store_waiter *w);
+/* For those without a loop: sleeps as long as store_wait() would wait. */
+void store_pause(struct store *s);
 
 struct store_settings {
 	const char *user; /* login name, for %u */
@@ -69,21 +95,35 @@ struct mbox_entry {
 	struct mbox_entry *next;
 };
 
+struct list_job;
+
 /*
  * All mailboxes and levels, sorted, INBOX first; with `subscribed_only` those
  * in the subscriptions file whether they exist or not (they carry
- * MBOX_NONEXISTENT then). Reads the disk at each call.
+ * MBOX_NONEXISTENT then). Reads the disk at each call. *job begins as NULL;
+ * list_job_free() after the end or to give up, before the arena is emptied.
  */
-int store_list(struct store *s, bool subscribed_only, struct arena *a,
-    struct mbox_entry **first, struct err *e);
+enum step store_list(struct store *s, bool subscribed_only, struct arena *a,
+    struct list_job **job, struct mbox_entry **first, struct err *e);
+void list_job_free(struct list_job **job);
 /* ERR_EXISTS, ERR_BAD_NAME, ERR_PERM, ERR_NO_SPACE. A trailing delimiter is dropped. */
 int store_create(struct store *s, struct str name, struct err *e);
-/* ERR_NOT_FOUND; ERR_PERM for INBOX; with children: see RFC 3501 6.3.4. */
-int store_delete(struct store *s, struct str name, struct err *e);
-/* With children; from INBOX: moves its messages (RFC 3501 6.3.5). */
-int store_rename(
-    struct store *s, struct str from, struct str to, struct err *e);
-int store_subscribe(struct store *s, struct str name, bool on, struct err *e);
+/*
+ * ERR_NOT_FOUND; ERR_PERM for INBOX; with children: see RFC 3501 6.3.4. *phase
+ * begins as 0. Given up on, the mailbox is gone or as it was.
+ */
+enum step store_delete(
+    struct store *s, struct str name, unsigned *phase, struct err *e);
+/*
+ * With children; from INBOX: moves its messages (RFC 3501 6.3.5), then *job,
+ * NULL at first, keeps the state; rename_job_free() at the end or to give up.
+ */
+struct rename_job;
+enum step store_rename(struct store *s, struct str from, struct str to,
+    struct rename_job **job, struct err *e);
+void rename_job_free(struct rename_job **job);
+enum step store_subscribe(
+    struct store *s, struct str name, bool on, struct err *e);
 
 struct mailbox_status {
 	uint32_t messages, recent, unseen, deleted, uidnext, uidvalidity;
@@ -93,8 +133,13 @@ struct mailbox_status {
 	char mailbox_id[40]; /* GUID in hex, or empty */
 };
 
-/* Changes nothing on disk but the UID map. `with_size` also fills size. */
-int store_status(struct store *s, struct str name, bool with_size,
-    struct mailbox_status *out, struct err *e);
+/*
+ * Changes nothing on disk but the UID map. `with_size` also fills size. *job
+ * begins as NULL; status_job_free() at the end or to give up.
+ */
+struct status_job;
+enum step store_status(struct store *s, struct str name, bool with_size,
+    struct status_job **job, struct mailbox_status *out, struct err *e);
+void status_job_free(struct status_job **job);
 
 #endif

@@ -158,7 +158,7 @@ list(struct box *b, bool subscribed)
 	size_t n = 0;
 
 	arena_init(&a);
-	if (store_list(b->store, subscribed, &a, &first, &e) == -1)
+	if (now_list(b->store, subscribed, &a, &first, &e) == -1)
 		fail_msg("%s", e.text);
 	text[0] = '\0';
 	for (; first != NULL; first = first->next) {
@@ -189,7 +189,7 @@ rename_to(struct box *b, const char *from, const char *to)
 {
 	struct err e;
 
-	return store_rename(b->store, str_of(from), str_of(to), &e) == 0
+	return now_rename(b->store, str_of(from), str_of(to), &e) == 0
 	    ? 0
 	    : (int)e.code;
 }
@@ -198,7 +198,7 @@ static int delete (struct box *b, const char *name)
 {
 	struct err e;
 
-	return store_delete(b->store, str_of(name), &e) == 0 ? 0 : (int)e.code;
+	return now_delete(b->store, str_of(name), &e) == 0 ? 0 : (int)e.code;
 }
 
 static void
@@ -344,7 +344,7 @@ test_delete_while_open(void **state)
 	assert_int_equal(create(b, "a"), 0);
 	v = box_view(b, "a", false);
 	assert_int_equal(delete (b, "a"), 0);
-	assert_int_equal(view_sync(v, true, &sink, NULL, &e), -1);
+	assert_int_equal(now_view_sync(v, true, &sink, NULL, &e), -1);
 	assert_int_equal(e.code, ERR_GONE);
 	assert_int_equal(create(b, "a"), 0);
 	view_close(&(struct view *){box_view(b, "a", false)});
@@ -560,7 +560,8 @@ test_special_use_on_first_use(void **state)
 	assert_true(box_has(b, ".Sent/cur"));
 	v = box_view(b, "Drafts", false);
 	view_close(&v);
-	assert_int_equal(view_open(b->store, STR("Draft"), false, &v, &e), -1);
+	assert_int_equal(
+	    now_view_open(b->store, STR("Draft"), false, &v, &e), -1);
 	assert_int_equal(e.code, ERR_NOT_FOUND);
 	assert_int_equal(create(b, "Trash"), 0);
 }
@@ -572,9 +573,8 @@ subscribe(struct box *b, const char *name, bool on)
 {
 	struct err e;
 
-	return store_subscribe(b->store, str_of(name), on, &e) == 0
-	    ? 0
-	    : (int)e.code;
+	return now_subscribe(b->store, str_of(name), on, &e) == 0 ? 0
+								  : (int)e.code;
 }
 
 static void
@@ -647,7 +647,8 @@ test_append_line_ends(void **state)
 
 			set32_init(&uids);
 			assert_int_equal(
-			    append_begin(b->store, STR("INBOX"), &a, &e), 0);
+			    now_append_begin(b->store, STR("INBOX"), &a, &e),
+			    0);
 			assert_int_equal(
 			    append_message(a, &w, 123456, in.n, &e), 0);
 			for (size_t k = 0; bytewise && k < in.n; k++)
@@ -658,7 +659,7 @@ test_append_line_ends(void **state)
 				assert_int_equal(append_data(a, in, &e), 0);
 			assert_int_equal(append_data(a, STR("y"), &e), -1);
 			assert_int_equal(
-			    append_commit(a, &validity, &uids, &e), 0);
+			    now_append_commit(a, &validity, &uids, &e), 0);
 			append_free(&a);
 			uid = set32_at(&uids, 1);
 			set32_done(&uids);
@@ -689,27 +690,27 @@ test_append_many_or_none(void **state)
 
 	set32_init(&uids);
 	box_open(b);
-	assert_int_equal(append_begin(b->store, STR("INBOX"), &a, &e), 0);
+	assert_int_equal(now_append_begin(b->store, STR("INBOX"), &a, &e), 0);
 	assert_int_equal(append_message(a, &none, -1, 3, &e), 0);
 	assert_int_equal(append_data(a, STR("abc"), &e), 0);
 	assert_int_equal(append_message(a, &seen, -1, 4, &e), 0);
 	assert_int_equal(append_data(a, STR("ab"), &e), 0);
-	assert_int_equal(append_commit(a, &validity, &uids, &e), -1);
+	assert_int_equal(now_append_commit(a, &validity, &uids, &e), -1);
 	append_free(&a);
 	assert_int_equal(box_files(b, "tmp"), 0);
 	assert_int_equal(box_files(b, "new"), 0);
-	assert_int_equal(append_begin(b->store, STR("INBOX"), &a, &e), 0);
+	assert_int_equal(now_append_begin(b->store, STR("INBOX"), &a, &e), 0);
 	assert_int_equal(append_message(a, &none, -1, 3, &e), 0);
 	assert_int_equal(append_data(a, STR("abc"), &e), 0);
 	assert_int_equal(append_message(a, &seen, -1, 2, &e), 0);
 	assert_int_equal(append_data(a, STR("ab"), &e), 0);
-	assert_int_equal(append_commit(a, &validity, &uids, &e), 0);
+	assert_int_equal(now_append_commit(a, &validity, &uids, &e), 0);
 	append_free(&a);
 	assert_int_equal(set32_count(&uids), 2);
 	assert_int_equal(box_files(b, "tmp"), 0);
 	assert_int_equal(box_files(b, "new"), 1);
 	assert_int_equal(box_files(b, "cur"), 1);
-	assert_int_equal(append_begin(b->store, STR("nix"), &a, &e), -1);
+	assert_int_equal(now_append_begin(b->store, STR("nix"), &a, &e), -1);
 	assert_int_equal(e.code, ERR_NOT_FOUND);
 	set32_done(&uids);
 }

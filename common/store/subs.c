@@ -18,7 +18,6 @@
 #define FILE_MAX (UINT64_C(64) * 1024 * 1024)
 #define HEADER "V\t2\n\n"
 #define STALE_S 30
-#define LOCK_WAIT_MS 10000
 
 static const struct {
 	char byte, code;
@@ -226,9 +225,9 @@ out:
 
 int
 subs_change(int dirfd, const char *file, const struct file_perm *perm,
-    char delimiter, struct str name, bool on, struct err *e)
+    char delimiter, struct str name, bool on, struct dotlock *lock,
+    struct err *e)
 {
-	struct dotlock lock = {0};
 	const struct dotlock_rules rules = {
 	    .stale_s = STALE_S,
 	    .mode = perm->file_mode,
@@ -238,9 +237,9 @@ subs_change(int dirfd, const char *file, const struct file_perm *perm,
 
 	if (memchr(name.p, '\n', name.n) != NULL)
 		return err_set(e, ERR_BAD_NAME, "name with a line end");
-	if (dotlock_take(&lock, dirfd, file, &rules, LOCK_WAIT_MS, e) == -1)
+	if (dotlock_take(lock, dirfd, file, &rules, 0, e) == -1)
 		return -1;
 	rc = change_locked(dirfd, file, perm, delimiter, name, on, e);
-	dotlock_release(&lock);
+	dotlock_release(lock);
 	return rc;
 }

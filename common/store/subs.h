@@ -7,7 +7,7 @@
 #define STORE_SUBS_H
 
 #include "base/buf.h"
-#include "os/file.h"
+#include "os/lock.h"
 
 typedef void subs_fn(void *arg, struct str storage_name);
 
@@ -17,8 +17,12 @@ void subs_parse(struct str bytes, char delimiter, subs_fn *fn, void *arg,
 /* No file: no names. */
 int subs_load(int dirfd, const char *file, char delimiter, subs_fn *fn,
     void *arg, struct err *e);
-/* Adds or removes a name, under the lock, durably. *changed: it did. */
+/*
+ * Adds or removes a name, under the lock, durably. ERR_IN_USE: somebody has the
+ * lock; `lock` (zeroed at first) keeps what was seen of it until the next try.
+ */
 int subs_change(int dirfd, const char *file, const struct file_perm *perm,
-    char delimiter, struct str storage_name, bool on, struct err *e);
+    char delimiter, struct str storage_name, bool on, struct dotlock *lock,
+    struct err *e);
 
 #endif

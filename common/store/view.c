@@ -12,6 +12,7 @@
  */
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "store/mailbox_impl.h"
 #include "store/notify.h"
@@ -47,33 +48,51 @@ take_new(struct view *v)
 	return n;
 }
 
-int
+/* The mailbox is open: takes part in it. */
+static void
+join(struct view *v)
+{
+	list_append(&v->m->views, &v->link);
+	v->is_linked = true;
+	if (!view_is_read_only(v))
+		v->m->n_writers++;
+	else
+		v->read_only = true;
+}
+
+enum step
 view_open(struct store *s, struct str name, bool read_only, struct view **out,
     struct err *e)
 {
-	struct mailbox *m;
-	struct view *v;
+	struct view *v = *out;
+	enum step step = STEP_DONE;
 
-	if (mailbox_acquire_or_make(s, name, &m, e) == -1)
-		return -1;
-	v = mem_new(1, sizeof(*v));
-	v->m = m;
-	v->read_only = read_only;
-	list_append(&m->views, &v->link);
-	if (!view_is_read_only(v))
-		m->n_writers++;
-	else
-		v->read_only = true;
-	if (s->ops->sync(m, SYNC_NORMAL, e) == -1) {
-		view_close(&v);
-		return -1;
+	store_begin_step(s);
+	if (v == NULL) {
+		v = *out = mem_new(1, sizeof(*v));
+		v->store = s;
+		v->read_only = read_only;
+		v->work = VIEW_OPENING;
 	}
+	if (v->work == VIEW_OPENING) {
+		step = mailbox_acquire_or_make(s, name, &v->m, e);
+		if (step == STEP_DONE) {
+			v->work = VIEW_FIRST_SYNC;
+			join(v);
+		}
+	}
+	if (step == STEP_DONE)
+		step = mailbox_sync(v->m, &v->sync, e);
+	if (step == STEP_FAIL)
+		view_close(out);
+	if (step != STEP_DONE)
+		return step;
 	(void)take_new(v);
-	v->expunge_gen = m->expunge_gen;
-	v->keywords_told = m->keywords.n;
+	v->expunge_gen = v->m->expunge_gen;
+	v->keywords_told = v->m->keywords.n;
 	set32_clear(&v->changed);
-	*out = v;
-	return 0;
+	v->work = VIEW_IDLE;
+	return STEP_DONE;
 }
 
 void
@@ -86,15 +105,20 @@ view_close(struct view **vp)
 	*vp = NULL;
 	if (v == NULL)
 		return;
-	s = v->m->store;
-	if (!v->m->is_gone)
+	s = v->store;
+	if (v->is_linked)
+		mailbox_sync_end(v->m, &v->sync);
+	if (v->is_linked && !v->m->is_gone)
 		(void)s->ops->flush(v->m, &ignored);
 	if (v->listener != NULL)
 		view_listen(v, NULL, NULL);
-	list_remove(&v->link);
-	if (!v->read_only)
-		v->m->n_writers--;
+	if (v->is_linked) {
+		list_remove(&v->link);
+		if (!v->read_only)
+			v->m->n_writers--;
+	}
 	mailbox_release(&v->m);
+	VEC_DONE(&v->gone);
 	set32_done(&v->uids);
 	set32_done(&v->changed);
 	set32_done(&v->recent);
@@ -181,61 +205,59 @@ view_flags(struct view *v, uint32_t uid, struct flags *out)
 
 /* ---- what changed -------------------------------------------------------- */
 
-struct gone {
-	uint32_t uid, seq;
-};
+/* So many are told before the clock is asked. */
+#define TOLD_PER_LOOK 256
+
+static void
+collect_gone(struct view *v)
+{
+	struct mailbox *m = v->m;
+
+	for (size_t i = 0; i < m->recs.n; i++) {
+		const struct msg_rec *r = &m->recs.v[i];
+
+		if (r->state == REC_EXPUNGED && r->uid <= v->top &&
+		    set32_has(&v->uids, r->uid))
+			*VEC_ADD(&v->gone) = r->uid;
+	}
+	v->expunge_gen = m->expunge_gen;
+}
 
 /* Tells the messages that are no longer there, from the last to the first, so
  * that the numbers are those of the set before the first was removed. */
 static void
 tell_expunges(struct view *v, const struct view_sink *sink, void *arg)
 {
-	struct mailbox *m = v->m;
-	VEC(struct gone) gone = {0};
+	for (size_t n = TOLD_PER_LOOK; n > 0 && v->gone.n > 0; n--) {
+		uint32_t uid = v->gone.v[--v->gone.n];
+		uint32_t seq = set32_pos(&v->uids, uid);
 
-	for (size_t i = 0; i < m->recs.n; i++) {
-		const struct msg_rec *r = &m->recs.v[i];
-		uint32_t seq;
-
-		if (r->state != REC_EXPUNGED || r->uid > v->top)
-			continue;
-		seq = set32_pos(&v->uids, r->uid);
-		if (seq != 0)
-			*VEC_ADD(&gone) = (struct gone){r->uid, seq};
+		set32_remove(&v->uids, uid);
+		set32_remove(&v->recent, uid);
+		set32_remove(&v->changed, uid);
+		if (seq != 0 && sink->expunge != NULL)
+			sink->expunge(arg, seq, uid);
 	}
-	v->expunge_gen = m->expunge_gen;
-	for (size_t i = gone.n; i > 0; i--) {
-		struct gone *g = &gone.v[i - 1];
-
-		set32_remove(&v->uids, g->uid);
-		set32_remove(&v->recent, g->uid);
-		set32_remove(&v->changed, g->uid);
-		if (sink->expunge != NULL)
-			sink->expunge(arg, g->seq, g->uid);
-	}
-	VEC_DONE(&gone);
 }
 
 static void
 tell_flags(struct view *v, const struct view_sink *sink, void *arg)
 {
-	struct set32 changed = v->changed;
-	uint32_t uid = 1;
+	uint32_t uid;
 
-	set32_init(&v->changed);
-	while (set32_next(&changed, uid, &uid)) {
+	for (size_t n = TOLD_PER_LOOK;
+	     n > 0 && set32_next(&v->changed, 1, &uid); n--) {
 		uint32_t seq = set32_pos(&v->uids, uid);
 
+		set32_remove(&v->changed, uid);
 		if (seq != 0 && set32_has(&v->m->live, uid) &&
 		    sink->flags != NULL)
 			sink->flags(arg, seq, uid);
-		if (uid++ == UINT32_MAX)
-			break;
 	}
-	set32_done(&changed);
 }
 
-static void
+/* A piece of what is pending; false: nothing is. */
+static bool
 tell(struct view *v, bool may_expunge, const struct view_sink *sink, void *arg)
 {
 	struct mailbox *m = v->m;
@@ -245,27 +267,44 @@ tell(struct view *v, bool may_expunge, const struct view_sink *sink, void *arg)
 		if (sink->keywords != NULL)
 			sink->keywords(arg);
 	}
-	if (may_expunge && v->expunge_gen != m->expunge_gen)
+	if (may_expunge && v->gone.n == 0 && v->expunge_gen != m->expunge_gen)
+		collect_gone(v);
+	if (may_expunge && v->gone.n > 0) {
 		tell_expunges(v, sink, arg);
+		return true;
+	}
 	if (take_new(v) > 0) {
 		if (sink->exists != NULL)
 			sink->exists(arg, view_count(v));
 		if (sink->recent != NULL)
 			sink->recent(arg, view_recent(v));
 	}
-	if (!set32_is_empty(&v->changed))
-		tell_flags(v, sink, arg);
+	if (set32_is_empty(&v->changed))
+		return false;
+	tell_flags(v, sink, arg);
+	return !set32_is_empty(&v->changed);
 }
 
-int
+enum step
 view_sync(struct view *v, bool may_expunge, const struct view_sink *sink,
     void *arg, struct err *e)
 {
-	if (v->m->store->ops->sync(v->m, SYNC_NORMAL, e) == -1)
-		return -1;
+	int64_t until = clock_mono_ms() + STEP_SLICE_MS;
+	enum step step;
+
+	store_begin_step(v->store);
+	if (v->work != VIEW_TELL) {
+		step = mailbox_sync(v->m, &v->sync, e);
+		if (step != STEP_DONE)
+			return step;
+		v->work = VIEW_TELL;
+	}
 	v->is_due = false;
-	tell(v, may_expunge, sink, arg);
-	return 0;
+	while (tell(v, may_expunge, sink, arg))
+		if (clock_mono_ms() >= until)
+			return STEP_MORE;
+	v->work = VIEW_IDLE;
+	return STEP_DONE;
 }
 
 bool
@@ -273,7 +312,7 @@ view_has_news(struct view *v)
 {
 	struct mailbox *m = v->m;
 
-	return !set32_is_empty(&v->changed) ||
+	return !set32_is_empty(&v->changed) || v->gone.n > 0 ||
 	    v->expunge_gen != m->expunge_gen ||
 	    v->keywords_told != m->keywords.n ||
 	    (m->live.n > 0 && m->live.r[m->live.n - 1].last > v->top) ||
@@ -296,9 +335,11 @@ view_listen(struct view *v, void (*fn)(void *arg), void *arg)
 bool
 mailbox_is_all_told(struct mailbox *m)
 {
-	LIST_EACH(&m->views, l)
-		if (LIST_OF(l, struct view, link)->expunge_gen !=
-		    m->expunge_gen)
+	LIST_EACH(&m->views, l) {
+		const struct view *v = LIST_OF(l, struct view, link);
+
+		if (v->expunge_gen != m->expunge_gen || v->gone.n > 0)
 			return false;
+	}
 	return true;
 }

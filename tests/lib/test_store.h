@@ -205,13 +205,122 @@ box_done(struct box *b)
 		fail_msg("%s", e.text);
 }
 
+/* ---- whole operations, for tests that are not about steps ----------------- */
+
+static UNUSED int
+now_view_open(struct store *s, struct str name, bool read_only,
+    struct view **out, struct err *e)
+{
+	enum step step;
+
+	*out = NULL;
+	while ((step = view_open(s, name, read_only, out, e)) == STEP_MORE)
+		store_pause(s);
+	return step == STEP_DONE ? 0 : -1;
+}
+
+static UNUSED int
+now_view_sync(struct view *v, bool may_expunge, const struct view_sink *sink,
+    void *arg, struct err *e)
+{
+	enum step step;
+
+	while ((step = view_sync(v, may_expunge, sink, arg, e)) == STEP_MORE)
+		store_pause(view_mailbox(v)->store);
+	return step == STEP_DONE ? 0 : -1;
+}
+
+static UNUSED int
+now_append_begin(
+    struct store *s, struct str name, struct append **out, struct err *e)
+{
+	enum step step;
+
+	*out = NULL;
+	while ((step = append_begin(s, name, out, e)) == STEP_MORE)
+		store_pause(s);
+	return step == STEP_DONE ? 0 : -1;
+}
+
+static UNUSED int
+now_append_commit(
+    struct append *a, uint32_t *uidvalidity, struct set32 *uids, struct err *e)
+{
+	enum step step;
+
+	while ((step = append_commit(a, uidvalidity, uids, e)) == STEP_MORE)
+		store_pause(a->m->store);
+	return step == STEP_DONE ? 0 : -1;
+}
+
+static UNUSED int
+now_status(struct store *s, struct str name, bool with_size,
+    struct mailbox_status *out, struct err *e)
+{
+	struct status_job *job = NULL;
+	enum step step;
+
+	while ((step = store_status(s, name, with_size, &job, out, e)) ==
+	    STEP_MORE)
+		store_pause(s);
+	status_job_free(&job);
+	return step == STEP_DONE ? 0 : -1;
+}
+
+static UNUSED int
+now_list(struct store *s, bool subscribed_only, struct arena *a,
+    struct mbox_entry **first, struct err *e)
+{
+	struct list_job *job = NULL;
+	enum step step;
+
+	while ((step = store_list(s, subscribed_only, a, &job, first, e)) ==
+	    STEP_MORE)
+		store_pause(s);
+	list_job_free(&job);
+	return step == STEP_DONE ? 0 : -1;
+}
+
+static UNUSED int
+now_delete(struct store *s, struct str name, struct err *e)
+{
+	unsigned phase = 0;
+	enum step step;
+
+	while ((step = store_delete(s, name, &phase, e)) == STEP_MORE)
+		store_pause(s);
+	return step == STEP_DONE ? 0 : -1;
+}
+
+static UNUSED int
+now_rename(struct store *s, struct str from, struct str to, struct err *e)
+{
+	struct rename_job *job = NULL;
+	enum step step;
+
+	while ((step = store_rename(s, from, to, &job, e)) == STEP_MORE)
+		store_pause(s);
+	rename_job_free(&job);
+	return step == STEP_DONE ? 0 : -1;
+}
+
+static UNUSED int
+now_subscribe(struct store *s, struct str name, bool on, struct err *e)
+{
+	enum step step;
+
+	while ((step = store_subscribe(s, name, on, e)) == STEP_MORE)
+		store_pause(s);
+	return step == STEP_DONE ? 0 : -1;
+}
+
 static UNUSED struct view *
 box_view(struct box *b, const char *name, bool read_only)
 {
 	struct view *v;
 	struct err e;
 
-	if (view_open(b->store, str_of(name), read_only, &v, &e) == -1)
+	if (now_view_open(b->store, str_of(name), read_only, &v, &e) == -1)
 		fail_msg("view_open %s: %s", name, e.text);
 	return v;
 }
@@ -303,7 +412,7 @@ box_sync(struct view *v, bool may_expunge)
 
 	t.n = 0;
 	t.text[0] = '\0';
-	if (view_sync(v, may_expunge, &sink, &t, &e) == -1)
+	if (now_view_sync(v, may_expunge, &sink, &t, &e) == -1)
 		fail_msg("view_sync: %s", e.text);
 	return t.text;
 }
@@ -346,10 +455,10 @@ box_append(struct box *b, const char *name, const char *text, uint8_t system,
 	struct err e;
 
 	set32_init(&uids);
-	if (append_begin(b->store, str_of(name), &a, &e) == -1 ||
+	if (now_append_begin(b->store, str_of(name), &a, &e) == -1 ||
 	    append_message(a, &w, date_s, strlen(text), &e) == -1 ||
 	    append_data(a, str_of(text), &e) == -1 ||
-	    append_commit(a, &uidvalidity, &uids, &e) == -1)
+	    now_append_commit(a, &uidvalidity, &uids, &e) == -1)
 		fail_msg("append: %s", e.text);
 	append_free(&a);
 	uid = set32_at(&uids, 1);

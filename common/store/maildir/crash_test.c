@@ -167,7 +167,7 @@ append_two(struct box *b, unsigned n, uint32_t *uid, struct err *e)
 	int rc = -1;
 
 	set32_init(&uids);
-	if (append_begin(b->store, STR("INBOX"), &a, e) == -1)
+	if (now_append_begin(b->store, STR("INBOX"), &a, e) == -1)
 		return -1;
 	for (unsigned i = 0; i < n; i++) {
 		if (append_message(a, &w, 5000, sizeof(TEST_MSG) - 1, e) ==
@@ -176,7 +176,7 @@ append_two(struct box *b, unsigned n, uint32_t *uid, struct err *e)
 			goto out;
 		w.system = 0;
 	}
-	if (append_commit(a, &validity, &uids, e) == -1)
+	if (now_append_commit(a, &validity, &uids, e) == -1)
 		goto out;
 	*uid = set32_at(&uids, 1);
 	rc = 0;
@@ -207,7 +207,7 @@ copy_or_move(struct box *b, bool move, struct err *e)
 	struct view *v;
 	enum step step;
 
-	if (view_open(b->store, STR("INBOX"), false, &v, e) == -1)
+	if (now_view_open(b->store, STR("INBOX"), false, &v, e) == -1)
 		return -1;
 	do
 		step = view_copy(v, &s, STR("To"), move, &job, &r, e);
@@ -239,7 +239,7 @@ op_expunge(struct box *b, UNUSED uint32_t *uid, struct err *e)
 	uint32_t at = 0;
 	enum step step;
 
-	if (view_open(b->store, STR("INBOX"), false, &v, e) == -1)
+	if (now_view_open(b->store, STR("INBOX"), false, &v, e) == -1)
 		return -1;
 	if (box_store(v, 1, 2, STORE_ADD, FLAG_DELETED, NULL, e) == -1) {
 		view_close(&v);
@@ -258,7 +258,7 @@ op_rewrite(struct box *b, uint32_t *uid, struct err *e)
 	struct view *v;
 	int rc;
 
-	if (view_open(b->store, STR("INBOX"), false, &v, e) == -1)
+	if (now_view_open(b->store, STR("INBOX"), false, &v, e) == -1)
 		return -1;
 	maildir_of(view_mailbox(v))->list.must_rewrite = true;
 	rc = append_two(b, 1, uid, e);
@@ -275,7 +275,7 @@ op_deliver(struct box *b, UNUSED uint32_t *uid, struct err *e)
 	is_armed = false;
 	box_msg(b, "new/1795300400.M1P1.mx1");
 	is_armed = true;
-	rc = view_open(b->store, STR("INBOX"), false, &v, e);
+	rc = now_view_open(b->store, STR("INBOX"), false, &v, e);
 	if (rc == 0)
 		view_close(&v);
 	return rc;
@@ -287,7 +287,7 @@ op_keyword(struct box *b, UNUSED uint32_t *uid, struct err *e)
 	struct view *v;
 	int rc;
 
-	if (view_open(b->store, STR("INBOX"), false, &v, e) == -1)
+	if (now_view_open(b->store, STR("INBOX"), false, &v, e) == -1)
 		return -1;
 	rc = box_store(v, 1, 3, STORE_ADD, FLAG_FLAGGED, "fresh", e);
 	view_close(&v);
@@ -303,19 +303,19 @@ op_create(struct box *b, UNUSED uint32_t *uid, struct err *e)
 static int
 op_delete(struct box *b, UNUSED uint32_t *uid, struct err *e)
 {
-	return store_delete(b->store, STR("To"), e);
+	return now_delete(b->store, STR("To"), e);
 }
 
 static int
 op_rename(struct box *b, UNUSED uint32_t *uid, struct err *e)
 {
-	return store_rename(b->store, STR("To"), STR("Moved"), e);
+	return now_rename(b->store, STR("To"), STR("Moved"), e);
 }
 
 static int
 op_subscribe(struct box *b, UNUSED uint32_t *uid, struct err *e)
 {
-	return store_subscribe(b->store, STR("To"), true, e);
+	return now_subscribe(b->store, STR("To"), true, e);
 }
 
 static int
@@ -327,7 +327,7 @@ op_first_open(struct box *b, UNUSED uint32_t *uid, struct err *e)
 	is_armed = false;
 	box_unlink(b, "dovecot-uidlist");
 	is_armed = true;
-	rc = view_open(b->store, STR("INBOX"), false, &v, e);
+	rc = now_view_open(b->store, STR("INBOX"), false, &v, e);
 	if (rc == 0)
 		view_close(&v);
 	return rc;
@@ -437,7 +437,7 @@ check_box(
 	uint32_t last = 0;
 	unsigned n;
 
-	if (view_open(b->store, str_of(name), false, &v, &e) == -1) {
+	if (now_view_open(b->store, str_of(name), false, &v, &e) == -1) {
 		if (e.code == ERR_NOT_FOUND)
 			return 0;
 		fail_msg("%s: %s: %s", where, name, e.text);

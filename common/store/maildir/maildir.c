@@ -213,34 +213,45 @@ fields_of(void *arg, uint32_t uid)
 	return maildir_extra(arg, uid);
 }
 
-static int
-open_list(struct mailbox *m, struct err *e)
+static void
+init_list(struct mailbox *m)
 {
 	struct maildir *md = maildir_of(m);
-	int rc;
 
 	uidlist_init(&md->list, md->controlfd,
 	    md->controlfd == md->dirfd ? md->tmpfd : -1, &md->perm);
 	md->list.fields = fields_of;
 	md->list.fields_arg = m;
 	m->is_read_only = !is_writable(md);
-	if (maildir_read_list(m, e) == 0)
-		return 0;
+}
+
+static enum step
+open_list(struct mailbox *m, struct err *e)
+{
+	struct maildir *md = maildir_of(m);
+	enum step step =
+	    maildir_read_list(m, clock_mono_ms() + STEP_SLICE_MS, e);
+
+	if (step != STEP_FAIL)
+		return step;
 	if (e->code != ERR_NOT_FOUND && e->code != ERR_CORRUPT)
-		return -1;
+		return STEP_FAIL;
 	if (m->is_read_only) {
 		serve_in_memory(m);
-		return 0;
+		return STEP_DONE;
 	}
-	if (uidlist_lock(&md->list, LOCK_WAIT_MS, e) == -1) {
-		if (e->code != ERR_READ_ONLY && e->code != ERR_PERM)
-			return -1;
+	step = maildir_lock(m, md, &md->open_wait, LOCK_WAIT_MS, e);
+	if (step == STEP_FAIL &&
+	    (e->code == ERR_READ_ONLY || e->code == ERR_PERM)) {
 		serve_in_memory(m);
-		return 0;
+		return STEP_DONE;
 	}
-	rc = maildir_mend_list(m, e);
-	uidlist_unlock(&md->list);
-	return rc;
+	if (step != STEP_DONE)
+		return step;
+	if (maildir_mend_list_now(m, e) == -1)
+		step = STEP_FAIL;
+	maildir_unlock(m);
+	return step;
 }
 
 static void
@@ -248,6 +259,7 @@ close_mailbox(struct mailbox *m)
 {
 	struct maildir *md = maildir_of(m);
 
+	maildir_abandon(m);
 	watch_remove(&md->watch_new);
 	watch_remove(&md->watch_cur);
 	uidlist_done(&md->list);
@@ -266,19 +278,33 @@ close_mailbox(struct mailbox *m)
 	m->impl = NULL;
 }
 
+/* First call: the folder. */
 static int
-open_mailbox(struct mailbox *m, struct err *e)
+open_folder(struct mailbox *m, struct err *e)
 {
 	struct maildir *md = mem_new(1, sizeof(*md));
 
 	md->dirfd = md->newfd = md->curfd = md->tmpfd = md->controlfd = -1;
 	md->euid = geteuid();
 	m->impl = md;
-	if (open_dirs(m, e) == -1 || open_list(m, e) == -1)
-		return err_in(e, "%s", m->name);
+	if (open_dirs(m, e) == -1)
+		return -1;
+	init_list(m);
 	md->is_local = is_local_fs(md->curfd);
 	clean_tmp(md);
 	return 0;
+}
+
+static enum step
+open_mailbox(struct mailbox *m, struct err *e)
+{
+	enum step step = STEP_FAIL;
+
+	if (m->impl != NULL || open_folder(m, e) == 0)
+		step = open_list(m, e);
+	if (step == STEP_FAIL)
+		(void)err_in(e, "%s", m->name);
+	return step;
 }
 
 static bool
@@ -299,7 +325,8 @@ is_current(struct mailbox *m)
 	if (fstat(md->curfd, &open_one) == -1 || open_one.st_nlink == 0 ||
 	    fstat(md->newfd, &open_one) == -1 || open_one.st_nlink == 0)
 		return false;
-	return maildir_read_list(m, &e) == 0 && m->uidvalidity == uidvalidity;
+	return maildir_read_list_now(m, &e) == 0 &&
+	    m->uidvalidity == uidvalidity;
 }
 
 /* ---- messages ------------------------------------------------------------ */
@@ -360,7 +387,7 @@ reach(struct mailbox *m, uint32_t uid, bool open_it, struct msg_file *out,
 		}
 		if (e->code != ERR_NOT_FOUND && e->sys != ESTALE)
 			return -1;
-		if (maildir_sync(m, SYNC_FORCE, e) == -1)
+		if (maildir_sync_now(m, e) == -1)
 			return -1;
 	}
 	return err_set(
@@ -428,6 +455,7 @@ const struct store_ops maildir_ops = {
     .place_open = maildir_place_open,
     .place_close = maildir_place_close,
     .list = maildir_list,
+    .list_end = maildir_list_end,
     .create = maildir_create,
     .remove = maildir_remove,
     .rename = maildir_rename,
@@ -438,6 +466,8 @@ const struct store_ops maildir_ops = {
     .close = close_mailbox,
     .is_current = is_current,
     .sync = maildir_sync,
+    .is_syncing = maildir_is_syncing,
+    .abandon = maildir_abandon,
     .may_have_news = maildir_may_have_news,
     .watch = maildir_watch,
     .keyword = maildir_keyword,

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/assert.h"
 #include "base/bounds.h"
 #include "base/mem.h"
 #include "store/maildir/keywords.h"
@@ -73,6 +74,7 @@ name_letters(struct mailbox *m, struct err *e)
 {
 	struct maildir *md = maildir_of(m);
 	uint32_t nameless = md->letters & ~m->named_letters;
+	bool was_held = md->list.lock.held;
 	char *names[KEYWORD_LETTERS] = {0};
 	char text[32];
 	int rc;
@@ -86,13 +88,14 @@ name_letters(struct mailbox *m, struct err *e)
 		mailbox_set_keyword(m, i, str_of(text));
 	}
 	if (m->is_read_only || md->is_in_memory ||
-	    uidlist_lock(&md->list, 0, e) == -1)
+	    (!was_held && !maildir_lock_now(m)))
 		return 0;
 	for (size_t i = 0; i < m->keywords.n && i < KEYWORD_LETTERS; i++)
 		names[i] = m->keywords.v[i];
 	rc = keywords_save(
 	    md->controlfd, &md->perm, names, &md->keywords_stamp, e);
-	uidlist_unlock(&md->list);
+	if (!was_held)
+		maildir_unlock(m);
 	return rc == -1 && e->code != ERR_NO_SPACE ? -1 : 0;
 }
 
@@ -190,24 +193,41 @@ make_keyword(struct mailbox *m, struct str name, size_t *number, struct err *e)
 	return rc;
 }
 
-int
+/* A lock that an append or a sync of ours has between two steps will do. */
+static enum step
+borrow_lock(struct mailbox *m, bool *borrowed, struct err *e)
+{
+	struct maildir *md = maildir_of(m);
+
+	*borrowed = md->list.lock.held;
+	return *borrowed
+	    ? STEP_DONE
+	    : maildir_lock(m, m, &md->keyword_wait, LOCK_WAIT_MS, e);
+}
+
+enum step
 maildir_keyword(
     struct mailbox *m, struct str name, size_t *number, struct err *e)
 {
-	struct maildir *md = maildir_of(m);
-	bool was_held = md->list.lock.held;
-	int rc;
+	bool borrowed;
+	enum step step = STEP_FAIL;
 
-	if (!keywords_is_name(name))
-		return err_set(e, ERR_BAD_NAME, "not a keyword");
-	if (m->is_read_only || md->is_in_memory)
-		return err_set(e, ERR_READ_ONLY, "%s: read-only", m->name);
-	if (!was_held && uidlist_lock(&md->list, LOCK_WAIT_MS, e) == -1)
-		return -1;
-	rc = make_keyword(m, name, number, e);
-	if (!was_held)
-		uidlist_unlock(&md->list);
-	return rc;
+	if (!keywords_is_name(name)) {
+		(void)err_set(e, ERR_BAD_NAME, "not a keyword");
+		return STEP_FAIL;
+	}
+	if (m->is_read_only || maildir_of(m)->is_in_memory) {
+		(void)err_set(e, ERR_READ_ONLY, "%s: read-only", m->name);
+		return STEP_FAIL;
+	}
+	step = borrow_lock(m, &borrowed, e);
+	if (step != STEP_DONE)
+		return step;
+	if (make_keyword(m, name, number, e) == -1)
+		step = STEP_FAIL;
+	if (!borrowed)
+		maildir_unlock(m);
+	return step;
 }
 
 /* The file as it would be with only what is needed. */
@@ -257,11 +277,9 @@ int
 maildir_save_more(struct mailbox *m, struct str lines, struct err *e)
 {
 	struct maildir *md = maildir_of(m);
-	bool was_held = md->list.lock.held;
 	int rc;
 
-	if (!was_held && uidlist_lock(&md->list, LOCK_WAIT_MS, e) == -1)
-		return -1;
+	ASSERT(md->list.lock.held);
 	rc = maildir_read_keywords(m, e);
 	if (rc == 0) {
 		if (md->more_sets_in_file > 256 && !md->has_stray_sets &&
@@ -272,8 +290,6 @@ maildir_save_more(struct mailbox *m, struct str lines, struct err *e)
 			    lines, &md->more_stamp, &md->more_read, e);
 		md->more_sets_in_file++;
 	}
-	if (!was_held)
-		uidlist_unlock(&md->list);
 	return rc;
 }
 
@@ -330,13 +346,37 @@ write_more(struct mailbox *m, struct msg_rec *r, const uint16_t *more, size_t n,
 	return rc;
 }
 
-static int
+static enum step
 gone(struct mailbox *m, uint32_t uid, struct err *e)
 {
-	return err_set(e, ERR_GONE, "%s: message %u is gone", m->name, uid);
+	(void)err_set(e, ERR_GONE, "%s: message %u is gone", m->name, uid);
+	return STEP_FAIL;
 }
 
+static enum step
+keeps_moving(struct mailbox *m, uint32_t uid, struct err *e)
+{
+	(void)err_set(e, ERR_IN_USE, "%s: message %u is renamed all the time",
+	    m->name, uid);
+	return STEP_FAIL;
+}
+
+/* Keywords from 26 up, under the lock; the rename was done. */
 static int
+change_more(struct mailbox *m, uint32_t uid, const uint16_t *more, size_t n,
+    struct err *e)
+{
+	struct msg_rec *r = mailbox_rec(m, uid);
+
+	if (r == NULL || write_more(m, r, more, n, e) == -1)
+		return -1;
+	r = mailbox_rec(m, uid); /* the file may have been read meanwhile */
+	if (r != NULL)
+		mailbox_set_more(m, r, more, n);
+	return 0;
+}
+
+static enum step
 change_once(struct mailbox *m, struct msg_rec *r, const struct flag_change *c,
     bool *changed, struct err *e)
 {
@@ -345,48 +385,54 @@ change_once(struct mailbox *m, struct msg_rec *r, const struct flag_change *c,
 	size_t n_more, n_old;
 	uint8_t system;
 	uint32_t keywords, uid = r->uid;
+	bool has_more, borrowed = true;
+	enum step step = STEP_DONE;
 
 	old_more = mailbox_more(m, r, &n_old);
-	if (n_old + c->n_more > MORE_MAX)
-		return err_set(e, ERR_LIMIT, "too many keywords");
-	if (!mailbox_apply_change(m, r, c, &system, &keywords, more, &n_more)) {
-		*changed = false;
-		return 0;
+	if (n_old + c->n_more > MORE_MAX) {
+		(void)err_set(e, ERR_LIMIT, "too many keywords");
+		return STEP_FAIL;
 	}
-	*changed = true;
-	if (system != r->system || keywords != r->keywords) {
-		if (rename_for(m, r, system, keywords, e) == -1)
-			return -1;
-	}
-	if (n_more == n_old &&
-	    (n_more == 0 || memcmp(more, old_more, n_more * 2) == 0))
-		return 0;
-	if (write_more(m, r, more, n_more, e) == -1)
-		return -1;
-	r = mailbox_rec(m, uid); /* the file may have been read meanwhile */
-	if (r != NULL)
-		mailbox_set_more(m, r, more, n_more);
-	return 0;
+	*changed =
+	    mailbox_apply_change(m, r, c, &system, &keywords, more, &n_more);
+	if (!*changed)
+		return STEP_DONE;
+	has_more = n_more != n_old ||
+	    (n_more > 0 && memcmp(more, old_more, n_more * 2) != 0);
+	if (has_more)
+		step = borrow_lock(m, &borrowed, e);
+	if (step != STEP_DONE)
+		return step;
+	if ((system != r->system || keywords != r->keywords) &&
+	    rename_for(m, r, system, keywords, e) == -1)
+		step = STEP_FAIL;
+	if (step == STEP_DONE && has_more &&
+	    change_more(m, uid, more, n_more, e) == -1)
+		step = STEP_FAIL;
+	if (!borrowed)
+		maildir_unlock(m);
+	return step;
 }
 
-int
+enum step
 maildir_set_flags(struct mailbox *m, uint32_t uid, const struct flag_change *c,
     bool *changed, struct err *e)
 {
 	for (int i = 0; i < TRIES; i++) {
 		struct msg_rec *r = mailbox_rec(m, uid);
+		enum step step;
 
 		if (r == NULL || r->state != REC_LIVE)
 			return gone(m, uid, e);
-		if (change_once(m, r, c, changed, e) == 0)
-			return 0;
-		if (e->code != ERR_NOT_FOUND && e->code != ERR_EXISTS)
-			return -1;
-		if (maildir_sync(m, SYNC_FORCE, e) == -1)
-			return -1;
+		step = change_once(m, r, c, changed, e);
+		if (step != STEP_FAIL ||
+		    (e->code != ERR_NOT_FOUND && e->code != ERR_EXISTS))
+			return step;
+		step = maildir_sync(m, SYNC_FORCE, e);
+		if (step != STEP_DONE)
+			return step;
 	}
-	return err_set(e, ERR_IN_USE, "%s: message %u is renamed all the time",
-	    m->name, uid);
+	return keeps_moving(m, uid, e);
 }
 
 /* ---- quota --------------------------------------------------------------- */
@@ -490,17 +536,16 @@ save_fields(struct mailbox *m)
 	struct err e;
 
 	if ((!is_worth_it && !md->has_new_uidls) || m->is_read_only ||
-	    m->is_broken || md->list.lock.held ||
-	    uidlist_lock(&md->list, 0, &e) == -1)
+	    m->is_broken || md->job != NULL || !maildir_lock_now(m))
 		return;
-	if (maildir_mend_list(m, &e) == 0 && !md->must_scan &&
+	if (maildir_mend_list_now(m, &e) == 0 && !md->must_scan &&
 	    uidlist_rewrite(&md->list, NULL, 0, maildir_keep_record, m, &e) ==
 		0) {
 		md->n_counted = 0;
 		md->has_new_uidls = false;
 		maildir_note_rewritten(m);
 	}
-	uidlist_unlock(&md->list);
+	maildir_unlock(m);
 }
 
 int
@@ -517,13 +562,14 @@ maildir_flush(struct mailbox *m, struct err *e)
 
 /* ---- removal ------------------------------------------------------------- */
 
-int
+enum step
 maildir_expunge(
     struct mailbox *m, uint32_t uid, bool only_deleted, struct err *e)
 {
 	struct maildir *md = maildir_of(m);
 	struct dir_touch t;
 	char name[512];
+	enum step step;
 
 	for (int i = 0; i < TRIES; i++) {
 		struct msg_rec *r = mailbox_rec(m, uid);
@@ -534,7 +580,7 @@ maildir_expunge(
 		if (r == NULL || r->state != REC_LIVE)
 			return gone(m, uid, e);
 		if (only_deleted && !(r->system & FLAG_DELETED))
-			return 0;
+			return STEP_DONE;
 		dir = r->own & OWN_NEW ? DIR_NEW : DIR_CUR;
 		(void)maildir_file_name(m, r, name);
 		bytes = md->quota_bytes;
@@ -552,12 +598,12 @@ maildir_expunge(
 		}
 		maildir_touch_end(md, dir, &t);
 		if (rc == 0)
-			return 0;
+			return STEP_DONE;
 		if (e->code != ERR_NOT_FOUND)
-			return -1;
-		if (maildir_sync(m, SYNC_FORCE, e) == -1)
-			return -1;
+			return STEP_FAIL;
+		step = maildir_sync(m, SYNC_FORCE, e);
+		if (step != STEP_DONE)
+			return step;
 	}
-	return err_set(e, ERR_IN_USE, "%s: message %u is renamed all the time",
-	    m->name, uid);
+	return keeps_moving(m, uid, e);
 }

@@ -6,7 +6,10 @@
  *	maildir_place.c  the user's place, folder names to paths
  *	maildir_map.c    base name -> record, names of files
  *	maildir_scan.c   what lies in new/ and cur/
- *	maildir_sync.c   from there to records, UIDs, new -> cur
+ *	maildir_look.c   from there to records: renamed, doubled, gone
+ *	maildir_uids.c   dovecot-uidlist: reading, its lock, giving UIDs
+ *	maildir_sync.c   the order of all that, in steps; new -> cur
+ *	maildir_watch.c  inotify, our own changes
  *	maildir_flags.c  flags, keywords, expunge
  *	maildir_save.c   append and copy
  *	maildir_list.c   folders
@@ -92,6 +95,10 @@ struct maildir {
 	int64_t retry_ms; /* the lock was busy: look again then; or 0 */
 	int64_t tmp_checked_s;
 	bool warned_name;
+	struct sync_job *job; /* the sync that is under way, or NULL */
+	const void *lock_owner; /* who has list.lock between two steps */
+	struct lock_wait open_wait, keyword_wait;
+	uint32_t own_changes; /* counts renames and so on of ours */
 	struct watch *watch_new, *watch_cur;
 	bool wants_watch, watch_failed;
 };
@@ -153,17 +160,33 @@ void maildir_map_done(struct maildir *md);
 
 /* ---- maildir_scan.c, maildir_sync.c -------------------------------------- */
 
-int maildir_sync(struct mailbox *m, enum sync_how how, struct err *e);
+enum step maildir_sync(struct mailbox *m, enum sync_how how, struct err *e);
+/* SYNC_FORCE to its end, waiting for no lock. */
+int maildir_sync_now(struct mailbox *m, struct err *e);
+bool maildir_is_syncing(const struct mailbox *m);
+void maildir_abandon(struct mailbox *m);
 bool maildir_may_have_news(struct mailbox *m);
 bool maildir_watch(struct mailbox *m, bool on);
 /* Takes in what dovecot-uidlist says; ERR_NOT_FOUND, ERR_CORRUPT. */
-int maildir_read_list(struct mailbox *m, struct err *e);
+enum step maildir_read_list(struct mailbox *m, int64_t until_ms, struct err *e);
+int maildir_read_list_now(struct mailbox *m, struct err *e);
+/*
+ * Takes the lock of dovecot-uidlist for `owner`, who keeps it between steps:
+ * STEP_MORE while somebody, perhaps another owner of this process, has it;
+ * ERR_IN_USE after `wait_ms`.
+ */
+enum step maildir_lock(struct mailbox *m, const void *owner,
+    struct lock_wait *w, int64_t wait_ms, struct err *e);
+void maildir_unlock(struct mailbox *m);
+/* One attempt, for what is done before the step ends. */
+bool maildir_lock_now(struct mailbox *m);
 /* Takes in what both keyword files say. */
 int maildir_read_keywords(struct mailbox *m, struct err *e);
 /* For uidlist_add(): is the message of a record not gone for good? */
 bool maildir_keep_record(void *arg, uint32_t uid, struct str base);
 /* Makes or repairs dovecot-uidlist, under the lock, when it needs it. */
-int maildir_mend_list(struct mailbox *m, struct err *e);
+enum step maildir_mend_list(struct mailbox *m, int64_t until_ms, struct err *e);
+int maildir_mend_list_now(struct mailbox *m, struct err *e);
 /* The file was written anew: records that are gone are out of it. */
 void maildir_note_rewritten(struct mailbox *m);
 /* Number of records in the file whose messages are gone. */
@@ -171,11 +194,11 @@ uint32_t maildir_dead_records(const struct mailbox *m);
 
 /* ---- the rest ------------------------------------------------------------ */
 
-int maildir_keyword(
+enum step maildir_keyword(
     struct mailbox *m, struct str name, size_t *number, struct err *e);
-int maildir_set_flags(struct mailbox *m, uint32_t uid,
+enum step maildir_set_flags(struct mailbox *m, uint32_t uid,
     const struct flag_change *c, bool *changed, struct err *e);
-int maildir_expunge(
+enum step maildir_expunge(
     struct mailbox *m, uint32_t uid, bool only_deleted, struct err *e);
 /* Notes a message that came (sign 1) or goes (-1), for the quota. */
 void maildir_count(
@@ -184,7 +207,7 @@ int maildir_flush(struct mailbox *m, struct err *e);
 void maildir_note_wire_size(
     struct mailbox *m, uint32_t uid, uint64_t size, uint64_t wire_size);
 void maildir_note_uidl(struct mailbox *m, uint32_t uid, struct str uidl);
-/* Whole sets of keywords from 26 up, for records that are LIVE. */
+/* Whole sets of keywords from 26 up, under the lock. */
 int maildir_save_more(struct mailbox *m, struct str lines, struct err *e);
 int maildir_dir_fd(const struct maildir *md, const struct msg_rec *r);
 /* A change of ours in a directory that was up to date: stays so. */
@@ -198,10 +221,12 @@ void maildir_touch_end(
 
 extern const struct append_ops maildir_append;
 
-int maildir_list(
-    struct store *s, struct arena *a, struct mbox_entry **first, struct err *e);
+enum step maildir_list(struct store *s, struct arena *a, void **at,
+    struct mbox_entry **first, struct err *e);
+void maildir_list_end(void **at);
 int maildir_create(struct store *s, struct str name, struct err *e);
-int maildir_remove(struct store *s, struct str name, struct err *e);
+enum step maildir_remove(
+    struct store *s, struct str name, unsigned *phase, struct err *e);
 int maildir_rename(
     struct store *s, struct str from, struct str to, struct err *e);
 /* Makes cur, new, tmp and the UID map of a folder. */

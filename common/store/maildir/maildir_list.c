@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/mem.h"
 #include "store/maildir/maildir_impl.h"
 
 #define TRASH "..DOVECOT-TRASHED"
@@ -76,22 +77,29 @@ list_dir(struct store *s, struct arena *a, struct mbox_entry **first,
 }
 
 static void
-remove_old_trash(int rootfd, const struct stat *st)
+remove_old_trash(int rootfd, const struct stat *st, int64_t until_ms)
 {
 	struct err e;
 
 	if (st->st_ctim.tv_sec < clock_wall_s() - TRASH_OLD_S)
-		(void)file_remove_tree(rootfd, TRASH, &e);
+		(void)file_remove_some(rootfd, TRASH, until_ms, &e);
 }
 
+/* A directory that is being read, and where it is below the root. */
+struct level {
+	DIR *dir;
+	char *prefix;
+};
+
+struct listing {
+	VEC(struct level) levels; /* from the root down; Maildir++ has one */
+};
+
 static int
-list_plus_plus(
-    struct store *s, struct arena *a, struct mbox_entry **first, struct err *e)
+push_level(struct listing *l, int dirfd, const char *name, bool nofollow,
+    const char *prefix, struct err *e)
 {
-	int rootfd = place_of(s)->rootfd;
-	int fd = file_open_dir(rootfd, ".", false, e);
-	struct dirent *d;
-	struct stat st;
+	int fd = file_open_dir(dirfd, name, nofollow, e);
 	DIR *dir;
 
 	if (fd == -1)
@@ -101,72 +109,100 @@ list_plus_plus(
 		close(fd);
 		return err_sys(e, "read folder");
 	}
-	while ((d = readdir(dir)) != NULL) {
-		if (d->d_name[0] != '.' || strcmp(d->d_name, ".") == 0 ||
-		    strcmp(d->d_name, "..") == 0)
-			continue;
-		if (strcmp(d->d_name, TRASH) == 0 &&
-		    is_dir(rootfd, TRASH, &st)) {
-			remove_old_trash(rootfd, &st);
-			continue;
-		}
-		if (d->d_type == DT_DIR || is_dir(rootfd, d->d_name, &st))
-			list_dir(s, a, first, str_of(d->d_name), 0);
-	}
-	closedir(dir);
+	*VEC_ADD(&l->levels) = (struct level){dir, mem_strdup(prefix)};
 	return 0;
 }
 
-static int
-list_fs(struct store *s, struct arena *a, struct mbox_entry **first, int dirfd,
-    const char *prefix, int depth, struct err *e)
+static void
+pop_level(struct listing *l)
 {
-	int fd = file_open_dir(dirfd, ".", false, e);
-	struct dirent *d;
-	struct stat st;
-	DIR *dir;
-	int rc = 0;
+	struct level *top = &l->levels.v[--l->levels.n];
 
-	if (fd == -1)
-		return -1;
-	dir = fdopendir(fd);
-	if (dir == NULL) {
-		close(fd);
-		return err_sys(e, "read folder");
-	}
-	while (rc == 0 && (d = readdir(dir)) != NULL) {
-		char path[PATH_MAX];
-		int below;
-
-		if (d->d_name[0] == '.' || strcmp(d->d_name, "cur") == 0 ||
-		    strcmp(d->d_name, "new") == 0 ||
-		    strcmp(d->d_name, "tmp") == 0 ||
-		    !is_dir(fd, d->d_name, &st) || depth == DEPTH_MAX ||
-		    snprintf(path, sizeof(path), "%s%s%s", prefix,
-			*prefix == '\0' ? "" : "/",
-			d->d_name) >= (int)sizeof(path))
-			continue;
-		below = file_open_dir(fd, d->d_name, true, e);
-		if (below == -1)
-			continue;
-		list_dir(s, a, first, str_of(path),
-		    faccessat(below, "cur", F_OK, 0) == 0 ? 0 : MBOX_NOSELECT);
-		rc = list_fs(s, a, first, below, path, depth + 1, e);
-		close(below);
-	}
-	closedir(dir);
-	return rc;
+	closedir(top->dir);
+	free(top->prefix);
 }
 
-int
-maildir_list(
-    struct store *s, struct arena *a, struct mbox_entry **first, struct err *e)
+void
+maildir_list_end(void **at)
 {
-	*first = NULL;
-	add_entry(a, first, STR("INBOX"), 0);
-	return s->is_fs_layout
-	    ? list_fs(s, a, first, place_of(s)->rootfd, "", 0, e)
-	    : list_plus_plus(s, a, first, e);
+	struct listing *l = *at;
+
+	*at = NULL;
+	if (l == NULL)
+		return;
+	while (l->levels.n > 0)
+		pop_level(l);
+	VEC_DONE(&l->levels);
+	free(l);
+}
+
+static void
+list_plus_plus(struct store *s, struct arena *a, struct mbox_entry **first,
+    const struct dirent *d, int64_t until_ms)
+{
+	int rootfd = place_of(s)->rootfd;
+	struct stat st;
+
+	if (d->d_name[0] != '.' || strcmp(d->d_name, ".") == 0 ||
+	    strcmp(d->d_name, "..") == 0)
+		return;
+	if (strcmp(d->d_name, TRASH) == 0 && is_dir(rootfd, TRASH, &st))
+		remove_old_trash(rootfd, &st, until_ms);
+	else if (d->d_type == DT_DIR || is_dir(rootfd, d->d_name, &st))
+		list_dir(s, a, first, str_of(d->d_name), 0);
+}
+
+static void
+list_fs(struct store *s, struct listing *l, struct arena *a,
+    struct mbox_entry **first, const struct dirent *d)
+{
+	const struct level *top = &l->levels.v[l->levels.n - 1];
+	int fd = dirfd(top->dir);
+	char path[PATH_MAX];
+	struct stat st;
+	struct err e;
+
+	if (d->d_name[0] == '.' || strcmp(d->d_name, "cur") == 0 ||
+	    strcmp(d->d_name, "new") == 0 || strcmp(d->d_name, "tmp") == 0 ||
+	    !is_dir(fd, d->d_name, &st) || l->levels.n > DEPTH_MAX ||
+	    snprintf(path, sizeof(path), "%s%s%s", top->prefix,
+		*top->prefix == '\0' ? "" : "/",
+		d->d_name) >= (int)sizeof(path) ||
+	    push_level(l, fd, d->d_name, true, path, &e) == -1)
+		return;
+	top = &l->levels.v[l->levels.n - 1];
+	list_dir(s, a, first, str_of(path),
+	    faccessat(dirfd(top->dir), "cur", F_OK, 0) == 0 ? 0
+							    : MBOX_NOSELECT);
+}
+
+enum step
+maildir_list(struct store *s, struct arena *a, void **at,
+    struct mbox_entry **first, struct err *e)
+{
+	int64_t until = clock_mono_ms() + STEP_SLICE_MS;
+	struct listing *l = *at;
+	const struct dirent *d;
+
+	if (l == NULL) {
+		*first = NULL;
+		add_entry(a, first, STR("INBOX"), 0);
+		l = *at = mem_new(1, sizeof(*l));
+		if (push_level(l, place_of(s)->rootfd, ".", false, "", e) == -1)
+			return STEP_FAIL;
+	}
+	while (l->levels.n > 0) {
+		d = readdir(l->levels.v[l->levels.n - 1].dir);
+		if (d == NULL)
+			pop_level(l);
+		else if (s->is_fs_layout)
+			list_fs(s, l, a, first, d);
+		else
+			list_plus_plus(s, a, first, d, until);
+		if (clock_mono_ms() >= until && l->levels.n > 0)
+			return STEP_MORE;
+	}
+	return STEP_DONE;
 }
 
 /* ---- create -------------------------------------------------------------- */
@@ -217,7 +253,7 @@ int
 maildir_create(struct store *s, struct str name, struct err *e)
 {
 	char path[PATH_MAX];
-	struct mailbox *m;
+	struct mailbox *m = NULL;
 
 	if (maildir_path(s, name, path, e) == 0) {
 		struct stat st;
@@ -234,8 +270,9 @@ maildir_create(struct store *s, struct str name, struct err *e)
 	}
 	if (fill_folder(s, path, e) == -1)
 		return -1;
-	/* Opening it gives it its UIDVALIDITY. */
-	if (mailbox_acquire(s, name, &m, e) == -1)
+	/* Opening it gives it its UIDVALIDITY; where somebody is quicker and
+	 * has the lock of the new folder already, he does that. */
+	if (mailbox_acquire(s, name, &m, e) == STEP_FAIL)
 		return -1;
 	mailbox_release(&m);
 	return 0;
@@ -268,13 +305,7 @@ has_subfolder(int dirfd)
 	return found;
 }
 
-static int
-empty_trash(int rootfd, struct err *e)
-{
-	return file_remove_tree(rootfd, TRASH, e);
-}
-
-/* Moves everything but subfolders out of the way, then removes it. */
+/* Moves everything but subfolders into the trash. */
 static int
 hollow_out(struct store *s, const char *path, struct err *e)
 {
@@ -287,8 +318,7 @@ hollow_out(struct store *s, const char *path, struct err *e)
 	dirfd = file_open_dir(p->rootfd, path, true, e);
 	if (dirfd == -1)
 		return -1;
-	if (empty_trash(p->rootfd, e) == -1 ||
-	    file_make_dir(p->rootfd, TRASH, &p->perm, e) == -1)
+	if (file_make_dir(p->rootfd, TRASH, &p->perm, e) == -1)
 		goto out;
 	trashfd = file_open_dir(p->rootfd, TRASH, false, e);
 	if (trashfd == -1)
@@ -312,8 +342,6 @@ hollow_out(struct store *s, const char *path, struct err *e)
 	if (dir != NULL)
 		closedir(dir);
 	rc = file_sync(dirfd, path, e);
-	if (rc == 0)
-		rc = empty_trash(p->rootfd, e);
 out:
 	if (trashfd != -1)
 		close(trashfd);
@@ -326,19 +354,17 @@ remove_whole(struct store *s, const char *path, struct err *e)
 {
 	const struct maildir_place *p = place_of(s);
 
-	if (empty_trash(p->rootfd, e) == -1)
-		return -1;
 	if (renameat(p->rootfd, path, p->rootfd, TRASH) == -1)
 		return err_sys(e, "remove folder");
 	if (file_sync(p->rootfd, "root folder", e) == -1)
 		return -1;
 	if (p->controlfd != p->rootfd)
 		(void)file_remove_tree(p->controlfd, path, e);
-	return empty_trash(p->rootfd, e);
+	return 0;
 }
 
-int
-maildir_remove(struct store *s, struct str name, struct err *e)
+static int
+move_away(struct store *s, struct str name, struct err *e)
 {
 	char path[PATH_MAX];
 	bool has_children, is_mailbox;
@@ -361,6 +387,34 @@ maildir_remove(struct store *s, struct str name, struct err *e)
 	return hollow_out(s, path, e);
 }
 
+enum step
+maildir_remove(struct store *s, struct str name, unsigned *phase, struct err *e)
+{
+	enum { OLD_TRASH, MOVE, TRASH_NOW = REMOVE_GONE };
+	int64_t until = clock_mono_ms() + STEP_SLICE_MS;
+	int rootfd = place_of(s)->rootfd;
+	enum step step;
+
+	if (*phase == OLD_TRASH) {
+		step = file_remove_some(rootfd, TRASH, until, e);
+		if (step != STEP_DONE)
+			return step;
+		*phase = MOVE;
+	}
+	if (*phase == MOVE) {
+		if (move_away(s, name, e) == -1) {
+			if (e->code != ERR_EXISTS && e->sys != ENOTEMPTY)
+				return STEP_FAIL;
+			*phase = OLD_TRASH; /* another session's */
+			return STEP_MORE;
+		}
+		*phase = TRASH_NOW;
+	}
+	/* What does not go now goes with a later LIST or DELETE. */
+	step = file_remove_some(rootfd, TRASH, until, e);
+	return step == STEP_FAIL ? STEP_DONE : step;
+}
+
 /* ---- rename -------------------------------------------------------------- */
 
 struct move {
@@ -379,11 +433,17 @@ plan(struct store *s, struct arena *a, struct str from, struct str to,
 {
 	struct mbox_entry *all, *it;
 	char path[PATH_MAX];
+	void *at = NULL;
+	enum step step;
 
 	/* Also when only a level is renamed, whose mailboxes would fit in. */
 	if (maildir_path(s, to, path, e) == 0)
 		return err_set(e, ERR_EXISTS, "mailbox exists");
-	if (maildir_list(s, a, &all, e) == -1)
+	do
+		step = maildir_list(s, a, &at, &all, e);
+	while (step == STEP_MORE);
+	maildir_list_end(&at);
+	if (step == STEP_FAIL)
 		return -1;
 	for (it = all; it != NULL; it = it->next) {
 		bool is_it = str_eq(it->name, from);

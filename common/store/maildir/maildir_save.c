@@ -11,6 +11,11 @@
  * file in tmp/ written and synced; under the UID lock renamed to new/ or cur/
  * (replacing nothing); directory synced; UID record appended and synced. All
  * messages of one append share the lock, the directory sync and the write.
+ *
+ *	FINISH --> LOCK --> LIST --> NAMES --> PLACE --> DIRS --> UIDS --> RECORDS
+ *	           LOCK --busy for very long--> NAMES --> PLACE --> DIRS --+
+ *	PLACE, DIRS, UIDS --failure--> TAKE_BACK --> FAILED                |
+ *	                                         RECORDS --> COUNT <-------+
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,6 +23,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "store/maildir/keywords.h"
 #include "store/maildir/maildir_impl.h"
@@ -34,16 +40,40 @@ struct staged {
 	struct str name; /* final, with info; NULL: not placed yet */
 	bool is_copy, in_new;
 	uint8_t system;
+	struct str *names; /* of keywords; numbers only when it is placed */
+	size_t n_names;
 	uint32_t keywords;
-	uint16_t *more;
+	const uint16_t *more;
 	size_t n_more;
 	uint32_t uid;
+};
+
+enum commit_phase {
+	FINISH,
+	LOCK,
+	LIST,
+	NAMES,
+	PLACE,
+	DIRS,
+	UIDS,
+	RECORDS,
+	COUNT,
+	TAKE_BACK,
+	FAILED,
 };
 
 struct save {
 	struct arena arena;
 	VEC(struct staged) all;
 	bool is_synced;
+	struct sync_mark sync;
+	/* The commit. */
+	enum commit_phase phase;
+	struct lock_wait wait;
+	bool is_locked;
+	size_t at; /* message of the present phase */
+	struct dir_touch t_new, t_cur;
+	struct err why; /* it failed */
 	/* The message that is being written. */
 	int fd;
 	int64_t date_s;
@@ -178,7 +208,7 @@ finish(struct append *a, struct err *e)
 }
 
 static struct staged *
-stage(struct append *a, const struct flag_change *flags)
+stage(struct append *a, const struct flag_wish *w)
 {
 	struct save *s = save_of(a);
 	struct staged *st = VEC_ADD(&s->all);
@@ -188,19 +218,19 @@ stage(struct append *a, const struct flag_change *flags)
 	(void)maildir_name_new(&b, a->m->store->host);
 	st->tmp = arena_str(&s->arena, buf_str(&b));
 	buf_done(&b);
-	st->system = flags->system;
-	st->keywords = flags->keywords;
-	st->n_more = flags->n_more;
-	st->more = arena_new(&s->arena, flags->n_more, sizeof(*st->more));
-	if (flags->n_more > 0)
-		memcpy(
-		    st->more, flags->more, flags->n_more * sizeof(*st->more));
+	st->system = w->system;
+	st->n_names = w->n_keywords;
+	if (w->n_keywords > 0)
+		st->names =
+		    arena_new(&s->arena, w->n_keywords, sizeof(*st->names));
+	for (size_t i = 0; i < w->n_keywords; i++)
+		st->names[i] = arena_str(&s->arena, w->keywords[i]);
 	return st;
 }
 
 static int
-message(struct append *a, const struct flag_change *flags, int64_t date_s,
-    struct err *e)
+message(
+    struct append *a, const struct flag_wish *w, int64_t date_s, struct err *e)
 {
 	struct save *s = save_of(a);
 	struct maildir *md = maildir_of(a->m);
@@ -209,7 +239,7 @@ message(struct append *a, const struct flag_change *flags, int64_t date_s,
 
 	if (finish(a, e) == -1)
 		return -1;
-	st = stage(a, flags);
+	st = stage(a, w);
 	if (!str_to_c(st->tmp, name, sizeof(name))) {
 		s->all.n--;
 		return err_set(e, ERR_LIMIT, "host name too long");
@@ -243,64 +273,81 @@ guid_of(const struct mailbox *m, uint32_t uid)
 	return STR("");
 }
 
-static int
+static enum step
 link_source(struct mailbox *from, uint32_t uid, int tmpfd, const char *tmp,
     struct err *e)
 {
 	char name[512];
+	enum step step;
 
 	for (int i = 0; i < TRIES; i++) {
 		const struct msg_rec *r = mailbox_rec(from, uid);
 
-		if (r == NULL || r->state != REC_LIVE)
-			return err_set(e, ERR_GONE, "message %u is gone", uid);
+		if (r == NULL || r->state != REC_LIVE) {
+			(void)err_set(e, ERR_GONE, "message %u is gone", uid);
+			return STEP_FAIL;
+		}
 		(void)maildir_file_name(from, r, name);
 		if (linkat(maildir_dir_fd(maildir_of(from), r), name, tmpfd,
 			tmp, 0) == 0)
-			return 0;
-		if (errno == EXDEV || errno == EMLINK || errno == EPERM)
-			return err_set(e, ERR_UNSUPPORTED, "no link");
-		if (errno != ENOENT)
-			return err_sys(e, "link %s", name);
-		if (maildir_sync(from, SYNC_FORCE, e) == -1)
-			return -1;
+			return STEP_DONE;
+		if (errno == EXDEV || errno == EMLINK || errno == EPERM) {
+			(void)err_set(e, ERR_UNSUPPORTED, "no link");
+			return STEP_FAIL;
+		}
+		if (errno != ENOENT) {
+			(void)err_sys(e, "link %s", name);
+			return STEP_FAIL;
+		}
+		step = maildir_sync(from, SYNC_FORCE, e);
+		if (step != STEP_DONE)
+			return step;
 	}
-	return err_set(
-	    e, ERR_IN_USE, "message %u is renamed all the time", uid);
+	(void)err_set(e, ERR_IN_USE, "message %u is renamed all the time", uid);
+	return STEP_FAIL;
 }
 
-static int
+static enum step
 copy(struct append *a, struct mailbox *from, uint32_t uid,
-    const struct flag_change *flags, struct err *e)
+    const struct flag_wish *w, struct err *e)
 {
 	struct save *s = save_of(a);
 	struct maildir *md = maildir_of(a->m);
 	const struct msg_rec *r;
 	struct staged *st;
 	char name[MAILDIR_NAME_MAX + 1];
+	enum step step;
 
 	/* Base names in the target must be known to keep them unique. */
-	if (!s->is_synced && maildir_sync(a->m, SYNC_NORMAL, e) == -1)
-		return -1;
+	if (!s->is_synced) {
+		step = mailbox_sync(a->m, &s->sync, e);
+		if (step != STEP_DONE)
+			return step;
+	}
 	s->is_synced = true;
 	if (finish(a, e) == -1)
-		return -1;
-	st = stage(a, flags);
-	if (!str_to_c(st->tmp, name, sizeof(name)) ||
-	    link_source(from, uid, md->tmpfd, name, e) == -1) {
+		return STEP_FAIL;
+	st = stage(a, w);
+	step = STEP_FAIL;
+	if (!str_to_c(st->tmp, name, sizeof(name)))
+		(void)err_set(e, ERR_LIMIT, "host name too long");
+	else
+		step = link_source(from, uid, md->tmpfd, name, e);
+	if (step != STEP_DONE) {
 		s->all.n--;
-		return -1;
+		return step;
 	}
 	st->is_copy = true;
 	r = mailbox_rec(from, uid);
 	if (r == NULL) { /* expunged between link and now */
 		s->all.n--;
 		(void)unlinkat(md->tmpfd, name, 0);
-		return err_set(e, ERR_GONE, "message %u is gone", uid);
+		(void)err_set(e, ERR_GONE, "message %u is gone", uid);
+		return STEP_FAIL;
 	}
 	st->base = arena_str(&s->arena, maildir_base(from, r));
 	st->guid = arena_str(&s->arena, guid_of(from, uid));
-	return 0;
+	return STEP_DONE;
 }
 
 /* ---- commit -------------------------------------------------------------- */
@@ -357,42 +404,89 @@ place(struct append *a, struct staged *st, struct err *e)
 	return -1;
 }
 
-/* Takes back what was placed; others may have seen it, it is gone for them. */
-static void
-take_back(struct append *a)
+/*
+ * Takes back what was placed; others may have seen it, it is gone for them.
+ * False: there is more.
+ */
+static bool
+take_back(struct append *a, int64_t until_ms)
 {
 	struct save *s = save_of(a);
 	struct maildir *md = maildir_of(a->m);
 
-	VEC_EACH(&s->all, st) {
+	for (; s->at > 0 && clock_mono_ms() < until_ms; s->at--) {
+		struct staged *st = &s->all.v[s->at - 1];
+
 		if (st->name.n == 0)
 			continue;
 		(void)unlinkat(st->in_new ? md->newfd : md->curfd,
 		    arena_c(&s->arena, st->name), 0);
 		st->name = (struct str){0};
+		md->own_changes++;
 	}
+	return s->at == 0;
+}
+
+/* Numbers for the names of its keywords. */
+static int
+resolve(struct append *a, struct staged *st, struct err *e)
+{
+	struct save *s = save_of(a);
+	struct flag_wish w = {0, st->names, st->n_names};
+	struct flag_change c;
+	size_t number;
+
+	/* Without the lock only those that there are, below 26. */
+	for (size_t i = 0; i < st->n_names && !s->is_locked; i++)
+		if (!mailbox_keyword_find(a->m, st->names[i], &number) ||
+		    number >= KEYWORD_LETTERS)
+			return err_set(e, ERR_IN_USE,
+			    "%s: locked, and a keyword is new", a->m->name);
+	if (st->n_names == 0)
+		return 0;
+	if (mailbox_resolve(a->m, STORE_SET, &w, &s->arena, &c, e) != STEP_DONE)
+		return -1;
+	st->keywords = c.keywords;
+	st->more = c.more;
+	st->n_more = c.n_more;
+	return 0;
+}
+
+static enum step
+place_some(struct append *a, int64_t until_ms, struct err *e)
+{
+	struct save *s = save_of(a);
+	struct maildir *md = maildir_of(a->m);
+
+	while (s->at < s->all.n) {
+		struct staged *st = &s->all.v[s->at];
+
+		if (maildir_find(a->m, st->base) != NO_REC)
+			take_fresh_base(a, st);
+		if (place(a, st, e) == -1)
+			return STEP_FAIL;
+		md->own_changes++;
+		if (st->guid.n > 0)
+			st->fields =
+			    arena_printf(&s->arena, "G%.*s", STR_ARG(st->guid));
+		dotlock_keep(&md->list.lock);
+		s->at++;
+		if (clock_mono_ms() >= until_ms)
+			return STEP_MORE;
+	}
+	return STEP_DONE;
 }
 
 static int
-place_all(struct append *a, struct err *e)
+sync_dirs(struct append *a, struct err *e)
 {
 	struct save *s = save_of(a);
 	struct maildir *md = maildir_of(a->m);
 	bool in_new = false, in_cur = false;
 
-	for (size_t i = 0; i < s->all.n; i++) {
-		struct staged *st = &s->all.v[i];
-
-		if (maildir_find(a->m, st->base) != NO_REC)
-			take_fresh_base(a, st);
-		if (place(a, st, e) == -1)
-			return -1;
+	VEC_EACH(&s->all, st) {
 		in_new = in_new || st->in_new;
 		in_cur = in_cur || !st->in_new;
-		if (st->guid.n > 0)
-			st->fields =
-			    arena_printf(&s->arena, "G%.*s", STR_ARG(st->guid));
-		dotlock_keep(&md->list.lock);
 	}
 	if ((in_new && file_sync(md->newfd, "new", e) == -1) ||
 	    (in_cur && file_sync(md->curfd, "cur", e) == -1)) {
@@ -455,96 +549,221 @@ give_uids(struct append *a, struct err *e)
 	return 0;
 }
 
-/* Records for what was saved; LIVE at once when the mailbox is up to date. */
+/* A record for what was saved; LIVE at once when the mailbox is up to date. */
 static void
-add_records(struct append *a)
+add_record(struct append *a, const struct staged *st)
 {
-	struct save *s = save_of(a);
 	struct mailbox *m = a->m;
 	struct maildir *md = maildir_of(m);
 	bool is_current = md->dirs[DIR_NEW].is_read &&
 	    md->dirs[DIR_CUR].is_read && !md->must_scan;
 	struct maildir_name name;
+	struct msg_rec *r = maildir_add(m, st->uid, st->base);
 
-	VEC_EACH(&s->all, st) {
-		struct msg_rec *r = maildir_add(m, st->uid, st->base);
-
-		r->own |= OWN_IN_FILE;
-		maildir_set_extra(m, st->uid, st->fields);
-		set32_add(&a->uids, st->uid);
-		mailbox_set_more(m, r, st->more, st->n_more);
-		if (!is_current || !maildir_name_parse(st->name, &name)) {
-			md->must_scan = true;
-			continue;
-		}
-		(void)maildir_take_name(
-		    m, r, st->in_new ? DIR_NEW : DIR_CUR, &name);
-		md->n_new += st->in_new;
-		mailbox_note_new(m, r, st->in_new);
+	r->own |= OWN_IN_FILE;
+	maildir_set_extra(m, st->uid, st->fields);
+	set32_add(&a->uids, st->uid);
+	mailbox_set_more(m, r, st->more, st->n_more);
+	if (!is_current || !maildir_name_parse(st->name, &name)) {
+		md->must_scan = true;
+		return;
 	}
+	(void)maildir_take_name(m, r, st->in_new ? DIR_NEW : DIR_CUR, &name);
+	md->n_new += st->in_new;
+	mailbox_note_new(m, r, st->in_new);
 }
 
-static int
-commit_locked(struct append *a, struct err *e)
+/* What is done message by message; STEP_DONE: with all. */
+static enum step
+for_each(struct append *a, void (*fn)(struct append *, const struct staged *),
+    int64_t until_ms)
 {
-	struct maildir *md = maildir_of(a->m);
-	struct dir_touch t_new, t_cur;
-	int rc = -1;
+	struct save *s = save_of(a);
 
-	if (maildir_mend_list(a->m, e) == -1)
-		return -1;
-	maildir_touch_begin(md, DIR_NEW, &t_new);
-	maildir_touch_begin(md, DIR_CUR, &t_cur);
-	if (write_more(a, e) == 0 && place_all(a, e) == 0 &&
-	    give_uids(a, e) == 0) {
-		add_records(a);
-		rc = 0;
-	} else {
-		take_back(a);
+	while (s->at < s->all.n) {
+		fn(a, &s->all.v[s->at++]);
+		if (s->at < s->all.n && clock_mono_ms() >= until_ms)
+			return STEP_MORE;
 	}
-	maildir_touch_end(md, DIR_NEW, &t_new);
-	maildir_touch_end(md, DIR_CUR, &t_cur);
-	return rc;
+	return STEP_DONE;
 }
 
-/* Somebody holds the lock for very long: deliver, UIDs come later. */
-static int
-commit_unlocked(struct append *a, struct err *e)
+static void
+count_one(struct append *a, const struct staged *st)
 {
-	if (place_all(a, e) == 0)
-		return 0;
-	take_back(a);
-	return -1;
+	const struct maildir *md = maildir_of(a->m);
+
+	maildir_count(a->m, st->base, st->in_new ? md->newfd : md->curfd,
+	    arena_c(&save_of(a)->arena, st->name), 1);
 }
 
-static int
-commit(struct append *a, struct err *e)
+static void
+unlock(struct append *a)
 {
 	struct save *s = save_of(a);
 	struct maildir *md = maildir_of(a->m);
-	int rc;
 
-	if (finish(a, e) == -1)
-		return -1;
-	if (s->all.n == 0)
-		return 0;
-	if (uidlist_lock(&md->list, LOCK_WAIT_MS, e) == 0) {
-		rc = commit_locked(a, e);
-		uidlist_unlock(&md->list);
-	} else if (e->code == ERR_IN_USE) {
-		rc = commit_unlocked(a, e);
-	} else {
-		rc = -1;
+	if (!s->is_locked)
+		return;
+	s->is_locked = false;
+	maildir_touch_end(md, DIR_NEW, &s->t_new);
+	maildir_touch_end(md, DIR_CUR, &s->t_cur);
+	maildir_unlock(a->m);
+}
+
+/* ---- the order ----------------------------------------------------------- */
+
+/* Somebody holds the lock for very long: deliver, UIDs come later. */
+static enum step
+lock(struct append *a, struct err *e)
+{
+	struct save *s = save_of(a);
+	enum step step = maildir_lock(a->m, a, &s->wait, LOCK_WAIT_MS, e);
+
+	s->is_locked = step == STEP_DONE;
+	return step == STEP_FAIL && e->code == ERR_IN_USE ? STEP_DONE : step;
+}
+
+static enum step
+read_list(struct append *a, int64_t until_ms, struct err *e)
+{
+	struct save *s = save_of(a);
+	struct maildir *md = maildir_of(a->m);
+	enum step step;
+
+	if (!s->is_locked)
+		return STEP_DONE;
+	step = maildir_mend_list(a->m, until_ms, e);
+	if (step == STEP_DONE) {
+		maildir_touch_begin(md, DIR_NEW, &s->t_new);
+		maildir_touch_begin(md, DIR_CUR, &s->t_cur);
 	}
-	if (rc == -1)
-		return -1;
-	VEC_EACH(&s->all, st)
-		maildir_count(a->m, st->base,
-		    st->in_new ? md->newfd : md->curfd,
-		    arena_c(&s->arena, st->name), 1);
-	(void)maildir_flush(a->m, e);
-	s->all.n = 0;
-	return 0;
+	return step;
+}
+
+static enum step
+name_keywords(struct append *a, int64_t until_ms, struct err *e)
+{
+	struct save *s = save_of(a);
+
+	for (; s->at < s->all.n; s->at++) {
+		if (resolve(a, &s->all.v[s->at], e) == -1)
+			return STEP_FAIL;
+		if (s->at % 64 == 63 && clock_mono_ms() >= until_ms) {
+			s->at++;
+			return STEP_MORE;
+		}
+	}
+	return s->is_locked && write_more(a, e) == -1 ? STEP_FAIL : STEP_DONE;
+}
+
+static enum step
+of_int(int rc)
+{
+	return rc == -1 ? STEP_FAIL : STEP_DONE;
+}
+
+static enum step
+advance(struct append *a, int64_t until_ms, struct err *e)
+{
+	struct save *s = save_of(a);
+
+	switch (s->phase) {
+	case FINISH:
+		return of_int(finish(a, e));
+	case LOCK:
+		return s->all.n == 0 ? STEP_DONE : lock(a, e);
+	case LIST:
+		return read_list(a, until_ms, e);
+	case NAMES:
+		return name_keywords(a, until_ms, e);
+	case PLACE:
+		return place_some(a, until_ms, e);
+	case DIRS:
+		return of_int(sync_dirs(a, e));
+	case UIDS:
+		return s->is_locked ? of_int(give_uids(a, e)) : STEP_DONE;
+	case RECORDS:
+		return s->is_locked ? for_each(a, add_record, until_ms)
+				    : STEP_DONE;
+	case COUNT:
+		unlock(a);
+		return for_each(a, count_one, until_ms);
+	case TAKE_BACK:
+		return take_back(a, until_ms) ? STEP_DONE : STEP_MORE;
+	case FAILED:
+		break;
+	}
+	return STEP_DONE;
+}
+
+/* One phase's step; STEP_DONE only at the end of all. */
+static enum step
+commit_step(struct append *a, int64_t until_ms, struct err *e)
+{
+	struct save *s = save_of(a);
+	enum step step = advance(a, until_ms, e);
+
+	if (step == STEP_MORE)
+		return step;
+	if (step == STEP_FAIL) {
+		if (s->phase < LIST)
+			return step;
+		s->why = *e;
+		if (s->phase < PLACE)
+			s->at = 0;
+		else
+			s->at = s->all.n;
+		s->phase = TAKE_BACK;
+		return STEP_MORE;
+	}
+	if (s->phase == TAKE_BACK) {
+		unlock(a);
+		*e = s->why;
+		s->phase = FAILED;
+		return STEP_FAIL;
+	}
+	s->at = 0;
+	return s->phase++ == COUNT ? STEP_DONE : STEP_MORE;
+}
+
+static enum step
+commit(struct append *a, struct err *e)
+{
+	struct save *s = save_of(a);
+	int64_t until = clock_mono_ms() + STEP_SLICE_MS;
+	enum step step;
+	struct err ignored;
+
+	do
+		step = commit_step(a, until, e);
+	while (step == STEP_MORE && !store_must_wait(a->m->store) &&
+	    clock_mono_ms() < until);
+	if (step == STEP_DONE) {
+		(void)maildir_flush(a->m, &ignored);
+		s->all.n = 0;
+		s->phase = FINISH;
+	}
+	return step;
+}
+
+/* Given up in the middle: back, or, when UIDs are given, to the end. */
+static void
+end_commit(struct append *a)
+{
+	struct save *s = save_of(a);
+	struct err ignored;
+
+	if (s->phase == RECORDS || s->phase == COUNT) {
+		while (commit_step(a, INT64_MAX, &ignored) == STEP_MORE)
+			;
+		s->all.n = 0;
+	} else if (s->phase >= PLACE && s->phase < FAILED) {
+		if (s->phase != TAKE_BACK)
+			s->at = s->all.n;
+		(void)take_back(a, INT64_MAX);
+	}
+	unlock(a);
 }
 
 static void
@@ -553,6 +772,8 @@ save_free(struct append *a)
 	struct save *s = save_of(a);
 	struct maildir *md = maildir_of(a->m);
 
+	end_commit(a);
+	mailbox_sync_end(a->m, &s->sync);
 	if (s->fd != -1)
 		close(s->fd);
 	VEC_EACH(&s->all, st)

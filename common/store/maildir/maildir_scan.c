@@ -25,9 +25,9 @@
 #define SETTLE_REMOTE_US 2000000
 
 void
-scan_init(struct scan *s)
+scan_init(struct scan *s, unsigned dirs)
 {
-	*s = (struct scan){0};
+	*s = (struct scan){.dirs = dirs};
 	arena_init(&s->arena);
 }
 
@@ -154,82 +154,123 @@ is_file(int fd, const struct dirent64 *d)
 	    S_ISREG(st.st_mode);
 }
 
-static int
-read_dir(struct mailbox *m, enum maildir_dir dir, struct scan *s, char *bytes,
-    struct err *e)
+/* A buffer full of names at a time. */
+static enum step
+read_dir(struct mailbox *m, struct scan *s, int64_t until_ms, struct err *e)
 {
-	int fd = dir_fd(maildir_of(m), dir);
-	ssize_t n;
+	int fd = dir_fd(maildir_of(m), s->dir);
+	char *bytes = mem_new(1, READ_BYTES);
+	ssize_t n = 0;
+	enum step step = STEP_DONE;
 
-	if (lseek(fd, 0, SEEK_SET) == -1)
-		return err_sys(e, "rewind folder");
-	while ((n = getdents64(fd, bytes, READ_BYTES)) > 0) {
+	while (
+	    step == STEP_DONE && (n = getdents64(fd, bytes, READ_BYTES)) > 0) {
 		for (char *p = bytes; p < bytes + n;) {
 			const struct dirent64 *d =
 			    (const struct dirent64 *)(void *)p;
 
 			p += d->d_reclen;
 			if (d->d_name[0] != '.' && is_file(fd, d))
-				meet(m, s, dir, str_of(d->d_name));
+				meet(m, s, s->dir, str_of(d->d_name));
 		}
+		if (clock_mono_ms() >= until_ms)
+			step = STEP_MORE;
 	}
-	if (n == -1 && errno != ENOENT)
-		return err_sys(e, "read folder");
+	free(bytes);
+	if (n != -1 || errno == ENOENT)
+		return step;
+	(void)err_sys(e, "read folder");
+	return STEP_FAIL;
+}
+
+static int
+dir_begin(struct mailbox *m, struct scan *s, struct err *e)
+{
+	struct maildir *md = maildir_of(m);
+	struct dir_state *d = &md->dirs[s->dir];
+	struct stat st;
+
+	if (fstat(dir_fd(md, s->dir), &st) == -1)
+		return err_sys(e, "fstat folder");
+	if (st.st_nlink == 0) {
+		m->is_gone = true;
+		return err_set(e, ERR_GONE, "%s: folder removed", m->name);
+	}
+	if (lseek(dir_fd(md, s->dir), 0, SEEK_SET) == -1)
+		return err_sys(e, "rewind folder");
+	s->dir_mtime = st.st_mtim;
+	s->is_in_dir = true;
+	d->read_us = clock_wall_us();
+	d->is_dirty = false;
 	return 0;
 }
 
 static int
-read_one(struct mailbox *m, enum maildir_dir dir, struct scan *s, char *bytes,
-    struct err *e)
+dir_end(struct mailbox *m, struct scan *s, struct err *e)
 {
 	struct maildir *md = maildir_of(m);
-	struct dir_state *d = &md->dirs[dir];
-	struct stat before, after;
+	struct dir_state *d = &md->dirs[s->dir];
+	struct stat st;
 
-	if (fstat(dir_fd(md, dir), &before) == -1)
+	if (fstat(dir_fd(md, s->dir), &st) == -1)
 		return err_sys(e, "fstat folder");
-	if (before.st_nlink == 0) {
-		m->is_gone = true;
-		return err_set(e, ERR_GONE, "%s: folder removed", m->name);
-	}
-	d->read_us = clock_wall_us();
-	d->is_dirty = false;
-	if (read_dir(m, dir, s, bytes, e) == -1) {
-		d->is_read = false;
-		return -1;
-	}
-	if (fstat(dir_fd(md, dir), &after) == -1)
-		return err_sys(e, "fstat folder");
-	d->mtime = before.st_mtim;
+	d->mtime = s->dir_mtime;
 	d->is_read = true;
-	if (file_time_cmp(&before.st_mtim, &after.st_mtim) != 0 ||
-	    time_us(&before.st_mtim) + settle_us(md) > d->read_us)
+	s->is_in_dir = false;
+	if (file_time_cmp(&s->dir_mtime, &st.st_mtim) != 0 ||
+	    time_us(&s->dir_mtime) + settle_us(md) > d->read_us)
 		s->is_stable = false;
 	return 0;
 }
 
-int
-scan_read(struct mailbox *m, unsigned dirs, struct scan *s, struct err *e)
+static enum step
+read_one(struct mailbox *m, struct scan *s, int64_t until_ms, struct err *e)
 {
-	char *bytes = mem_new(1, READ_BYTES);
-	int rc = 0;
+	enum step step;
 
+	if (!s->is_in_dir && dir_begin(m, s, e) == -1)
+		return STEP_FAIL;
+	step = read_dir(m, s, until_ms, e);
+	if (step == STEP_FAIL)
+		maildir_of(m)->dirs[s->dir].is_read = false;
+	if (step != STEP_DONE)
+		return step;
+	return dir_end(m, s, e) == -1 ? STEP_FAIL : STEP_DONE;
+}
+
+void
+scan_begin(struct mailbox *m, struct scan *s)
+{
 	for (size_t i = 0; i < m->recs.n; i++)
 		m->recs.v[i].own &= (uint8_t)~OWN_SEEN & 0x3f;
-	s->dirs = dirs;
+	s->is_reading = true;
 	s->is_stable = true;
-	if (dirs & 1 << DIR_NEW)
-		rc = read_one(m, DIR_NEW, s, bytes, e);
-	if (rc == 0 && dirs & 1 << DIR_CUR)
-		rc = read_one(m, DIR_CUR, s, bytes, e);
-	free(bytes);
-	if (rc == 0 && is_watched(maildir_of(m))) {
-		/* Whatever happened while we read has left an event. */
-		struct maildir *md = maildir_of(m);
+	s->own_changes = maildir_of(m)->own_changes;
+	s->dir = s->dirs & 1u << DIR_NEW ? DIR_NEW : DIR_CUR;
+}
 
+enum step
+scan_read_some(
+    struct mailbox *m, struct scan *s, int64_t until_ms, struct err *e)
+{
+	struct maildir *md = maildir_of(m);
+	enum step step = read_one(m, s, until_ms, e);
+
+	if (step == STEP_DONE && s->dir == DIR_NEW && s->dirs & 1u << DIR_CUR) {
+		s->dir = DIR_CUR;
+		step = read_one(m, s, until_ms, e);
+	}
+	if (step != STEP_DONE)
+		return step;
+	if (is_watched(md)) {
+		/* Whatever happened while we read has left an event. */
 		watch_drain(m->store->hub);
 		s->is_stable =
 		    !md->dirs[DIR_NEW].is_dirty && !md->dirs[DIR_CUR].is_dirty;
 	}
-	return rc;
+	if (s->own_changes != md->own_changes) {
+		s->is_stable = false;
+		s->is_disturbed = true;
+	}
+	return STEP_DONE;
 }

@@ -16,22 +16,54 @@ struct sighting {
 
 struct scan {
 	struct arena arena;
-	unsigned dirs; /* which were read: bits 1 << DIR_* */
+	unsigned dirs; /* which are read: bits 1 << DIR_* */
 	bool is_stable; /* nothing changed while we read */
+	bool is_disturbed; /* we have changed something ourselves meanwhile */
+	int looks; /* before this one */
+	size_t n_given; /* of `unknown`: those that have their UIDs */
+	/* How far it is. */
+	bool is_reading, is_in_dir;
+	enum maildir_dir dir;
+	struct timespec dir_mtime;
+	uint32_t own_changes;
 	VEC(struct sighting) unknown; /* no record, or one that is gone */
 	VEC(struct sighting) renamed; /* other place or info than the record */
 	VEC(struct sighting) again; /* second file of a record */
 	VEC(struct sighting) nameless; /* empty base */
 };
 
-void scan_init(struct scan *s);
+#define BOTH_DIRS (1u << DIR_NEW | 1u << DIR_CUR)
+
+void scan_init(struct scan *s, unsigned dirs);
 void scan_done(struct scan *s);
 /*
- * Reads the directories in `dirs`, new/ first. Records whose file is met get
+ * Reads the directories in s->dirs, new/ first. Records whose file is met get
  * OWN_SEEN; WAITING ones take their name at once.
  */
-int scan_read(struct mailbox *m, unsigned dirs, struct scan *s, struct err *e);
+void scan_begin(struct mailbox *m, struct scan *s);
+enum step scan_read_some(
+    struct mailbox *m, struct scan *s, int64_t until_ms, struct err *e);
+bool scan_stat(
+    const struct maildir *md, const struct sighting *s, struct stat *st);
 /* Is the directory unread, or may it have changed since? Two system calls. */
 bool scan_is_needed(const struct maildir *md, enum maildir_dir dir);
+
+/* ---- maildir_look.c, maildir_uids.c -------------------------------------- */
+
+/* Reads the directories until it is clear what is there. */
+enum step maildir_look(
+    struct mailbox *m, struct scan *s, int64_t until_ms, struct err *e);
+/* Leaves in s->unknown what still has no UID, in the order of arrival. */
+void maildir_sift_unknown(struct mailbox *m, struct scan *s);
+/* Gives UIDs to some of them, under the lock. */
+enum step maildir_give_uids(struct mailbox *m, struct scan *s, struct err *e);
+/* The record's message is gone. */
+void maildir_forget(struct mailbox *m, struct msg_rec *r);
+
+static inline struct str
+maildir_base_of(struct str name)
+{
+	return str_head(name, str_find(name, ':'));
+}
 
 #endif

@@ -654,7 +654,7 @@ test_d13_read_only(void **state)
 		    box_store(v, 1, 1, STORE_ADD, FLAG_FLAGGED, NULL, &e), -1);
 		assert_int_equal(e.code, ERR_READ_ONLY);
 		assert_int_equal(
-		    append_begin(b->store, STR("INBOX"), &a, &e), -1);
+		    now_append_begin(b->store, STR("INBOX"), &a, &e), -1);
 		assert_int_equal(e.code, ERR_READ_ONLY);
 		view_close(&v);
 		v = box_view(b, "plain", false);
@@ -686,8 +686,7 @@ test_examine_changes_nothing(void **state)
 	assert_int_equal(
 	    box_store(v, 1, 1, STORE_ADD, FLAG_FLAGGED, NULL, &e), -1);
 	assert_int_equal(e.code, ERR_READ_ONLY);
-	assert_int_equal(
-	    store_status(b->store, STR("inbox"), true, &st, &e), 0);
+	assert_int_equal(now_status(b->store, STR("inbox"), true, &st, &e), 0);
 	assert_int_equal(st.messages, 4);
 	assert_int_equal(st.recent, 1);
 	assert_int_equal(st.unseen, 3);
@@ -952,7 +951,7 @@ test_folder_removed_by_others(void **state)
 	v = box_view(b, "Sub", false);
 	assert_int_equal(
 	    file_remove_tree(AT_FDCWD, box_path(b, ".Sub"), &e), 0);
-	assert_int_equal(view_sync(v, true, &sink, NULL, &e), -1);
+	assert_int_equal(now_view_sync(v, true, &sink, NULL, &e), -1);
 	assert_int_equal(e.code, ERR_GONE);
 	view_close(&v);
 }

@@ -172,7 +172,7 @@ sync_session(struct session *s, bool may_expunge)
 	struct err e;
 	uint32_t before = s->top;
 
-	if (view_sync(s->v, may_expunge, &sink, s, &e) == -1) {
+	if (now_view_sync(s->v, may_expunge, &sink, s, &e) == -1) {
 		complain("sync: %s", e.text);
 		return;
 	}

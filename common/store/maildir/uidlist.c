@@ -22,6 +22,7 @@
 
 #include "base/assert.h"
 #include "base/clock.h"
+#include "base/mem.h"
 #include "base/num.h"
 #include "base/vec.h"
 #include "store/maildir/uidlist.h"
@@ -219,6 +220,7 @@ uidlist_init(
 void
 uidlist_done(struct uidlist *l)
 {
+	uidlist_read_end(l);
 	uidlist_unlock(l);
 }
 
@@ -263,53 +265,182 @@ ignore_record(void *arg, uint32_t uid, struct str base, struct str fields)
 	(void)fields;
 }
 
-int
-uidlist_read(struct uidlist *l, uidlist_record_fn *fn, void *arg, struct err *e)
-{
-	struct uidlist_head head;
-	struct buf b;
-	struct stat st;
-	uint64_t from;
-	size_t used;
-	unsigned line;
-	int fd, rc = -1;
+#define LOAD_PIECE (1024 * 1024)
+#define PARSE_PIECE (128 * 1024)
 
-	fd = file_open(l->dirfd, UIDLIST_FILE, &st, e);
+struct uidlist_reading {
+	int fd;
+	struct stat st;
+	struct buf b;
+	uint64_t from; /* where in the file `b` begins */
+	bool is_loaded, is_checked;
+	size_t at; /* parsed so far */
+	unsigned line;
+	struct uidlist_head head;
+	enum uidlist_verdict verdict;
+};
+
+void
+uidlist_read_end(struct uidlist *l)
+{
+	struct uidlist_reading *r = l->reading;
+
+	l->reading = NULL;
+	if (r == NULL)
+		return;
+	buf_done(&r->b);
+	close(r->fd);
+	free(r);
+}
+
+static int
+read_begin(struct uidlist *l, struct err *e)
+{
+	struct uidlist_reading *r;
+	struct stat st;
+	int fd = file_open(l->dirfd, UIDLIST_FILE, &st, e);
+
 	if (fd == -1) {
 		if (e->code == ERR_NOT_FOUND)
 			l->stamp = (struct file_stamp){0};
 		return -1;
 	}
-	from = is_longer(l, fd, &st) ? l->read_to : 0;
-	buf_init(&b, UIDLIST_MAX_BYTES);
-	if ((uint64_t)st.st_size > from &&
+	r = l->reading = mem_new(1, sizeof(*r));
+	r->fd = fd;
+	r->st = st;
+	r->from = is_longer(l, fd, &st) ? l->read_to : 0;
+	r->head = l->head;
+	buf_init(&r->b, UIDLIST_MAX_BYTES);
+	if ((uint64_t)st.st_size > r->from &&
 	    (uint64_t)st.st_size < UIDLIST_MAX_BYTES)
-		(void)buf_room(&b, (size_t)((uint64_t)st.st_size - from) + 1);
-	if (file_read_rest(fd, from, &b, e) == -1)
-		goto out;
-	l->is_torn = l->is_broken = false;
-	/* First without telling: of a broken file nothing counts. */
-	head = l->head;
-	if (uidlist_parse(&head, buf_str(&b), from == 0, false, ignore_record,
-		NULL, &used, &line) == UIDLIST_BROKEN) {
-		l->is_broken = true;
-		l->stamp = (struct file_stamp){0};
-		l->read_to = 0;
-		(void)err_set(
-		    e, ERR_CORRUPT, "%s: broken line %u", UIDLIST_FILE, line);
-		goto out;
+		(void)buf_room(
+		    &r->b, (size_t)((uint64_t)st.st_size - r->from) + 1);
+	return 0;
+}
+
+static int
+load_piece(struct uidlist_reading *r, struct err *e)
+{
+	uint64_t at = r->from + r->b.n, size = (uint64_t)r->st.st_size;
+	size_t got, n = LOAD_PIECE;
+	char *room;
+
+	/* One byte more than there should be, to see the end at once. */
+	if (at <= size && size - at < LOAD_PIECE)
+		n = (size_t)(size - at) + 1;
+	room = buf_room(&r->b, n);
+
+	if (room == NULL)
+		return err_set(e, ERR_LIMIT, "%s: too large", UIDLIST_FILE);
+	if (file_read_at(r->fd, at, room, n, &got, e) == -1)
+		return -1;
+	r->b.n += got;
+	r->is_loaded = got < n;
+	return 0;
+}
+
+/* Whole lines; at the end what there is. */
+static struct str
+next_piece(const struct uidlist_reading *r)
+{
+	struct str rest = str_skip(buf_str(&r->b), r->at), tail;
+	size_t n;
+
+	if (rest.n <= PARSE_PIECE)
+		return rest;
+	tail = str_skip(rest, PARSE_PIECE);
+	n = str_find(tail, '\n');
+	return n == tail.n ? rest : str_head(rest, PARSE_PIECE + n + 1);
+}
+
+/* One piece; true: that was the last, or the file is broken. */
+static bool
+parse_piece(struct uidlist_reading *r, struct uidlist_head *h,
+    uidlist_record_fn *fn, void *arg)
+{
+	struct str piece = next_piece(r);
+	bool is_start = r->from == 0 && r->at == 0;
+	size_t used;
+	unsigned line;
+
+	r->verdict =
+	    uidlist_parse(h, piece, is_start, false, fn, arg, &used, &line);
+	r->at += used;
+	r->line += line;
+	return r->verdict != UIDLIST_FINE || r->at == r->b.n;
+}
+
+static int
+read_broken(struct uidlist *l, struct err *e)
+{
+	l->is_broken = true;
+	l->stamp = (struct file_stamp){0};
+	l->read_to = 0;
+	return err_set(e, ERR_CORRUPT, "%s: broken line %u", UIDLIST_FILE,
+	    l->reading->line);
+}
+
+static void
+read_finish(struct uidlist *l)
+{
+	struct uidlist_reading *r = l->reading;
+
+	l->is_torn = r->verdict == UIDLIST_TORN;
+	l->is_broken = false;
+	l->stamp = file_stamp_of(&r->st);
+	l->stamp.size = (off_t)(r->from + r->b.n);
+	l->read_to = r->from + r->at;
+	file_tail_take(&l->tail, buf_str(&r->b), r->from, l->read_to);
+	uidlist_read_end(l);
+}
+
+/* First without telling: of a broken file nothing counts. */
+static enum step
+read_piece(struct uidlist *l, uidlist_record_fn *fn, void *arg, struct err *e)
+{
+	struct uidlist_reading *r = l->reading;
+
+	if (!r->is_loaded)
+		return load_piece(r, e) == -1 ? STEP_FAIL : STEP_MORE;
+	if (r->is_checked) {
+		if (!parse_piece(r, &l->head, fn, arg))
+			return STEP_MORE;
+		read_finish(l);
+		return STEP_DONE;
 	}
-	l->is_torn = uidlist_parse(&l->head, buf_str(&b), from == 0, false, fn,
-			 arg, &used, &line) == UIDLIST_TORN;
-	l->stamp = file_stamp_of(&st);
-	l->stamp.size = (off_t)(from + b.n);
-	l->read_to = from + used;
-	file_tail_take(&l->tail, buf_str(&b), from, l->read_to);
-	rc = 0;
-out:
-	buf_done(&b);
-	close(fd);
-	return rc;
+	if (!parse_piece(r, &r->head, ignore_record, NULL))
+		return STEP_MORE;
+	if (r->verdict == UIDLIST_BROKEN) {
+		(void)read_broken(l, e);
+		return STEP_FAIL;
+	}
+	r->is_checked = true;
+	r->at = 0;
+	r->line = 0;
+	return STEP_MORE;
+}
+
+enum step
+uidlist_read_some(struct uidlist *l, uidlist_record_fn *fn, void *arg,
+    int64_t until_ms, struct err *e)
+{
+	enum step step;
+
+	if (l->reading == NULL && read_begin(l, e) == -1)
+		return STEP_FAIL;
+	do
+		step = read_piece(l, fn, arg, e);
+	while (step == STEP_MORE && clock_mono_ms() < until_ms);
+	if (step == STEP_FAIL)
+		uidlist_read_end(l);
+	return step;
+}
+
+int
+uidlist_read(struct uidlist *l, uidlist_record_fn *fn, void *arg, struct err *e)
+{
+	return uidlist_read_some(l, fn, arg, INT64_MAX, e) == STEP_DONE ? 0
+									: -1;
 }
 
 /* ---- writing ------------------------------------------------------------- */

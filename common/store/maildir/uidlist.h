@@ -65,6 +65,7 @@ struct uidlist {
 	bool is_torn; /* seen under the lock */
 	bool is_broken; /* the file needs uidlist_repair() */
 	bool must_rewrite; /* the next change is a rewrite */
+	struct uidlist_reading *reading; /* of uidlist_read_some() */
 };
 
 void uidlist_init(
@@ -83,6 +84,14 @@ bool uidlist_has_changed(const struct uidlist *l);
  */
 int uidlist_read(
     struct uidlist *l, uidlist_record_fn *fn, void *arg, struct err *e);
+/*
+ * The same until clock_mono_ms() says `until_ms`; STEP_MORE: call again. Of a
+ * broken file nothing is told, a file that is good is told in pieces.
+ */
+enum step uidlist_read_some(struct uidlist *l, uidlist_record_fn *fn, void *arg,
+    int64_t until_ms, struct err *e);
+/* Gives up on what uidlist_read_some() has begun. */
+void uidlist_read_end(struct uidlist *l);
 
 /* A record to write. */
 struct uidlist_new {

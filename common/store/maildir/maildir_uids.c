@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * maildir_uids.c - the UID map of a mailbox: reading, mending, giving UIDs.
+ *
+ * Owns:    dovecot-uidlist's lock while it is held.
+ * Runs in: imapd, pop3d, as the mail user.
+ * Trusts:  nothing on disk.
+ * Spec:    formats.md 1.4, 2.3, 2.5, 2.6; security.md 7.2.
+ */
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "store/maildir/keywords.h"
+#include "store/maildir/maildir_scan.h"
+#include "store/maildir/uidvalidity.h"
+
+#define VERIFY_MAX 64
+/* UIDs for so many files at once: a write of a few milliseconds. */
+#define GIVE_AT_ONCE 16384
+
+/* ---- the lock ------------------------------------------------------------ */
+
+enum step
+maildir_lock(struct mailbox *m, const void *owner, struct lock_wait *w,
+    int64_t wait_ms, struct err *e)
+{
+	struct maildir *md = maildir_of(m);
+
+	if (!md->list.lock.held && uidlist_lock(&md->list, 0, e) == 0) {
+		md->lock_owner = owner;
+		*w = (struct lock_wait){0};
+		return STEP_DONE;
+	}
+	if (md->list.lock.held)
+		(void)err_set(
+		    e, ERR_IN_USE, "%s: held by another session", UIDLIST_FILE);
+	return store_lock_wait(m->store, w, wait_ms, e);
+}
+
+void
+maildir_unlock(struct mailbox *m)
+{
+	struct maildir *md = maildir_of(m);
+
+	uidlist_unlock(&md->list);
+	md->lock_owner = NULL;
+	store_lock_free(m->store);
+}
+
+bool
+maildir_lock_now(struct mailbox *m)
+{
+	struct maildir *md = maildir_of(m);
+	struct err e;
+
+	if (md->list.lock.held || uidlist_lock(&md->list, 0, &e) == -1)
+		return false;
+	md->lock_owner = m;
+	return true;
+}
+
+/* ---- the UID map --------------------------------------------------------- */
+
+static void
+on_record(void *arg, uint32_t uid, struct str base, struct str fields)
+{
+	struct mailbox *m = arg;
+	struct maildir *md = m->impl;
+	struct msg_rec *r;
+	size_t i;
+
+	if (uid == 0) { /* read from its beginning */
+		for (i = 0; i < m->recs.n; i++)
+			m->recs.v[i].own &= (uint8_t)~OWN_IN_FILE & 0x3f;
+		return;
+	}
+	i = maildir_find(m, base);
+	if (i != NO_REC && m->recs.v[i].uid == uid) {
+		m->recs.v[i].own |= OWN_IN_FILE;
+		maildir_set_extra(m, uid, fields);
+		return;
+	}
+	if (m->recs.n > 0 && uid <= m->recs.v[m->recs.n - 1].uid) {
+		/* Between UIDs that we know: its file, if there is one, gets
+		 * a new UID, and the record goes. */
+		if (mailbox_rec(m, uid) == NULL)
+			md->list.must_rewrite = true;
+		return;
+	}
+	if (i != NO_REC) {
+		/* The same file again, later in the list: the later wins. */
+		if (m->recs.v[i].own & OWN_IN_FILE)
+			md->list.must_rewrite = true;
+		if (m->recs.v[i].state == REC_LIVE)
+			md->n_new -= (m->recs.v[i].own & OWN_NEW) != 0;
+		mailbox_note_expunged(m, &m->recs.v[i]);
+	}
+	r = maildir_add(m, uid, base);
+	r->own |= OWN_IN_FILE;
+	maildir_set_extra(m, uid, fields);
+	md->must_scan = true;
+}
+
+void
+maildir_forget(struct mailbox *m, struct msg_rec *r)
+{
+	if (r->state == REC_LIVE)
+		maildir_of(m)->n_new -= (r->own & OWN_NEW) != 0;
+	mailbox_note_expunged(m, r);
+}
+
+/* Messages whose records somebody has taken from the map: their files, if they
+ * are still there, get new UIDs. */
+static void
+forget_unlisted(struct mailbox *m)
+{
+	for (size_t i = 0; i < m->recs.n; i++) {
+		struct msg_rec *r = &m->recs.v[i];
+
+		if (r->state == REC_EXPUNGED || r->own & OWN_IN_FILE)
+			continue;
+		maildir_forget(m, r);
+		maildir_of(m)->must_scan = true;
+	}
+}
+
+/* Another UIDVALIDITY: nothing that views know is true any more. */
+static int
+check_identity(struct mailbox *m, struct err *e)
+{
+	struct maildir *md = maildir_of(m);
+
+	if (m->uidvalidity != 0 &&
+	    m->uidvalidity != md->list.head.uidvalidity &&
+	    !list_is_empty(&m->views)) {
+		m->is_gone = true;
+		return err_set(e, ERR_GONE, "%s: UIDVALIDITY changed", m->name);
+	}
+	m->uidvalidity = md->list.head.uidvalidity;
+	if (md->list.head.uidnext > m->uidnext)
+		m->uidnext = md->list.head.uidnext;
+	memcpy(m->guid, md->list.head.guid, sizeof(m->guid));
+	return 0;
+}
+
+enum step
+maildir_read_list(struct mailbox *m, int64_t until_ms, struct err *e)
+{
+	struct maildir *md = maildir_of(m);
+	enum step step;
+
+	if (md->list.reading == NULL && !uidlist_has_changed(&md->list) &&
+	    md->list.stamp.ino != 0)
+		return STEP_DONE;
+	step = uidlist_read_some(&md->list, on_record, m, until_ms, e);
+	if (step != STEP_DONE)
+		return step;
+	forget_unlisted(m);
+	return check_identity(m, e) == -1 ? STEP_FAIL : STEP_DONE;
+}
+
+int
+maildir_read_list_now(struct mailbox *m, struct err *e)
+{
+	return maildir_read_list(m, INT64_MAX, e) == STEP_DONE ? 0 : -1;
+}
+
+bool
+maildir_keep_record(void *arg, uint32_t uid, struct str base)
+{
+	struct mailbox *m = arg;
+	size_t i = maildir_find(m, base);
+
+	return i == NO_REC
+	    ? mailbox_rec_index(m, uid) == m->recs.n
+	    : m->recs.v[i].uid == uid && m->recs.v[i].state != REC_EXPUNGED;
+}
+
+uint32_t
+maildir_dead_records(const struct mailbox *m)
+{
+	uint32_t n = 0;
+
+	if (m->n_expunged == 0)
+		return 0;
+	for (size_t i = 0; i < m->recs.n; i++)
+		n += m->recs.v[i].state == REC_EXPUNGED &&
+		    m->recs.v[i].own & OWN_IN_FILE;
+	return n;
+}
+
+/* Courier's map, where there never was another. False: there is none. */
+static bool
+import_courier(struct mailbox *m)
+{
+	struct maildir *md = maildir_of(m);
+	struct buf b;
+	struct err e;
+	bool ok;
+
+	buf_init(&b, UIDLIST_MAX_BYTES);
+	ok = file_load(md->dirfd, "courierimapuiddb", &b, NULL, &e) == 0 &&
+	    uidlist_import(&md->list, buf_str(&b), &e) == 0;
+	buf_done(&b);
+	return ok;
+}
+
+/* A mailbox that has no map, or one that can not be read: a new one, with a
+ * larger UIDVALIDITY than any before. */
+static int
+make_list(struct mailbox *m, struct err *e)
+{
+	struct maildir *md = maildir_of(m);
+	struct maildir_place *place = m->store->impl;
+	uint32_t uidvalidity;
+
+	if (m->recs.n == 0 && import_courier(m))
+		return maildir_read_list_now(m, e);
+	if (uidvalidity_next(place->controlfd, &place->perm, &uidvalidity, e) ==
+	    -1)
+		return -1;
+	if (uidlist_create(&md->list, uidvalidity, 1, NULL, 0, e) == -1)
+		return -1;
+	for (size_t i = 0; i < m->recs.n; i++)
+		maildir_forget(m, &m->recs.v[i]);
+	md->must_scan = true;
+	return check_identity(m, e);
+}
+
+static int
+mend(struct mailbox *m, struct err *e)
+{
+	struct maildir *md = maildir_of(m);
+	char told[200];
+	int rc;
+
+	if (e->code == ERR_NOT_FOUND)
+		return make_list(m, e);
+	if (e->code != ERR_CORRUPT || !md->list.is_broken)
+		return -1;
+	rc = uidlist_repair(&md->list, told, e);
+	if (rc == 0 || e->code == ERR_CORRUPT)
+		store_warn(
+		    m->store, "dovecot-uidlist mailbox=%s %s", m->name, told);
+	if (rc == 0)
+		return maildir_read_list_now(m, e);
+	return e->code == ERR_CORRUPT ? make_list(m, e) : -1;
+}
+
+enum step
+maildir_mend_list(struct mailbox *m, int64_t until_ms, struct err *e)
+{
+	enum step step = maildir_read_list(m, until_ms, e);
+
+	if (step != STEP_FAIL)
+		return step;
+	return mend(m, e) == 0 ? STEP_DONE : STEP_FAIL;
+}
+
+int
+maildir_mend_list_now(struct mailbox *m, struct err *e)
+{
+	return maildir_mend_list(m, INT64_MAX, e) == STEP_DONE ? 0 : -1;
+}
+
+/* ---- giving UIDs --------------------------------------------------------- */
+
+static int
+by_arrival(const void *a, const void *b)
+{
+	const struct sighting *x = a, *y = b;
+	int order = maildir_name_cmp(x->base, &x->time, y->base, &y->time);
+
+	return order != 0 ? order : (int)x->dir - (int)y->dir;
+}
+
+/* Leaves those that still have no UID and whose files are still there. */
+void
+maildir_sift_unknown(struct mailbox *m, struct scan *s)
+{
+	struct maildir *md = maildir_of(m);
+	bool verify = s->unknown.n <= VERIFY_MAX;
+	struct str last = {0};
+	struct stat st;
+	size_t n = 0;
+
+	VEC_EACH(&s->unknown, u)
+		u->time = maildir_name_time(u->base);
+	if (s->unknown.n > 1)
+		qsort(s->unknown.v, s->unknown.n, sizeof(*s->unknown.v),
+		    by_arrival);
+	VEC_EACH(&s->unknown, u) {
+		struct str base = u->base;
+
+		if (base.n > MAILDIR_NAME_MAX)
+			continue;
+		if (last.p != NULL && str_eq(base, last)) {
+			md->dirs[u->dir].is_dirty = true; /* a twin: later */
+			continue;
+		}
+		if (verify && !(scan_stat(md, u, &st) && S_ISREG(st.st_mode))) {
+			md->dirs[u->dir].is_dirty = true;
+			continue;
+		}
+		u->index = maildir_find(m, base);
+		if (u->index != NO_REC &&
+		    m->recs.v[u->index].state != REC_EXPUNGED)
+			continue;
+		if (u->index != NO_REC && m->recs.v[u->index].own & OWN_IN_FILE)
+			md->list.must_rewrite = true;
+		last = base;
+		s->unknown.v[n++] = *u;
+	}
+	s->unknown.n = n;
+}
+
+void
+maildir_note_rewritten(struct mailbox *m)
+{
+	for (size_t i = 0; i < m->recs.n; i++)
+		if (m->recs.v[i].state == REC_EXPUNGED)
+			m->recs.v[i].own &= (uint8_t)~OWN_IN_FILE & 0x3f;
+	maildir_of(m)->want_purge = true;
+}
+
+enum step
+maildir_give_uids(struct mailbox *m, struct scan *s, struct err *e)
+{
+	struct maildir *md = maildir_of(m);
+	size_t from = s->n_given, n = s->unknown.n - from;
+	struct uidlist_new *v;
+	uint32_t uid = md->list.head.uidnext;
+	bool rewritten = false;
+
+	if (n > GIVE_AT_ONCE)
+		n = GIVE_AT_ONCE;
+	v = arena_new(&s->arena, n, sizeof(*v));
+	if (n >= UINT32_MAX - 1 - uid) {
+		(void)err_set(e, ERR_LIMIT, "%s: no UID left", m->name);
+		return STEP_FAIL;
+	}
+	for (size_t i = 0; i < n; i++)
+		v[i] = (struct uidlist_new){
+		    .uid = uid + (uint32_t)i,
+		    .base = s->unknown.v[from + i].base,
+		};
+	if (!md->is_in_memory &&
+	    uidlist_add(&md->list, v, n, maildir_dead_records(m),
+		maildir_keep_record, m, &rewritten, e) == -1)
+		return STEP_FAIL;
+	for (size_t i = 0; i < n; i++) {
+		const struct sighting *it = &s->unknown.v[from + i];
+		struct msg_rec *r = maildir_add(m, v[i].uid, v[i].base);
+		struct maildir_name name;
+
+		r->own |= OWN_IN_FILE | OWN_SEEN;
+		if (maildir_name_parse(it->name, &name))
+			(void)maildir_take_name(m, r, it->dir, &name);
+		md->n_new += (r->own & OWN_NEW) != 0;
+		mailbox_note_new(m, r, true);
+	}
+	if (md->is_in_memory)
+		md->list.head.uidnext += (uint32_t)n;
+	if (rewritten)
+		maildir_note_rewritten(m);
+	if (md->list.head.uidnext > m->uidnext)
+		m->uidnext = md->list.head.uidnext;
+	s->n_given += n;
+	return s->n_given < s->unknown.n ? STEP_MORE : STEP_DONE;
+}

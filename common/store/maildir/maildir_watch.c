@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * maildir_watch.c - what inotify tells of new/ and cur/, and our own changes
+ * there.
+ *
+ * Owns:    the watches of an open mailbox.
+ * Runs in: imapd, pop3d, as the mail user.
+ * Trusts:  no event further than that it is worth a look.
+ * Spec:    formats.md 1.9.
+ */
+#include <stdio.h>
+#include <unistd.h>
+
+#include "store/maildir/maildir_scan.h"
+
+/* ---- events -------------------------------------------------------------- */
+
+void
+maildir_touch_begin(
+    struct maildir *md, enum maildir_dir dir, struct dir_touch *t)
+{
+	const struct dir_state *d = &md->dirs[dir];
+	struct stat st;
+
+	md->own_changes++;
+	/* Only while events tell of what others do between begin and end. */
+	t->was_current = d->is_read && !d->is_dirty && md->is_local &&
+	    md->watch_new != NULL && md->watch_cur != NULL &&
+	    fstat(dir == DIR_NEW ? md->newfd : md->curfd, &st) == 0 &&
+	    file_time_cmp(&st.st_mtim, &d->mtime) == 0;
+}
+
+void
+maildir_touch_end(
+    struct maildir *md, enum maildir_dir dir, const struct dir_touch *t)
+{
+	struct stat st;
+
+	md->own_changes++;
+	if (t->was_current &&
+	    fstat(dir == DIR_NEW ? md->newfd : md->curfd, &st) == 0)
+		md->dirs[dir].mtime = st.st_mtim;
+}
+
+/* Does this event tell something that the records do not say already? */
+static bool
+is_news(const struct mailbox *m, enum maildir_dir dir, uint32_t mask,
+    struct str name)
+{
+	size_t i;
+	char own[512];
+	bool is_ours;
+
+	if (name.n == 0 || *name.p == '.')
+		return false;
+	i = maildir_find(m, maildir_base_of(name));
+	is_ours = i != NO_REC && m->recs.v[i].state == REC_LIVE &&
+	    ((m->recs.v[i].own & OWN_NEW) != 0) == (dir == DIR_NEW) &&
+	    str_eq(maildir_file_name(m, &m->recs.v[i], own), name);
+	return (mask & (IN_MOVED_TO | IN_CREATE)) != 0 ? !is_ours : is_ours;
+}
+
+static void
+on_event(
+    struct mailbox *m, enum maildir_dir dir, uint32_t mask, struct str name)
+{
+	struct maildir *md = maildir_of(m);
+
+	if (mask & (IN_Q_OVERFLOW | IN_IGNORED | IN_DELETE_SELF))
+		md->dirs[DIR_NEW].is_dirty = md->dirs[DIR_CUR].is_dirty = true;
+	else if (is_news(m, dir, mask, name))
+		md->dirs[dir].is_dirty = true;
+	else
+		return;
+	mailbox_note_news(m);
+}
+
+static void
+on_new(void *arg, uint32_t mask, uint32_t cookie, struct str name)
+{
+	(void)cookie;
+	on_event(arg, DIR_NEW, mask, name);
+}
+
+static void
+on_cur(void *arg, uint32_t mask, uint32_t cookie, struct str name)
+{
+	(void)cookie;
+	on_event(arg, DIR_CUR, mask, name);
+}
+
+bool
+maildir_watch(struct mailbox *m, bool on)
+{
+	const uint32_t mask = IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE |
+	    IN_DELETE | IN_DELETE_SELF;
+	struct maildir *md = maildir_of(m);
+	char path[PATH_MAX + 8];
+	struct err e;
+
+	/* Watched as long as it is open, not only while somebody listens. */
+	if (!on || m->store->hub == NULL || md->watch_failed)
+		return false;
+	if (md->watch_new != NULL && md->watch_cur != NULL)
+		return md->is_local;
+	(void)snprintf(path, sizeof(path), "%s/new", md->path);
+	if (watch_add(
+		m->store->hub, path, mask, on_new, m, &md->watch_new, &e) == -1)
+		goto fail;
+	(void)snprintf(path, sizeof(path), "%s/cur", md->path);
+	if (watch_add(
+		m->store->hub, path, mask, on_cur, m, &md->watch_cur, &e) == -1)
+		goto fail;
+	/* What happened before the watch left no event. */
+	md->dirs[DIR_NEW].is_dirty = md->dirs[DIR_CUR].is_dirty = true;
+	return md->is_local;
+fail:
+	watch_remove(&md->watch_new);
+	md->watch_failed = true;
+	return false;
+}
