@@ -113,7 +113,11 @@ maildrop_load(struct maildrop *d, int64_t deadline_ms, struct err *e)
 	enum step step;
 
 	if (d->v == NULL) {
-		step = view_open(d->store, STR("INBOX"), false, &d->view, e);
+		do
+			step = view_open(
+			    d->store, STR("INBOX"), false, &d->view, e);
+		while (step == STEP_MORE && clock_mono_ms() < deadline_ms &&
+		    !store_must_wait(d->store));
 		if (step != STEP_DONE)
 			return step;
 		d->v = mem_new((size_t)view_count(d->view) + 1, sizeof(*d->v));

@@ -312,7 +312,9 @@ view_has_news(struct view *v)
 {
 	struct mailbox *m = v->m;
 
-	return !set32_is_empty(&v->changed) || v->gone.n > 0 ||
+	/* What view_sync has begun it has to finish. */
+	return v->sync.begun || v->work == VIEW_TELL ||
+	    !set32_is_empty(&v->changed) || v->gone.n > 0 ||
 	    v->expunge_gen != m->expunge_gen ||
 	    v->keywords_told != m->keywords.n ||
 	    (m->live.n > 0 && m->live.r[m->live.n - 1].last > v->top) ||
