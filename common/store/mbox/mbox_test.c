@@ -160,8 +160,8 @@ test_forged_uid(void **state)
 	/* The next one is taken as it is; one below is not. */
 	append_file(b, "mail/f", F "X-UID: 4\nSubject: z\n\nb\n\n");
 	append_file(b, "mail/f", F "X-UID: 2\nSubject: q\n\nb\n\n");
-	assert_int_equal(
-	    view_sync(v, true, &(struct view_sink){0}, NULL, &(struct err){0}),
+	assert_int_equal(now_view_sync(v, true, &(struct view_sink){0}, NULL,
+			     &(struct err){0}),
 	    0);
 	assert_int_equal(view_count(v), 5);
 	assert_string_equal(text_of(v, 4), "Subject: z\n\nb\n");
@@ -174,7 +174,7 @@ sync_now(struct view *v)
 {
 	struct err e;
 
-	if (view_sync(v, true, &(struct view_sink){0}, NULL, &e) == -1)
+	if (now_view_sync(v, true, &(struct view_sink){0}, NULL, &e) == -1)
 		fail_msg("view_sync: %s", e.text);
 }
 
@@ -283,11 +283,11 @@ test_not_an_mbox(void **state)
 	assert_int_equal(mkdir(box_path(b, "mail/d"), 0700), 0);
 	assert_int_equal(symlink("e", box_path(b, "mail/s")), 0);
 	box_open(b);
-	assert_int_equal(view_open(b->store, STR("n"), false, &v, &e), -1);
+	assert_int_equal(now_view_open(b->store, STR("n"), false, &v, &e), -1);
 	assert_int_equal(e.code, ERR_CORRUPT);
-	assert_int_equal(view_open(b->store, STR("d"), false, &v, &e), -1);
+	assert_int_equal(now_view_open(b->store, STR("d"), false, &v, &e), -1);
 	assert_int_equal(e.code, ERR_NOT_FOUND);
-	assert_int_equal(view_open(b->store, STR("s"), false, &v, &e), -1);
+	assert_int_equal(now_view_open(b->store, STR("s"), false, &v, &e), -1);
 	v = box_view(b, "e", true);
 	assert_int_equal(view_count(v), 0);
 	view_close(&v);
@@ -324,7 +324,7 @@ is_listed(struct box *b, const char *name, unsigned *attrs)
 	bool found = false;
 
 	arena_init(&a);
-	if (store_list(b->store, false, &a, &e, &err) == -1)
+	if (now_list(b->store, false, &a, &e, &err) == -1)
 		fail_msg("store_list: %s", err.text);
 	for (; e != NULL && !found; e = e->next) {
 		found = str_eq(e->name, str_of(name));
