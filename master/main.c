@@ -364,6 +364,7 @@ static void
 init(struct master *m)
 {
 	m->ready_fd = m->log_fd = -1;
+	keep_init(&m->keep);
 	m->error_fd = 2;
 	m->started_wall_s = clock_wall_s();
 	list_init(&m->generations);
@@ -392,6 +393,7 @@ run(struct master *m, struct settings *s)
 		    "restanted: could not start, see the log (%s)\n",
 		    m->now != NULL ? m->now->settings->log : "");
 	reload_done(m);
+	keep_done(&m->keep);
 	listen_close_all(&m->listeners);
 	logs_done(&m->logs);
 	limit_done(&m->limits);

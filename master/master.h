@@ -14,6 +14,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "ipc/chan.h"
+#include "keep.h"
 #include "limit.h"
 #include "listen.h"
 #include "logs.h"
@@ -96,6 +97,7 @@ struct master {
 	struct limit_table limits;
 	struct control *control;
 	struct reload *reload;
+	struct keep keep;
 	char ticket_key[TICKET_KEY_BYTES];
 	int64_t ticket_key_ms;
 	int64_t started_wall_s;

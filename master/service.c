@@ -27,6 +27,7 @@
 #include "os/proc.h"
 #include "reload.h"
 #include "session.h"
+#include "text/hex.h"
 #include "worker.h"
 
 #define START_PATIENCE_S 20
@@ -317,6 +318,19 @@ send_login(struct service_proc *p, struct err *e)
 	return 0;
 }
 
+/* Without it the new authd begins with nobody to delay. */
+static void
+send_penalty(struct service_proc *p)
+{
+	struct err e;
+	int fd = keep_penalty_fd(&p->m->keep, &e);
+
+	if (fd == -1)
+		log_error("%s", e.text);
+	else
+		(void)send_file(p, "penalty", 0, "penalty", fd);
+}
+
 /* A new channel between authd and its spawner, when both are there. */
 static int
 join_auth(struct generation *g, struct err *e)
@@ -368,8 +382,11 @@ send_setup(struct service_proc *p, struct err *e)
 		send_log_target(p);
 		logs_set_logd(&p->m->logs, p->chan);
 		break;
-	case PROGRAM_SPAWNER:
 	case PROGRAM_AUTHD:
+		send_penalty(p);
+		rc = join_auth(p->g, e);
+		break;
+	case PROGRAM_SPAWNER:
 		rc = join_auth(p->g, e);
 		break;
 	case PROGRAM_KEYD:
@@ -415,6 +432,11 @@ settings_file(const struct service_proc *p, struct err *e)
 	}
 	if (s->privileged && p->program == PROGRAM_SPAWNER)
 		add_id(&b, "pass", &s->users[USER_PASS]);
+	if (p->program == PROGRAM_SPAWNER) {
+		buf_add_c(&b, "salt_key = ");
+		(void)hex_encode(&b, keep_salt(&p->m->keep, s->state_dir));
+		buf_add_c(&b, "\n");
+	}
 	if (p->program == PROGRAM_SPAWNER || p->program == PROGRAM_AUTHD)
 		buf_addf(&b, "role = %s\n",
 		    p->program == PROGRAM_SPAWNER ? "spawner" : "broker");
@@ -425,6 +447,7 @@ settings_file(const struct service_proc *p, struct err *e)
 		return err_set(e, ERR_LIMIT, "the settings are too long");
 	}
 	fd = fd_memfile("settings", buf_str(&b), e);
+	buf_wipe(&b);
 	buf_done(&b);
 	return fd;
 }

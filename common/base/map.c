@@ -41,15 +41,21 @@ sip_round(uint64_t v[4])
 uint64_t
 map_hash(struct str key)
 {
+	if (seed[0] == 0 && seed[1] == 0)
+		ASSERT(getrandom(seed, sizeof(seed), 0) == sizeof(seed));
+	return map_hash_keyed(seed, key);
+}
+
+uint64_t
+map_hash_keyed(const uint64_t secret[2], struct str key)
+{
 	uint64_t v[4], m;
 	size_t i;
 
-	if (seed[0] == 0 && seed[1] == 0)
-		ASSERT(getrandom(seed, sizeof(seed), 0) == sizeof(seed));
-	v[0] = seed[0] ^ UINT64_C(0x736f6d6570736575);
-	v[1] = seed[1] ^ UINT64_C(0x646f72616e646f6d);
-	v[2] = seed[0] ^ UINT64_C(0x6c7967656e657261);
-	v[3] = seed[1] ^ UINT64_C(0x7465646279746573);
+	v[0] = secret[0] ^ UINT64_C(0x736f6d6570736575);
+	v[1] = secret[1] ^ UINT64_C(0x646f72616e646f6d);
+	v[2] = secret[0] ^ UINT64_C(0x6c7967656e657261);
+	v[3] = secret[1] ^ UINT64_C(0x7465646279746573);
 	for (i = 0; i + 8 <= key.n; i += 8) {
 		memcpy(&m, key.p + i, 8);
 		v[3] ^= m;

@@ -31,5 +31,7 @@ void *map_remove(struct map *m, struct str key);
 bool map_next(const struct map *m, size_t *i, struct str *key, void **value);
 /* Keyed hash of some bytes, stable within the process. */
 uint64_t map_hash(struct str key);
+/* The same with a key of the caller's, for what must outlive the process. */
+uint64_t map_hash_keyed(const uint64_t secret[2], struct str key);
 
 #endif

@@ -59,7 +59,8 @@ int child_peer_parse(struct msg_in *in, struct child_peer *m, struct err *e);
 
 /*
  * CHILD_FILE  master -> child, 1 descriptor: a file opened for the child
- *   str role    "key", "log", "passwd_file", ...: see the child's header
+ *   str role    "key", "log", "penalty" (memory for authd that outlives it),
+ *               ...: see the child's header
  *   u32 number  tells several files of one role apart
  *   str path    for messages only; the child could not open it
  */

@@ -18,6 +18,7 @@
  *	self_root            empty directory to chroot to; absent: none
  *	role                 for authd, which is started twice: broker or spawner
  *	pass_uid, pass_gid   for the spawner: of the child with the passwd-file
+ *	salt_key             for the spawner: 32 hexadecimal digits
  *	tls_on               for login: yes when there are certificates
  * and for imapd and pop3d, which master starts as the user already:
  *	service              "imap" or "pop3"

@@ -21,6 +21,8 @@ struct attempt {
 	struct list link;
 	struct broker *b;
 	uint32_t number;
+	enum chan_try_kind kind;
+	bool hold;
 	struct chan *child; /* NULL: asked, not there yet */
 	int hold_fd;
 	struct buf work; /* the frame, until the child is there */
@@ -73,7 +75,11 @@ fail(struct attempt *a, const char *why)
 static void
 on_time(UNUSED struct ev_loop *loop, ev_timer *w, UNUSED int events)
 {
-	fail(w->data, "auth child took too long");
+	struct attempt *a = w->data;
+
+	fail(a,
+	    a->child != NULL ? "auth child took too long"
+			     : "no auth child could be had");
 }
 
 /* ---- the child ---- */
@@ -156,9 +162,9 @@ on_spawner_closed(struct chan *c, const struct err *why, void *arg)
 
 	if (why->code == ERR_VIOLATION)
 		log_error("spawner broke the rules: %s", why->text);
+	/* Master brings the next one; who waits for a child waits on. */
 	chan_free(&c);
 	b->spawner = NULL;
-	attempt_spawner_gone(b);
 }
 
 static const struct chan_entry spawner_entries[] = {
@@ -171,39 +177,42 @@ const struct chan_def attempt_spawner_def = {.name = "spawner",
     .n_entries = ARRAY_LEN(spawner_entries),
     .on_close = on_spawner_closed};
 
-void
-attempt_spawner_gone(struct broker *b)
-{
-	struct list lost;
-	struct attempt *a;
-
-	list_init(&lost);
-	LIST_EACH(&b->attempts, l) {
-		a = LIST_OF(l, struct attempt, link);
-		if (a->child == NULL) {
-			list_remove(l);
-			list_append(&lost, l);
-		}
-	}
-	/* What `done` starts anew stands in b->attempts again, not here. */
-	while (!list_is_empty(&lost))
-		fail(LIST_OF(lost.next, struct attempt, link),
-		    "the spawner has gone");
-}
-
 /* ---- start ---- */
 
-static int
-ask_spawner(struct attempt *a, const struct attempt_question *q, struct err *e)
+static void
+set_timer(struct attempt *a, double wait_s)
+{
+	ev_timer_stop(a->b->loop, &a->timer);
+	ev_now_update(a->b->loop);
+	ev_timer_set(&a->timer, wait_s, 0);
+	ev_timer_start(a->b->loop, &a->timer);
+}
+
+static void
+ask_spawner(struct attempt *a)
 {
 	struct chan_try_msg m = {.type = CHAN_TRY_NEW,
-	    .new = {.attempt = a->number, .kind = q->kind, .hold = q->hold}};
+	    .new = {.attempt = a->number, .kind = a->kind, .hold = a->hold}};
 	struct buf *b = chan_frame();
+	struct err e;
 
-	if (a->b->spawner == NULL)
-		return err_set(e, ERR_CLOSED, "no spawner");
 	chan_try_write(&m, b);
-	return chan_send(a->b->spawner, b, NULL, 0, e);
+	if (chan_send(a->b->spawner, b, NULL, 0, &e) == 0)
+		return;
+	/* Fails from the loop, not in here. */
+	log_error("the spawner does not listen: %s", e.text);
+	set_timer(a, 0);
+}
+
+void
+attempt_spawner_is_there(struct broker *b)
+{
+	LIST_EACH(&b->attempts, l) {
+		struct attempt *a = LIST_OF(l, struct attempt, link);
+
+		if (a->child == NULL)
+			ask_spawner(a);
+	}
 }
 
 struct attempt *
@@ -212,10 +221,10 @@ attempt_start(struct broker *b, const struct attempt_question *q,
 {
 	struct chan_try_msg m = {.type = CHAN_TRY_WORK, .work = q->work};
 	struct attempt *a = mem_new(1, sizeof(*a));
-	double wait_s = WALL_S;
-	struct err e;
 
 	a->b = b;
+	a->kind = q->kind;
+	a->hold = q->hold;
 	a->number = ++b->last_attempt;
 	a->hold_fd = -1;
 	a->done = done;
@@ -223,11 +232,11 @@ attempt_start(struct broker *b, const struct attempt_question *q,
 	list_append(&b->attempts, &a->link);
 	buf_init(&a->work, CHAN_TRY_FRAME_MAX);
 	chan_try_write(&m, &a->work);
-	if (ask_spawner(a, q, &e) == -1)
-		wait_s = 0; /* fails from the loop, not in here */
-	ev_timer_init(&a->timer, on_time, wait_s, 0);
+	ev_timer_init(&a->timer, on_time, 0, 0);
 	a->timer.data = a;
-	ev_timer_start(b->loop, &a->timer);
+	set_timer(a, WALL_S);
+	if (b->spawner != NULL)
+		ask_spawner(a);
 	return a;
 }
 

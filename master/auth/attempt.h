@@ -3,7 +3,8 @@
  * attempt.h - one question to one auth child.
  *
  *	attempt_start --> ASKED --TRY_CHILD--> WORKING --TRY_RESULT--> done
- *	                  ASKED --TRY_REFUSED, spawner gone-----------> done
+ *	                  ASKED --spawner gone--> ASKED (the next one)
+ *	                  ASKED --TRY_REFUSED, time-------------------> done
  *	                                       WORKING --EOF, time----> done
  *
  * "Done" is called exactly once, unless attempt_forget() came before.
@@ -37,7 +38,7 @@ void attempt_forget(struct attempt *a);
 
 /* What the spawner says. */
 extern const struct chan_def attempt_spawner_def;
-/* All questions that wait for a child of a spawner that has gone fail. */
-void attempt_spawner_gone(struct broker *b);
+/* There is a new spawner: who waits for a child asks it (again). */
+void attempt_spawner_is_there(struct broker *b);
 
 #endif

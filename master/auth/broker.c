@@ -150,17 +150,41 @@ on_peer(UNUSED struct chan *c, struct chan_msg *m, void *arg, struct err *e)
 		add_worker(b, peer.number, chan_take_fd(m, 0));
 		return 0;
 	case CHILD_KIND_SPAWNER:
-		if (b->spawner != NULL) {
+		if (b->spawner != NULL)
 			chan_free(&b->spawner);
-			attempt_spawner_gone(b);
-		}
 		b->spawner = chan_new(
 		    b->loop, chan_take_fd(m, 0), &attempt_spawner_def, b);
+		attempt_spawner_is_there(b);
 		conv_pump(b);
 		return 0;
 	default:
 		return err_set(e, ERR_VIOLATION, "authd: not its peer");
 	}
+}
+
+/* Memory in which an authd before us has noted who fails. */
+static int
+on_file(UNUSED struct chan *c, struct chan_msg *m, void *arg, struct err *e)
+{
+	struct broker *b = arg;
+	struct penalty *kept;
+	struct child_file file;
+	struct err why;
+
+	if (child_file_parse(&m->in, &file, e) == -1)
+		return -1;
+	/* Keys of the memory before are in use where there are workers. */
+	if (!str_eq(file.role, STR("penalty")) || !list_is_empty(&b->workers))
+		return err_set(e, ERR_VIOLATION, "authd: not its file");
+	if (penalty_open(m->fds[0], &kept, &why) == -1) {
+		log_error("authd begins without knowing who failed before "
+			  "reason=\"%s\"",
+		    why.text);
+		return 0;
+	}
+	penalty_free(&b->penalty);
+	b->penalty = kept;
+	return 0;
 }
 
 /* As many descriptors as we may have: one for each login worker. */
@@ -224,6 +248,7 @@ master_closed(UNUSED struct chan *c, const struct err *why, void *arg)
 
 static const struct chan_entry master_entries[] = {
     {CHILD_PEER, 1, CHAN_ANY_STATE, CHILD_FRAME_MAX, on_peer},
+    {CHILD_FILE, 1, CHAN_ANY_STATE, CHILD_FRAME_MAX, on_file},
     {CHILD_GO, 0, CHAN_ANY_STATE, CHILD_FRAME_MAX, on_go},
     {CHILD_STOP, 0, CHAN_ANY_STATE, CHILD_FRAME_MAX, on_stop},
 };

@@ -534,8 +534,8 @@ enqueue(struct conv *c)
 
 	c->state = CONV_QUEUED;
 	set_timer(c, on_queue_time, QUEUE_S);
-	out = queue_add(
-	    &b->queue, &c->queued, penalty_block(str_make(c->ip, c->ip_n)));
+	out = queue_add(&b->queue, &c->queued,
+	    penalty_block(b->penalty, str_make(c->ip, c->ip_n)));
 	if (out != NULL)
 		fail(CONTAINER_OF(out, struct conv, queued),
 		    CHAN_AUTH_UNAVAILABLE, "too many attempts");
@@ -580,8 +580,8 @@ note_name(struct conv *c)
 	if (!name_normalise(sasl_name(c->sasl), str_of(s->name_chars),
 		s->keep_case, c->asked))
 		c->asked[0] = '\0';
-	c->penalty =
-	    penalty_who(str_make(c->ip, c->ip_n), str_of(c->asked), c->local);
+	c->penalty = penalty_who(c->b->penalty, str_make(c->ip, c->ip_n),
+	    str_of(c->asked), c->local);
 }
 
 static void

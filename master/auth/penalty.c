@@ -2,21 +2,29 @@
 /*
  * penalty.c - delays by address block and by user name.
  *
- * Owns:    struct penalty: two tables of fixed size, which attackers can fill
+ * Owns:    struct penalty: tables of fixed size, which attackers can fill
  *          but not make grow. A full set forgets its mildest entry.
  * Runs in: authd.
- * Trusts:  nothing; keys are hashed with a key of this process.
+ * Trusts:  master for the memory, in which an earlier authd wrote; no entry can
+ *          do more than delay.
  */
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
 #include "auth/penalty.h"
 #include "base/clock.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "os/rng.h"
 
 #define SETS 1024
 #define WAYS 4
 #define FIRST_MS 1000
 #define HALVE_MS 60000
 #define PENDING_MAX 1000
+/* To be changed with what struct kept means. */
+#define LAYOUT UINT64_C(0x70656e616c747931)
 
 struct entry {
 	uint64_t key; /* 0: free */
@@ -29,24 +37,85 @@ struct table {
 	struct entry e[SETS][WAYS];
 };
 
-struct penalty {
+/* What may lie in memory that outlives us. */
+struct kept {
+	uint64_t layout; /* 0: fresh */
+	uint64_t key[2]; /* of the hashes: outsiders can not aim at a set */
 	struct table blocks, names, good;
 };
+
+struct penalty {
+	struct kept *k;
+	bool shared;
+};
+
+static void
+begin_kept(struct kept *k)
+{
+	memset(k, 0, sizeof(*k));
+	rng_bytes(k->key, sizeof(k->key));
+	k->layout = LAYOUT;
+}
 
 struct penalty *
 penalty_new(void)
 {
-	return mem_new(1, sizeof(struct penalty));
+	struct penalty *p = mem_new(1, sizeof(*p));
+
+	p->k = mem_new(1, sizeof(*p->k));
+	begin_kept(p->k);
+	return p;
+}
+
+/* Who was being judged by one that died is not judged any more. */
+static void
+forget_pending(struct table *t)
+{
+	for (size_t i = 0; i < SETS; i++)
+		for (size_t j = 0; j < WAYS; j++)
+			t->e[i][j].pending = 0;
+}
+
+int
+penalty_open(int fd, struct penalty **out, struct err *e)
+{
+	struct penalty *p;
+	struct stat st;
+	void *at;
+
+	if (fstat(fd, &st) == -1)
+		return err_sys(e, "fstat");
+	if (st.st_size < (off_t)sizeof(struct kept))
+		return err_set(e, ERR_LIMIT, "too little memory is shared");
+	at = mmap(NULL, sizeof(struct kept), PROT_READ | PROT_WRITE, MAP_SHARED,
+	    fd, 0);
+	if (at == MAP_FAILED)
+		return err_sys(e, "mmap");
+	p = mem_new(1, sizeof(*p));
+	p->k = at;
+	p->shared = true;
+	if (p->k->layout != LAYOUT)
+		begin_kept(p->k);
+	forget_pending(&p->k->blocks);
+	forget_pending(&p->k->names);
+	*out = p;
+	return 0;
 }
 
 void
 penalty_free(struct penalty **pp)
 {
+	if (*pp == NULL)
+		return;
+	if ((*pp)->shared)
+		(void)munmap((*pp)->k, sizeof(*(*pp)->k));
+	else
+		free((*pp)->k);
 	MEM_FREE(*pp);
 }
 
 uint64_t
-penalty_block(struct str ip)
+penalty_block(const struct penalty *p, struct str ip)
 {
 	/* The length keeps 4 bytes apart from the first 8 of IPv6. */
 	char bytes[9] = {(char)ip.n};
@@ -54,31 +123,40 @@ penalty_block(struct str ip)
 	uint64_t h;
 
 	memcpy(bytes + 1, ip.p, n);
-	h = map_hash(str_make(bytes, n + 1));
+	h = map_hash_keyed(p->k->key, str_make(bytes, n + 1));
 	return h == 0 ? 1 : h;
 }
 
 struct penalty_who
-penalty_who(struct str ip, struct str name, bool is_local)
+penalty_who(
+    const struct penalty *p, struct str ip, struct str name, bool is_local)
 {
-	struct penalty_who w = {.name = map_hash(name)};
+	struct penalty_who w = {.name = map_hash_keyed(p->k->key, name)};
 	uint64_t both[2];
 
 	if (w.name == 0)
 		w.name = 1;
 	if (!is_local) {
-		w.block = penalty_block(ip);
+		w.block = penalty_block(p, ip);
 		both[0] = w.block;
 		both[1] = w.name;
-		w.pair = map_hash(str_make(both, sizeof(both)));
+		w.pair =
+		    map_hash_keyed(p->k->key, str_make(both, sizeof(both)));
 	}
 	return w;
 }
 
-/* What is left of the delay; brings the entry up to date. */
+/*
+ * What is left of the delay; brings the entry up to date. Another process may
+ * write at the same time: any value is a delay between nothing and the most.
+ */
 static int32_t
 decay(struct entry *en, int64_t now)
 {
+	if (en->at_ms > now)
+		en->at_ms = now;
+	if (en->delay_ms > PENALTY_MAX_MS)
+		en->delay_ms = PENALTY_MAX_MS;
 	while (en->delay_ms > 0 && now - en->at_ms >= HALVE_MS) {
 		en->delay_ms /= 2;
 		en->at_ms += HALVE_MS;
@@ -172,9 +250,9 @@ penalty_begin(struct penalty *p, const struct penalty_who *who)
 	int64_t now = clock_mono_ms(), by_block = 0, by_name;
 
 	if (who->block != 0)
-		by_block = begin(&p->blocks, who->block, now);
-	by_name = begin(&p->names, who->name, now);
-	if (who->pair != 0 && find(&p->good, who->pair) != NULL)
+		by_block = begin(&p->k->blocks, who->block, now);
+	by_name = begin(&p->k->names, who->name, now);
+	if (who->pair != 0 && find(&p->k->good, who->pair) != NULL)
 		by_name = 0;
 	return by_block > by_name ? by_block : by_name;
 }
@@ -186,8 +264,8 @@ penalty_end(
 	int64_t now = clock_mono_ms();
 
 	if (who->block != 0)
-		end(&p->blocks, who->block, failed, now);
-	end(&p->names, who->name, failed, now);
+		end(&p->k->blocks, who->block, failed, now);
+	end(&p->k->names, who->name, failed, now);
 	if (ok && who->pair != 0)
-		find_or_add(&p->good, who->pair, now)->at_ms = now;
+		find_or_add(&p->k->good, who->pair, now)->at_ms = now;
 }

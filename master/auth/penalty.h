@@ -11,6 +11,7 @@
 #ifndef AUTH_PENALTY_H
 #define AUTH_PENALTY_H
 
+#include "base/err.h"
 #include "base/str.h"
 
 #define PENALTY_MAX_MS 60000
@@ -25,11 +26,17 @@ struct penalty_who {
 };
 
 struct penalty *penalty_new(void);
+/*
+ * The same in memory that others of us had before and have at the same time:
+ * what they remember goes on. `fd` stays the caller's.
+ */
+int penalty_open(int fd, struct penalty **out, struct err *e);
 void penalty_free(struct penalty **pp);
 /* The keys of a peer's address (4 or 16 bytes) and a name. */
-struct penalty_who penalty_who(struct str ip, struct str name, bool is_local);
+struct penalty_who penalty_who(
+    const struct penalty *p, struct str ip, struct str name, bool is_local);
 /* The block of an address alone, never 0: /32, of IPv6 /64. */
-uint64_t penalty_block(struct str ip);
+uint64_t penalty_block(const struct penalty *p, struct str ip);
 /*
  * An attempt begins: how long it must wait. It counts as a failure until
  * penalty_end() says otherwise, so that many at once gain nothing; but

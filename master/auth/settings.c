@@ -11,6 +11,8 @@
 
 #include "auth/settings.h"
 #include "base/num.h"
+#include "os/rng.h"
+#include "text/hex.h"
 
 static uint32_t
 get_u32(const struct child_settings *c, const char *name, uint32_t other)
@@ -120,6 +122,21 @@ read_services(const struct child_settings *c, struct auth_settings *s)
 	}
 }
 
+static void
+read_salt_key(const struct child_settings *c, struct auth_settings *s)
+{
+	struct buf b;
+
+	buf_init(&b, sizeof(s->salt_key));
+	if (hex_decode(&b, str_of(child_setting_or(c, "salt_key", ""))) &&
+	    b.n == sizeof(s->salt_key))
+		memcpy(s->salt_key, b.p, sizeof(s->salt_key));
+	else
+		rng_bytes(s->salt_key, sizeof(s->salt_key));
+	buf_wipe(&b);
+	buf_done(&b);
+}
+
 int
 auth_settings_read(
     const struct child_settings *c, struct auth_settings *out, struct err *e)
@@ -153,6 +170,8 @@ auth_settings_read(
 	s.pam_session = child_setting_bool(c, "pam_session", false);
 	s.passwd_file =
 	    child_setting_or(c, "passwd_file", SYSCONFDIR "/restante/passwd");
+	if (s.is_spawner)
+		read_salt_key(c, &s);
 	s.first_uid = get_u32(c, "first_valid_uid", 1000);
 	s.last_uid = get_u32(c, "last_valid_uid", 0);
 	s.first_gid = get_u32(c, "first_valid_gid", 1);

@@ -9,8 +9,8 @@
  *	pam_service, pam_session, passwd_file; those which may differ per
  *	service also as "imap:name" and "pop3:name".
  *
- * From master itself (ipc/child.h): role, self_uid, pass_uid, pass_gid. Where
- * the uid is absent master is not root, and nobody changes uid.
+ * From master itself (ipc/child.h): role, self_uid, pass_uid, pass_gid,
+ * salt_key. Where the uid is absent master is not root, and nobody changes uid.
  */
 #ifndef AUTH_SETTINGS_H
 #define AUTH_SETTINGS_H
@@ -41,6 +41,7 @@ struct auth_settings {
 	const char *pam_service[3]; /* "": chosen by protocol */
 	bool pam_session;
 	const char *passwd_file;
+	uint64_t salt_key[2]; /* spawner: for the salts of unknown users */
 	uint32_t first_uid, last_uid, first_gid, last_gid; /* last 0: any */
 };
 

@@ -21,7 +21,6 @@
 #include "auth/spawner.h"
 #include "auth/try.h"
 #include "base/log.h"
-#include "base/map.h"
 #include "base/mem.h"
 #include "ipc/chan.h"
 #include "ipc/chan_child.h"
@@ -362,8 +361,6 @@ spawner_run(const struct auth_settings *settings)
 		log_fatal("%s", e.text);
 	if (uses_passwd_file(settings) && sandbox_prepare_pass(false, &e) == -1)
 		log_fatal("%s", e.text);
-	/* Children share the key of map_hash: salts stay the same. */
-	(void)map_hash(STR("salt"));
 	s.loop = ev_default_loop(0);
 	s.master = chan_new(s.loop, CHILD_FD_MASTER, &master_def, &s);
 	ev_run(s.loop, 0);

@@ -110,7 +110,8 @@ judge(struct run *r, const struct chan_try_work *w)
 	a->outcome = CHAN_TRY_UNAVAILABLE;
 	switch (r->c->kind) {
 	case CHAN_TRY_PASSWD_FILE:
-		try_passwd_file(r->c->passwd_fd, w, a);
+		try_passwd_file(
+		    r->c->passwd_fd, r->c->settings->salt_key, w, a);
 		break;
 	case CHAN_TRY_PAM:
 		if (w->want == CHAN_TRY_VERIFY)

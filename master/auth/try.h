@@ -32,9 +32,9 @@ struct try_answer {
 	struct passwd_hash_keys keys; /* iter 0: none */
 };
 
-/* Judges `w` by the passwd-file open at `fd`. */
-void try_passwd_file(
-    int fd, const struct chan_try_work *w, struct try_answer *a);
+/* Judges `w` by the passwd-file open at `fd`; salts are made with the key. */
+void try_passwd_file(int fd, const uint64_t salt_key[2],
+    const struct chan_try_work *w, struct try_answer *a);
 /* Asks the name service who the user is. */
 void try_lookup(const char *name, struct try_answer *a);
 

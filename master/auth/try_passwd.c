@@ -16,11 +16,10 @@
 
 /*
  * The salt of a user who has no SCRAM keys in the file, whether he exists or
- * not: always the same for a name while the spawner lives, for its children
- * inherit the key of map_hash().
+ * not: always the same for a name, as a stored one is.
  */
 static void
-make_salt(struct str name, unsigned char salt[16])
+make_salt(const uint64_t key[2], struct str name, unsigned char salt[16])
 {
 	char text[USER_NAME_MAX + 2] = {0};
 	uint64_t half;
@@ -28,7 +27,7 @@ make_salt(struct str name, unsigned char salt[16])
 	memcpy(text + 1, name.p, name.n);
 	for (int i = 0; i < 2; i++) {
 		text[0] = (char)i;
-		half = map_hash(str_make(text, name.n + 1));
+		half = map_hash_keyed(key, str_make(text, name.n + 1));
 		memcpy(salt + 8 * i, &half, sizeof(half));
 	}
 }
@@ -160,7 +159,8 @@ keys_of_nobody(
 }
 
 void
-try_passwd_file(int fd, const struct chan_try_work *w, struct try_answer *a)
+try_passwd_file(int fd, const uint64_t salt_key[2],
+    const struct chan_try_work *w, struct try_answer *a)
 {
 	struct passwd_file_user u;
 	unsigned char salt[16];
@@ -174,7 +174,7 @@ try_passwd_file(int fd, const struct chan_try_work *w, struct try_answer *a)
 	}
 	buf_init(&line, PASSWD_FILE_LINE_MAX);
 	buf_init(&first, PASSWD_FILE_LINE_MAX);
-	make_salt(w->name, salt);
+	make_salt(salt_key, w->name, salt);
 	if (passwd_file_find(fd, w->name, &line, &u, &first, &model, &e) ==
 	    -1) {
 		set_text(a,

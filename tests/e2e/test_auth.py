@@ -2,6 +2,8 @@
 """Logins through the whole server: mechanisms, codes, what a client is told."""
 import base64
 import os
+import re
+import signal
 import ssl
 import time
 
@@ -295,6 +297,65 @@ def test_killed_authd_mid_login(start, form):
         except (AssertionError, OSError, wire.Closed):
             assert time.monotonic() < end, s.log()
             time.sleep(0.2)
+
+
+def salt(s, user):
+    """What SCRAM tells anybody who asks for this user."""
+    first = authd.Scram(user, "x").first()
+    end = time.monotonic() + 15
+    while True:
+        try:
+            c = s.imap()
+            c.send(b"a AUTHENTICATE SCRAM-SHA-256 " +
+                   base64.b64encode(first) + b"\r\n")
+            line = c.line()
+            c.close()
+        except (OSError, wire.Closed):
+            line = b""
+        if line.startswith(b"+ "):
+            break
+        # just killed: not now
+        assert time.monotonic() < end, (line, s.log())
+        time.sleep(0.1)
+    return re.search(rb"s=([^,]+)", base64.b64decode(line[2:])).group(1)
+
+
+def test_salts_of_nobody_stay(start, form):
+    """Across a reload, the death of those who make them, and a restart: else
+    they would tell who has none of his own."""
+    s = start(separate=form == "separate", settings={
+        "auth_mechanisms": ["plain", "scram-sha-256"]})
+    users = ("alice", "nosuch", "other")
+    before = [salt(s, u) for u in users]
+    assert len(set(before)) == 3
+    s.ctl("reload")
+    assert [salt(s, u) for u in users] == before
+    for pid in s.pids("authd"):
+        os.kill(pid, signal.SIGKILL)
+    assert [salt(s, u) for u in users] == before
+    s.stop()
+    path = os.path.join(s.dir, "state", ".salt")
+    st = os.stat(path)
+    assert st.st_mode & 0o777 == 0o600
+    assert st.st_uid == (0 if s.separate else s.uid)
+    s.start()
+    assert [salt(s, u) for u in users] == before
+    s.imap("alice").ok("NOOP")
+
+
+def test_penalties_stay(start, form):
+    s = start(separate=form == "separate",
+              settings={"auth_failure_delay": 0})
+    s.imap().no("LOGIN alice wrong")
+    s.imap().no("LOGIN alice wrong")
+    s.ctl("reload")
+    begun = time.monotonic()
+    s.imap("alice")
+    assert time.monotonic() - begun > 1.5
+    # bob has done nothing
+    begun = time.monotonic()
+    s.imap("bob")
+    assert time.monotonic() - begun < 1.5
 
 
 def test_helpers_are_used():

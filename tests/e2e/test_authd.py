@@ -581,6 +581,76 @@ def test_killed_spawner(start):
     assert w.answer() == ("ok",)
 
 
+def test_spawner_dies_before_the_child(start):
+    """What it had been asked for is asked of the next one; a look-up or a
+    second source, too, that begins while there is none."""
+    a = start()
+    w, other = a.worker(), a.worker()
+    assert w.plain("alice", "secret") == ("ok",)
+    os.kill(a.spawner.pid, signal.SIGSTOP)
+    w.start("PLAIN", b"\0alice\0secret")
+    time.sleep(0.2)
+    os.kill(a.spawner.pid, signal.SIGKILL)
+    a.spawner.wait()
+    other.start("PLAIN", b"\0alice\0wrong")
+    time.sleep(0.2)
+    a.start_spawner()
+    a.connect()
+    a.spawner.master.send(authd.encode(authd.GO))
+    assert a.spawner.master.recv()[0] == authd.READY
+    assert w.answer() == ("ok",)
+    assert other.answer() == ("fail", authd.BAD)
+
+
+def salt_of(worker, user):
+    c = Scram(user, "wrong")
+    worker.start("SCRAM-SHA-256", c.first())
+    kind, data = worker.answer(2.0)
+    assert kind == "more"
+    worker.more(c.final(data))
+    worker.cancel()
+    assert worker.answer()[0] == "fail"
+    return c.salt
+
+
+def test_salts_of_nobody_outlive_the_spawner(start):
+    a = start(settings={"auth_penalty": "no", "auth_failure_delay": "0"})
+    w = a.worker()
+    before = [salt_of(w, u) for u in ("nosuch", "alice")]
+    os.kill(a.spawner.pid, signal.SIGKILL)
+    a.spawner.wait()
+    a.start_spawner()
+    a.connect()
+    a.spawner.master.send(authd.encode(authd.GO))
+    assert a.spawner.master.recv()[0] == authd.READY
+    assert [salt_of(w, u) for u in ("nosuch", "alice")] == before
+
+
+def test_penalties_outlive_authd(start):
+    a = start(settings={"auth_failure_delay": "0"}, memory=512 * 1024)
+    w = a.worker()
+    for _ in range(2):
+        assert w.plain("alice", "wrong") == ("fail", authd.BAD)
+    # one is being judged when it dies: that counts for nobody
+    w.start("PLAIN", b"\0alice\0wrong")
+    a.broker.end()
+    a.start_broker()
+    a.connect()
+    a.broker.master.send(authd.encode(authd.GO))
+    assert a.broker.master.recv()[0] == authd.READY
+    w = a.worker()
+    begun = time.monotonic()
+    assert w.plain("alice", "secret") == ("ok",)
+    assert 1.5 < time.monotonic() - begun < 3.8
+
+
+@pytest.mark.parametrize("size", [0, 4096])
+def test_too_little_memory_is_not_used(start, size):
+    a = start(settings={"auth_failure_delay": "0"}, memory=size)
+    a.log("authd begins without knowing")
+    assert a.worker().plain("alice", "secret") == ("ok",)
+
+
 def children_of(pid):
     return [p for p in proc.tree(pid) if p != pid]
 

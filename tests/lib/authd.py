@@ -197,7 +197,7 @@ class Authd:
     """Both roles and what the test plays: master and login workers."""
 
     def __init__(self, passwd="", settings=(), separate=None, sources=(
-            "passwd-file",)):
+            "passwd-file",), memory=None):
         self.separate = server.is_root() if separate is None else separate
         self.dir = server.scratch()
         self.passwd_path = os.path.join(self.dir, "passwd")
@@ -217,6 +217,11 @@ class Authd:
                 "auth_mechanisms = %s\n" % m for m in
                 ("plain", "login", "scram-sha-256", "scram-sha-256-plus"))
         self.broker = self.spawner = None
+        # what master keeps for it
+        self.memory = None
+        if memory is not None:
+            self.memory = os.memfd_create("penalty")
+            os.ftruncate(self.memory, memory)
 
     def write_passwd(self, text):
         new = self.passwd_path + ".new"
@@ -234,9 +239,14 @@ class Authd:
             text += "self_uid = %d\nself_gid = %d\nself_root = %s\n" % (
                 AUTH_UID, AUTH_UID, self.root)
         self.broker = Child(self.program(), "authd", text, self.lines.append)
+        if self.memory is not None:
+            self.broker.master.send(
+                encode(FILE, (STR, "penalty"), (U32, 0), (STR, "penalty"),
+                       fds=1), [self.memory])
 
     def start_spawner(self):
-        text = self.settings + "role = spawner\n"
+        text = self.settings + "role = spawner\nsalt_key = %s\n" % (
+            "0123456789abcdef" * 2)
         if self.separate:
             text += "pass_uid = %d\npass_gid = %d\n" % (PASS_UID, PASS_UID)
         self.spawner = Child(
@@ -293,6 +303,8 @@ class Authd:
         for child in (self.broker, self.spawner):
             if child is not None:
                 child.end()
+        if self.memory is not None:
+            os.close(self.memory)
         shutil.rmtree(self.dir, ignore_errors=True)
 
 
