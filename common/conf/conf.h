@@ -33,7 +33,7 @@ int conf_parse(const char *name, struct str text, struct conf **out,
 void conf_free(struct conf **c);
 
 /*
- * What `reader` reads, as plain lines for conf_plain_parse(). SCHEMA_GLOBAL
+ * What `reader` reads, as plain lines for ipc/child.h. SCHEMA_GLOBAL
  * adds the differing values of each service as "imap:name = value"; another
  * scope writes one set with that service's values in place.
  */

@@ -11,8 +11,8 @@
 #include "base/buf.h"
 #include "conf/conf.h"
 #include "conf/conf_dump.h"
-#include "conf/conf_plain.h"
 #include "conf/schema.h"
+#include "ipc/child.h"
 
 static struct buf problems;
 
@@ -280,71 +280,53 @@ test_plain(UNUSED void **state)
 			       "auth += {passwd-file}\n"
 			       "service pop3 { allow_plaintext_auth = on\n"
 			       "  mail_location = \"maildir:~/P\"}\n");
-	struct conf_plain *p;
+	struct child_settings p;
+	size_t at;
 	struct buf b;
 	struct err e;
 
 	assert_non_null(c);
 	buf_init(&b, 100000);
 	conf_write_plain(c, SCHEMA_IMAPD, SCHEMA_IMAP, &b);
-	assert_int_equal(conf_plain_parse(buf_str(&b), &p, &e), 0);
-	assert_int_equal(conf_plain_number(p, "imap_idle_timeout"), 3600);
-	assert_int_equal(conf_plain_number(p, "append_limit"), 104857600);
-	assert_string_equal(conf_plain_text(p, "mail_location"), "auto");
+	assert_int_equal(child_settings_parse(buf_str(&b), &p, &e), 0);
+	assert_int_equal(child_setting_u64(&p, "imap_idle_timeout", 0), 3600);
+	assert_int_equal(child_setting_u64(&p, "append_limit", 0), 104857600);
+	assert_string_equal(child_setting(&p, "mail_location"), "auto");
 	/* What imapd does not read is not handed to it. */
 	assert_int_equal(str_find_str(buf_str(&b), STR("passwd_file")), b.n);
-	conf_plain_free(&p);
+	child_settings_done(&p);
 
 	buf_clear(&b);
 	conf_write_plain(c, SCHEMA_POP3D, SCHEMA_POP3, &b);
-	assert_int_equal(conf_plain_parse(buf_str(&b), &p, &e), 0);
-	assert_string_equal(conf_plain_text(p, "mail_location"), "maildir:~/P");
-	conf_plain_free(&p);
+	assert_int_equal(child_settings_parse(buf_str(&b), &p, &e), 0);
+	assert_string_equal(child_setting(&p, "mail_location"), "maildir:~/P");
+	child_settings_done(&p);
 
 	buf_clear(&b);
 	conf_write_plain(c, SCHEMA_LOGIN, SCHEMA_GLOBAL, &b);
-	assert_int_equal(conf_plain_parse(buf_str(&b), &p, &e), 0);
-	assert_false(conf_plain_bool(p, "imap:allow_plaintext_auth"));
-	assert_true(conf_plain_bool(p, "pop3:allow_plaintext_auth"));
-	assert_false(conf_plain_bool(p, "allow_plaintext_auth"));
-	conf_plain_free(&p);
+	assert_int_equal(child_settings_parse(buf_str(&b), &p, &e), 0);
+	assert_null(child_setting(&p, "imap:allow_plaintext_auth"));
+	assert_true(child_setting_bool(&p, "pop3:allow_plaintext_auth", false));
+	assert_false(child_setting_bool(&p, "allow_plaintext_auth", true));
+	child_settings_done(&p);
 
 	buf_clear(&b);
 	conf_write_plain(c, SCHEMA_MASTER, SCHEMA_GLOBAL, &b);
-	assert_int_equal(conf_plain_parse(buf_str(&b), &p, &e), 0);
-	assert_int_equal(conf_plain_count(p, "auth"), 1);
-	assert_true(conf_plain_has(p, "auth", "passwd-file"));
-	assert_int_equal(conf_plain_count(p, "listen"), 2);
-	assert_string_equal(conf_plain_item(p, "listen", 0), "*");
-	assert_null(conf_plain_item(p, "listen", 2));
-	assert_int_equal(conf_plain_count(p, "imap_listen"), 0);
-	assert_null(conf_plain_find(p, "no_such"));
-	conf_plain_free(&p);
+	assert_int_equal(child_settings_parse(buf_str(&b), &p, &e), 0);
+	at = 0;
+	assert_string_equal(child_setting_next(&p, "auth", &at), "passwd-file");
+	assert_null(child_setting_next(&p, "auth", &at));
+	at = 0;
+	assert_string_equal(child_setting_next(&p, "listen", &at), "*");
+	assert_string_equal(child_setting_next(&p, "listen", &at), "::");
+	assert_null(child_setting_next(&p, "listen", &at));
+	at = 0;
+	assert_null(child_setting_next(&p, "imap_listen", &at));
+	assert_null(child_setting(&p, "no_such"));
+	child_settings_done(&p);
 	conf_free(&c);
 	buf_done(&b);
 	buf_done(&problems);
-}
-
-static void
-test_plain_alone(UNUSED void **state)
-{
-	struct conf_plain *p;
-	struct err e;
-
-	assert_int_equal(conf_plain_parse(STR(""), &p, &e), 0);
-	assert_int_equal(conf_plain_number(p, "pop3_idle_timeout"), 600);
-	assert_string_equal(conf_plain_text(p, "pam_service"), "");
-	assert_int_equal(conf_plain_count(p, "listen"), 2);
-	assert_string_equal(conf_plain_text(p, "listen"), "*");
-	conf_plain_free(&p);
-	assert_int_equal(conf_plain_parse(STR("listen =\n"), &p, &e), 0);
-	assert_int_equal(conf_plain_count(p, "listen"), 0);
-	conf_plain_free(&p);
-	assert_int_equal(conf_plain_parse(STR("frob = 1\n"), &p, &e), -1);
-	assert_int_equal(conf_plain_parse(STR("listen\n"), &p, &e), -1);
-	assert_int_equal(conf_plain_parse(STR("imap_port = x\n"), &p, &e), -1);
-	assert_int_equal(
-	    conf_plain_parse(STR("imap:listen = x\n"), &p, &e), -1);
 }
 
 /* What is dumped can be read again and means the same. */
@@ -435,7 +417,6 @@ main(void)
 	    cmocka_unit_test(test_problems),
 	    cmocka_unit_test(test_include),
 	    cmocka_unit_test(test_plain),
-	    cmocka_unit_test(test_plain_alone),
 	    cmocka_unit_test(test_dump),
 	    cmocka_unit_test(test_man),
 	};

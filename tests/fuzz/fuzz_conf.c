@@ -9,7 +9,7 @@
 #include <stdlib.h>
 
 #include "conf/conf.h"
-#include "conf/conf_plain.h"
+#include "ipc/child.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -25,22 +25,20 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct str text = str_make(data, size);
-	struct conf_plain *plain = NULL;
+	struct child_settings plain;
 	struct conf *conf = NULL;
 	struct buf problems, lines;
 	struct err e;
 
 	buf_init(&problems, 1024 * 1024);
 	buf_init(&lines, 4 * 1024 * 1024);
-	if (conf_plain_parse(text, &plain, &e) == 0)
-		conf_plain_free(&plain);
 	if (!reaches_out(text) && size < 4096 &&
 	    conf_parse("f", text, &conf, &problems, &e) == 0) {
 		conf_write_plain(conf, SCHEMA_ALL, SCHEMA_GLOBAL, &lines);
 		/* What we write we can read. */
-		if (conf_plain_parse(buf_str(&lines), &plain, &e) == -1)
+		if (child_settings_parse(buf_str(&lines), &plain, &e) == -1)
 			abort();
-		conf_plain_free(&plain);
+		child_settings_done(&plain);
 		conf_free(&conf);
 	}
 	buf_done(&problems);
