@@ -24,11 +24,14 @@
 #include "base/num.h"
 #include "config.h"
 #include "generation.h"
+#include "grants.h"
 #include "ipc/chan_ctl.h"
+#include "lookup.h"
 #include "os/fd.h"
 #include "reload.h"
 #include "service.h"
 #include "session.h"
+#include "spools.h"
 #include "users.h"
 
 #define CLIENTS_MAX 32
@@ -38,6 +41,8 @@ struct client {
 	struct master *m;
 	struct chan *chan;
 	struct ucred who;
+	struct lookup *lookup; /* a shell's, or NULL */
+	enum service shell_service;
 	/* For the one under way, or the one that will follow it. */
 	enum { WAITS_NOT, WAITS_FOR_THIS, WAITS_FOR_NEXT } reload;
 };
@@ -63,6 +68,7 @@ client_free(struct client *c)
 	struct control *ctl = c->m->control;
 
 	list_remove(&c->link);
+	lookup_free(&c->lookup);
 	chan_free(&c->chan);
 	ctl->n_clients--;
 	free(c);
@@ -323,6 +329,101 @@ do_stop(struct client *c, UNUSED const struct ctl_request *r)
 	master_stop(c->m, 0);
 }
 
+/* ---- an imapd or pop3d from a shell ---- */
+
+/* Settings, and a channel to spoold (closed at its other end when there is none). */
+static void
+send_settings(struct client *c, const struct grant_entry *g)
+{
+	int fds[2] = {-1, -1}, closed[2];
+	struct buf *b;
+	struct err e;
+
+	fds[0] = users_settings(c->m->now->settings, g, &e);
+	if (fds[0] == -1) {
+		log_error(
+		    "settings for a shell user=<%s>: %s", g->user, e.text);
+		send_end(c, false, "%s", e.text);
+		return;
+	}
+	fds[1] =
+	    spools_channel(c->m, c->who.pid, g->sysuid, g->sysgid, g->user);
+	if (fds[1] == -1 && fd_pair(closed, &e) == 0) {
+		fds[1] = closed[0];
+		fd_close(&closed[1]);
+	}
+	if (fds[1] != -1) {
+		b = chan_frame();
+		ctl_settings_write(b);
+		(void)chan_send(c->chan, b, fds, 2, &e);
+		send_end(c, true, "%s", g->user);
+	} else {
+		send_end(c, false, "%s", e.text);
+	}
+	fd_close(&fds[0]);
+	fd_close(&fds[1]);
+}
+
+static void
+on_account(void *arg, const struct lookup_account *a)
+{
+	struct client *c = arg;
+	struct grant_entry entry = {.service = c->shell_service,
+	    .sysuid = c->who.uid,
+	    .mail_location = (char[]){""},
+	    .extra = (char[]){""}};
+	struct grant g = {.service = str_of(service_name(c->shell_service)),
+	    .sysuid = c->who.uid};
+	struct err e;
+
+	c->lookup = NULL;
+	if (a == NULL) {
+		send_end(
+		    c, false, "uid %u is no account", (unsigned)c->who.uid);
+		return;
+	}
+	g.user = a->name;
+	g.home = a->home;
+	g.sysgid = entry.sysgid = a->sysgid;
+	if (grants_judge(&g, c->m->now->settings, &e) == -1) {
+		send_end(c, false, "%s", e.text);
+		return;
+	}
+	entry.user = str_to_heap(a->name);
+	entry.home = str_to_heap(a->home);
+	send_settings(c, &entry);
+	free(entry.user);
+	free(entry.home);
+}
+
+/*
+ * The kernel says which uid asks; whose name that is, the system's accounts
+ * say. (Master without root is that user, and believes him every name.)
+ */
+static void
+do_settings(struct client *c, const struct ctl_request *r)
+{
+	const struct settings *s = c->m->now->settings;
+	struct str user = ctl_arg(r, STR("user"));
+	struct lookup_account own = {.name = user, .sysgid = c->who.gid};
+	struct err e;
+
+	if (!service_find(ctl_arg(r, STR("service")), &c->shell_service)) {
+		send_end(c, false, "unknown service");
+	} else if (c->lookup != NULL) {
+		send_end(c, false, "one at a time");
+	} else if (!s->privileged && c->who.uid != geteuid()) {
+		send_end(c, false, "this server runs for uid %u alone",
+		    (unsigned)geteuid());
+	} else if (!s->privileged && user.n > 0) {
+		on_account(c, &own);
+	} else {
+		c->lookup = lookup_uid(c->m, c->who.uid, on_account, c, &e);
+		if (c->lookup == NULL)
+			send_end(c, false, "%s", e.text);
+	}
+}
+
 static const struct {
 	const char *verb;
 	void (*fn)(struct client *c, const struct ctl_request *r);
@@ -333,6 +434,7 @@ static const struct {
     {"status", do_status, false},
     {"reload", do_reload, false},
     {"stop", do_stop, false},
+    {"settings", do_settings, true},
 };
 
 static int

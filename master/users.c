@@ -377,8 +377,8 @@ add_extra(struct buf *b, const char *extra)
 			    b, "%.*s = %.*s\n", STR_ARG(name), STR_ARG(line));
 }
 
-static int
-settings_file(
+int
+users_settings(
     const struct settings *s, const struct grant_entry *g, struct err *e)
 {
 	char index[PATH_BYTES], state[PATH_BYTES];
@@ -526,7 +526,7 @@ start(struct generation *g, struct grant_entry *grant, struct str identity,
 
 	(void)snprintf(
 	    name, sizeof(name), "%s(%s)", program_name(p->service), p->user);
-	settings_fd = settings_file(s, grant, e);
+	settings_fd = users_settings(s, grant, e);
 	if (settings_fd == -1 || fd_pair(pair, e) == -1)
 		goto out;
 	p->feed = logs_new(&g->m->logs, name, &log_fd, e);

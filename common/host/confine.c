@@ -49,14 +49,9 @@ struct places {
 /* iconv loads its converters when they are first needed, the C library the
  * time zone. */
 static const char *const read_only[] = {
-    "/usr/lib/" MULTIARCH "/gconv",
-    "/usr/lib64/gconv",
-    "/usr/lib/gconv",
-    "/etc/ld.so.cache",
-    "/etc/localtime",
-    "/usr/share/zoneinfo",
-    "/etc/mailname",
-    "/dev/null",
+    "/usr/lib/" MULTIARCH "/gconv", "/usr/lib64/gconv", "/usr/lib/gconv",
+    "/etc/ld.so.cache", "/etc/localtime", "/usr/share/zoneinfo",
+    "/etc/mailname", "/dev/null",
     "/proc/sys/kernel/random/boot_id", /* index_state.c */
 };
 

@@ -133,6 +133,13 @@ set_log_level(const char *name)
 }
 
 static void
+forget_places(struct host *h)
+{
+	settings_put(&h->settings, STR("index_dir"), STR(""));
+	settings_put(&h->settings, STR("state_dir"), STR(""));
+}
+
+static void
 read_options(struct host *h, int argc, char **argv)
 {
 	VEC(const char *) lines = {0};
@@ -152,6 +159,12 @@ read_options(struct host *h, int argc, char **argv)
 		usage(h->ops);
 	/* The command line goes before the file. */
 	shell_settings(h, conf_file);
+	/* Other mail than the server's for us: not its index of ours. */
+	if (argc - optind == 1)
+		forget_places(h);
+	VEC_EACH(&lines, line)
+		if (str_starts(str_of(*line), STR("mail_location")))
+			forget_places(h);
 	VEC_EACH(&lines, line)
 		if (settings_put_line(&h->settings, str_of(*line), &e) == -1)
 			log_fatal("option -o: %s", e.text);
@@ -169,6 +182,8 @@ find_caller(struct host *h)
 		   *user = settings_get(&h->settings, "user");
 	const struct passwd *pw = NULL;
 
+	if (home == NULL || home[0] != '/')
+		home = settings_get(&h->settings, "home");
 	if (home == NULL || home[0] != '/' || user == NULL)
 		pw = getpwuid(getuid());
 	if (home == NULL || home[0] != '/')

@@ -34,6 +34,7 @@ struct host {
 	char *filter; /* compiled by master, until it is in force */
 	bool from_shell;
 	int shell_in, shell_out; /* the connection of a shell */
+	int spool_fd; /* a shell's channel to spoold, until it is used; or -1 */
 	bool ending; /* no new sessions, leave when the last has gone */
 	int exit_status;
 
@@ -109,8 +110,9 @@ int confine_enter(
     struct host *h, const struct store_settings *set, struct err *e);
 
 /* ---- shell.c ---- */
-/* What the configuration (a file, NULL: the usual one) sets, as the control
- * tool tells; ends the process when that is broken. */
+/* The settings of the running server, or what the configuration (a file, NULL:
+ * the usual one) sets, as the control tool tells; ends the process when that is
+ * broken. */
 void shell_settings(struct host *h, const char *conf_file);
 /* Before the sandbox: the descriptors of the connection. */
 int shell_prepare(struct host *h, struct err *e);

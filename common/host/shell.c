@@ -12,15 +12,24 @@
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "host/host_impl.h"
+#include "ipc/chan_ctl.h"
+#include "ipc/chan_wait.h"
 #include "ipc/child.h"
 #include "os/fd.h"
 
 #define CONTROL_TOOL "restantectl"
+#define RUN_DIR "/run/restante" /* the default of run_dir */
+#define MASTER_WAIT_MS 10000
 
 extern char **environ;
 
@@ -74,8 +83,122 @@ run_tool(const char *path, char *const argv[], struct buf *out, struct err *e)
 	return rc;
 }
 
-void
-shell_settings(struct host *h, const char *conf_file)
+/* ---- from a running master ---- */
+
+static int
+connect_to_master(const char *run_dir, struct err *e)
+{
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+	int n, fd;
+
+	n = snprintf(a.sun_path, sizeof(a.sun_path), "%s/%s", run_dir,
+	    CTL_CONTROL_SOCKET);
+	if (n < 0 || (size_t)n >= sizeof(a.sun_path))
+		return err_set(e, ERR_LIMIT, "run_dir is too long");
+	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	if (fd == -1)
+		return err_sys(e, "socket");
+	if (connect(fd, (const struct sockaddr *)&a, sizeof(a)) == -1) {
+		err_sys(e, "connect to %s", a.sun_path);
+		(void)close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+/* The answer: settings and a channel, or why not. */
+static int
+recv_settings(int fd, int64_t deadline_ms, int fds[2], struct err *e)
+{
+	struct buf room;
+	struct msg_in in;
+	int rc;
+
+	buf_init(&room, CTL_FRAME_MAX);
+	rc = chan_recv_wait(
+	    fd, CTL_SETTINGS, &room, &in, fds, 2, deadline_ms, e);
+	if (rc == 0 && ctl_settings_parse(&in, e) == -1) {
+		(void)close(fds[0]);
+		(void)close(fds[1]);
+		rc = -1;
+	}
+	buf_done(&room);
+	return rc;
+}
+
+static int
+ask_master(struct host *h, const char *run_dir, int fds[2], struct err *e)
+{
+	const char *user = getenv("USER");
+	const struct ctl_request m = {
+	    .verb = STR("settings"),
+	    .args = {{STR("service"), str_of(h->ops->service)},
+		{STR("user"), str_of(user == NULL ? "" : user)}},
+	    .n_args = user == NULL ? 1 : 2,
+	};
+	int64_t deadline_ms = clock_mono_ms() + MASTER_WAIT_MS;
+	int fd = connect_to_master(run_dir, e), rc;
+	struct buf frame;
+
+	if (fd == -1)
+		return -1;
+	buf_init(&frame, CTL_FRAME_MAX);
+	ctl_request_write(&m, &frame);
+	rc = chan_send_wait(fd, &frame, NULL, 0, deadline_ms, e);
+	if (rc == 0)
+		rc = recv_settings(fd, deadline_ms, fds, e);
+	buf_done(&frame);
+	(void)close(fd);
+	return rc;
+}
+
+/*
+ * Another home than the account's means other mail: index and state of the one
+ * are nothing for the other.
+ */
+static void
+check_home(struct host *h)
+{
+	const char *own = getenv("HOME"), *home = host_setting(h, "home");
+
+	if (own == NULL || own[0] != '/' || home == NULL ||
+	    strcmp(own, home) == 0)
+		return;
+	settings_put(&h->settings, STR("index_dir"), STR(""));
+	settings_put(&h->settings, STR("state_dir"), STR(""));
+}
+
+static bool
+master_settings(struct host *h, const char *run_dir)
+{
+	struct child_settings cs;
+	struct err e;
+	int fds[2], rc;
+
+	if (ask_master(h, run_dir, fds, &e) == -1)
+		goto none;
+	rc = child_settings_load(fds[0], &cs, &e);
+	(void)close(fds[0]);
+	if (rc == -1) {
+		(void)close(fds[1]);
+		goto none;
+	}
+	intake_put_settings(h, &cs);
+	MEM_FREE(h->filter);
+	h->filter = mem_strdup(child_setting_or(&cs, "sandbox_filter", ""));
+	child_settings_done(&cs);
+	check_home(h);
+	h->spool_fd = fds[1];
+	return true;
+none:
+	log_debug("no settings of a running server: %s", e.text);
+	return false;
+}
+
+/* ---- from the configuration ---- */
+
+static void
+file_settings(struct host *h, const char *conf_file)
 {
 	char path[3100], tool[] = CONTROL_TOOL, config[] = "config",
 			 plain[] = "--plain", opt_c[] = "-c", service[16],
@@ -110,6 +233,22 @@ shell_settings(struct host *h, const char *conf_file)
 	/* These are master's to make. */
 	settings_put(&h->settings, STR("index_dir"), STR(""));
 	settings_put(&h->settings, STR("state_dir"), STR(""));
+}
+
+void
+shell_settings(struct host *h, const char *conf_file)
+{
+	const char *run_dir;
+
+	h->spool_fd = -1;
+	if (conf_file == NULL && master_settings(h, RUN_DIR))
+		return;
+	file_settings(h, conf_file);
+	/* Whoever serves by that file has more to give than the file. (A server
+	 * at the usual place serves by the usual file.) */
+	run_dir = host_setting(h, "run_dir");
+	if (run_dir != NULL && strcmp(run_dir, RUN_DIR) != 0)
+		(void)master_settings(h, run_dir);
 }
 
 /* ---- the session --------------------------------------------------------- */

@@ -291,14 +291,18 @@ spool_init(struct host *h)
 	struct host_spool *s;
 	struct stat st;
 
-	if (h->from_shell || dir == NULL || dir[0] != '/' ||
-	    stat(dir, &st) == -1)
+	if ((h->from_shell && h->spool_fd == -1) || dir == NULL ||
+	    dir[0] != '/' || stat(dir, &st) == -1)
 		return;
 	s = mem_new(1, sizeof(*s));
 	s->h = h;
 	s->dir = st;
 	h->spool = s;
 	spool_lock_set_helper(&helper, s);
+	if (h->from_shell) {
+		spool_channel(h, h->spool_fd);
+		h->spool_fd = -1;
+	}
 }
 
 void

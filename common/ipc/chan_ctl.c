@@ -107,7 +107,7 @@ ctl_end_parse(struct msg_in *in, struct ctl_end *m, struct err *e)
 void
 ctl_settings_write(struct buf *out)
 {
-	msg_begin(out, CTL_SETTINGS, 1);
+	msg_begin(out, CTL_SETTINGS, 2);
 }
 
 int

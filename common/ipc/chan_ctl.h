@@ -31,7 +31,8 @@ enum {
  *   str verb     "who", "kick", "reload", "status", "stop", "settings"
  *   u8  n, then n times: str name, str value
  * `who`: optional user, service, ip. `kick`: the same, or session; at least
- * one. `settings`: service ("imap", "pop3"); answered for the asking uid.
+ * one. `settings`: service ("imap", "pop3"), user (which only a master without
+ * root believes); answered for the asking uid.
  * Answered by any number of CTL_ROW (`settings`: CTL_SETTINGS), then CTL_END.
  */
 struct ctl_field {
@@ -74,8 +75,9 @@ void ctl_end_write(const struct ctl_end *m, struct buf *out);
 int ctl_end_parse(struct msg_in *in, struct ctl_end *m, struct err *e);
 
 /*
- * CTL_SETTINGS  master -> imapd or pop3d from a shell, 1 descriptor: the
- * settings as child.h describes them, with index_dir and state_dir made
+ * CTL_SETTINGS  master -> imapd or pop3d from a shell, 2 descriptors: the
+ * settings as child.h describes them, with index_dir and state_dir made; a
+ * channel to spoold (chan_spool.h), closed already when there is none
  */
 void ctl_settings_write(struct buf *out);
 int ctl_settings_parse(struct msg_in *in, struct err *e);

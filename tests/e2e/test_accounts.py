@@ -58,6 +58,7 @@ class System(restante.Restante):
              "state_dir": os.path.join(self.dir, "state"),
              "index_dir": os.path.join(self.dir, "index"),
              "log": self.log_path, "log_level": "debug",
+             "spool_dir": self.spool,
              "libexec_dir": restante.programs()}
         s.update(self.settings)
         return s
@@ -126,6 +127,66 @@ def test_refused(system):
         status, text, _ = c.cmd('LOGIN %s "%s"' % (user, password))
         assert status == "NO", user
         assert time.monotonic() - began >= 1.9, user
+
+
+def by_hand(system, user, text, **env):
+    """imapd as a user starts it from a shell."""
+    uid = system.uid_of(user)
+    run = subprocess.run(
+        [os.path.join(restante.programs(), "imapd"), "-c", system.config],
+        input=text.replace(b"\n", b"\r\n"), stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, timeout=20, cwd="/", user=uid, group=uid,
+        extra_groups=[], env={"HOME": system.home(user), **env})
+    assert run.returncode == 0, run
+    return run.stdout
+
+
+@inner
+def test_by_hand(system):
+    """Settings of the running server, by the uid that the kernel tells; what
+    the caller says he is counts for nothing."""
+    before = system.effective()
+    uid = system.uid_of("ben")
+    for name, n in (("Maildir", 1), ("Other", 3)):
+        box = os.path.join(system.home("ben"), name)
+        shutil.rmtree(box, ignore_errors=True)
+        maildir.create(box, uid)
+        for i in range(n):
+            maildir.deliver(box, maildir.message(i), owner=uid)
+    system.settings["mail_location"] = "maildir:~/Maildir"
+    system.reload()
+    system.wait_log("reload done")
+    text = b"a SELECT INBOX\nb LOGOUT\n"
+    try:
+        # in the file, but not in force
+        system.settings["mail_location"] = "maildir:~/Other"
+        system.write()
+        for env in ({}, {"USER": "ann"}, {"USER": "root"}, {"USER": ""}):
+            assert b"* 1 EXISTS" in by_hand(system, "ben", text, **env)
+        index = os.path.join(system.dir, "index")
+        assert os.stat(os.path.join(index, "ben")).st_uid == uid
+        # nothing was made in another's name
+        ann = os.path.join(index, "ann")
+        assert not os.path.exists(ann) or \
+            os.stat(ann).st_uid == system.uid_of("ann")
+        assert not os.path.exists(os.path.join(index, "root"))
+        # another home: mail from there
+        with_home = by_hand(system, "ben", text,
+                            HOME=os.path.join(system.home("ben"), "Other"))
+        assert b"* 0 EXISTS" in with_home
+        # may not log in, so is given nothing: the file counts
+        run = subprocess.run(
+            [os.path.join(restante.programs(), "imapd"), "-c",
+             system.config], input=b"b LOGOUT\r\n", env={"HOME": "/root"},
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=20,
+            cwd="/", user=500, group=500, extra_groups=[])
+        assert not os.path.exists(os.path.join(index, "low")), run
+    finally:
+        system.settings = {k: v for k, v in system.settings.items()
+                           if k != "mail_location"}
+        assert system.effective() == before
+        system.reload()
+        system.wait_log("reload done")
 
 
 @inner
