@@ -8,11 +8,37 @@
  */
 #include "imapd/fetch_cache.h"
 
+#include "base/bounds.h"
+
+static void
+on_timer(UNUSED struct ev_loop *loop, ev_timer *w, UNUSED int revents)
+{
+	fetch_cache_drop(w->data);
+}
+
+void
+fetch_cache_init(struct fetch_cache *fc, struct ev_loop *loop)
+{
+	*fc = (struct fetch_cache){.loop = loop};
+	ev_timer_init(&fc->timer, on_timer, FETCH_CACHE_S, 0.);
+	fc->timer.data = fc;
+}
+
+static void
+stop_timer(struct fetch_cache *fc)
+{
+	ev_timer_stop(fc->loop, &fc->timer);
+	ev_timer_set(&fc->timer, FETCH_CACHE_S, 0.);
+}
+
 void
 fetch_cache_drop(struct fetch_cache *fc)
 {
+	if (fc->msg == NULL)
+		return;
+	stop_timer(fc);
 	msg_close(&fc->msg);
-	*fc = (struct fetch_cache){0};
+	fc->has_place = false;
 }
 
 struct msg *
@@ -22,6 +48,7 @@ fetch_cache_take(struct fetch_cache *fc, uint32_t uid)
 
 	if (m == NULL || fc->uid != uid)
 		return NULL;
+	stop_timer(fc);
 	fc->msg = NULL;
 	return m;
 }
@@ -29,8 +56,9 @@ fetch_cache_take(struct fetch_cache *fc, uint32_t uid)
 void
 fetch_cache_keep(struct fetch_cache *fc, uint32_t uid, struct msg *m)
 {
-	if (fc->msg != NULL)
-		msg_close(&fc->msg);
+	msg_close(&fc->msg);
+	stop_timer(fc);
+	ev_timer_start(fc->loop, &fc->timer);
 	if (fc->uid != uid)
 		fc->has_place = false;
 	fc->msg = m;

@@ -26,6 +26,7 @@ session_init(struct session *s, struct host *h, struct conn *conn)
 	arena_init(&s->arena);
 	buf_init(&s->out, OUT_MAX_BYTES);
 	set32_init(&s->saved);
+	fetch_cache_init(&s->fetch_cache, host_loop(h));
 }
 
 void
