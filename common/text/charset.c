@@ -275,25 +275,30 @@ feed_iconv(struct charset *c, struct str *in, struct buf *out)
 	return true;
 }
 
-/* True when the two bytes are a byte order mark; it chooses the iconv. */
+/*
+ * True when the two bytes are a byte order mark. They choose the iconv: without
+ * a mark it is the order in which they are ASCII, else the lower byte first, as
+ * mail programs take it (RFC 2781 section 4.3 would have the higher one).
+ */
 static bool
 see_bom(struct charset *c)
 {
+	bool is_mark = memcmp(c->torn, "\xff\xfe", 2) == 0;
 	iconv_t cd;
 
 	c->has_bom_to_see = false;
 	if (memcmp(c->torn, "\xfe\xff", 2) == 0)
 		return true;
-	if (memcmp(c->torn, "\xff\xfe", 2) != 0)
+	if (c->torn[0] == '\0' && c->torn[1] != '\0')
 		return false;
 	cd = iconv_open("UTF-8", "utf-16le");
 	if (cd == NO_ICONV)
-		return false;
+		return is_mark;
 	(void)iconv_close(c->cd);
 	c->cd = cd;
 	/* Not for the next one that asks for "utf-16". */
 	memcpy(c->name, "utf-16le", sizeof("utf-16le"));
-	return true;
+	return is_mark;
 }
 
 static bool

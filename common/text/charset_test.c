@@ -39,6 +39,8 @@ static const struct {
     {"utf-16", STR_LIT("\0\xfc\0a"),
 	"\xc3\xbc"
 	"a"},
+    {"utf-16", STR_LIT("a\0\xfc\0"), "a\xc3\xbc"},
+    {"utf-16", STR_LIT("\x16\x04\x38\x04"), "\xd0\x96\xd0\xb8"},
     {"utf-16le", STR_LIT("\x3d\xd8\x00\xde"), "\xf0\x9f\x98\x80"},
     {"unknown-8bit", STR_LIT("x\xff"), "x" BAD},
 };
