@@ -55,17 +55,6 @@ leave_map(struct user_proc *p)
 }
 
 static void
-end_report(struct user_proc *p)
-{
-	int fd = p->report.fd;
-
-	if (!ev_is_active(&p->report))
-		return;
-	ev_io_stop(p->m->loop, &p->report);
-	fd_close(&fd);
-}
-
-static void
 free_if_gone(struct user_proc *p)
 {
 	struct master *m = p->m;
@@ -75,7 +64,6 @@ free_if_gone(struct user_proc *p)
 	leave_map(p);
 	ev_child_stop(m->loop, &p->child);
 	ev_timer_stop(m->loop, &p->timer);
-	end_report(p);
 	logs_end(&m->logs, &p->feed);
 	list_remove(&p->link);
 	free(p->identity);
@@ -128,18 +116,6 @@ on_timer(UNUSED struct ev_loop *loop, ev_timer *w, UNUSED int events)
 	free_if_gone(p);
 }
 
-/* The exec has happened, or the child says why not; then its exit comes. */
-static void
-on_report(UNUSED struct ev_loop *loop, ev_io *w, UNUSED int events)
-{
-	struct user_proc *p = w->data;
-	struct err e;
-
-	if (proc_spawn_result(w->fd, program_name(p->service), &e) == -1)
-		log_error("user=<%s> %s", p->user, e.text);
-	end_report(p);
-}
-
 static void
 process_ended(struct user_proc *p, int status)
 {
@@ -170,8 +146,6 @@ on_exit_seen(UNUSED struct ev_loop *loop, ev_child *w, UNUSED int events)
 	struct user_proc *p = w->data;
 
 	ev_child_stop(p->m->loop, &p->child);
-	if (ev_is_active(&p->report))
-		on_report(p->m->loop, &p->report, 0);
 	/* Sessions that it has ended are not lost. */
 	if (p->chan != NULL)
 		chan_read_now(p->chan);
@@ -405,6 +379,13 @@ users_settings(
 	    child_settings_add(&b, "home", str_of(g->home)) &&
 	    child_settings_add(&b, "index_dir", str_of(index)) &&
 	    child_settings_add(&b, "state_dir", str_of(state));
+	/*
+	 * It becomes the user itself, as soon as it has read this: between
+	 * here and the exec its user could stop it, and master with it.
+	 */
+	if (ok && s->privileged && !(s->pam_session && g->hold_fd != -1))
+		ok = buf_addf(&b, "self_uid = %u\nself_gid = %u\n",
+		    (unsigned)g->sysuid, (unsigned)g->sysgid);
 	if (ok && !buf_is_over(&b))
 		fd = fd_memfile("settings", buf_str(&b), e);
 	else
@@ -454,20 +435,15 @@ spawn(struct user_proc *p, const struct settings *s, int chan_fd, int log_fd,
     int settings_fd, struct err *e)
 {
 	int fds[] = {-1, -1, 2, chan_fd, log_fd, settings_fd};
-	struct proc_user user = {.sysuid = p->sysuid, .sysgid = p->sysgid};
 	struct proc_start start = {.path = s->programs[program_of(p->service)],
 	    .name = program_name(p->service),
 	    .env = service_environment(),
 	    .fds = fds,
 	    .n_fds = ARRAY_LEN(fds),
-	    .user = s->privileged ? &user : NULL,
 	    .new_session = true};
-	int report;
 
-	if (proc_spawn_begin(&start, &p->pid, &report, e) == -1)
+	if (proc_spawn(&start, &p->pid, e) == -1)
 		return -1;
-	ev_io_set(&p->report, report, EV_READ);
-	ev_io_start(p->m->loop, &p->report);
 	logs_begin(&p->m->logs, p->feed, p->pid);
 	ev_child_set(&p->child, p->pid, 0);
 	ev_child_start(p->m->loop, &p->child);
@@ -510,8 +486,7 @@ user_new(struct master *m, const struct grant_entry *grant, struct str identity)
 	list_append(&m->user_procs, &p->link);
 	ev_child_init(&p->child, on_exit_seen, 0, 0);
 	ev_timer_init(&p->timer, on_timer, 0, 0);
-	ev_io_init(&p->report, on_report, -1, EV_READ);
-	p->child.data = p->timer.data = p->report.data = p;
+	p->child.data = p->timer.data = p;
 	return p;
 }
 

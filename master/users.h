@@ -31,7 +31,6 @@ struct user_proc {
 	struct chan *holder; /* the PAM session's keeper, or NULL */
 	struct log_feed *feed;
 	ev_child child;
-	ev_io report; /* of the exec */
 	ev_timer timer; /* must be gone */
 	struct list sessions;
 	uint32_t n_sessions;

@@ -25,6 +25,7 @@
 #include "ipc/handoff.h"
 #include "net/tls_record.h"
 #include "os/fd.h"
+#include "os/priv.h"
 
 #define LINGER_S 60
 
@@ -366,6 +367,23 @@ intake_put_settings(struct host *h, const struct child_settings *cs)
 		put_setting(h, cs, i);
 }
 
+/*
+ * Master starts us as root and says who to be: before the exec the user could
+ * have stopped the child, with master waiting for it. Nothing but the settings
+ * has been looked at by now. Started by a holder, the user is who we are.
+ */
+static void
+become_user(const struct child_settings *cs)
+{
+	uint64_t uid = child_setting_u64(cs, "self_uid", UINT64_MAX);
+	uint64_t gid = child_setting_u64(cs, "self_gid", UINT64_MAX);
+	struct err e;
+
+	if (uid < UINT32_MAX && gid < UINT32_MAX &&
+	    priv_drop((uid_t)uid, (gid_t)gid, NULL, 0, &e) == -1)
+		log_fatal("can not become the user: %s", e.text);
+}
+
 bool
 intake_start(struct host *h)
 {
@@ -378,6 +396,7 @@ intake_start(struct host *h)
 		return false;
 	if (child_start(h->ops->service, &cs, &e) == -1)
 		log_fatal("%s", e.text);
+	become_user(&cs);
 	h->filter = mem_strdup(child_setting_or(&cs, "sandbox_filter", ""));
 	intake_put_settings(h, &cs);
 	child_settings_done(&cs);

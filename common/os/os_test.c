@@ -50,7 +50,7 @@ test_spawn(UNUSED void **state)
 	    .env = env,
 	    .n_fds = 4};
 	char room[PROC_EXIT_TEXT_MAX], line[8] = "";
-	int fds[4], pipes[2], status, report;
+	int fds[4], pipes[2], status;
 	struct err e;
 	pid_t pid;
 
@@ -69,11 +69,6 @@ test_spawn(UNUSED void **state)
 	start.path = "/nonexistent";
 	assert_int_equal(proc_spawn(&start, &pid, &e), -1);
 	assert_int_equal(e.code, ERR_NOT_FOUND);
-	assert_int_equal(proc_spawn_begin(&start, &pid, &report, &e), 0);
-	assert_int_equal(proc_spawn_result(report, start.path, &e), -1);
-	assert_int_equal(e.code, ERR_NOT_FOUND);
-	fd_close(&report);
-	assert_int_not_equal(wait_status(pid), 0);
 	assert_string_equal(proc_exit_text(SIGSEGV, room, sizeof(room)),
 	    "killed by signal 11 (Segmentation fault)");
 	fd_close(&pipes[0]);

@@ -8,6 +8,8 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/close_range.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -31,51 +33,51 @@ extern char **environ;
 
 /* ---- start ---- */
 
-/* What the child tells its parent when it can not become the program. */
+/* Why the child could not become the program. */
 struct failure {
 	int sys;
 	char step[28];
 };
 
+/* In the child; with a report descriptor the parent reads it from there. */
+struct trouble {
+	struct failure *shared;
+	int report_fd;
+};
+
 NORETURN static void
-fail(int report_fd, const char *step)
+fail(const struct trouble *t, const char *step)
 {
 	struct failure f = {.sys = errno};
 
 	(void)snprintf(f.step, sizeof(f.step), "%s", step);
-	(void)!write(report_fd, &f, sizeof(f));
+	if (t->shared != NULL)
+		*t->shared = f;
+	else
+		(void)!write(t->report_fd, &f, sizeof(f));
 	_exit(127);
 }
 
-/* Descriptor i of `fds` becomes i; the report descriptor comes behind them. */
-static int
-arrange_fds(const int *fds, size_t n, int report_fd)
+/*
+ * Descriptor i of `fds`, all of them above PROC_FDS_MAX, becomes i; a report
+ * descriptor comes behind them.
+ */
+static void
+arrange_fds(const int *fds, size_t n, struct trouble *t)
 {
-	int moved[PROC_FDS_MAX];
+	unsigned keep = (unsigned)n;
 
-	/* Above all targets first, so that no dup2 hits a source. */
-	report_fd = fcntl(report_fd, F_DUPFD_CLOEXEC, PROC_FDS_MAX + 2);
-	if (report_fd == -1)
-		_exit(127);
-	for (size_t i = 0; i < n; i++) {
-		if (fds[i] == -1)
-			moved[i] = open("/dev/null", O_RDWR | O_CLOEXEC);
-		else
-			moved[i] = fds[i];
-		if (moved[i] != -1)
-			moved[i] =
-			    fcntl(moved[i], F_DUPFD_CLOEXEC, PROC_FDS_MAX + 2);
-		if (moved[i] == -1)
-			fail(report_fd, "descriptors");
-	}
 	for (size_t i = 0; i < n; i++)
-		if (dup2(moved[i], (int)i) == -1)
-			fail(report_fd, "descriptors");
-	if (dup3(report_fd, (int)n, O_CLOEXEC) == -1)
-		fail(report_fd, "descriptors");
-	if (syscall(SYS_close_range, (unsigned)n + 1, ~0U, 0) == -1)
-		fail(report_fd, "close_range");
-	return (int)n;
+		if (dup2(fds[i], (int)i) == -1)
+			fail(t, "descriptors");
+	if (t->report_fd != -1) {
+		if (dup3(t->report_fd, (int)n, O_CLOEXEC) == -1)
+			fail(t, "descriptors");
+		t->report_fd = (int)n;
+		keep++;
+	}
+	if (syscall(SYS_close_range, keep, ~0U, 0) == -1)
+		fail(t, "close_range");
 }
 
 /* Those that somebody handles or ignores; the rest is as at our own start. */
@@ -94,14 +96,14 @@ default_signals(void)
 }
 
 NORETURN static void
-become(const struct proc_start *start, int report_fd)
+become(const struct proc_start *start, const int *fds, struct trouble *t)
 {
 	char *argv[16] = {(char *)(uintptr_t)start->name};
 	struct err e;
 	size_t n = 1;
 
 	default_signals();
-	report_fd = arrange_fds(start->fds, start->n_fds, report_fd);
+	arrange_fds(fds, start->n_fds, t);
 	if (start->new_session)
 		(void)setsid();
 	(void)umask(077);
@@ -109,76 +111,195 @@ become(const struct proc_start *start, int report_fd)
 	    priv_drop(start->user->sysuid, start->user->sysgid,
 		start->user->groups, start->user->n_groups, &e) == -1) {
 		errno = e.sys != 0 ? e.sys : EPERM;
-		fail(report_fd, "become the user");
+		fail(t, "become the user");
 	}
 	for (size_t i = 0; start->args != NULL && start->args[i] != NULL; i++)
 		if (n + 1 < ARRAY_LEN(argv))
 			argv[n++] = (char *)(uintptr_t)start->args[i];
 	(void)execve(start->path, argv, (char *const *)(uintptr_t)start->env);
-	fail(report_fd, "exec");
+	fail(t, "exec");
 }
 
-int
-proc_spawn_result(int report, const char *path, struct err *e)
+static int
+failed(const struct failure *f, const char *path, struct err *e)
+{
+	errno = f->sys;
+	return err_sys(e, "start %s: %s", path, f->step);
+}
+
+/* Above all targets first, so that no dup2 hits a source. */
+static void
+become_forked(const struct proc_start *start, int report_fd)
+{
+	struct trouble t = {.report_fd = report_fd};
+	int moved[PROC_FDS_MAX];
+
+	t.report_fd = fcntl(report_fd, F_DUPFD_CLOEXEC, PROC_FDS_MAX + 2);
+	if (t.report_fd == -1)
+		_exit(127);
+	for (size_t i = 0; i < start->n_fds; i++) {
+		int fd = start->fds[i];
+
+		if (fd == -1)
+			fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+		if (fd != -1)
+			fd = fcntl(fd, F_DUPFD_CLOEXEC, PROC_FDS_MAX + 2);
+		if (fd == -1)
+			fail(&t, "descriptors");
+		moved[i] = fd;
+	}
+	become(start, moved, &t);
+}
+
+static pid_t
+spawn_forked(const struct proc_start *start, struct err *e)
 {
 	struct failure f;
-	ssize_t got;
-
-	do
-		got = read(report, &f, sizeof(f));
-	while (got == -1 && errno == EINTR);
-	if (got == 0)
-		return 0;
-	if (got != sizeof(f))
-		return err_set(e, ERR_OTHER, "start %s: no report", path);
-	f.step[sizeof(f.step) - 1] = '\0';
-	errno = f.sys;
-	return err_sys(e, "start %s: %s", path, f.step);
-}
-
-int
-proc_spawn_begin(
-    const struct proc_start *start, pid_t *pid, int *report, struct err *e)
-{
-	sigset_t all, old;
-	int fds[2];
 	pid_t child;
+	ssize_t got;
+	int fds[2];
 
-	ASSERT(start->n_fds >= 3 && start->n_fds <= PROC_FDS_MAX);
-	if (pipe2(fds, O_CLOEXEC) == -1)
-		return err_sys(e, "start %s: pipe", start->path);
-	/* A handler of ours must not run in the child. */
-	sigfillset(&all);
-	(void)sigprocmask(SIG_SETMASK, &all, &old);
+	if (pipe2(fds, O_CLOEXEC) == -1) {
+		err_sys(e, "start %s: pipe", start->path);
+		return -1;
+	}
 	child = fork();
 	if (child == 0)
-		become(start, fds[1]);
-	(void)sigprocmask(SIG_SETMASK, &old, NULL);
+		become_forked(start, fds[1]);
 	fd_close(&fds[1]);
 	if (child == -1) {
+		err_sys(e, "start %s: fork", start->path);
 		fd_close(&fds[0]);
-		return err_sys(e, "start %s: fork", start->path);
+		return -1;
 	}
-	*report = fds[0];
-	*pid = child;
+	do
+		got = read(fds[0], &f, sizeof(f));
+	while (got == -1 && errno == EINTR);
+	fd_close(&fds[0]);
+	if (got == 0)
+		return child;
+	if (got == sizeof(f))
+		(void)failed(&f, start->path, e);
+	else
+		err_set(e, ERR_OTHER, "start %s: no report", start->path);
+	(void)waitpid(child, NULL, 0);
+	return -1;
+}
+
+#ifndef RESTANTE_SANITIZE
+
+/*
+ * Low descriptors that are always taken. What a child gets is put there for
+ * the moment, so that its table need not be copied beyond them: that of a
+ * master with thousands of users is long.
+ */
+static int slots[PROC_FDS_MAX];
+static int slot_null = -1;
+static unsigned slot_end;
+
+static int
+open_slots(struct err *e)
+{
+	int null;
+
+	if (slot_null != -1)
+		return 0;
+	null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (null == -1)
+		return err_sys(e, "/dev/null");
+	for (size_t i = 0; i < PROC_FDS_MAX; i++) {
+		slots[i] = fcntl(null, F_DUPFD_CLOEXEC, PROC_FDS_MAX);
+		if (slots[i] == -1) {
+			err_sys(e, "descriptors");
+			while (i > 0)
+				fd_close(&slots[--i]);
+			fd_close(&null);
+			return -1;
+		}
+		if ((unsigned)slots[i] >= slot_end)
+			slot_end = (unsigned)slots[i] + 1;
+	}
+	slot_null = null;
 	return 0;
 }
+
+struct shared_start {
+	const struct proc_start *start;
+	struct failure failure;
+};
+
+/* Shares memory with the parent, which waits: nothing is allocated here, and
+ * nobody but root can send it a signal. */
+static int
+become_shared(void *arg)
+{
+	struct shared_start *s = arg;
+	struct trouble t = {.shared = &s->failure, .report_fd = -1};
+
+	/* From here on the table of descriptors is its own. */
+	if (syscall(SYS_close_range, slot_end, ~0U, CLOSE_RANGE_UNSHARE) == -1)
+		fail(&t, "close_range");
+	become(s->start, slots, &t);
+}
+
+static pid_t
+spawn_shared(const struct proc_start *start, struct err *e)
+{
+	static char stack[64 * 1024] __attribute__((aligned(64)));
+	struct shared_start s = {.start = start};
+	pid_t child = -1;
+	size_t i;
+
+	if (open_slots(e) == -1)
+		return -1;
+	for (i = 0; i < start->n_fds; i++)
+		if (start->fds[i] != -1 &&
+		    dup3(start->fds[i], slots[i], O_CLOEXEC) == -1)
+			break;
+	if (i == start->n_fds)
+		child = clone(become_shared, stack + sizeof(stack),
+		    CLONE_VM | CLONE_VFORK | CLONE_FILES | SIGCHLD, &s);
+	if (child == -1)
+		err_sys(e, "start %s: clone", start->path);
+	/* Nothing of the child's stays open here. */
+	for (i = 0; i < start->n_fds; i++)
+		if (start->fds[i] != -1)
+			(void)dup3(slot_null, slots[i], O_CLOEXEC);
+	if (child == -1 || s.failure.sys == 0)
+		return child;
+	(void)failed(&s.failure, start->path, e);
+	(void)waitpid(child, NULL, 0);
+	return -1;
+}
+
+#else
+
+/* A sanitizer's shadow can not be shared with a child. */
+static pid_t
+spawn_shared(const struct proc_start *start, struct err *e)
+{
+	return spawn_forked(start, e);
+}
+
+#endif
 
 int
 proc_spawn(const struct proc_start *start, pid_t *pid, struct err *e)
 {
+	sigset_t all, old;
 	pid_t child;
-	int report, rc;
 
-	if (proc_spawn_begin(start, &child, &report, e) == -1)
+	ASSERT(start->n_fds >= 3 && start->n_fds <= PROC_FDS_MAX);
+	/* A handler of ours must not run in the child. */
+	sigfillset(&all);
+	(void)sigprocmask(SIG_SETMASK, &all, &old);
+	child = start->user != NULL ? spawn_forked(start, e)
+				    : spawn_shared(start, e);
+	(void)sigprocmask(SIG_SETMASK, &old, NULL);
+	if (child == -1)
 		return -1;
-	rc = proc_spawn_result(report, start->path, e);
-	fd_close(&report);
-	if (rc == -1)
-		(void)waitpid(child, NULL, 0);
-	else
-		*pid = child;
-	return rc;
+	*pid = child;
+	return 0;
 }
 
 const char *

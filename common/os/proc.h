@@ -31,21 +31,16 @@ struct proc_start {
 };
 
 /*
- * Forks and execs; every descriptor but those in `fds` is closed. An entry of
+ * Starts a program; every descriptor but those in `fds` is closed. An entry of
  * -1 becomes /dev/null. Signals are set to their defaults and unblocked. A
  * failure in the child (no such file, can not become the user) is reported here.
+ *
+ * Without `user` nothing is copied: the child shares our memory until the exec,
+ * and we wait for that. It can not be held up: it is whoever we are. With
+ * `user` it is forked, and its user can stop it before the exec; callers have
+ * nobody else to serve.
  */
 int proc_spawn(const struct proc_start *start, pid_t *pid, struct err *e);
-/*
- * The same without waiting for the exec: a child that has become another user
- * can be stopped by that user before it has executed anything. *report is
- * readable when there is something to know, for proc_spawn_result(), and the
- * caller's.
- */
-int proc_spawn_begin(
-    const struct proc_start *start, pid_t *pid, int *report, struct err *e);
-/* 0: the program runs (or ended before it could say why not). Waits. */
-int proc_spawn_result(int report, const char *path, struct err *e);
 
 /* "exited with status 1", "killed by signal 11 (Segmentation fault)". */
 const char *proc_exit_text(int status, char *room, size_t size);

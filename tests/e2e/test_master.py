@@ -653,5 +653,6 @@ def test_program_is_missing(m):
     _, far = s.client()
     s.handoff(w, s.grant(w, far), far)
     assert refused(w) == 1
-    s.wait_log("user=<alice> start imapd: exec: No such file")
+    s.wait_log("user=<alice> service=imap reason=\"start [^ ]*imapd: exec: "
+               "No such file")
     assert [r for r in s.ctl("status", "--json")["rows"]]
