@@ -44,6 +44,7 @@ destroy(struct mailbox *m)
 	VEC_DONE(&m->more_sets);
 	set32_done(&m->live);
 	set32_done(&m->recent);
+	set32_done(&m->sized);
 	free(m->name);
 	free(m);
 }

@@ -88,6 +88,7 @@ struct mailbox {
 	bool is_gone; /* removed by somebody */
 	bool is_opening; /* ops->open has not come to its end */
 	bool warned_size; /* of a wrong size in a file name */
+	struct set32 sized; /* UIDs whose sizes were counted */
 	int64_t idle_since_ms; /* kept open with n_users 0 */
 	void *impl;
 

@@ -59,6 +59,7 @@ msg_open(struct view *v, uint32_t uid, struct msg **out, struct err *e)
 	m->mailbox = v->m;
 	m->mailbox->n_users++;
 	m->uid = uid;
+	m->is_verified = set32_has(&v->m->sized, uid);
 	m->file.fd = -1;
 	arena_init(&m->arena);
 	*out = m;
@@ -143,6 +144,59 @@ msg_size(struct msg *m, uint64_t *out, struct err *e)
 
 /* ---- sizes --------------------------------------------------------------- */
 
+static void
+warn_size(struct msg *m, const struct msg_facts *f, uint64_t wire_size)
+{
+	if (m->mailbox->warned_size)
+		return;
+	m->mailbox->warned_size = true;
+	if (wire_size == 0)
+		store_warn(m->mailbox->store,
+		    "wrong size in file name mailbox=%s uid=%u name=%.*s "
+		    "size=%llu",
+		    m->mailbox->name, m->uid, STR_ARG(f->base),
+		    (unsigned long long)m->file.size);
+	else
+		store_warn(m->mailbox->store,
+		    "wrong wire size in file name mailbox=%s uid=%u "
+		    "name=%.*s size=%llu",
+		    m->mailbox->name, m->uid, STR_ARG(f->base),
+		    (unsigned long long)wire_size);
+}
+
+/* The size is known by counting, whatever the name says. One that nobody had
+ * asked for is worth keeping only against a wrong one. */
+static void
+take_counted(struct msg *m, uint64_t wire_size, bool was_asked)
+{
+	const struct store_ops *ops = m->mailbox->store->ops;
+	struct msg_facts f;
+
+	m->wire_size = wire_size;
+	m->has_wire_size = m->is_verified = true;
+	set32_add(&m->mailbox->sized, m->uid);
+	if (!ops->msg_facts(m->mailbox, m->uid, &f) ||
+	    f.wire_size == wire_size || (f.wire_size == 0 && !was_asked))
+		return;
+	if (f.wire_size != 0 && f.size == m->file.size)
+		warn_size(m, &f, wire_size);
+	ops->note_wire_size(m->mailbox, m->uid, m->file.size, wire_size);
+}
+
+/* Who reads a message from its beginning to its end counts on the way. */
+static void
+verify(struct msg *m, uint64_t off, struct str piece)
+{
+	if (m->is_verified || off > m->verified_to ||
+	    piece.n <= m->verified_to - off)
+		return;
+	piece = str_skip(piece, (size_t)(m->verified_to - off));
+	m->verified_lone += crlf_count(piece, &m->verify_cr);
+	m->verified_to += piece.n;
+	if (m->verified_to == m->file.size)
+		take_counted(m, m->verified_to + m->verified_lone, false);
+}
+
 /* From the file's name, if that is trustworthy. */
 static bool
 wire_size_by_name(struct msg *m)
@@ -151,14 +205,8 @@ wire_size_by_name(struct msg *m)
 
 	if (!m->mailbox->store->ops->msg_facts(m->mailbox, m->uid, &f))
 		return false;
-	if (f.size != 0 && f.size != m->file.size && !m->mailbox->warned_size) {
-		m->mailbox->warned_size = true;
-		store_warn(m->mailbox->store,
-		    "wrong size in file name mailbox=%s uid=%u name=%.*s "
-		    "size=%llu",
-		    m->mailbox->name, m->uid, STR_ARG(f.base),
-		    (unsigned long long)m->file.size);
-	}
+	if (f.size != 0 && f.size != m->file.size)
+		warn_size(m, &f, 0);
 	if (f.wire_size < f.size || f.wire_size == 0 || f.size != m->file.size)
 		return false;
 	m->wire_size = f.wire_size;
@@ -173,6 +221,7 @@ count_step(struct msg *m, struct err *e)
 	char piece[READ_PIECE] UNINITIALIZED;
 	size_t got, budget = STEP_BYTES;
 
+	m->is_verified = true; /* is, in a moment */
 	for (; budget >= READ_PIECE; budget -= READ_PIECE) {
 		if (msg_read(m, m->counted, piece, READ_PIECE, &got, e) == -1)
 			return STEP_FAIL;
@@ -184,10 +233,7 @@ count_step(struct msg *m, struct err *e)
 	}
 	if (budget < READ_PIECE)
 		return STEP_MORE;
-	m->wire_size = m->counted + m->counted_lone;
-	m->has_wire_size = true;
-	m->mailbox->store->ops->note_wire_size(
-	    m->mailbox, m->uid, m->file.size, m->wire_size);
+	take_counted(m, m->counted + m->counted_lone, true);
 	return STEP_DONE;
 }
 
@@ -224,8 +270,13 @@ msg_read(
 
 	if (msg_need_file(m, e) == -1)
 		return -1;
-	if (m->whole == NULL)
-		return msg_file_read(m->mailbox, &m->file, off, p, n, got, e);
+	if (m->whole == NULL) {
+		if (msg_file_read(m->mailbox, &m->file, off, p, n, got, e) ==
+		    -1)
+			return -1;
+		verify(m, off, str_make(p, *got));
+		return 0;
+	}
 	size = m->whole_n;
 	*got = 0;
 	if (off >= size)

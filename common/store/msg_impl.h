@@ -13,6 +13,9 @@ struct msg {
 	struct msg_file file; /* fd -1: not open yet */
 	bool has_stat, has_wire_size, has_header, header_is_cut;
 	uint64_t wire_size;
+	/* A size in the name is a hint, until all bytes have been read. */
+	bool is_verified, verify_cr;
+	uint64_t verified_to, verified_lone;
 	struct buf header;
 	char *whole; /* all bytes of a small message; NULL: not read */
 	size_t whole_n;

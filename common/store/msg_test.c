@@ -76,6 +76,10 @@ test_steps(void **state)
 	assert_int_equal(msg_parts(m, &root, &e), 0);
 	assert_int_equal(root->n_children, 1);
 	assert_int_equal(root->child->body_lines, LARGE_LINES - 1);
+	/* Counted while it was parsed. */
+	assert_int_equal(msg_wire_size_step(m, &e), STEP_DONE);
+	msg_close(&m);
+	assert_int_equal(msg_open(v, 1, &m, &e), 0);
 	for (steps = 1; (step = msg_wire_size_step(m, &e)) == STEP_MORE;)
 		steps++;
 	assert_int_equal(step, STEP_DONE);

@@ -176,6 +176,47 @@ list(struct box *b, bool subscribed)
 	return text;
 }
 
+static unsigned
+attrs_of(struct box *b, const char *name)
+{
+	struct mbox_entry *it;
+	struct arena a;
+	struct err e;
+	unsigned attrs = 0;
+
+	arena_init(&a);
+	assert_int_equal(now_list(b->store, false, &a, &it, &e), 0);
+	for (; it != NULL; it = it->next)
+		if (str_eq(it->name, str_of(name)))
+			attrs = it->attrs;
+	arena_done(&a);
+	return attrs;
+}
+
+/* \Marked as long as nobody who opens it for writing has looked. */
+static void
+test_list_marks(void **state)
+{
+	struct box *b = *state;
+	struct view *v;
+
+	box_dirs(b, ".a");
+	box_dirs(b, ".empty");
+	box_msg(b, ".a/new/1000.x");
+	box_open(b);
+	assert_int_equal(attrs_of(b, "a"), MBOX_MARKED);
+	assert_int_equal(attrs_of(b, "empty"), MBOX_UNMARKED);
+	assert_true(attrs_of(b, "INBOX") & MBOX_UNMARKED);
+	v = box_view(b, "a", true);
+	assert_int_equal(attrs_of(b, "a"), MBOX_MARKED);
+	view_close(&v);
+	v = box_view(b, "a", false);
+	assert_int_equal(attrs_of(b, "a"), MBOX_UNMARKED);
+	view_close(&v);
+	box_msg(b, "new/1000.x");
+	assert_true(attrs_of(b, "INBOX") & MBOX_MARKED);
+}
+
 static int
 create(struct box *b, const char *name)
 {
@@ -794,6 +835,7 @@ main(void)
 	    T(test_location_found),
 	    T(test_create_names),
 	    T(test_list_tree),
+	    T(test_list_marks),
 	    T(test_both_spellings),
 	    T(test_delete),
 	    T(test_delete_while_open),

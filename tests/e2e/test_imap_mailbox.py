@@ -50,7 +50,8 @@ def test_inbox_is_always_there(box, delimiter):
 def test_create_and_delete(box, delimiter):
     c = box.connect()
     c.ok("CREATE one")
-    assert listed(c, 'LIST "" one') == {"one": {"\\HasNoChildren"}}
+    assert listed(c, 'LIST "" one') == {
+        "one": {"\\HasNoChildren", "\\Unmarked"}}
     assert c.no("CREATE one").startswith(b"[ALREADYEXISTS]")
     c.ok("SELECT one")
     c.ok("SELECT INBOX")

@@ -440,10 +440,9 @@ facts(struct mailbox *m, uint32_t uid, struct msg_facts *out)
 				(void)num_parse_u64(
 				    value, 0, INT64_MAX, &out->size);
 			break;
-		case 'W':
-			if (out->wire_size == 0)
-				(void)num_parse_u64(
-				    value, 0, INT64_MAX, &out->wire_size);
+		case 'W': /* written where the name has none or lies */
+			(void)num_parse_u64(
+			    value, 0, INT64_MAX, &out->wire_size);
 			break;
 		}
 	}

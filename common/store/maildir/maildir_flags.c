@@ -484,8 +484,9 @@ maildir_note_wire_size(
 	if (r == NULL || md->is_in_memory)
 		return;
 	base = maildir_base(m, r);
-	/* A name that says something wrong goes on doing so. */
-	if (maildir_name_size(base, 'W', &in_name) ||
+	/* A name that says something wrong goes on doing so: a W field stands
+	 * above a W in the name. */
+	if ((maildir_name_size(base, 'W', &in_name) && in_name == wire_size) ||
 	    (maildir_name_size(base, 'S', &in_name) && in_name != size))
 		return;
 	buf_init(&b, 4096);

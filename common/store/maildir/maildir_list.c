@@ -48,6 +48,38 @@ add_entry(
 	*first = e;
 }
 
+/*
+ * MBOX_MARKED when something lies in new/: no session that would have moved it
+ * has looked since. A read of the folder's first entries.
+ */
+static unsigned
+mark_of(int dirfd, const char *folder)
+{
+	char path[PATH_MAX + 8], bytes[512];
+	int fd;
+	ssize_t n;
+	unsigned mark = MBOX_UNMARKED;
+
+	(void)snprintf(path, sizeof(path), "%s/new", folder);
+	fd = openat(dirfd, path,
+	    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd == -1)
+		return 0;
+	while (mark == MBOX_UNMARKED &&
+	    (n = getdents64(fd, bytes, sizeof(bytes))) > 0) {
+		for (char *p = bytes; p < bytes + n;) {
+			const struct dirent64 *d =
+			    (const struct dirent64 *)(void *)p;
+
+			p += d->d_reclen;
+			if (d->d_name[0] != '.')
+				mark = MBOX_MARKED;
+		}
+	}
+	close(fd);
+	return mark;
+}
+
 /* One directory of Maildir++, or one path of the fs layout. */
 static void
 list_dir(struct store *s, struct arena *a, struct mbox_entry **first,
@@ -55,6 +87,8 @@ list_dir(struct store *s, struct arena *a, struct mbox_entry **first,
 {
 	struct buf name;
 
+	if (!(attrs & MBOX_NOSELECT))
+		attrs |= mark_of(place_of(s)->rootfd, path.p);
 	buf_init(&name, 4 * PATH_MAX);
 	if (maildir_name_of_dir(s, path, &name)) {
 		/* Both spellings of one name: the UTF-8 one gets a mark. */
@@ -185,8 +219,13 @@ maildir_list(struct store *s, struct arena *a, void **at,
 	const struct dirent *d;
 
 	if (l == NULL) {
+		char inbox[PATH_MAX];
+
 		*first = NULL;
-		add_entry(a, first, STR("INBOX"), 0);
+		add_entry(a, first, STR("INBOX"),
+		    maildir_path(s, STR("INBOX"), inbox, e) == 0
+			? mark_of(place_of(s)->rootfd, inbox)
+			: 0);
 		l = *at = mem_new(1, sizeof(*l));
 		if (push_level(l, place_of(s)->rootfd, ".", false, "", e) == -1)
 			return STEP_FAIL;

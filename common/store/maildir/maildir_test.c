@@ -1,47 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* maildir_test.c - what Dovecot wrote, read and changed (compat-tests.md 1). */
-#include <sys/wait.h>
 
-#include "base/clock.h"
-#include "store/maildir/maildir_impl.h"
-#include "tests/lib/test_store.h"
-
-#define BASE1 "1795300341.M945632P17847.mx1,S=127,W=134"
-#define BASE2 "1795300341.M946189P17847.mx1,S=127,W=134"
-#define BASE3 "1795300341.M952196P17847.mx1,S=127,W=134"
-#define LONG70                                                                 \
-	"12345678901234567890123456789012345678901234567890123456789012345678" \
-	"90"
-#define GUID "620a5138f51b026bb745000083ecc375"
-
-static int
-setup(void **state)
-{
-	static struct box b;
-
-	box_init(&b);
-	*state = &b;
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	box_done(*state);
-	return 0;
-}
-
-static void
-write_m1(struct box *b)
-{
-	box_write(b, "dovecot-uidlist",
-	    "3 V1795300341 N1 G" GUID "\n1 :" BASE1 "\n2 :" BASE2 "\n3 :" BASE3
-	    "\n");
-	box_write(b, "dovecot-keywords", "0 $Label1\n1 NonJunk\n2 Later\n");
-	box_msg(b, "cur/" BASE1 ":2,S");
-	box_msg(b, "cur/" BASE2 ":2,Fab");
-	box_msg(b, "cur/" BASE3 ":2,Rc");
-}
+#include "store/maildir/maildir_test.h"
 
 static void
 test_m1_header_is_a_lower_bound(void **state)
@@ -183,81 +143,6 @@ test_m5_old_versions(void **state)
 		box_close(b);
 		box_unlink(b, box_find(b, "new", ""));
 	}
-}
-
-static void
-test_m8_wrong_size_in_name(void **state)
-{
-	struct box *b = *state;
-	struct view *v;
-	struct msg *m;
-	struct err e;
-	uint64_t size;
-	char text[200];
-	size_t got;
-
-	box_write(b, "dovecot-uidlist", "3 V5 N2 G" GUID "\n1 :x,S=5,W=9\n");
-	box_msg(b, "cur/x,S=5,W=9:2,");
-	box_open(b);
-	v = box_view(b, "INBOX", false);
-	assert_int_equal(msg_open(v, 1, &m, &e), 0);
-	assert_int_equal(msg_wire_size(m, &size, &e), 0);
-	assert_int_equal(size, 134);
-	assert_int_equal(msg_size(m, &size, &e), 0);
-	assert_int_equal(size, 127);
-	assert_int_equal(msg_read(m, 0, text, sizeof(text), &got, &e), 0);
-	assert_int_equal(got, 127);
-	msg_close(&m);
-	assert_true(box_has(b, "cur/x,S=5,W=9:2,"));
-	view_close(&v);
-}
-
-static uint64_t
-wire_size(struct view *v, uint32_t uid)
-{
-	struct msg *m;
-	struct err e;
-	uint64_t size;
-
-	assert_int_equal(msg_open(v, uid, &m, &e), 0);
-	assert_int_equal(msg_wire_size(m, &size, &e), 0);
-	msg_close(&m);
-	return size;
-}
-
-static void
-test_counted_sizes_are_kept(void **state)
-{
-	struct box *b = *state;
-	struct view *v;
-	char name[80];
-	const char *list;
-
-	for (int i = 0; i < 30; i++) {
-		(void)snprintf(name, sizeof(name), "cur/%d.x%s:2,", i,
-		    i % 3 == 0 ? ",S=127" : "");
-		box_msg(b, name);
-	}
-	box_open(b);
-	v = box_view(b, "INBOX", false);
-	for (uint32_t uid = 1; uid <= 30; uid++)
-		assert_int_equal(wire_size(v, uid), 134);
-	assert_null(strstr(box_read(b, "dovecot-uidlist"), "W134"));
-	view_close(&v);
-	list = box_read(b, "dovecot-uidlist");
-	assert_non_null(strstr(list, "\n1 W134 :0.x,S=127\n"));
-	assert_non_null(strstr(list, "\n2 S127 W134 :1.x\n"));
-	box_close(b);
-	/* Believed next time, but only while the file is as large. */
-	box_open(b);
-	box_write(b, "cur/5.x:2,", "a\nb\n");
-	v = box_view(b, "INBOX", false);
-	assert_int_equal(wire_size(v, 2), 134);
-	assert_int_equal(maildir_of(view_mailbox(v))->n_counted, 0);
-	assert_int_equal(wire_size(v, 6), 6);
-	assert_int_equal(maildir_of(view_mailbox(v))->n_counted, 1);
-	assert_int_equal(box_append(b, "INBOX", TEST_MSG, FLAG_SEEN, -1), 31);
-	view_close(&v);
 }
 
 static void
@@ -445,559 +330,6 @@ test_uidl(void **state)
 	assert_non_null(strstr(list, "\n25 :" LONG70 "m\n"));
 }
 
-/* ---- another program beside us ------------------------------------------- */
-
-static void
-test_w1_w4_changes_from_outside(void **state)
-{
-	struct box *b = *state;
-	struct view *v, *w;
-	FILE *f;
-
-	write_m1(b);
-	box_open(b);
-	v = box_view(b, "INBOX", false);
-	w = box_view(b, "INBOX", true);
-	/* W1 */
-	box_move(b, "cur/" BASE1 ":2,S", "cur/" BASE1 ":2,FS");
-	box_move(b, "cur/" BASE3 ":2,Rc", "cur/" BASE3 ":2,Rac");
-	assert_string_equal(box_sync(v, true), "f1 f3 ");
-	assert_string_equal(box_flags(v, 1), "FS");
-	assert_string_equal(box_flags(v, 3), "R $Label1 Later");
-	/* W2 */
-	box_msg(b, "new/1795300400.M1P1.mx1");
-	f = fopen(box_path(b, "dovecot-uidlist"), "a");
-	fputs("4 :1795300400.M1P1.mx1\n", f);
-	fclose(f);
-	assert_string_equal(box_sync(v, true), "e4 r1 ");
-	assert_string_equal(box_flags(v, 4), "r");
-	assert_true(box_has(b, "cur/1795300400.M1P1.mx1:2,"));
-	/* W3 */
-	box_msg(b, "cur/1795300401.M1P1.mx1:2,");
-	f = fopen(box_path(b, "dovecot-uidlist"), "a");
-	fputs("9 :1795300401.M1P1.mx1\n", f);
-	fclose(f);
-	assert_string_equal(box_sync(v, true), "e5 r1 ");
-	assert_int_equal(view_uid(v, 5), 9);
-	assert_string_equal(box_flags(v, 9), "");
-	assert_int_equal(mailbox_uidnext(view_mailbox(v)), 10);
-	/* W4 */
-	box_unlink(b, "cur/" BASE2 ":2,Fab");
-	assert_string_equal(box_sync(v, false), "");
-	assert_string_equal(box_flags(v, 2), "F $Label1 NonJunk");
-	assert_int_equal(view_count(v), 5);
-	assert_true(view_has_news(v));
-	assert_string_equal(box_sync(v, true), "x2 ");
-	assert_string_equal(box_flags(v, 2), "gone");
-	assert_int_equal(view_count(v), 4);
-	/* The other session learns all at once. */
-	assert_string_equal(box_sync(w, true), "x2 e4 r0 f1 f2 ");
-	assert_string_equal(box_sync(w, true), "");
-	/* W7 */
-	box_msg(b, "cur/1700000000.X.h:2,F");
-	box_msg(b, "new/1600000000.Y.h");
-	assert_string_equal(box_sync(v, true), "e6 r3 ");
-	assert_string_equal(box_flags(v, 10), "r");
-	assert_string_equal(box_flags(v, 11), "Fr");
-	view_close(&v);
-	view_close(&w);
-}
-
-static void
-test_two_views(void **state)
-{
-	struct box *b = *state;
-	struct view *v, *w;
-	struct set32 none;
-	uint32_t at = 0;
-	struct err e;
-
-	set32_init(&none);
-	write_m1(b);
-	box_open(b);
-	v = box_view(b, "INBOX", false);
-	w = box_view(b, "INBOX", false);
-	assert_int_equal(
-	    box_store(v, 1, 3, STORE_ADD, FLAG_DELETED, "new", &e), 0);
-	assert_string_equal(box_sync(v, true), "k0 ");
-	assert_string_equal(box_sync(w, true), "k0 f1 f2 f3 ");
-	assert_int_equal(
-	    box_store(w, 2, 2, STORE_REMOVE, FLAG_DELETED, NULL, &e), 0);
-	assert_string_equal(box_flags(v, 2), "F $Label1 NonJunk new");
-	while (view_expunge(v, NULL, &at, &e) == STEP_MORE)
-		continue;
-	assert_string_equal(box_sync(w, true), "x3 x1 ");
-	assert_string_equal(box_sync(v, true), "x3 x1 f1 ");
-	assert_int_equal(box_files(b, "cur"), 1);
-	assert_int_equal(box_append(b, "INBOX", TEST_MSG, FLAG_SEEN, 1000), 4);
-	assert_string_equal(box_sync(w, true), "e2 r0 ");
-	assert_int_equal(box_append(b, "INBOX", TEST_MSG, 0, 1000), 5);
-	assert_string_equal(box_sync(v, true), "e3 r1 ");
-	assert_string_equal(box_sync(w, true), "e3 r0 ");
-	assert_string_equal(box_flags(v, 5), "r");
-	assert_string_equal(box_flags(w, 5), "");
-	view_close(&v);
-	view_close(&w);
-}
-
-static void
-test_store_finds_a_renamed_file(void **state)
-{
-	struct box *b = *state;
-	struct view *v;
-	struct msg *m;
-	struct err e;
-	uint64_t size;
-
-	write_m1(b);
-	box_open(b);
-	v = box_view(b, "INBOX", false);
-	box_move(b, "cur/" BASE1 ":2,S", "cur/" BASE1 ":2,RS");
-	assert_int_equal(
-	    box_store(v, 1, 1, STORE_ADD, FLAG_FLAGGED, NULL, &e), 0);
-	assert_true(box_has(b, "cur/" BASE1 ":2,FRS"));
-	/* Told, for the client knows nothing of the R. */
-	assert_string_equal(box_sync(v, true), "f1 ");
-	box_move(b, "cur/" BASE1 ":2,FRS", "new/" BASE1);
-	assert_int_equal(msg_open(v, 1, &m, &e), 0);
-	assert_int_equal(msg_size(m, &size, &e), 0);
-	msg_close(&m);
-	assert_string_equal(box_flags(v, 1), "");
-	box_unlink(b, "cur/" BASE2 ":2,Fab");
-	assert_int_equal(msg_open(v, 2, &m, &e), 0);
-	assert_int_equal(msg_size(m, &size, &e), -1);
-	assert_int_equal(e.code, ERR_GONE);
-	msg_close(&m);
-	assert_int_equal(box_store(v, 2, 2, STORE_ADD, FLAG_SEEN, NULL, &e), 0);
-	assert_string_equal(box_sync(v, true), "x2 f1 ");
-	view_close(&v);
-}
-
-static void
-test_d15_restored_file_gets_a_new_uid(void **state)
-{
-	struct box *b = *state;
-	struct view *v;
-
-	write_m1(b);
-	box_open(b);
-	v = box_view(b, "INBOX", false);
-	box_move(b, "cur/" BASE2 ":2,Fab", "away");
-	assert_string_equal(box_sync(v, true), "x2 ");
-	box_move(b, "away", "cur/" BASE2 ":2,Fab");
-	assert_string_equal(box_sync(v, true), "e3 r1 ");
-	assert_int_equal(view_uid(v, 3), 4);
-	assert_string_equal(box_flags(v, 4), "Fr $Label1 NonJunk");
-	assert_null(strstr(box_read(b, "dovecot-uidlist"), "\n2 :"));
-	assert_non_null(
-	    strstr(box_read(b, "dovecot-uidlist"), "\n4 :" BASE2 "\n"));
-	view_close(&v);
-}
-
-/* A new map may get the inode number of the one we have read, and be longer. */
-static void
-test_another_map_with_the_same_inode(void **state)
-{
-	struct box *b = *state;
-	struct view *v;
-
-	write_m1(b);
-	box_open(b);
-	v = box_view(b, "INBOX", false);
-	box_write(b, "dovecot-uidlist",
-	    "3 V1795300341 N9 G" GUID "\n1 :" BASE1 "\n3 :" BASE3
-	    "\n5 :an-old-one,S=127,W=134\n6 :another-one,S=127,W=134\n");
-	box_msg(b, "new/1795300500.M1P1.mx1");
-	/* UID 2 was taken from the map: its file has a new UID now. */
-	assert_string_equal(box_sync(v, true), "x2 e4 r2 ");
-	assert_int_equal(view_uid(v, 3), 9);
-	assert_int_equal(view_uid(v, 4), 10);
-	assert_string_equal(box_flags(v, 9), "Fr $Label1 NonJunk");
-	view_close(&v);
-}
-
-/* The mailbox can be read and nothing else (D13). */
-static void
-test_d13_read_only(void **state)
-{
-	struct box *b = *state;
-	pid_t pid;
-	int status;
-
-	if (geteuid() != 0)
-		skip();
-	write_m1(b);
-	box_msg(b, "new/1795300500.M1P1.mx1");
-	box_dirs(b, ".plain");
-	box_msg(b, ".plain/cur/x:2,S");
-	assert_int_equal(chmod(b->home, 0755), 0);
-	assert_int_equal(chmod(b->root, 0755), 0);
-	assert_int_equal(chmod(box_path(b, "cur"), 0755), 0);
-	assert_int_equal(chmod(box_path(b, "new"), 0755), 0);
-	assert_int_equal(chmod(box_path(b, ".plain"), 0755), 0);
-	assert_int_equal(chmod(box_path(b, ".plain/cur"), 0755), 0);
-	assert_int_equal(chmod(box_path(b, ".plain/new"), 0755), 0);
-	pid = fork();
-	if (pid == 0) {
-		struct view *v;
-		struct err e;
-		struct append *a;
-
-		if (setgid(20001) == -1 || setuid(20001) == -1)
-			_exit(3);
-		box_open(b);
-		v = box_view(b, "INBOX", false);
-		assert_true(view_is_read_only(v));
-		/* What has no UID can not be given one. */
-		assert_int_equal(view_count(v), 3);
-		assert_int_equal(
-		    box_store(v, 1, 1, STORE_ADD, FLAG_FLAGGED, NULL, &e), -1);
-		assert_int_equal(e.code, ERR_READ_ONLY);
-		assert_int_equal(
-		    now_append_begin(b->store, STR("INBOX"), &a, &e), -1);
-		assert_int_equal(e.code, ERR_READ_ONLY);
-		view_close(&v);
-		v = box_view(b, "plain", false);
-		assert_int_equal(view_count(v), 1);
-		assert_string_equal(box_flags(v, 1), "Sr");
-		assert_string_equal(box_sync(v, true), "");
-		view_close(&v);
-		_exit(0);
-	}
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_int_equal(status, 0);
-}
-
-static void
-test_examine_changes_nothing(void **state)
-{
-	struct box *b = *state;
-	struct view *v, *w;
-	struct mailbox_status st;
-	struct err e;
-
-	write_m1(b);
-	box_msg(b, "new/1795300400.M1P1.mx1");
-	box_open(b);
-	v = box_view(b, "INBOX", true);
-	assert_int_equal(view_recent(v), 1);
-	assert_string_equal(box_flags(v, 4), "r");
-	assert_true(box_has(b, "new/1795300400.M1P1.mx1"));
-	assert_int_equal(
-	    box_store(v, 1, 1, STORE_ADD, FLAG_FLAGGED, NULL, &e), -1);
-	assert_int_equal(e.code, ERR_READ_ONLY);
-	assert_int_equal(now_status(b->store, STR("inbox"), true, &st, &e), 0);
-	assert_int_equal(st.messages, 4);
-	assert_int_equal(st.recent, 1);
-	assert_int_equal(st.unseen, 3);
-	assert_int_equal(st.uidnext, 5);
-	assert_int_equal(st.size, 4 * 134);
-	assert_string_equal(st.mailbox_id, GUID);
-	w = box_view(b, "INBOX", false);
-	assert_int_equal(view_recent(w), 1);
-	assert_true(box_has(b, "cur/1795300400.M1P1.mx1:2,"));
-	view_close(&w);
-	w = box_view(b, "INBOX", false);
-	assert_int_equal(view_recent(w), 0);
-	view_close(&w);
-	view_close(&v);
-}
-
-/* ---- damage (compat-tests.md 3) ------------------------------------------ */
-
-static void
-test_d2_no_map(void **state)
-{
-	struct box *b = *state;
-	struct view *v;
-	uint32_t validity;
-
-	box_msg(b, "cur/1700000000.X.h:2,F");
-	box_msg(b, "new/1600000000.Y.h");
-	box_msg(b, "new/1700000000.M5P1.h");
-	box_msg(b, "new/1700000000.M44P1.h");
-	box_open(b);
-	v = box_view(b, "INBOX", false);
-	validity = mailbox_uidvalidity(view_mailbox(v));
-	assert_true(validity > 1600000000);
-	assert_string_equal(box_flags(v, 1), "r");
-	assert_string_equal(box_flags(v, 4), "Fr");
-	assert_int_equal(strlen(mailbox_guid(view_mailbox(v))), 32);
-	view_close(&v);
-	box_close(b);
-	box_unlink(b, "dovecot-uidlist");
-	box_open(b);
-	v = box_view(b, "INBOX", false);
-	assert_true(mailbox_uidvalidity(view_mailbox(v)) > validity);
-	assert_int_equal(view_count(v), 4);
-	view_close(&v);
-}
-
-static void
-test_d2_courier_map(void **state)
-{
-	struct box *b = *state;
-	struct view *v;
-
-	box_write(b, "courierimapuiddb",
-	    "1 795300733 5\n1 a,S=127,W=134\n2 b\n4 c\n");
-	box_msg(b, "cur/a,S=127,W=134:2,S");
-	box_msg(b, "cur/c:2,");
-	box_open(b);
-	v = box_view(b, "INBOX", false);
-	assert_int_equal(mailbox_uidvalidity(view_mailbox(v)), 795300733);
-	assert_int_equal(mailbox_uidnext(view_mailbox(v)), 5);
-	assert_int_equal(view_count(v), 2);
-	assert_int_equal(view_uid(v, 2), 4);
-	assert_true(box_has(b, "courierimapuiddb"));
-	assert_int_equal(
-	    strncmp(box_read(b, "dovecot-uidlist"), "3 V795300733 N5 G", 17),
-	    0);
-	view_close(&v);
-}
-
-static unsigned
-count_broken(struct box *b)
-{
-	DIR *d = opendir(b->root);
-	struct dirent *e;
-	unsigned n = 0;
-
-	while ((e = readdir(d)) != NULL)
-		n += strncmp(e->d_name, "dovecot-uidlist.broken.", 23) == 0;
-	closedir(d);
-	return n;
-}
-
-static void
-test_d3_d7_broken_lines(void **state)
-{
-	struct box *b = *state;
-	static const struct {
-		const char *list;
-		uint32_t uidnext;
-		const char *uids;
-		bool is_broken;
-	} cases[] = {
-	    /* D3 */
-	    {"3 V9 N4 G" GUID "\n2 :b\n1 :a\n3 :c\n", 4, "1 2 3 ", true},
-	    /* D4 */
-	    {"3 V9 N4 G" GUID "\n1 :a\n2 :b\n3 :c\n77 :", 78, "1 2 3 ", false},
-	    /* D6 */
-	    {"3 V9 N4 G" GUID "\n1 :a\n2 :b\n3 :c\n5 :a\n", 6, "2 3 5 ", false},
-	    /* D7 */
-	    {"3 V9 N4 G" GUID "\n1 :a\n2 :x/y\n3 :c\n", 5, "1 3 4 ", true},
-	    {"3 V9 N4 G" GUID "\n1 :a\nrubbish\n2 :b\n3 :c\n", 4, "1 2 3 ",
-		true},
-	    {"3 V9 N4 G" GUID "\n1 :a\n2 :b\n2 :c\n", 5, "1 2 4 ", true},
-	    {"3 V9 N4 G" GUID "\n1 :a\n2 b\n3 :c\n4294967295 :d\n", 5, "1 3 4 ",
-		true},
-	    /* D12 */
-	    {"3 V9 N1 G" GUID "\n1 :a\n2 :b\n3 :c\n", 4, "1 2 3 ", false},
-	};
-
-	box_msg(b, "cur/a:2,");
-	box_msg(b, "cur/b:2,");
-	box_msg(b, "cur/c:2,");
-	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		struct view *v;
-		char uids[100] = "";
-		const char *list;
-		uint32_t next = cases[i].uidnext;
-
-		box_write(b, "dovecot-uidlist", cases[i].list);
-		box_open(b);
-		v = box_view(b, "INBOX", false);
-		for (uint32_t s = 1; s <= view_count(v); s++)
-			(void)snprintf(
-			    uids + strlen(uids), 20, "%u ", view_uid(v, s));
-		if (strcmp(uids, cases[i].uids) != 0 ||
-		    mailbox_uidnext(view_mailbox(v)) != next ||
-		    mailbox_uidvalidity(view_mailbox(v)) != 9)
-			fail_msg("case %zu: uids %s next %u: %s", i, uids,
-			    mailbox_uidnext(view_mailbox(v)),
-			    box_read(b, "dovecot-uidlist"));
-		assert_int_equal(count_broken(b), cases[i].is_broken);
-		if (cases[i].is_broken) {
-			char found[300] = "";
-			DIR *d = opendir(b->root);
-			struct dirent *e;
-
-			while ((e = readdir(d)) != NULL)
-				if (strstr(e->d_name, ".broken.") != NULL)
-					(void)snprintf(found, sizeof(found),
-					    "%s", e->d_name);
-			closedir(d);
-			assert_string_equal(box_read(b, found), cases[i].list);
-			box_unlink(b, found);
-		}
-		assert_int_equal(box_append(b, "INBOX", TEST_MSG, 0, -1), next);
-		list = box_read(b, "dovecot-uidlist");
-		assert_int_equal(list[strlen(list) - 1], '\n');
-		assert_null(strstr(list, "77 :"));
-		view_close(&v);
-		box_close(b);
-		box_unlink(b, box_find(b, "new", ""));
-	}
-}
-
-static void
-test_d5_no_header(void **state)
-{
-	struct box *b = *state;
-	static const char *const lists[] = {"3 V0 N5\n", "3 V5\n", "",
-	    "\x7f\x45LF\1\2\3\n\n\n", "3\n", "9 V5 N5\n", "3 V5 N5" /* torn */};
-
-	box_msg(b, "cur/a:2,");
-	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
-		struct view *v;
-
-		box_write(b, "dovecot-uidlist", lists[i]);
-		box_open(b);
-		v = box_view(b, "INBOX", false);
-		assert_int_equal(view_count(v), 1);
-		assert_true(mailbox_uidvalidity(view_mailbox(v)) > 1000);
-		assert_int_equal(
-		    strncmp(box_read(b, "dovecot-uidlist"), "3 V", 3), 0);
-		view_close(&v);
-		box_close(b);
-	}
-}
-
-static void
-test_d8_d9_twins(void **state)
-{
-	struct box *b = *state;
-	struct view *v;
-	struct timespec old[2] = {{.tv_sec = 1000}, {.tv_sec = 1000}};
-
-	box_write(b, "dovecot-uidlist", "3 V5 N3 G" GUID "\n1 :x\n2 :y\n");
-	box_msg(b, "cur/x:2,S");
-	box_msg(b, "cur/y:2,");
-	box_open(b);
-	v = box_view(b, "INBOX", false);
-	/* D8: another file with the same base. */
-	box_write(b, "cur/x:2,FT", "other\n");
-	(void)utimensat(AT_FDCWD, box_path(b, "cur/x:2,S"), old, 0);
-	(void)box_sync(v, true);
-	assert_string_equal(box_sync(v, true), "");
-	assert_int_equal(view_count(v), 3);
-	assert_string_equal(box_flags(v, 1), "S");
-	assert_string_equal(box_flags(v, 3), "FTr");
-	/* D9: two links; too young to be touched. */
-	assert_int_equal(
-	    link(box_path(b, "cur/y:2,"), box_path(b, "cur/y:2,S")), 0);
-	(void)box_sync(v, true);
-	assert_int_equal(view_count(v), 3);
-	assert_int_equal(box_files(b, "cur"), 4);
-	view_close(&v);
-}
-
-static void
-test_d10_odd_names(void **state)
-{
-	struct box *b = *state;
-	struct view *v;
-	const char *found;
-
-	assert_int_equal(mkdir(box_path(b, "cur/subdir"), 0700), 0);
-	box_msg(b, "cur/.hid");
-	box_msg(b, "cur/with\nlf");
-	box_msg(b, "new/:2,S");
-	assert_int_equal(mkfifo(box_path(b, "cur/fifo"), 0700), 0);
-	assert_int_equal(symlink("/etc/passwd", box_path(b, "cur/link:2,")), 0);
-	box_open(b);
-	v = box_view(b, "INBOX", false);
-	assert_string_equal(box_sync(v, true), "");
-	assert_int_equal(view_count(v), 1);
-	assert_string_equal(box_flags(v, 1), "Sr");
-	assert_int_equal(box_files(b, "new"), 0);
-	assert_true(box_has(b, "cur/subdir"));
-	assert_true(box_has(b, "cur/with\nlf"));
-	assert_true(box_has(b, "cur/.hid"));
-	found = strrchr(box_read(b, "dovecot-uidlist"), ':');
-	assert_true(strstr(found, ".mx1\n") != NULL);
-	view_close(&v);
-}
-
-static void
-test_missing_subdirs_are_made(void **state)
-{
-	struct box *b = *state;
-	struct view *v;
-
-	box_dirs(b, ".Sub");
-	assert_int_equal(rmdir(box_path(b, ".Sub/tmp")), 0);
-	assert_int_equal(rmdir(box_path(b, ".Sub/new")), 0);
-	box_open(b);
-	v = box_view(b, "Sub", false);
-	assert_int_equal(view_count(v), 0);
-	assert_true(box_has(b, ".Sub/tmp"));
-	assert_true(box_has(b, ".Sub/new"));
-	view_close(&v);
-}
-
-static void
-test_folder_removed_by_others(void **state)
-{
-	struct box *b = *state;
-	struct view_sink sink = {0};
-	struct view *v;
-	struct err e;
-
-	box_dirs(b, ".Sub");
-	box_msg(b, ".Sub/cur/x:2,");
-	box_open(b);
-	v = box_view(b, "Sub", false);
-	assert_int_equal(
-	    file_remove_tree(AT_FDCWD, box_path(b, ".Sub"), &e), 0);
-	assert_int_equal(now_view_sync(v, true, &sink, NULL, &e), -1);
-	assert_int_equal(e.code, ERR_GONE);
-	view_close(&v);
-}
-
-static void
-open_at(struct box *b, int64_t wall_s)
-{
-	struct timespec old[2] = {{.tv_sec = 1000}, {.tv_sec = 1000}};
-	struct view *v;
-
-	(void)utimensat(AT_FDCWD, box_path(b, "tmp"), old, 0);
-	clock_set_for_test(-1, wall_s * 1000000);
-	box_open(b);
-	v = box_view(b, "INBOX", false);
-	view_close(&v);
-	box_close(b);
-	clock_set_for_test(-1, -1);
-}
-
-static void
-test_d14_tmp_garbage(void **state)
-{
-	struct box *b = *state;
-	int64_t now = clock_wall_s();
-	struct timespec ts[2] = {
-	    {.tv_sec = now}, {.tv_sec = now, .tv_nsec = UTIME_OMIT}};
-
-	box_write(b, "tmp/file", "x");
-	assert_int_equal(mkdir(box_path(b, "tmp/folder"), 0700), 0);
-	/* 35 hours later it may still be written to, */
-	open_at(b, now + 35 * 3600);
-	assert_true(box_has(b, "tmp/file"));
-	/* 37 hours later it is garbage; a folder is never ours. */
-	open_at(b, now + 37 * 3600);
-	assert_false(box_has(b, "tmp/file"));
-	assert_true(box_has(b, "tmp/folder"));
-	/* Not every time: only when a week has gone by. */
-	box_write(b, "tmp/file", "x");
-	(void)utimensat(AT_FDCWD, box_path(b, "tmp"), ts, 0);
-	clock_set_for_test(-1, (now + 37 * 3600) * 1000000);
-	box_open(b);
-	view_close(&(struct view *){box_view(b, "INBOX", false)});
-	clock_set_for_test(-1, -1);
-	assert_true(box_has(b, "tmp/file"));
-}
-
 /* ---- keywords beyond the letters ------------------------------------------- */
 
 static void
@@ -1053,38 +385,56 @@ test_w15_more_than_26_keywords(void **state)
 	set32_done(&one);
 }
 
+/* An APPEND that is broken off leaves no keyword behind. */
+static void
+test_append_that_is_broken_off(void **state)
+{
+	struct box *b = *state;
+	struct str names[] = {STR("new1"), STR("new2")};
+	const struct flag_wish w = {0, names, 2};
+	struct view *v;
+	struct append *a;
+	struct set32 uids;
+	uint32_t validity;
+	struct err e;
+
+	box_open(b);
+	v = box_view(b, "INBOX", false);
+	assert_int_equal(now_append_begin(b->store, STR("INBOX"), &a, &e), 0);
+	assert_int_equal(append_message(a, &w, -1, 100, &e), 0);
+	assert_int_equal(append_data(a, STR("A: b\n"), &e), 0);
+	append_free(&a);
+	assert_string_equal(box_sync(v, true), "");
+	assert_int_equal(mailbox_keyword_count(view_mailbox(v)), 0);
+	assert_false(box_has(b, "dovecot-keywords"));
+	set32_init(&uids);
+	assert_int_equal(now_append_begin(b->store, STR("INBOX"), &a, &e), 0);
+	assert_int_equal(append_message(a, &w, -1, 5, &e), 0);
+	assert_int_equal(append_data(a, STR("A: b\n"), &e), 0);
+	assert_int_equal(now_append_commit(a, &validity, &uids, &e), 0);
+	append_free(&a);
+	assert_string_equal(box_sync(v, true), "k0 e1 r0 ");
+	assert_string_equal(box_flags(v, 1), " new1 new2");
+	assert_string_equal(
+	    box_read(b, "dovecot-keywords"), "0 new1\n1 new2\n");
+	set32_done(&uids);
+	view_close(&v);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	    T(test_m1_header_is_a_lower_bound),
 	    T(test_m2_append_goes_on),
 	    T(test_m3_gaps_and_extra_fields),
 	    T(test_m5_old_versions),
-	    T(test_m8_wrong_size_in_name),
-	    T(test_counted_sizes_are_kept),
 	    T(test_m9_letters),
 	    T(test_m9_plain_maildir_letters_are_opaque),
 	    T(test_m10_other_infos),
 	    T(test_uidl),
-	    T(test_w1_w4_changes_from_outside),
-	    T(test_two_views),
-	    T(test_store_finds_a_renamed_file),
-	    T(test_d15_restored_file_gets_a_new_uid),
-	    T(test_another_map_with_the_same_inode),
-	    T(test_d13_read_only),
-	    T(test_examine_changes_nothing),
-	    T(test_d2_no_map),
-	    T(test_d2_courier_map),
-	    T(test_d3_d7_broken_lines),
-	    T(test_d5_no_header),
-	    T(test_d8_d9_twins),
-	    T(test_d10_odd_names),
-	    T(test_missing_subdirs_are_made),
-	    T(test_folder_removed_by_others),
-	    T(test_d14_tmp_garbage),
 	    T(test_w15_more_than_26_keywords),
+	    T(test_append_that_is_broken_off),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: ISC */
+/* maildir_size_test.c - sizes in names and in the UID map. */
+
+#include "store/maildir/maildir_test.h"
+
+static void
+test_m8_wrong_size_in_name(void **state)
+{
+	struct box *b = *state;
+	struct view *v;
+	struct msg *m;
+	struct err e;
+	uint64_t size;
+	char text[200];
+	size_t got;
+
+	box_write(b, "dovecot-uidlist", "3 V5 N2 G" GUID "\n1 :x,S=5,W=9\n");
+	box_msg(b, "cur/x,S=5,W=9:2,");
+	box_open(b);
+	v = box_view(b, "INBOX", false);
+	assert_int_equal(msg_open(v, 1, &m, &e), 0);
+	assert_int_equal(msg_wire_size(m, &size, &e), 0);
+	assert_int_equal(size, 134);
+	assert_int_equal(msg_size(m, &size, &e), 0);
+	assert_int_equal(size, 127);
+	assert_int_equal(msg_read(m, 0, text, sizeof(text), &got, &e), 0);
+	assert_int_equal(got, 127);
+	msg_close(&m);
+	assert_true(box_has(b, "cur/x,S=5,W=9:2,"));
+	view_close(&v);
+}
+
+static uint64_t
+wire_size(struct view *v, uint32_t uid)
+{
+	struct msg *m;
+	struct err e;
+	uint64_t size;
+
+	assert_int_equal(msg_open(v, uid, &m, &e), 0);
+	assert_int_equal(msg_wire_size(m, &size, &e), 0);
+	msg_close(&m);
+	return size;
+}
+
+static void
+test_counted_sizes_are_kept(void **state)
+{
+	struct box *b = *state;
+	struct view *v;
+	char name[80];
+	const char *list;
+
+	for (int i = 0; i < 30; i++) {
+		(void)snprintf(name, sizeof(name), "cur/%d.x%s:2,", i,
+		    i % 3 == 0 ? ",S=127" : "");
+		box_msg(b, name);
+	}
+	box_open(b);
+	v = box_view(b, "INBOX", false);
+	for (uint32_t uid = 1; uid <= 30; uid++)
+		assert_int_equal(wire_size(v, uid), 134);
+	assert_null(strstr(box_read(b, "dovecot-uidlist"), "W134"));
+	view_close(&v);
+	list = box_read(b, "dovecot-uidlist");
+	assert_non_null(strstr(list, "\n1 W134 :0.x,S=127\n"));
+	assert_non_null(strstr(list, "\n2 S127 W134 :1.x\n"));
+	box_close(b);
+	/* Believed next time, but only while the file is as large. */
+	box_open(b);
+	box_write(b, "cur/5.x:2,", "a\nb\n");
+	v = box_view(b, "INBOX", false);
+	assert_int_equal(wire_size(v, 2), 134);
+	assert_int_equal(maildir_of(view_mailbox(v))->n_counted, 0);
+	assert_int_equal(wire_size(v, 6), 6);
+	assert_int_equal(maildir_of(view_mailbox(v))->n_counted, 1);
+	assert_int_equal(box_append(b, "INBOX", TEST_MSG, FLAG_SEEN, -1), 31);
+	view_close(&v);
+}
+
+static void
+read_all(struct view *v, uint32_t uid, size_t piece)
+{
+	struct msg *m;
+	struct err e;
+	char text[200];
+	size_t got = 1;
+
+	assert_int_equal(msg_open(v, uid, &m, &e), 0);
+	for (uint64_t off = 0; got > 0; off += got)
+		assert_int_equal(msg_read(m, off, text, piece, &got, &e), 0);
+	msg_close(&m);
+}
+
+/* The size on disk is right, that on the wire is not: nobody can know before
+ * he reads the message, and then it is remembered. */
+static void
+test_wrong_wire_size_in_name(void **state)
+{
+	struct box *b = *state;
+	struct view *v;
+	char name[80];
+
+	for (int i = 1; i <= 25; i++) {
+		(void)snprintf(name, sizeof(name), "cur/%d.x,S=127,W=%d:2,",
+		    1000 + i, i == 25 ? 134 : 130);
+		box_msg(b, name);
+	}
+	box_open(b);
+	v = box_view(b, "INBOX", false);
+	assert_int_equal(wire_size(v, 1), 130);
+	for (uint32_t uid = 1; uid <= 25; uid++)
+		read_all(v, uid, uid * 7);
+	for (uint32_t uid = 1; uid <= 25; uid++)
+		assert_int_equal(wire_size(v, uid), 134);
+	view_close(&v);
+	assert_non_null(strstr(
+	    box_read(b, "dovecot-uidlist"), "\n1 W134 :1001.x,S=127,W=130\n"));
+	assert_non_null(strstr(
+	    box_read(b, "dovecot-uidlist"), "\n25 :1025.x,S=127,W=134\n"));
+	box_close(b);
+	box_open(b);
+	v = box_view(b, "INBOX", false);
+	assert_int_equal(wire_size(v, 1), 134);
+	view_close(&v);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    T(test_m8_wrong_size_in_name),
+	    T(test_counted_sizes_are_kept),
+	    T(test_wrong_wire_size_in_name),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: ISC */
+/* maildir_sync_test.c - other programs and other sessions beside us. */
+#include <sys/wait.h>
+
+#include "base/clock.h"
+#include "store/maildir/maildir_test.h"
+
+/* ---- another program beside us ------------------------------------------- */
+
+static void
+test_w1_w4_changes_from_outside(void **state)
+{
+	struct box *b = *state;
+	struct view *v, *w;
+	FILE *f;
+
+	write_m1(b);
+	box_open(b);
+	v = box_view(b, "INBOX", false);
+	w = box_view(b, "INBOX", true);
+	/* W1 */
+	box_move(b, "cur/" BASE1 ":2,S", "cur/" BASE1 ":2,FS");
+	box_move(b, "cur/" BASE3 ":2,Rc", "cur/" BASE3 ":2,Rac");
+	assert_string_equal(box_sync(v, true), "f1 f3 ");
+	assert_string_equal(box_flags(v, 1), "FS");
+	assert_string_equal(box_flags(v, 3), "R $Label1 Later");
+	/* W2 */
+	box_msg(b, "new/1795300400.M1P1.mx1");
+	f = fopen(box_path(b, "dovecot-uidlist"), "a");
+	fputs("4 :1795300400.M1P1.mx1\n", f);
+	fclose(f);
+	assert_string_equal(box_sync(v, true), "e4 r1 ");
+	assert_string_equal(box_flags(v, 4), "r");
+	assert_true(box_has(b, "cur/1795300400.M1P1.mx1:2,"));
+	/* W3 */
+	box_msg(b, "cur/1795300401.M1P1.mx1:2,");
+	f = fopen(box_path(b, "dovecot-uidlist"), "a");
+	fputs("9 :1795300401.M1P1.mx1\n", f);
+	fclose(f);
+	assert_string_equal(box_sync(v, true), "e5 r1 ");
+	assert_int_equal(view_uid(v, 5), 9);
+	assert_string_equal(box_flags(v, 9), "");
+	assert_int_equal(mailbox_uidnext(view_mailbox(v)), 10);
+	/* W4 */
+	box_unlink(b, "cur/" BASE2 ":2,Fab");
+	assert_string_equal(box_sync(v, false), "");
+	assert_string_equal(box_flags(v, 2), "F $Label1 NonJunk");
+	assert_int_equal(view_count(v), 5);
+	assert_true(view_has_news(v));
+	assert_string_equal(box_sync(v, true), "x2 ");
+	assert_string_equal(box_flags(v, 2), "gone");
+	assert_int_equal(view_count(v), 4);
+	/* The other session learns all at once. */
+	assert_string_equal(box_sync(w, true), "x2 e4 r0 f1 f2 ");
+	assert_string_equal(box_sync(w, true), "");
+	/* W7 */
+	box_msg(b, "cur/1700000000.X.h:2,F");
+	box_msg(b, "new/1600000000.Y.h");
+	assert_string_equal(box_sync(v, true), "e6 r3 ");
+	assert_string_equal(box_flags(v, 10), "r");
+	assert_string_equal(box_flags(v, 11), "Fr");
+	view_close(&v);
+	view_close(&w);
+}
+
+static void
+test_two_views(void **state)
+{
+	struct box *b = *state;
+	struct view *v, *w;
+	struct set32 none;
+	uint32_t at = 0;
+	struct err e;
+
+	set32_init(&none);
+	write_m1(b);
+	box_open(b);
+	v = box_view(b, "INBOX", false);
+	w = box_view(b, "INBOX", false);
+	assert_int_equal(
+	    box_store(v, 1, 3, STORE_ADD, FLAG_DELETED, "new", &e), 0);
+	assert_string_equal(box_sync(v, true), "k0 ");
+	assert_string_equal(box_sync(w, true), "k0 f1 f2 f3 ");
+	assert_int_equal(
+	    box_store(w, 2, 2, STORE_REMOVE, FLAG_DELETED, NULL, &e), 0);
+	assert_string_equal(box_flags(v, 2), "F $Label1 NonJunk new");
+	while (view_expunge(v, NULL, &at, &e) == STEP_MORE)
+		continue;
+	assert_string_equal(box_sync(w, true), "x3 x1 ");
+	assert_string_equal(box_sync(v, true), "x3 x1 f1 ");
+	assert_int_equal(box_files(b, "cur"), 1);
+	assert_int_equal(box_append(b, "INBOX", TEST_MSG, FLAG_SEEN, 1000), 4);
+	assert_string_equal(box_sync(w, true), "e2 r0 ");
+	assert_int_equal(box_append(b, "INBOX", TEST_MSG, 0, 1000), 5);
+	assert_string_equal(box_sync(v, true), "e3 r1 ");
+	assert_string_equal(box_sync(w, true), "e3 r0 ");
+	assert_string_equal(box_flags(v, 5), "r");
+	assert_string_equal(box_flags(w, 5), "");
+	view_close(&v);
+	view_close(&w);
+}
+
+static void
+test_store_finds_a_renamed_file(void **state)
+{
+	struct box *b = *state;
+	struct view *v;
+	struct msg *m;
+	struct err e;
+	uint64_t size;
+
+	write_m1(b);
+	box_open(b);
+	v = box_view(b, "INBOX", false);
+	box_move(b, "cur/" BASE1 ":2,S", "cur/" BASE1 ":2,RS");
+	assert_int_equal(
+	    box_store(v, 1, 1, STORE_ADD, FLAG_FLAGGED, NULL, &e), 0);
+	assert_true(box_has(b, "cur/" BASE1 ":2,FRS"));
+	/* Told, for the client knows nothing of the R. */
+	assert_string_equal(box_sync(v, true), "f1 ");
+	box_move(b, "cur/" BASE1 ":2,FRS", "new/" BASE1);
+	assert_int_equal(msg_open(v, 1, &m, &e), 0);
+	assert_int_equal(msg_size(m, &size, &e), 0);
+	msg_close(&m);
+	assert_string_equal(box_flags(v, 1), "");
+	box_unlink(b, "cur/" BASE2 ":2,Fab");
+	assert_int_equal(msg_open(v, 2, &m, &e), 0);
+	assert_int_equal(msg_size(m, &size, &e), -1);
+	assert_int_equal(e.code, ERR_GONE);
+	msg_close(&m);
+	assert_int_equal(box_store(v, 2, 2, STORE_ADD, FLAG_SEEN, NULL, &e), 0);
+	assert_string_equal(box_sync(v, true), "x2 f1 ");
+	view_close(&v);
+}
+
+static void
+test_d15_restored_file_gets_a_new_uid(void **state)
+{
+	struct box *b = *state;
+	struct view *v;
+
+	write_m1(b);
+	box_open(b);
+	v = box_view(b, "INBOX", false);
+	box_move(b, "cur/" BASE2 ":2,Fab", "away");
+	assert_string_equal(box_sync(v, true), "x2 ");
+	box_move(b, "away", "cur/" BASE2 ":2,Fab");
+	assert_string_equal(box_sync(v, true), "e3 r1 ");
+	assert_int_equal(view_uid(v, 3), 4);
+	assert_string_equal(box_flags(v, 4), "Fr $Label1 NonJunk");
+	assert_null(strstr(box_read(b, "dovecot-uidlist"), "\n2 :"));
+	assert_non_null(
+	    strstr(box_read(b, "dovecot-uidlist"), "\n4 :" BASE2 "\n"));
+	view_close(&v);
+}
+
+/* A new map may get the inode number of the one we have read, and be longer. */
+static void
+test_another_map_with_the_same_inode(void **state)
+{
+	struct box *b = *state;
+	struct view *v;
+
+	write_m1(b);
+	box_open(b);
+	v = box_view(b, "INBOX", false);
+	box_write(b, "dovecot-uidlist",
+	    "3 V1795300341 N9 G" GUID "\n1 :" BASE1 "\n3 :" BASE3
+	    "\n5 :an-old-one,S=127,W=134\n6 :another-one,S=127,W=134\n");
+	box_msg(b, "new/1795300500.M1P1.mx1");
+	/* UID 2 was taken from the map: its file has a new UID now. */
+	assert_string_equal(box_sync(v, true), "x2 e4 r2 ");
+	assert_int_equal(view_uid(v, 3), 9);
+	assert_int_equal(view_uid(v, 4), 10);
+	assert_string_equal(box_flags(v, 9), "Fr $Label1 NonJunk");
+	view_close(&v);
+}
+
+/* The mailbox can be read and nothing else (D13). */
+static void
+test_d13_read_only(void **state)
+{
+	struct box *b = *state;
+	pid_t pid;
+	int status;
+
+	if (geteuid() != 0)
+		skip();
+	write_m1(b);
+	box_msg(b, "new/1795300500.M1P1.mx1");
+	box_dirs(b, ".plain");
+	box_msg(b, ".plain/cur/x:2,S");
+	assert_int_equal(chmod(b->home, 0755), 0);
+	assert_int_equal(chmod(b->root, 0755), 0);
+	assert_int_equal(chmod(box_path(b, "cur"), 0755), 0);
+	assert_int_equal(chmod(box_path(b, "new"), 0755), 0);
+	assert_int_equal(chmod(box_path(b, ".plain"), 0755), 0);
+	assert_int_equal(chmod(box_path(b, ".plain/cur"), 0755), 0);
+	assert_int_equal(chmod(box_path(b, ".plain/new"), 0755), 0);
+	pid = fork();
+	if (pid == 0) {
+		struct view *v;
+		struct err e;
+		struct append *a;
+
+		if (setgid(20001) == -1 || setuid(20001) == -1)
+			_exit(3);
+		box_open(b);
+		v = box_view(b, "INBOX", false);
+		assert_true(view_is_read_only(v));
+		/* What has no UID can not be given one. */
+		assert_int_equal(view_count(v), 3);
+		assert_int_equal(
+		    box_store(v, 1, 1, STORE_ADD, FLAG_FLAGGED, NULL, &e), -1);
+		assert_int_equal(e.code, ERR_READ_ONLY);
+		assert_int_equal(
+		    now_append_begin(b->store, STR("INBOX"), &a, &e), -1);
+		assert_int_equal(e.code, ERR_READ_ONLY);
+		view_close(&v);
+		v = box_view(b, "plain", false);
+		assert_int_equal(view_count(v), 1);
+		assert_string_equal(box_flags(v, 1), "Sr");
+		assert_string_equal(box_sync(v, true), "");
+		view_close(&v);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
+static void
+test_examine_changes_nothing(void **state)
+{
+	struct box *b = *state;
+	struct view *v, *w;
+	struct mailbox_status st;
+	struct err e;
+
+	write_m1(b);
+	box_msg(b, "new/1795300400.M1P1.mx1");
+	box_open(b);
+	v = box_view(b, "INBOX", true);
+	assert_int_equal(view_recent(v), 1);
+	assert_string_equal(box_flags(v, 4), "r");
+	assert_true(box_has(b, "new/1795300400.M1P1.mx1"));
+	assert_int_equal(
+	    box_store(v, 1, 1, STORE_ADD, FLAG_FLAGGED, NULL, &e), -1);
+	assert_int_equal(e.code, ERR_READ_ONLY);
+	assert_int_equal(now_status(b->store, STR("inbox"), true, &st, &e), 0);
+	assert_int_equal(st.messages, 4);
+	assert_int_equal(st.recent, 1);
+	assert_int_equal(st.unseen, 3);
+	assert_int_equal(st.uidnext, 5);
+	assert_int_equal(st.size, 4 * 134);
+	assert_string_equal(st.mailbox_id, GUID);
+	w = box_view(b, "INBOX", false);
+	assert_int_equal(view_recent(w), 1);
+	assert_true(box_has(b, "cur/1795300400.M1P1.mx1:2,"));
+	view_close(&w);
+	w = box_view(b, "INBOX", false);
+	assert_int_equal(view_recent(w), 0);
+	view_close(&w);
+	view_close(&v);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    T(test_w1_w4_changes_from_outside),
+	    T(test_two_views),
+	    T(test_store_finds_a_renamed_file),
+	    T(test_d15_restored_file_gets_a_new_uid),
+	    T(test_another_map_with_the_same_inode),
+	    T(test_d13_read_only),
+	    T(test_examine_changes_nothing),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
