@@ -21,7 +21,7 @@
 #include "base/num.h"
 #include "os/fd.h"
 
-#define BACKLOG 1024
+#define BACKLOG 4096 /* the kernel takes no more than net.core.somaxconn */
 #define SYSTEMD_FIRST_FD 3
 #define SYSTEMD_FDS_MAX 64
 

@@ -227,14 +227,17 @@ say_hello(struct client *c)
 {
 	bool has_binding = false;
 	struct err e;
-	int one = 1;
+	int one = 1, rc;
 
-	if (addr_peer(c->wire.fd, &c->peer, &e) == -1 ||
-	    addr_local(c->wire.fd, &c->local, &e) == -1)
+	rc = addr_peer(c->wire.fd, &c->peer, &e);
+	if (rc == 0)
+		rc = addr_local(c->wire.fd, &c->local, &e);
+	/* Also who has gone again was a client. */
+	tell_parent(c, LOGIN_SEES_CLIENT);
+	if (rc == -1)
 		return end_err(c, &e);
 	(void)setsockopt(
 	    c->wire.fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	tell_parent(c, LOGIN_SEES_CLIENT);
 	if (is_proxy(c)) {
 		if (read_proxy_header(c) == -1)
 			return -1;

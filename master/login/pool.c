@@ -447,7 +447,9 @@ on_child(UNUSED struct ev_loop *loop, ev_child *c, UNUSED int events)
 	if (c->rstatus != 0 && !w->killed)
 		log_error("login worker %s number=%u",
 		    proc_exit_text(c->rstatus, text, sizeof(text)), w->number);
-	if (w->state == SPARE && !w->killed) {
+	/* It may have had a client so short that we have not heard of it. */
+	read_pipe(w);
+	if (w->state == SPARE && !w->killed && !p->stopping) {
 		if (p->death_second != now)
 			p->spare_deaths = 0;
 		p->death_second = now;
