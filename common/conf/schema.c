@@ -98,6 +98,23 @@ static const struct schema_setting TABLE[] = {
 	.preset = "yes", .readers = SCHEMA_AUTHD,
 	.help = "make the letters of user names small before anything else",
 }, {
+	.name = "courier_compat", .type = SCHEMA_WORD,
+	.words = "auto yes no", .preset = "auto",
+	.readers = MAIL_PROCESSES | SCHEMA_CTL,
+	.help = "whether Courier's files in a Maildir are kept up to date",
+	.detail =
+	    "What Courier has left is taken over in any case.\n"
+	    "With\n"
+	    ".Cm yes\n"
+	    "its files of UIDs, keywords and subscriptions are also written\n"
+	    "after each change, so that it can be put back without loss;\n"
+	    ".Cm auto\n"
+	    "does that where they are found.\n"
+	    "Writing them takes time that grows with the mailbox:\n"
+	    "say\n"
+	    ".Cm no\n"
+	    "when there is no way back.",
+}, {
 	.name = "first_valid_gid", .type = SCHEMA_NUMBER,
 	.min = 1, .max = UINT32_MAX - 1, .preset = "1",
 	.readers = SCHEMA_MASTER | SCHEMA_AUTHD,

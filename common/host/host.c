@@ -35,6 +35,7 @@
 static const char *const defaults[][2] = {
     {"mail_location", "auto"},
     {"folder_names", "auto"},
+    {"courier_compat", "auto"},
     {"log_level", "info"},
 };
 
@@ -216,6 +217,7 @@ open_mail(struct host *h, struct err *e)
 	    .mail_location = host_setting(h, "mail_location"),
 	    .state_dir = host_setting(h, "state_dir"),
 	    .folder_names = host_setting(h, "folder_names"),
+	    .courier_compat = host_setting(h, "courier_compat"),
 	    .poll_only = host_setting_bool(h, "poll_only", false),
 	    .poll_ms = (uint32_t)host_setting_u64(h, "poll_interval", 5) * 1000,
 	};

@@ -140,6 +140,8 @@ struct store {
 	bool is_fs_layout;
 	bool is_utf8; /* CREATE writes UTF-8 names */
 	bool folder_names_auto; /* the backend finds out which */
+	bool is_courier; /* Courier's files are kept up to date */
+	bool courier_auto; /* the backend finds out whether */
 	char delimiter;
 	bool poll_only;
 	uint32_t poll_ms;
@@ -213,6 +215,8 @@ struct store_ops {
 	    struct store *s, struct str from, struct str to, struct err *e);
 	/* Where the subscriptions are: a directory descriptor to borrow. */
 	int (*subs_dir)(struct store *s, const char **file);
+	/* The file was changed; may be NULL. */
+	void (*subs_changed)(struct store *s);
 	/* A name as it stands in the subscriptions file. */
 	bool (*storage_name)(struct store *s, struct str name, struct buf *out);
 	bool (*name_of_storage)(

@@ -133,6 +133,11 @@ store_open(const struct store_settings *set, struct ev_loop *loop,
 		s->is_utf8 = true;
 	else if (names == NULL || strcasecmp(names, "mutf7") != 0)
 		s->folder_names_auto = true;
+	if (set->courier_compat == NULL ||
+	    strcasecmp(set->courier_compat, "auto") == 0)
+		s->courier_auto = true;
+	else
+		s->is_courier = strcasecmp(set->courier_compat, "yes") == 0;
 	if (!s->poll_only && watch_hub_new(loop, &s->hub, &ignored) == -1)
 		store_warn(s, "no inotify, polling: %s", ignored.text);
 	if (s->ops->place_open(s, e) == -1)
@@ -509,9 +514,11 @@ store_subscribe(struct store *s, struct str name, bool on, struct err *e)
 	else if (file_perm_of(dirfd, &perm, e) == 0)
 		rc = subs_change(dirfd, file, &perm, s->delimiter,
 		    buf_str(&storage), on, &s->subs_lock, e);
-	if (rc == 0)
+	if (rc == 0) {
 		step = STEP_DONE;
-	else if (e->code == ERR_IN_USE)
+		if (s->ops->subs_changed != NULL)
+			s->ops->subs_changed(s);
+	} else if (e->code == ERR_IN_USE)
 		step = store_lock_wait(s, &s->subs_wait, SUBS_WAIT_MS, e);
 	if (step != STEP_MORE)
 		s->subs_wait = (struct lock_wait){0};

@@ -51,6 +51,7 @@ struct store_settings {
 	const char *host; /* for file names; NULL: the kernel's */
 	const char *state_dir; /* NULL or "": below the home folder */
 	const char *folder_names; /* "auto", "mutf7", "utf8" */
+	const char *courier_compat; /* "auto", "yes", "no" */
 	bool poll_only; /* no inotify */
 	uint32_t poll_ms; /* interval of the polling fallback */
 };

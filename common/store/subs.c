@@ -16,7 +16,6 @@
 #include "store/subs.h"
 
 #define FILE_MAX (UINT64_C(64) * 1024 * 1024)
-#define HEADER "V\t2\n\n"
 #define STALE_S 30
 
 static const struct {
@@ -200,7 +199,7 @@ change_locked(int dirfd, const char *file, const struct file_perm *perm,
 	if (file_load(dirfd, file, &old, NULL, e) == -1) {
 		if (e->code != ERR_NOT_FOUND)
 			goto out;
-		(void)buf_add_c(&old, HEADER);
+		(void)buf_add_c(&old, SUBS_HEADER);
 	}
 	rest = buf_str(&old);
 	line_of_name(&line, name, cut_header(&rest), delimiter);
@@ -220,6 +219,34 @@ out:
 	buf_done(&old);
 	buf_done(&out);
 	buf_done(&line);
+	return rc;
+}
+
+void
+subs_put_line(struct buf *out, struct str storage_name, char delimiter)
+{
+	line_of_name(out, storage_name, 2, delimiter);
+	(void)buf_add_byte(out, '\n');
+}
+
+int
+subs_replace(int dirfd, const char *file, const struct file_perm *perm,
+    struct str bytes, struct err *e)
+{
+	struct dotlock lock = {0};
+	const struct dotlock_rules rules = {
+	    .stale_s = STALE_S,
+	    .mode = perm->file_mode,
+	    .temp_dir = -1,
+	};
+	char temp[64];
+	int rc;
+
+	if (dotlock_take(&lock, dirfd, file, &rules, 0, e) == -1)
+		return -1;
+	(void)snprintf(temp, sizeof(temp), "%s.tmp", file);
+	rc = file_replace(dirfd, file, temp, bytes, perm, NULL, e);
+	dotlock_release(&lock);
 	return rc;
 }
 

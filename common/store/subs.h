@@ -9,6 +9,8 @@
 #include "base/buf.h"
 #include "os/lock.h"
 
+#define SUBS_HEADER "V\t2\n\n"
+
 typedef void subs_fn(void *arg, struct str storage_name);
 
 /* Pure: each name of a file in either version; *version 2, or 1. */
@@ -24,5 +26,11 @@ int subs_load(int dirfd, const char *file, char delimiter, subs_fn *fn,
 int subs_change(int dirfd, const char *file, const struct file_perm *perm,
     char delimiter, struct str storage_name, bool on, struct dotlock *lock,
     struct err *e);
+
+/* Appends the line of a name, with its LF, as version 2 has it. */
+void subs_put_line(struct buf *out, struct str storage_name, char delimiter);
+/* Puts a whole file in the place of what is there, under the lock. ERR_IN_USE. */
+int subs_replace(int dirfd, const char *file, const struct file_perm *perm,
+    struct str bytes, struct err *e);
 
 #endif

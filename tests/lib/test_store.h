@@ -33,6 +33,7 @@ struct box {
 	char root[80]; /* home/Maildir */
 	struct store *store;
 	const char *location;
+	const char *courier; /* courier_compat */
 	bool poll_only; /* closing an inotify instance takes 10 ms */
 	struct ev_loop *loop;
 };
@@ -180,6 +181,7 @@ box_open(struct box *b)
 	    .home = b->home,
 	    .mail_location = b->location,
 	    .host = "mx1",
+	    .courier_compat = b->courier,
 	    .poll_only = b->poll_only,
 	};
 	struct err e;

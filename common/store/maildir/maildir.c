@@ -221,7 +221,8 @@ init_list(struct mailbox *m)
 	uidlist_init(&md->list, md->controlfd,
 	    md->controlfd == md->dirfd ? md->tmpfd : -1, &md->perm);
 	md->list.fields = fields_of;
-	md->list.fields_arg = m;
+	md->list.written = maildir_courier_written;
+	md->list.arg = m;
 	m->is_read_only = !is_writable(md);
 }
 
@@ -260,6 +261,8 @@ close_mailbox(struct mailbox *m)
 	struct maildir *md = maildir_of(m);
 
 	maildir_abandon(m);
+	if (md->tmpfd != -1)
+		maildir_courier_flush(m, true);
 	watch_remove(&md->watch_new);
 	watch_remove(&md->watch_cur);
 	uidlist_done(&md->list);
@@ -459,6 +462,7 @@ const struct store_ops maildir_ops = {
     .remove = maildir_remove,
     .rename = maildir_rename,
     .subs_dir = maildir_subs_dir,
+    .subs_changed = maildir_courier_subs_changed,
     .storage_name = maildir_storage_name,
     .name_of_storage = maildir_name_of_storage,
     .open = open_mailbox,

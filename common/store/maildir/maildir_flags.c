@@ -376,9 +376,9 @@ change_more(struct mailbox *m, uint32_t uid, const uint16_t *more, size_t n,
 	return 0;
 }
 
-static enum step
-change_once(struct mailbox *m, struct msg_rec *r, const struct flag_change *c,
-    bool *changed, struct err *e)
+enum step
+maildir_change_once(struct mailbox *m, struct msg_rec *r,
+    const struct flag_change *c, bool *changed, struct err *e)
 {
 	uint16_t more[MORE_MAX];
 	const uint16_t *old_more;
@@ -397,6 +397,8 @@ change_once(struct mailbox *m, struct msg_rec *r, const struct flag_change *c,
 	    mailbox_apply_change(m, r, c, &system, &keywords, more, &n_more);
 	if (!*changed)
 		return STEP_DONE;
+	if (keywords != r->keywords || n_more > 0 || n_old > 0)
+		maildir_of(m)->courier_is_dirty = true;
 	has_more = n_more != n_old ||
 	    (n_more > 0 && memcmp(more, old_more, n_more * 2) != 0);
 	if (has_more)
@@ -424,7 +426,7 @@ maildir_set_flags(struct mailbox *m, uint32_t uid, const struct flag_change *c,
 
 		if (r == NULL || r->state != REC_LIVE)
 			return gone(m, uid, e);
-		step = change_once(m, r, c, changed, e);
+		step = maildir_change_once(m, r, c, changed, e);
 		if (step != STEP_FAIL ||
 		    (e->code != ERR_NOT_FOUND && e->code != ERR_EXISTS))
 			return step;
@@ -558,6 +560,7 @@ maildir_flush(struct mailbox *m, struct err *e)
 	maildirsize_add(root_of(m), md->quota_bytes, md->quota_count);
 	md->quota_bytes = md->quota_count = 0;
 	save_fields(m);
+	maildir_courier_flush(m, false);
 	return 0;
 }
 

@@ -13,6 +13,7 @@
  *	maildir_flags.c  flags, keywords, expunge
  *	maildir_save.c   append and copy
  *	maildir_list.c   folders
+ *	maildir_courier.c  Courier's files, in and out
  */
 #ifndef STORE_MAILDIR_IMPL_H
 #define STORE_MAILDIR_IMPL_H
@@ -23,6 +24,8 @@
 #include "store/mailbox_impl.h"
 #include "store/maildir/maildir_name.h"
 #include "store/maildir/uidlist.h"
+
+#define SUBS_FILE "subscriptions"
 
 enum maildir_dir { DIR_NEW, DIR_CUR };
 
@@ -88,6 +91,13 @@ struct maildir {
 	uint32_t n_counted; /* sizes counted and not yet in dovecot-uidlist */
 	bool has_new_uidls; /* P fields not yet in dovecot-uidlist */
 	int64_t quota_bytes, quota_count; /* to be added to maildirsize */
+	/* Courier's files as last written or read; see maildir_courier.c */
+	struct file_stamp courier_uids;
+	struct timespec courier_keywords;
+	int64_t courier_next_ms; /* its keywords are not written before */
+	bool courier_is_dirty; /* keywords that its files do not have */
+	bool warned_courier;
+
 	bool must_scan; /* records came without their files */
 	bool is_in_memory; /* no UID map can be written here */
 	bool want_purge;
@@ -192,10 +202,36 @@ void maildir_note_rewritten(struct mailbox *m);
 /* Number of records in the file whose messages are gone. */
 uint32_t maildir_dead_records(const struct mailbox *m);
 
+/* ---- maildir_courier.c --------------------------------------------------- */
+
+struct scan;
+/* Has Courier served the mail whose root this is? */
+bool maildir_courier_is_there(int dirfd);
+/* Makes dovecot-uidlist from Courier's files, under the lock. */
+bool maildir_courier_import(struct mailbox *m);
+/* For struct uidlist: brings courierimapuiddb up to date. */
+void maildir_courier_written(void *arg);
+/*
+ * Looks whether Courier has given UIDs since: sets courier_uid of the unknown
+ * files and sorts them by it, and the UID for the first of the others.
+ */
+void maildir_courier_uids(struct mailbox *m, struct scan *s);
+/* Takes over keywords when Courier's are newer. */
+void maildir_courier_keywords(struct mailbox *m);
+/* Writes keywords for Courier when they have changed; `is_last`: at once. */
+void maildir_courier_flush(struct mailbox *m, bool is_last);
+/* Takes over subscriptions when there are none yet, or Courier's are newer. */
+void maildir_courier_subs(struct store *s);
+/* Writes them for Courier. */
+void maildir_courier_subs_changed(struct store *s);
+
 /* ---- the rest ------------------------------------------------------------ */
 
 enum step maildir_keyword(
     struct mailbox *m, struct str name, size_t *number, struct err *e);
+/* One attempt; ERR_NOT_FOUND: the file has another name now. */
+enum step maildir_change_once(struct mailbox *m, struct msg_rec *r,
+    const struct flag_change *c, bool *changed, struct err *e);
 enum step maildir_set_flags(struct mailbox *m, uint32_t uid,
     const struct flag_change *c, bool *changed, struct err *e);
 enum step maildir_expunge(

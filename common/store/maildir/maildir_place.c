@@ -33,26 +33,16 @@ has_8bit(struct str s)
 	return utf8_ascii_length(s) < s.n;
 }
 
-static bool
-is_there(int dirfd, const char *name)
-{
-	return faccessat(dirfd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
-}
-
 /* Does CREATE write UTF-8 here? Only where others did so before. */
 static bool
-looks_like_utf8(int rootfd)
+looks_like_utf8(int rootfd, bool is_courier)
 {
 	struct err e;
 	struct dirent *d;
 	DIR *dir;
-	bool found = false;
+	bool found = false, has_mutf7 = false;
 	int fd;
 
-	if (!is_there(rootfd, UIDLIST_FILE) &&
-	    (is_there(rootfd, "courierimapuiddb") ||
-		is_there(rootfd, "courierimapsubscribed")))
-		return true;
 	fd = file_open_dir(rootfd, ".", false, &e);
 	dir = fd == -1 ? NULL : fdopendir(fd);
 	if (dir == NULL) {
@@ -65,9 +55,11 @@ looks_like_utf8(int rootfd)
 
 		found = d->d_name[0] == '.' && has_8bit(name) &&
 		    utf8_is_valid(name);
+		has_mutf7 = has_mutf7 ||
+		    (d->d_name[0] == '.' && strchr(d->d_name, '&') != NULL);
 	}
 	closedir(dir);
-	return found;
+	return found || (is_courier && !has_mutf7);
 }
 
 static int
@@ -87,6 +79,7 @@ int
 maildir_place_open(struct store *s, struct err *e)
 {
 	struct maildir_place *p = mem_new(1, sizeof(*p));
+	bool is_courier;
 
 	s->impl = p;
 	p->rootfd = p->controlfd = -1;
@@ -100,8 +93,11 @@ maildir_place_open(struct store *s, struct err *e)
 	if (p->rootfd == -1 || open_control(s, p, e) == -1 ||
 	    file_perm_of(p->rootfd, &p->perm, e) == -1)
 		return -1;
+	is_courier = maildir_courier_is_there(p->rootfd);
 	if (!s->is_utf8 && s->folder_names_auto)
-		s->is_utf8 = looks_like_utf8(p->rootfd);
+		s->is_utf8 =
+		    looks_like_utf8(p->rootfd, is_courier && !s->is_fs_layout);
+	s->is_courier = s->is_courier || (s->courier_auto && is_courier);
 	return 0;
 }
 
@@ -367,6 +363,7 @@ maildir_subs_dir(struct store *s, const char **file)
 {
 	const struct maildir_place *p = s->impl;
 
-	*file = "subscriptions";
+	maildir_courier_subs(s);
+	*file = SUBS_FILE;
 	return p->controlfd;
 }

@@ -563,6 +563,7 @@ add_record(struct append *a, const struct staged *st)
 	r->own |= OWN_IN_FILE;
 	maildir_set_extra(m, st->uid, st->fields);
 	set32_add(&a->uids, st->uid);
+	md->courier_is_dirty |= st->keywords != 0 || st->n_more > 0;
 	mailbox_set_more(m, r, st->more, st->n_more);
 	if (!is_current || !maildir_name_parse(st->name, &name)) {
 		md->must_scan = true;

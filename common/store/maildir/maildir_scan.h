@@ -12,6 +12,8 @@ struct sighting {
 	struct str name; /* in the arena */
 	struct str base; /* its beginning */
 	struct maildir_time time; /* for those without an UID */
+	uint32_t courier_uid; /* that Courier gave it, or 0 */
+	size_t order;
 };
 
 struct scan {
@@ -21,6 +23,7 @@ struct scan {
 	bool is_disturbed; /* we have changed something ourselves meanwhile */
 	int looks; /* before this one */
 	size_t n_given; /* of `unknown`: those that have their UIDs */
+	uint32_t next_uid; /* for those that Courier did not know, or 0 */
 	/* How far it is. */
 	bool is_reading, is_in_dir;
 	enum maildir_dir dir;

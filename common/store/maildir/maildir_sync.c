@@ -276,6 +276,7 @@ finish(struct mailbox *m, struct sync_job *job, int64_t until, struct err *e)
 
 	if (maildir_read_keywords(m, e) == -1)
 		return STEP_FAIL;
+	maildir_courier_keywords(m);
 	step = move_new(m, job, until);
 	if (step != STEP_DONE)
 		return step;

@@ -189,22 +189,6 @@ maildir_dead_records(const struct mailbox *m)
 	return n;
 }
 
-/* Courier's map, where there never was another. False: there is none. */
-static bool
-import_courier(struct mailbox *m)
-{
-	struct maildir *md = maildir_of(m);
-	struct buf b;
-	struct err e;
-	bool ok;
-
-	buf_init(&b, UIDLIST_MAX_BYTES);
-	ok = file_load(md->dirfd, "courierimapuiddb", &b, NULL, &e) == 0 &&
-	    uidlist_import(&md->list, buf_str(&b), &e) == 0;
-	buf_done(&b);
-	return ok;
-}
-
 /* A mailbox that has no map, or one that can not be read: a new one, with a
  * larger UIDVALIDITY than any before. */
 static int
@@ -214,7 +198,7 @@ make_list(struct mailbox *m, struct err *e)
 	struct maildir_place *place = m->store->impl;
 	uint32_t uidvalidity;
 
-	if (m->recs.n == 0 && import_courier(m))
+	if (m->recs.n == 0 && maildir_courier_import(m))
 		return maildir_read_list_now(m, e);
 	if (uidvalidity_next(place->controlfd, &place->perm, &uidvalidity, e) ==
 	    -1)
@@ -312,6 +296,7 @@ maildir_sift_unknown(struct mailbox *m, struct scan *s)
 		s->unknown.v[n++] = *u;
 	}
 	s->unknown.n = n;
+	maildir_courier_uids(m, s);
 }
 
 void
@@ -329,9 +314,14 @@ maildir_give_uids(struct mailbox *m, struct scan *s, struct err *e)
 	struct maildir *md = maildir_of(m);
 	size_t from = s->n_given, n = s->unknown.n - from;
 	struct uidlist_new *v;
-	uint32_t uid = md->list.head.uidnext;
+	uint32_t uid;
 	bool rewritten = false;
 
+	if (s->next_uid > md->list.head.uidnext) {
+		md->list.head.uidnext = s->next_uid;
+		md->list.must_rewrite = true;
+	}
+	uid = md->list.head.uidnext;
 	if (n > GIVE_AT_ONCE)
 		n = GIVE_AT_ONCE;
 	v = arena_new(&s->arena, n, sizeof(*v));
@@ -339,11 +329,14 @@ maildir_give_uids(struct mailbox *m, struct scan *s, struct err *e)
 		(void)err_set(e, ERR_LIMIT, "%s: no UID left", m->name);
 		return STEP_FAIL;
 	}
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
+		const struct sighting *u = &s->unknown.v[from + i];
+
 		v[i] = (struct uidlist_new){
-		    .uid = uid + (uint32_t)i,
-		    .base = s->unknown.v[from + i].base,
+		    .uid = u->courier_uid != 0 ? u->courier_uid : uid++,
+		    .base = u->base,
 		};
+	}
 	if (!md->is_in_memory &&
 	    uidlist_add(&md->list, v, n, maildir_dead_records(m),
 		maildir_keep_record, m, &rewritten, e) == -1)
@@ -360,7 +353,7 @@ maildir_give_uids(struct mailbox *m, struct scan *s, struct err *e)
 		mailbox_note_new(m, r, true);
 	}
 	if (md->is_in_memory)
-		md->list.head.uidnext += (uint32_t)n;
+		md->list.head.uidnext = uid;
 	if (rewritten)
 		maildir_note_rewritten(m);
 	if (md->list.head.uidnext > m->uidnext)

@@ -234,6 +234,9 @@ uidlist_lock(struct uidlist *l, int64_t wait_ms, struct err *e)
 void
 uidlist_unlock(struct uidlist *l)
 {
+	if (l->lock.held && l->was_written && l->written != NULL)
+		l->written(l->arg);
+	l->was_written = false;
 	dotlock_release(&l->lock);
 }
 
@@ -493,7 +496,7 @@ copy_record(void *arg, uint32_t uid, struct str base, struct str fields)
 	if (uid == 0 || (c->keep != NULL && !c->keep(c->arg, uid, base)))
 		return;
 	if (c->l->fields != NULL) {
-		struct str own = c->l->fields(c->l->fields_arg, uid);
+		struct str own = c->l->fields(c->l->arg, uid);
 
 		if (own.n > 0)
 			fields = own;
@@ -512,6 +515,7 @@ save(struct uidlist *l, struct buf *b, uint32_t n_records, struct err *e)
 	if (file_replace(l->dirfd, UIDLIST_FILE, TEMP_FILE, buf_str(b), l->perm,
 		&l->stamp, e) == -1)
 		return -1;
+	l->was_written = true;
 	l->read_to = b->n;
 	file_tail_take(&l->tail, buf_str(b), 0, b->n);
 	l->head.version = 3;
@@ -588,6 +592,7 @@ append(struct uidlist *l, const struct uidlist_new *v, size_t n, struct err *e)
 		l->read_to = 0;
 		goto out;
 	}
+	l->was_written = true;
 	for (size_t i = 0; i < n; i++)
 		note_record(&l->head, v[i].uid);
 	if (fstat(fd, &st) == 0)
@@ -698,7 +703,8 @@ save_sorted(struct uidlist *l, struct saving *saving, struct err *e)
 }
 
 int
-uidlist_import(struct uidlist *l, struct str bytes, struct err *e)
+uidlist_import(struct uidlist *l, struct str bytes, uidlist_base_fn *fields,
+    void *arg, struct err *e)
 {
 	struct uidlist_head head = {0};
 	struct saving saving = {0};
@@ -712,6 +718,8 @@ uidlist_import(struct uidlist *l, struct str bytes, struct err *e)
 	if (head.version == 0) {
 		rc = err_set(e, ERR_CORRUPT, "no header");
 	} else {
+		VEC_EACH(&saving.v, r)
+			r->fields = fields(arg, r->base);
 		l->head = head;
 		rc = save_sorted(l, &saving, e);
 	}

@@ -54,7 +54,10 @@ typedef struct str uidlist_fields_fn(void *arg, uint32_t uid);
 struct uidlist {
 	int dirfd;
 	uidlist_fields_fn *fields; /* for a rewrite; may be NULL */
-	void *fields_arg;
+	/* The file was written and the lock is about to be given back. */
+	void (*written)(void *arg);
+	void *arg; /* of both */
+	bool was_written;
 	const struct file_perm *perm;
 	struct dotlock_rules rules;
 	struct dotlock lock;
@@ -120,11 +123,15 @@ int uidlist_rewrite(struct uidlist *l, const struct uidlist_new *v, size_t n,
  * file is out of the way. `told`: a line for the administrator.
  */
 int uidlist_repair(struct uidlist *l, char told[200], struct err *e);
+/* The fields of a record that is made for this base. */
+typedef struct str uidlist_base_fn(void *arg, struct str base);
+
 /*
  * Makes the file from one of an older version or of Courier's
  * "courierimapuiddb", under the lock. ERR_CORRUPT: no header.
  */
-int uidlist_import(struct uidlist *l, struct str bytes, struct err *e);
+int uidlist_import(struct uidlist *l, struct str bytes, uidlist_base_fn *fields,
+    void *arg, struct err *e);
 /* The first file of a mailbox, under the lock. */
 int uidlist_create(struct uidlist *l, uint32_t uidvalidity, uint32_t uidnext,
     const struct uidlist_new *v, size_t n, struct err *e);
