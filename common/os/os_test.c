@@ -42,8 +42,10 @@ static void
 test_spawn(UNUSED void **state)
 {
 	/* The pair's far end arrives as 3; 4 is not open. */
-	const char *const args[] = {
-	    "-c", "test ! -e /proc/self/fd/4 && echo ok >&3 && exit 7", NULL};
+	const char *const args[] = {"-c",
+	    "for n in 4 15 16 31 32 200; do test ! -e /proc/self/fd/$n || "
+	    "exit 1; done; echo ok >&3; exit 7",
+	    NULL};
 	struct proc_start start = {.path = "/bin/sh",
 	    .name = "sh",
 	    .args = args,
@@ -60,7 +62,10 @@ test_spawn(UNUSED void **state)
 	fds[2] = 2;
 	fds[3] = pipes[1];
 	start.fds = fds;
+	assert_int_equal(dup2(pipes[0], 200), 200);
 	assert_int_equal(proc_spawn(&start, &pid, &e), 0);
+	assert_int_not_equal(fcntl(200, F_GETFD), -1);
+	assert_int_equal(close(200), 0);
 	status = wait_status(pid);
 	assert_string_equal(
 	    proc_exit_text(status, room, sizeof(room)), "exited with status 7");
@@ -71,8 +76,10 @@ test_spawn(UNUSED void **state)
 	assert_int_equal(e.code, ERR_NOT_FOUND);
 	assert_string_equal(proc_exit_text(SIGSEGV, room, sizeof(room)),
 	    "killed by signal 11 (Segmentation fault)");
-	fd_close(&pipes[0]);
+	/* The other end is open nowhere: nothing of a child stays here. */
 	fd_close(&pipes[1]);
+	assert_int_equal(read(pipes[0], line, sizeof(line)), 0);
+	fd_close(&pipes[0]);
 }
 
 static void
