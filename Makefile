@@ -68,7 +68,7 @@ endif
 ALL_CPPFLAGS = -Icommon -Imaster -I. -I$(B) -D_GNU_SOURCE \
     -DPKGLIBEXECDIR='"$(pkglibexecdir)"' -DBINDIR='"$(bindir)"' -DSYSCONFDIR='"$(sysconfdir)"' \
     -DLOCALSTATEDIR='"$(localstatedir)"' $(GNUTLS_CFLAGS) $(NETTLE_CFLAGS) \
-    $(GSASL_CFLAGS) $(SECCOMP_CFLAGS) $(CONFUSE_CFLAGS) $(ZLIB_CFLAGS) $(LMDB_CFLAGS) \
+    $(GSASL_CFLAGS) $(SECCOMP_CFLAGS) $(CONFUSE_CFLAGS) $(ZLIB_CFLAGS) $(ZSTD_CFLAGS) $(LMDB_CFLAGS) \
     $(CPPFLAGS)
 # gcc 12 takes a loop that moves the elements of one list.h list to another
 # for an endless one unless strict aliasing is off.
@@ -128,7 +128,7 @@ include $(sort $(wildcard man/module.mk tests/module.mk tests/*/module.mk))
 # A program may live in a folder whose library is also a list entry.
 COMMON_LIBS := $(filter $(B)/common/%,$(LIBRARIES))
 ALL_SYS_LIBS = $(GNUTLS_LIBS) $(NETTLE_LIBS) -lhogweed $(GSASL_LIBS) \
-    $(SECCOMP_LIBS) $(CONFUSE_LIBS) $(ZLIB_LIBS) $(EV_LIBS) $(PAM_LIBS) \
+    $(SECCOMP_LIBS) $(CONFUSE_LIBS) $(ZLIB_LIBS) $(ZSTD_LIBS) $(EV_LIBS) $(PAM_LIBS) \
     $(LMDB_LIBS) $(CRYPT_LIBS) $(UNISTRING_LIBS)
 
 # Every program also stands in one folder, where restanted finds the others

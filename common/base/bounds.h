@@ -40,6 +40,7 @@
 /* Messages */
 #define MIME_DEPTH_MAX 100
 #define MIME_PARTS_MAX 10000
+#define UNPACKED_MAX (UINT64_C(256) * 1024 * 1024) /* one stored compressed */
 #define MIME_HEADER_BLOCK_MAX (10 * 1024 * 1024)
 #define MIME_HEADER_FIELD_MAX (64 * 1024)
 #define MIME_ADDRESSES_MAX 10000

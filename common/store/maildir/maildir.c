@@ -21,6 +21,7 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "store/maildir/maildir_impl.h"
+#include "store/unpack.h"
 
 #define LOCK_WAIT_MS 5000
 #define TRIES 10
@@ -265,6 +266,7 @@ close_mailbox(struct mailbox *m)
 		maildir_courier_flush(m, true);
 	watch_remove(&md->watch_new);
 	watch_remove(&md->watch_cur);
+	set32_done(&md->plain);
 	uidlist_done(&md->list);
 	maildir_map_done(md);
 	if (md->controlfd != md->dirfd && md->controlfd != -1)
@@ -353,7 +355,69 @@ fill_file(const struct maildir *md, const struct stat *st, struct msg_file *out,
 	out->off = 0;
 	out->size = (uint64_t)st->st_size;
 	out->date_s = st->st_mtim.tv_sec;
+	out->impl = NULL;
 	return 0;
+}
+
+/*
+ * Is it worth looking at the first bytes? Whoever compresses files leaves the
+ * message's own size in the name, or none.
+ */
+static bool
+may_be_packed(const struct mailbox *m, const struct msg_rec *r, uint64_t size)
+{
+	uint64_t in_name;
+
+	return size > UNPACK_MAGIC &&
+	    !set32_has(&maildir_of(m)->plain, r->uid) &&
+	    (!maildir_name_size(maildir_base(m, r), 'S', &in_name) ||
+		in_name != size);
+}
+
+static int
+unpack_message(struct mailbox *m, uint32_t uid, bool only_size,
+    struct msg_file *out, struct err *e)
+{
+	const struct msg_rec *r = mailbox_rec(m, uid);
+	char first[UNPACK_MAGIC];
+	struct unpack *u;
+	enum packing kind;
+	size_t got;
+
+	if (r == NULL || !may_be_packed(m, r, out->size))
+		return 0;
+	if (file_read_at(out->fd, 0, first, sizeof(first), &got, e) == -1)
+		return -1;
+	kind = unpack_kind(str_make(first, got));
+	if (kind == PACKED_NOT) {
+		set32_add(&maildir_of(m)->plain, uid);
+		return 0;
+	}
+	/* A hint like all sizes in names; verified when it is opened. */
+	if (only_size && maildir_name_size(maildir_base(m, r), 'S', &out->size))
+		return 0;
+	if (unpack_open(out->fd, kind, &u, &out->size, e) == -1)
+		return err_in(e, "%s: message %u", m->name, uid);
+	out->impl = u;
+	return 0;
+}
+
+static int
+read_packed(UNUSED struct mailbox *m, struct msg_file *f, uint64_t off, void *p,
+    size_t n, size_t *got, struct err *e)
+{
+	return unpack_read(f->impl, off, p, n, got, e);
+}
+
+static void
+close_packed(struct msg_file *f)
+{
+	struct unpack *u = f->impl;
+
+	unpack_free(&u);
+	f->impl = NULL;
+	close(f->fd);
+	f->fd = -1;
 }
 
 /* Opens or only looks at a message, finding it again when it was renamed. */
@@ -362,6 +426,7 @@ reach(struct mailbox *m, uint32_t uid, bool open_it, struct msg_file *out,
     struct err *e)
 {
 	struct maildir *md = maildir_of(m);
+	bool only_stat = !open_it;
 	char name[512];
 	struct stat st;
 
@@ -377,15 +442,24 @@ reach(struct mailbox *m, uint32_t uid, bool open_it, struct msg_file *out,
 		if (open_it) {
 			out->fd = file_open(dirfd, name, &st, e);
 			if (out->fd != -1) {
-				if (fill_file(md, &st, out, e) == 0)
+				if (fill_file(md, &st, out, e) == 0 &&
+				    unpack_message(m, uid, only_stat, out, e) ==
+					0)
 					return 0;
 				close(out->fd);
 				out->fd = -1;
 				return -1;
 			}
 		} else {
-			if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
-				return fill_file(md, &st, out, e);
+			if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) ==
+			    0) {
+				if (fill_file(md, &st, out, e) == -1)
+					return -1;
+				if (!may_be_packed(m, r, out->size))
+					return 0;
+				open_it = true; /* its bytes will tell */
+				continue;
+			}
 			(void)err_sys(e, "stat %s", name);
 		}
 		if (e->code != ERR_NOT_FOUND && e->sys != ESTALE)
@@ -408,7 +482,14 @@ static int
 stat_message(
     struct mailbox *m, uint32_t uid, struct msg_file *out, struct err *e)
 {
-	return reach(m, uid, false, out, e);
+	if (reach(m, uid, false, out, e) == -1)
+		return -1;
+	if (out->impl != NULL)
+		close_packed(out);
+	else if (out->fd != -1)
+		close(out->fd);
+	out->fd = -1;
+	return 0;
 }
 
 static bool
@@ -479,6 +560,8 @@ const struct store_ops maildir_ops = {
     .expunge = maildir_expunge,
     .msg_open = open_message,
     .msg_stat = stat_message,
+    .msg_read = read_packed,
+    .msg_close = close_packed,
     .msg_facts = facts,
     .note_wire_size = maildir_note_wire_size,
     .note_uidl = maildir_note_uidl,

@@ -88,6 +88,7 @@ struct maildir {
 	size_t n_slots, n_used;
 	VEC(struct extra) extras; /* ascending by UID */
 
+	struct set32 plain; /* UIDs whose files are known not to be packed */
 	uint32_t n_counted; /* sizes counted and not yet in dovecot-uidlist */
 	bool has_new_uidls; /* P fields not yet in dovecot-uidlist */
 	int64_t quota_bytes, quota_count; /* to be added to maildirsize */
