@@ -254,6 +254,8 @@ struct store_ops {
 	    const struct flag_change *c, bool *changed, struct err *e);
 	/* Writes what set_flags and expunge left for the end of a group. */
 	int (*flush)(struct mailbox *m, struct err *e);
+	/* The last view that may write is being closed; may be NULL. */
+	void (*leave)(struct mailbox *m);
 	/* Removes the message, which is \Deleted if `only_deleted`. ERR_GONE. */
 	enum step (*expunge)(
 	    struct mailbox *m, uint32_t uid, bool only_deleted, struct err *e);

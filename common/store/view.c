@@ -110,6 +110,9 @@ view_close(struct view **vp)
 		mailbox_sync_end(v->m, &v->sync);
 	if (v->is_linked && !v->m->is_gone)
 		(void)s->ops->flush(v->m, &ignored);
+	if (v->is_linked && !v->m->is_gone && !v->read_only &&
+	    v->m->n_writers == 1 && s->ops->leave != NULL)
+		s->ops->leave(v->m);
 	if (v->listener != NULL)
 		view_listen(v, NULL, NULL);
 	if (v->is_linked) {

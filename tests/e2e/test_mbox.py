@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ISC
 """Mail in mbox files, by IMAP and POP3."""
+import fcntl
 import os
 import re
 
@@ -60,7 +61,7 @@ def running(form):
     users = ["m%d" % i for i in range(1, 41)]
     s = restante.Restante(users=users, separate=form == "separate")
     spool = os.path.join(s.dir, "spool")
-    os.makedirs(spool)
+    os.makedirs(spool, exist_ok=True)
     os.chmod(spool, 0o1777)
     s.extra = {u: "userdb_mail=mbox:~/mail:INBOX=%s/%s" % (spool, u)
                for u in users}
@@ -146,3 +147,128 @@ def test_list(mbox):
     status, _, _ = c.cmd(b"SELECT dir")
     assert status == "NO"
     c.close()
+
+
+# ---- writing ----------------------------------------------------------------
+
+
+def test_flags_stay(mbox):
+    mbox.write(piece(1) + piece(2) + piece(3))
+    c = mbox.imap()
+    c.ok("SELECT INBOX")
+    c.ok(rb"STORE 1 +FLAGS (\Seen \Flagged $Work)")
+    c.ok(rb"STORE 2:3 +FLAGS (\Answered)")
+    c.logout()
+    data = mbox.read()
+    assert b"\nX-UID: 1\nStatus: RO\nX-Status: F\nX-Keywords: $Work " in data
+    assert data.count(b"X-IMAPbase: ") == 1
+    assert data.find(b"X-IMAPbase: ") < data.find(b"X-UID: ")
+    c = mbox.imap()
+    c.ok("SELECT INBOX")
+    assert c.flags() == {1: {"\\Seen", "\\Flagged", "$Work"},
+                         2: {"\\Answered"}, 3: {"\\Answered"}}
+    c.logout()
+
+
+def test_append_copy_expunge(mbox):
+    mbox.write(piece(1) + piece(2))
+    c = mbox.imap()
+    c.ok("SELECT INBOX")
+    assert b"APPENDUID" in c.append("INBOX", text(3), "(\\Seen)")
+    c.ok("CREATE work")
+    c.ok("CREATE work/below")
+    c.ok("COPY 1:3 work/below")
+    c.ok("MOVE 2 work")
+    c.ok(rb"STORE 1 +FLAGS (\Deleted)")
+    assert b"* 1 EXPUNGE" in c.ok("EXPUNGE")
+    got = fetch(c, b"FLAGS BODY.PEEK[]")
+    assert sorted(got) == [3] and text(3) in got[3]
+    c.ok("SELECT work/below")
+    assert len(fetch(c, b"FLAGS")) == 3
+    c.ok("SELECT work")
+    got = fetch(c, b"BODY.PEEK[]")
+    assert text(2) in got[1]
+    c.ok("CLOSE")
+    c.ok("RENAME work moved")
+    c.ok("SUBSCRIBE moved/below")
+    assert any(b"moved/below" in x for x in c.ok('LSUB "" "*"'))
+    c.ok("DELETE moved/below")
+    c.ok("DELETE moved")
+    c.logout()
+    with open(os.path.join(mbox.mail, ".subscriptions"), "rb") as f:
+        assert b"moved\tbelow\n" in f.read()
+
+
+def test_pop3_and_imap(mbox):
+    mbox.write(b"".join(piece(i) for i in range(1, 5)))
+    c = mbox.imap()
+    c.ok("SELECT INBOX")
+    c.ok(rb"STORE 4 +FLAGS (\Flagged)")
+    p = mbox.pop3()
+    uidl = [x.split()[1] for x in p.multi("UIDL")]
+    assert len(uidl) == 4
+    p.ok("DELE 2")
+    p.ok("DELE 3")
+    mbox.add(piece(5))
+    p.ok("QUIT")
+    lines = c.ok("NOOP")
+    assert b"* 3 EXPUNGE" in lines and b"* 3 EXISTS" in lines
+    got = fetch(c, b"FLAGS BODY.PEEK[]")
+    assert sorted(got) == [1, 4, 5]
+    assert text(4) in got[4] and b"\\Flagged" in got[4]
+    c.logout()
+    p = mbox.pop3()
+    assert [x.split()[1] for x in p.multi("UIDL")][:2] == [uidl[0], uidl[3]]
+    p.ok("QUIT")
+
+
+def test_everything_goes(mbox):
+    mbox.write(piece(1))
+    p = mbox.pop3()
+    p.ok("DELE 1")
+    p.ok("QUIT")
+    assert b"X-IMAP: " in mbox.read()
+    c = mbox.imap()
+    assert any(b"* 0 EXISTS" in x for x in c.ok("SELECT INBOX"))
+    mbox.add(piece(2))
+    c.ok("NOOP")
+    assert sorted(fetch(c, b"FLAGS")) == [2]
+    c.logout()
+
+
+def test_as_mutt_does(mbox):
+    """A program that rewrites the file: without our fields, with its own."""
+    mbox.write(b"".join(piece(i) for i in range(1, 6)))
+    c = mbox.imap()
+    c.ok("SELECT INBOX")
+    c.ok(rb"STORE 5 +FLAGS (\Flagged)")
+    mbox.write(b"".join(
+        piece(i, b"Status: RO\nContent-Length: 8\nLines: 1\n")
+        for i in (1, 3, 4, 5)))
+    c.ok("NOOP")
+    got = fetch(c, b"FLAGS BODY.PEEK[]")
+    assert sorted(got) == [1, 3, 4, 5]
+    assert all(b"\\Seen" in x for x in got.values())
+    assert b"hello 4" in got[4]
+    c.logout()
+    c = mbox.imap()
+    c.ok("SELECT INBOX")
+    assert sorted(fetch(c, b"FLAGS")) == [1, 3, 4, 5]
+    c.logout()
+
+
+def test_locked_by_somebody(mbox):
+    """A delivery that holds the lock: we wait, then we see its mail."""
+    mbox.write(piece(1))
+    c = mbox.imap()
+    c.ok("SELECT INBOX")
+    with open(mbox.spool, "ab") as f:
+        fcntl.lockf(f, fcntl.LOCK_EX)
+        f.write(piece(2)[:50])
+        f.flush()
+        assert not any(b"2 EXISTS" in x for x in c.ok("NOOP"))
+        f.write(piece(2)[50:])
+        f.flush()
+    assert any(b"2 EXISTS" in x for x in c.ok("NOOP"))
+    assert text(2) in fetch(c, b"BODY.PEEK[]")[2]
+    c.logout()

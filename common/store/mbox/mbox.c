@@ -20,15 +20,30 @@ whole(int rc)
 	return rc == -1 ? STEP_FAIL : STEP_DONE;
 }
 
+/* The last writer goes: what waited for a good moment is written now. */
+static void
+leave(struct mailbox *m)
+{
+	struct err e;
+
+	if (mbox_write(m, true, MBOX_WAIT_READ_MS, &e) == -1)
+		store_warn(m->store, "flags not written yet mailbox=%s: %s",
+		    m->name, e.text);
+}
+
 static void
 close_mailbox(struct mailbox *m)
 {
 	struct mbox *mb = mbox_of(m);
 
+	if (mb->n_dirty > 0)
+		leave(m);
 	watch_remove(&mb->watch);
 	watch_remove(&mb->watch_dir);
-	if (mb->fd != -1)
+	if (mb->fd != -1) {
+		mbox_shift_done(&mb->shift);
 		close(mb->fd);
+	}
 	if (mb->dirfd != -1)
 		close(mb->dirfd);
 	VEC_DONE(&mb->slots);
@@ -48,6 +63,8 @@ open_mailbox(struct mailbox *m, struct err *e)
 	mb->is_inbox = str_eq(str_of(m->name), STR("INBOX"));
 	if (mbox_path(m->store, str_of(m->name), mb->path, e) == -1)
 		return err_in(e, "%s", m->name);
+	(void)snprintf(mb->journals, sizeof(mb->journals), "%s/mbox-journal",
+	    m->store->state);
 	mb->name = strrchr(mb->path, '/') + 1;
 	(void)snprintf(
 	    dir, sizeof(dir), "%.*s", (int)(mb->name - mb->path), mb->path);
@@ -65,7 +82,8 @@ is_current(struct mailbox *m)
 	struct err e;
 
 	return mbox_path(m->store, str_of(m->name), path, &e) == 0 &&
-	    strcmp(path, mbox_of(m)->path) == 0;
+	    strcmp(path, mbox_of(m)->path) == 0 &&
+	    mbox_sync(m, SYNC_NORMAL, &e) == 0;
 }
 
 static bool
@@ -88,41 +106,6 @@ note_wire_size(UNUSED struct mailbox *m, UNUSED uint32_t uid,
     UNUSED uint64_t size, UNUSED uint64_t wire_size)
 {
 }
-
-static enum step
-no_keyword(struct mailbox *m, UNUSED struct str name, UNUSED size_t *number,
-    struct err *e)
-{
-	return whole(err_set(e, ERR_READ_ONLY, "%s: read-only", m->name));
-}
-
-static enum step
-no_set_flags(struct mailbox *m, UNUSED uint32_t uid,
-    UNUSED const struct flag_change *c, UNUSED bool *changed, struct err *e)
-{
-	return whole(err_set(e, ERR_READ_ONLY, "%s: read-only", m->name));
-}
-
-static int
-no_flush(UNUSED struct mailbox *m, UNUSED struct err *e)
-{
-	return 0;
-}
-
-static enum step
-no_expunge(struct mailbox *m, UNUSED uint32_t uid, UNUSED bool only_deleted,
-    struct err *e)
-{
-	return whole(err_set(e, ERR_READ_ONLY, "%s: read-only", m->name));
-}
-
-static int
-no_begin(struct append *a, struct err *e)
-{
-	return err_set(e, ERR_READ_ONLY, "%s: read-only", a->m->name);
-}
-
-static const struct append_ops no_append = {.begin = no_begin};
 
 /* ---- as steps ------------------------------------------------------------ */
 
@@ -157,6 +140,25 @@ sync_step(struct mailbox *m, enum sync_how how, struct err *e)
 	return whole(mbox_sync(m, how, e));
 }
 
+static enum step
+keyword_step(struct mailbox *m, struct str name, size_t *number, struct err *e)
+{
+	return whole(mbox_keyword(m, name, number, e));
+}
+
+static enum step
+set_flags_step(struct mailbox *m, uint32_t uid, const struct flag_change *c,
+    bool *changed, struct err *e)
+{
+	return whole(mbox_set_flags(m, uid, c, changed, e));
+}
+
+static enum step
+expunge_step(struct mailbox *m, uint32_t uid, bool only_deleted, struct err *e)
+{
+	return whole(mbox_expunge(m, uid, only_deleted, e));
+}
+
 static bool
 is_syncing(UNUSED const struct mailbox *m)
 {
@@ -188,15 +190,16 @@ const struct store_ops mbox_ops = {
     .abandon = abandon,
     .may_have_news = mbox_may_have_news,
     .watch = mbox_watch,
-    .keyword = no_keyword,
-    .set_flags = no_set_flags,
-    .flush = no_flush,
-    .expunge = no_expunge,
+    .keyword = keyword_step,
+    .set_flags = set_flags_step,
+    .flush = mbox_flush,
+    .leave = leave,
+    .expunge = expunge_step,
     .msg_open = mbox_msg_open,
     .msg_stat = mbox_msg_stat,
     .msg_read = mbox_msg_read,
     .msg_close = mbox_msg_close,
     .msg_facts = facts,
     .note_wire_size = note_wire_size,
-    .append = &no_append,
+    .append = &mbox_append,
 };

@@ -18,6 +18,7 @@
 #include "os/watch.h"
 #include "store/mailbox_impl.h"
 #include "store/mbox/mbox_scan.h"
+#include "store/mbox/mbox_shift.h"
 
 enum {
 	SLOT_NO_UID = 1 << 0, /* the file does not have its UID */
@@ -25,6 +26,7 @@ enum {
 	SLOT_OLD = 1 << 2, /* the file says that it is not \Recent */
 	SLOT_EXPUNGE = 1 << 3, /* goes with the next flush */
 	SLOT_CRLF = 1 << 4,
+	SLOT_IF_DELETED = 1 << 5, /* ... if it is \Deleted then */
 };
 
 struct mbox_slot {
@@ -45,7 +47,6 @@ struct mbox_place {
 	int rootfd; /* -1: there is no folder for mailboxes */
 	struct file_perm perm;
 	bool is_uw; /* the root is the home folder */
-	char state[PATH_MAX]; /* folder of journals and notes */
 	bool warned_locks;
 };
 
@@ -69,6 +70,7 @@ struct mbox {
 	uint64_t last_uid_at; /* its ten digits in the file; 0: not so */
 	uint32_t n_expunge; /* slots that are to go */
 	bool is_dirty; /* inotify has told something */
+	bool is_own_tail; /* what is new at the end is ours */
 
 	/* Locks. */
 	unsigned n_locks;
@@ -76,6 +78,9 @@ struct mbox {
 	bool has_dotlock;
 	struct spool_lock dot;
 	struct timespec mtime_before, atime_before; /* when locked */
+
+	struct mbox_shift shift; /* of the file that is open */
+	char journals[PATH_MAX];
 
 	struct watch *watch, *watch_dir;
 	bool watch_failed;
@@ -134,6 +139,39 @@ struct mbox_slot *mbox_slot_of(
     const struct mailbox *m, const struct msg_rec *r);
 /* Slots have moved: records point to them again. */
 void mbox_link_slots(struct mailbox *m);
+
+/* For a new mailbox: the time, and never one twice. */
+uint32_t mbox_new_uidvalidity(void);
+/* Reads where X-IMAPbase is now. */
+int mbox_reload_base(struct mailbox *m, struct err *e);
+
+/* ---- mbox_write.c ---------------------------------------------------------- */
+
+int mbox_keyword(
+    struct mailbox *m, struct str name, size_t *number, struct err *e);
+int mbox_set_flags(struct mailbox *m, uint32_t uid, const struct flag_change *c,
+    bool *changed, struct err *e);
+int mbox_expunge(
+    struct mailbox *m, uint32_t uid, bool only_deleted, struct err *e);
+int mbox_flush(struct mailbox *m, struct err *e);
+/*
+ * Writes what the file does not say yet: what costs little, or, with `all`,
+ * all of it. ERR_IN_USE: later.
+ */
+int mbox_write(struct mailbox *m, bool all, int64_t wait_ms, struct err *e);
+/* Behind every change, still locked: times as other programs expect them. */
+void mbox_finish_write(struct mailbox *m);
+/* Its last UID, where it can be written in place. */
+int mbox_write_last_uid(struct mailbox *m, struct err *e);
+/* Names of the flags of `r`, and of all keywords there are, in `a`. */
+struct str mbox_keywords_of(
+    const struct mailbox *m, const struct msg_rec *r, struct arena *a);
+struct str mbox_base_keywords(const struct mailbox *m, struct arena *a);
+/* The hidden message of an empty mailbox; base_keywords: " a b" or empty. */
+void mbox_pseudo_write(const struct store *s, uint32_t uidvalidity,
+    uint32_t last_uid, struct str base_keywords, struct buf *out);
+
+extern const struct append_ops mbox_append;
 
 /* ---- mbox_msg.c ------------------------------------------------------------ */
 

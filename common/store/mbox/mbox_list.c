@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "base/bounds.h"
+#include "base/clock.h"
 #include "store/mbox/mbox_impl.h"
 #include "text/ascii.h"
 #include "text/utf7.h"
@@ -427,23 +428,48 @@ sync_folder(const struct store *s, const char *path, struct err *e)
 	return rc;
 }
 
+/*
+ * A new file with an identity that it keeps while it is empty. It gets its
+ * name when it is whole: mail may come at once.
+ */
+static int
+make_file(struct store *s, const char *path, struct err *e)
+{
+	const struct mbox_place *p = place_of(s);
+	char temp[64];
+	struct buf b;
+	int fd, rc;
+
+	(void)snprintf(temp, sizeof(temp), ".restante.%ld.%lld", (long)getpid(),
+	    (long long)clock_wall_us());
+	fd = file_create(p->rootfd, temp, &p->perm, e);
+	if (fd == -1)
+		return -1;
+	buf_init(&b, MBOX_HEADER_MAX);
+	mbox_pseudo_write(s, mbox_new_uidvalidity(), 0, STR(""), &b);
+	rc = file_write(fd, buf_str(&b), e);
+	if (rc == 0)
+		rc = file_sync(fd, temp, e);
+	close(fd);
+	buf_done(&b);
+	if (rc == 0)
+		rc = file_rename_new(p->rootfd, temp, p->rootfd, path, e);
+	if (rc == -1)
+		(void)unlinkat(p->rootfd, temp, 0);
+	return rc;
+}
+
 int
 mbox_create(struct store *s, struct str name, struct err *e)
 {
-	const struct mbox_place *p = place_of(s);
 	char path[PATH_MAX];
 	enum kind kind;
-	int fd;
 
 	if (path_below(s, name, true, path, &kind, e) == -1)
 		return -1;
 	if (kind != NOTHING)
 		return err_set(e, ERR_EXISTS, "mailbox exists");
-	fd = file_create(p->rootfd, path, &p->perm, e);
-	if (fd == -1)
-		return -1;
-	close(fd);
-	return sync_folder(s, path, e);
+	return make_file(s, path, e) == -1 ? -1 : sync_folder(s, path, e);
 }
 
 /* "a" and "a.sbd". */

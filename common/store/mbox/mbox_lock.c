@@ -62,9 +62,19 @@ check_file(const struct mbox *mb, struct err *e)
 static void
 close_file(struct mbox *mb)
 {
-	if (mb->fd != -1)
-		close(mb->fd);
+	if (mb->fd == -1)
+		return;
+	mbox_shift_done(&mb->shift);
+	close(mb->fd);
 	mb->fd = -1;
+}
+
+static void
+keep(void *arg)
+{
+	struct mbox *mb = arg;
+
+	spool_lock_keep(&mb->dot);
 }
 
 /* Opens the file if it is there; -1 in mb->fd when it is not. */
@@ -91,6 +101,14 @@ open_file(struct mailbox *m, bool make, struct err *e)
 			return 0;
 		return err_sys(e, "open %s", mb->path);
 	}
+	mb->shift = (struct mbox_shift){
+	    .fd = mb->fd,
+	    .dir = mb->journals,
+	    .path = mb->path,
+	    .keep = keep,
+	    .arg = mb,
+	};
+	mbox_shift_init(&mb->shift);
 	if (check_file(mb, e) == -1) {
 		close_file(mb);
 		return -1;
@@ -282,6 +300,26 @@ note_times(struct mbox *mb)
 	mb->atime_before = st.st_atim;
 }
 
+/* What a process that was killed has begun. */
+static int
+recover(struct mailbox *m, struct err *e)
+{
+	struct mbox *mb = mbox_of(m);
+	bool lost;
+
+	if (mb->fd == -1 || !mbox_shift_is_pending(&mb->shift))
+		return 0;
+	store_warn(
+	    m->store, "finishing an interrupted change path=%s", mb->path);
+	if (mbox_shift_recover(&mb->shift, &lost, e) == -1)
+		return -1;
+	if (lost)
+		store_warn(m->store,
+		    "somebody else rewrote the file; journal kept path=%s",
+		    mb->path);
+	return 0;
+}
+
 static int
 lock(struct mailbox *m, bool exclusive, bool make, int64_t wait_ms,
     struct err *e)
@@ -298,6 +336,10 @@ lock(struct mailbox *m, bool exclusive, bool make, int64_t wait_ms,
 	mb->n_locks = 1;
 	mb->is_exclusive = exclusive;
 	note_times(mb);
+	if (exclusive && recover(m, e) == -1) {
+		mbox_unlock(m);
+		return -1;
+	}
 	return 0;
 }
 

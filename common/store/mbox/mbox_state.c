@@ -237,50 +237,74 @@ add_spaces(struct buf *out, size_t n)
 }
 
 static void
-write_letters(struct buf *out, const char *name, const char *which,
-    uint8_t flags, bool is_old, struct str others, bool crlf)
+add_letters(struct buf *out, const char *which, uint8_t flags)
 {
-	size_t start = out->n, empty;
-
-	(void)buf_add_c(out, name);
-	empty = out->n;
 	for (size_t i = 0; i < ARRAY_LEN(letters); i++)
 		if (strchr(which, letters[i].letter) != NULL &&
 		    flags & letters[i].flag)
 			(void)buf_add_byte(out, letters[i].letter);
-	if (is_old)
+}
+
+/* Not written when it says nothing, unless it takes the padding. */
+static void
+write_status(struct buf *out, const struct mbox_words *w, bool pad, size_t n)
+{
+	size_t start = out->n, empty;
+
+	(void)buf_add_c(out, "Status: ");
+	empty = out->n;
+	add_letters(out, "R", w->flags);
+	if (w->is_old)
 		(void)buf_add_byte(out, 'O');
-	(void)buf_add_str(out, others);
-	if (out->n == empty) {
+	(void)buf_add_str(out, w->others);
+	if (out->n == empty && !pad) {
 		out->n = start;
 		return;
 	}
-	end_line(out, crlf);
+	if (pad)
+		add_spaces(out, n);
+	end_line(out, w->crlf);
+}
+
+static void
+write_x_status(struct buf *out, const struct mbox_words *w)
+{
+	size_t start = out->n, empty;
+
+	(void)buf_add_c(out, "X-Status: ");
+	empty = out->n;
+	add_letters(out, "AFTD", w->flags);
+	(void)buf_add_str(out, w->x_others);
+	if (out->n == empty)
+		out->n = start;
+	else
+		end_line(out, w->crlf);
 }
 
 void
 mbox_state_write(struct buf *out, const struct mbox_words *w, size_t padding)
 {
+	bool has_base = w->is_first || w->is_pseudo;
 	bool pad_keywords = w->keywords.n > 0;
+	bool pad_uid = !pad_keywords && w->uid != 0;
+	bool pad_base = !pad_keywords && !pad_uid && has_base;
 
-	if (w->is_first || w->is_pseudo) {
+	if (has_base) {
 		(void)buf_addf(out, "%s %u %010u%.*s",
 		    w->is_pseudo ? "X-IMAP:" : "X-IMAPbase:", w->uidvalidity,
 		    w->last_uid, STR_ARG(w->base_keywords));
-		if (w->is_pseudo || (w->uid == 0 && !pad_keywords))
+		if (pad_base)
 			add_spaces(out, padding);
 		end_line(out, w->crlf);
 	}
 	if (w->uid != 0) {
 		(void)buf_addf(out, "X-UID: %u", w->uid);
-		if (!pad_keywords)
+		if (pad_uid)
 			add_spaces(out, padding);
 		end_line(out, w->crlf);
 	}
-	write_letters(
-	    out, "Status: ", "R", w->flags, w->is_old, w->others, w->crlf);
-	write_letters(
-	    out, "X-Status: ", "AFTD", w->flags, false, w->x_others, w->crlf);
+	write_status(out, w, !pad_keywords && !pad_uid && !pad_base, padding);
+	write_x_status(out, w);
 	if (pad_keywords) {
 		(void)buf_addf(out, "X-Keywords: %.*s", STR_ARG(w->keywords));
 		add_spaces(out, padding);

@@ -154,6 +154,7 @@ struct reading {
 	bool base_is_dirty;
 	uint32_t disk_last_uid, uidvalidity;
 	uint64_t last_uid_at;
+	uint32_t floor; /* no new message is below */
 	uint32_t prev; /* X-UID of the message before */
 	size_t first_new; /* index of records made in this reading */
 };
@@ -238,8 +239,8 @@ is_believed(const struct reading *r, uint32_t uid)
 	if (uid == 0 || !r->has_base || r->order_broken || uid <= r->prev)
 		return false;
 	if (r->was_known)
-		return uid == r->m->uidnext ||
-		    (uid > r->m->uidnext && uid <= r->disk_last_uid);
+		return uid >= r->floor &&
+		    (uid == r->m->uidnext || uid <= r->disk_last_uid);
 	return uid <= r->m->uidnext;
 }
 
@@ -306,7 +307,7 @@ take_base(struct reading *r, const struct mbox_msg *msg)
 	r->last_uid_at =
 	    st->last_uid_fixed ? msg->off + msg->from_len + st->last_uid_at : 0;
 	learn_keywords(r->m, st->base_keywords);
-	if (r->m->uidvalidity == 0 || list_is_empty(&r->m->views))
+	if (r->m->uidvalidity == 0)
 		r->m->uidvalidity = st->uidvalidity;
 	if (r->m->uidvalidity == st->uidvalidity &&
 	    st->last_uid >= r->m->uidnext)
@@ -320,7 +321,10 @@ take_base(struct reading *r, const struct mbox_msg *msg)
 static bool
 is_stranger(const struct reading *r, const struct mbox_msg *msg, uint32_t uid)
 {
-	return r->is_tail && mbox_of(r->m)->is_inbox && msg->state.uid != uid;
+	const struct mbox *mb = mbox_of(r->m);
+
+	return r->is_tail && mb->is_inbox && !mb->is_own_tail &&
+	    msg->state.uid != uid;
 }
 
 static int
@@ -361,7 +365,8 @@ take_msg(struct reading *r, const struct mbox_msg *msg, struct err *e)
 		slot->flags &= (uint16_t)~SLOT_OLD;
 		f = (struct read_flags){0};
 	}
-	slot->flags |= old.flags & (SLOT_DIRTY | SLOT_EXPUNGE);
+	slot->flags |=
+	    old.flags & (SLOT_DIRTY | SLOT_EXPUNGE | SLOT_IF_DELETED);
 	if (is_new)
 		(void)take_flags(m, rec, &f);
 	else if (!(old.flags & SLOT_DIRTY) && take_flags(m, rec, &f))
@@ -491,7 +496,11 @@ read_tail(struct mailbox *m, uint64_t size, struct err *e)
 {
 	struct mbox *mb = mbox_of(m);
 	const struct mbox_slot last = mb->slots.v[mb->slots.n - 1];
-	struct reading r = {.m = m, .was_known = true};
+	struct reading r = {
+	    .m = m,
+	    .was_known = true,
+	    .floor = m->uidnext,
+	};
 	uint64_t end;
 	int rc;
 
@@ -520,6 +529,7 @@ read_whole(struct mailbox *m, uint64_t size, struct err *e)
 	struct reading r = {
 	    .m = m,
 	    .is_first = true,
+	    .floor = m->uidnext,
 	    .was_known = mb->stamp.ino != 0 || mb->slots.n > 0,
 	};
 	uint64_t end;
@@ -586,17 +596,22 @@ has_changed(const struct mbox *mb)
 	return now.ino != 0 && is_racy(mb);
 }
 
-/* A UIDVALIDITY for a file that has none. */
-static void
-begin_identity(struct mailbox *m)
+uint32_t
+mbox_new_uidvalidity(void)
 {
 	static uint32_t last;
 	uint32_t now = (uint32_t)clock_wall_s();
 
-	if (m->uidvalidity != 0)
-		return;
 	last = now > last ? now : last + 1;
-	m->uidvalidity = last;
+	return last;
+}
+
+/* A UIDVALIDITY for a file that has none. */
+static void
+begin_identity(struct mailbox *m)
+{
+	if (m->uidvalidity == 0)
+		m->uidvalidity = mbox_new_uidvalidity();
 }
 
 int
@@ -615,7 +630,7 @@ mbox_sync_locked(struct mailbox *m, enum sync_how how, struct err *e)
 	}
 	if (fstat(mb->fd, &st) == -1)
 		return err_sys(e, "fstat %s", mb->path);
-	m->is_read_only = true; /* writing comes next */
+	m->is_read_only = !mb->can_write;
 	if (how != SYNC_FORCE && mb->slots.n > 0 &&
 	    st.st_ino == mb->stamp.ino && st.st_dev == mb->stamp.dev &&
 	    st.st_size > mb->stamp.size && (uint64_t)st.st_size > mb->end)
@@ -657,9 +672,46 @@ mbox_sync(struct mailbox *m, enum sync_how how, struct err *e)
 		notify_within(m->store, RETRY_MS);
 		return 0;
 	}
+	if (mb->fd != -1 && mb->can_write &&
+	    mbox_shift_is_pending(&mb->shift)) {
+		/* Half a change lies there; who may write finishes it. */
+		mbox_unlock(m);
+		if (mbox_lock(m, true, MBOX_WAIT_READ_MS, e) == -1)
+			return -1;
+	}
 	rc = mbox_sync_locked(m, how, e);
 	mbox_unlock(m);
 	return rc;
+}
+
+int
+mbox_reload_base(struct mailbox *m, struct err *e)
+{
+	struct mbox *mb = mbox_of(m);
+	const struct mbox_slot *slot = mb->has_pseudo ? &mb->pseudo
+	    : mb->slots.n > 0                         ? &mb->slots.v[0]
+						      : NULL;
+	struct mbox_state st;
+	size_t n, got;
+	char *p;
+	int rc;
+
+	mb->has_base = false;
+	mb->last_uid_at = 0;
+	if (slot == NULL)
+		return 0;
+	n = slot->head_len < MBOX_HEADER_MAX ? slot->head_len : MBOX_HEADER_MAX;
+	p = mem_new(1, n + 1);
+	rc = file_read_at(mb->fd, slot->off + slot->from_len, p, n, &got, e);
+	mbox_state_parse(str_make(p, rc == 0 ? got : 0), &st);
+	free(p);
+	if (rc == -1)
+		return -1;
+	mb->has_base = st.has_base;
+	mb->disk_last_uid = st.last_uid;
+	if (st.has_base && st.last_uid_fixed)
+		mb->last_uid_at = slot->off + slot->from_len + st.last_uid_at;
+	return 0;
 }
 
 bool
