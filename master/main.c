@@ -78,7 +78,10 @@ on_stop_timer(UNUSED struct ev_loop *loop, ev_timer *w, UNUSED int events)
 	master_stop_step(m);
 }
 
-/* Workers answer their client and end when their channel closes. */
+/*
+ * A worker whose client is being handed over answers him when its channel
+ * closes, and ends. One that waits for its client would go on waiting.
+ */
 static void
 close_workers(struct generation *g)
 {
@@ -86,7 +89,10 @@ close_workers(struct generation *g)
 		struct worker *w =
 		    LIST_OF(g->workers.next, struct worker, link);
 
-		worker_free(&w);
+		if (list_is_empty(&w->sessions))
+			worker_end(&w);
+		else
+			worker_free(&w);
 	}
 }
 

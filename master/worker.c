@@ -102,17 +102,25 @@ worker_free(struct worker **wp)
 }
 
 void
-worker_kill(struct worker **wp, const char *why)
+worker_end(struct worker **wp)
 {
 	struct worker *w = *wp;
 	struct buf *b = chan_frame();
 
-	w->g->m->n_violations++;
-	log_error(
-	    "login worker killed worker=%u reason=\"%s\"", w->number, why);
 	login_kill_write(w->number, b);
 	service_send(&w->g->login, b, NULL, 0);
 	worker_free(wp);
+}
+
+void
+worker_kill(struct worker **wp, const char *why)
+{
+	struct worker *w = *wp;
+
+	w->g->m->n_violations++;
+	log_error(
+	    "login worker killed worker=%u reason=\"%s\"", w->number, why);
+	worker_end(wp);
 }
 
 /* ---- making them ---- */

@@ -372,11 +372,18 @@ def test_stop_with_sessions(make):
     s = make()
     s.start()
     s.wait_log("ready ")
+    before = s.imap()  # who is in front of his login holds nobody up
+    s.ctl("reload")
     a, b = s.imap("alice", tls=True), s.pop3("bob")
     a.ok("SELECT INBOX")
+    others = [s.imap(tls=True), s.pop3()]
     pids = proc.tree(s.pid())
+    begun = time.monotonic()
     s.process.terminate()
     assert s.process.wait(15) == 0
+    assert time.monotonic() - begun < 5
+    for c in [before] + others:
+        assert c.is_closed()
     assert a.response().startswith(b"* BYE")
     assert a.is_closed()
     assert b.is_closed() or b.line().startswith(b"-ERR")
