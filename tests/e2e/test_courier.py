@@ -123,7 +123,8 @@ def test_c4_kept_up_to_date(box):
     assert (v, uidnext) == (courier.V, 6)
     assert set(uids) >= {3, 4, 5} and uids[3] == "1700000002.M1P1.mx1"
     assert "2" not in [x.split(":")[0] for x in box.list("cur")]
-    files = {x.split(":")[0] for x in box.list("cur") + box.list("new")}
+    assert box.list("new") == []  # Courier would number it anew
+    files = {x.split(":")[0] for x in box.list("cur")}
     assert {uids[3], uids[4], uids[5]} == files
     assert box.read("courierimapkeywords/:list") == \
         "kwOne\n$Two\nFresh\n\n%s:2\n" % uids[5]

@@ -38,7 +38,7 @@ struct staged {
 	struct str fields; /* of the UID record */
 	struct str guid; /* of the source, when it is not its base */
 	struct str name; /* final, with info; NULL: not placed yet */
-	bool is_copy, in_new;
+	bool is_copy, in_new, is_recent;
 	uint8_t system;
 	struct str *names; /* of keywords; numbers only when it is placed */
 	size_t n_names;
@@ -382,8 +382,10 @@ place(struct append *a, struct staged *st, struct err *e)
 	char plain[MAILDIR_INFO_MAX], *name;
 	struct str tmp = st->tmp;
 
-	st->in_new = (st->system & ~FLAG_PASSED) == 0 && st->keywords == 0 &&
+	st->is_recent = (st->system & ~FLAG_PASSED) == 0 && st->keywords == 0 &&
 	    st->n_more == 0;
+	/* Courier gives an UID of its own to whatever it finds in new/. */
+	st->in_new = st->is_recent && !a->m->store->is_courier;
 	for (int i = 0; i < TRIES; i++) {
 		struct str info = STR("");
 
@@ -571,7 +573,7 @@ add_record(struct append *a, const struct staged *st)
 	}
 	(void)maildir_take_name(m, r, st->in_new ? DIR_NEW : DIR_CUR, &name);
 	md->n_new += st->in_new;
-	mailbox_note_new(m, r, st->in_new);
+	mailbox_note_new(m, r, st->is_recent);
 }
 
 /* What is done message by message; STEP_DONE: with all. */
