@@ -282,6 +282,11 @@ struct store_ops {
 	 * written down at a flush. NULL: there is no place for it.
 	 */
 	void (*note_uidl)(struct mailbox *m, uint32_t uid, struct str uidl);
+	/*
+	 * For restantectl, after a sync: mends what sessions leave for the next
+	 * change. May wait for locks; NULL: a sync does it all.
+	 */
+	int (*repair)(struct mailbox *m, struct err *e);
 	const struct append_ops *append;
 };
 

@@ -58,13 +58,15 @@ add_problems_json(struct buf *out, struct str problems)
 }
 
 int
-ctl_check(const struct ctl_options *o, int argc, UNUSED char **argv)
+ctl_check(const struct ctl_options *o, int argc, char **argv)
 {
 	struct conf *conf = NULL;
 	struct buf problems, out;
 	struct err e;
 	int status;
 
+	if (argc == 2 && argv[1][0] != '-')
+		return ctl_check_mail(o, argv[1]);
 	if (argc != 1)
 		return ctl_usage();
 	buf_init(&problems, OUTPUT_MAX_BYTES);

@@ -29,6 +29,10 @@ int ctl_simple(const struct ctl_options *o, int argc, char **argv);
 int ctl_check(const struct ctl_options *o, int argc, char **argv);
 int ctl_config(const struct ctl_options *o, int argc, char **argv);
 
+/* cmd_mail.c: the mail of a user. */
+int ctl_check_mail(const struct ctl_options *o, const char *user);
+int ctl_repair(const struct ctl_options *o, int argc, char **argv);
+
 /* Reads the configuration; prints every problem to standard error. */
 int ctl_load(const struct ctl_options *o, struct conf **out);
 /* "restantectl: text" on standard error; returns 1. */

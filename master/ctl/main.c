@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * main.c - restantectl: looks at a running server and at its configuration.
+ * main.c - restantectl: looks at a running server, its configuration and the
+ * mail of its users.
  *
  * Owns:    the command line.
  * Runs in: restantectl, as the caller; master decides what he may.
@@ -24,7 +25,9 @@ static const struct ctl_command COMMANDS[] = {
     {"status", "", "show processes and counts", ctl_simple},
     {"reload", "", "read configuration and certificates again", ctl_simple},
     {"stop", "", "stop the server", ctl_simple},
-    {"check", "", "check the configuration", ctl_check},
+    {"check", "[USER]", "check the configuration, or the mail of a user",
+	ctl_check},
+    {"repair", "USER", "mend what check has found", ctl_repair},
     {"config", "[--all] [--plain imap|pop3]", "show the settings in effect",
 	ctl_config},
 };

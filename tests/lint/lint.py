@@ -42,7 +42,7 @@ LINKS = {
     "logd": "base os ipc",
     "imapd": "base os text ipc net imap mime index store search host",
     "pop3d": "base os text ipc net mime index store host",
-    "restantectl": "base os text conf ipc",
+    "restantectl": "base os text conf ipc mime index store",
 }
 # master's net/addr is the one module outside its row: it compares addresses.
 MODULES_FOR_MASTER = {"net/addr.h"}

@@ -565,5 +565,6 @@ const struct store_ops maildir_ops = {
     .msg_facts = facts,
     .note_wire_size = maildir_note_wire_size,
     .note_uidl = maildir_note_uidl,
+    .repair = maildir_repair,
     .append = &maildir_append,
 };

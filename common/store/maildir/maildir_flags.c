@@ -262,6 +262,26 @@ rewrite_more(struct mailbox *m, struct str lines, struct err *e)
 	return rc;
 }
 
+int
+maildir_rewrite_keywords(struct mailbox *m, struct err *e)
+{
+	struct maildir *md = maildir_of(m);
+	char *names[KEYWORD_LETTERS] = {0};
+	struct stat st;
+
+	if (maildir_read_keywords(m, e) == -1)
+		return -1;
+	for (size_t i = 0; i < m->keywords.n && i < KEYWORD_LETTERS; i++)
+		names[i] = m->keywords.v[i];
+	if (fstatat(md->controlfd, KEYWORDS_FILE, &st, AT_SYMLINK_NOFOLLOW) ==
+		0 &&
+	    keywords_save(md->controlfd, &md->perm, names, &md->keywords_stamp,
+		e) == -1)
+		return -1;
+	/* A file of a later version is not ours to write. */
+	return md->more_read.end == 0 ? 0 : rewrite_more(m, STR(""), e);
+}
+
 static uint32_t
 live_sets(const struct mailbox *m)
 {

@@ -14,6 +14,7 @@
  *	maildir_save.c   append and copy
  *	maildir_list.c   folders
  *	maildir_courier.c  Courier's files, in and out
+ *	maildir_check.c  for restantectl: what is wrong here, repair
  */
 #ifndef STORE_MAILDIR_IMPL_H
 #define STORE_MAILDIR_IMPL_H
@@ -226,6 +227,11 @@ void maildir_courier_subs(struct store *s);
 /* Writes them for Courier. */
 void maildir_courier_subs_changed(struct store *s);
 
+/* ---- maildir_check.c ----------------------------------------------------- */
+
+/* Writes anew what only a change would, waiting for the lock. */
+int maildir_repair(struct mailbox *m, struct err *e);
+
 /* ---- the rest ------------------------------------------------------------ */
 
 enum step maildir_keyword(
@@ -246,6 +252,8 @@ void maildir_note_wire_size(
 void maildir_note_uidl(struct mailbox *m, uint32_t uid, struct str uidl);
 /* Whole sets of keywords from 26 up, under the lock. */
 int maildir_save_more(struct mailbox *m, struct str lines, struct err *e);
+/* Both keyword files as they should be, under the lock. */
+int maildir_rewrite_keywords(struct mailbox *m, struct err *e);
 int maildir_dir_fd(const struct maildir *md, const struct msg_rec *r);
 /* A change of ours in a directory that was up to date: stays so. */
 struct dir_touch {
