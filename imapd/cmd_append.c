@@ -141,6 +141,8 @@ next_message(struct cmd *c, struct append_state *st, const struct imap_arg *a)
 	if (m.size == 0)
 		return reply_no(c, "CANNOT", "Message is empty");
 	step = open_mailbox(c, st, &e);
+	if (step == STEP_DONE)
+		step = append_may_add(st->append, m.size, &e);
 	if (step == STEP_MORE)
 		return STEP_MORE;
 	if (step == STEP_FAIL ||

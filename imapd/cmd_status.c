@@ -5,7 +5,8 @@
  * Owns:    nothing.
  * Runs in: imapd, as the mail user.
  * Trusts:  nothing.
- * Spec:    RFC 3501 sections 6.3.10, 7.2.4; RFC 8438 (SIZE).
+ * Spec:    RFC 3501 sections 6.3.10, 7.2.4; RFC 8438 (SIZE);
+ *          RFC 9208 section 4.1.4 (DELETED, DELETED-STORAGE).
  */
 #include "imap/imap_write.h"
 #include "imapd/commands.h"
@@ -20,6 +21,8 @@ enum item {
 	ITEM_UIDVALIDITY,
 	ITEM_UNSEEN,
 	ITEM_SIZE,
+	ITEM_DELETED,
+	ITEM_DELETED_STORAGE,
 	ITEM_COUNT,
 };
 
@@ -30,6 +33,8 @@ static const char *const item_names[ITEM_COUNT] = {
     [ITEM_UIDVALIDITY] = "UIDVALIDITY",
     [ITEM_UNSEEN] = "UNSEEN",
     [ITEM_SIZE] = "SIZE",
+    [ITEM_DELETED] = "DELETED",
+    [ITEM_DELETED_STORAGE] = "DELETED-STORAGE",
 };
 
 static uint64_t
@@ -48,6 +53,10 @@ value_of(enum item item, const struct mailbox_status *st)
 		return st->unseen;
 	case ITEM_SIZE:
 		return st->size;
+	case ITEM_DELETED:
+		return st->deleted;
+	case ITEM_DELETED_STORAGE:
+		return st->deleted_size;
 	case ITEM_COUNT:
 	default:
 		return 0;
@@ -128,7 +137,8 @@ asking_begin(struct cmd *c)
 		return false;
 	}
 	for (size_t i = 0; i < q->n; i++)
-		q->with_size = q->with_size || q->items[i] == ITEM_SIZE;
+		q->with_size = q->with_size || q->items[i] == ITEM_SIZE ||
+		    q->items[i] == ITEM_DELETED_STORAGE;
 	if (name_decode(c->s->store, c->arena, wire, &q->name, &e) == 0)
 		return true;
 	(void)reply_err(c, &e);

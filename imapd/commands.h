@@ -44,6 +44,10 @@ command_fn cmd_move;
 command_fn cmd_expunge;
 /* cmd_idle.c */
 command_fn cmd_idle;
+/* cmd_quota.c */
+command_fn cmd_getquota;
+command_fn cmd_getquotaroot;
+command_fn cmd_setquota;
 /* cmd_compress.c */
 command_fn cmd_compress;
 

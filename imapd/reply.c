@@ -94,6 +94,7 @@ static const struct words words[] = {
     [ERR_UNSUPPORTED] = {"CANNOT", "Not possible here", false},
     [ERR_BAD_CHARSET] = {"BADCHARSET", "Unknown charset", false},
     [ERR_CLOSED] = {"UNAVAILABLE", "Try again later", true},
+    [ERR_OVER_QUOTA] = {"OVERQUOTA", "Quota exceeded", false},
     [ERR_VIOLATION] = {"SERVERBUG", "Internal error", true},
 };
 

@@ -27,6 +27,7 @@ enum err_code {
 	ERR_BAD_CHARSET, /* unknown charset */
 	ERR_CLOSED, /* the peer has closed */
 	ERR_VIOLATION, /* a peer process broke the protocol */
+	ERR_OVER_QUOTA, /* the user has no more room */
 };
 
 struct err {

@@ -277,6 +277,19 @@ static const struct schema_setting TABLE[] = {
 	    "takes what is there.\n"
 	    "A field in the passwd-file goes before this setting.",
 }, {
+	.name = "maildir_quota", .type = SCHEMA_TEXT, .preset = "",
+	.readers = MAIL_PROCESSES,
+	.help = "how much a user's Maildir may hold",
+	.detail =
+	    "As programs write it into the file\n"
+	    ".Pa maildirsize :\n"
+	    "a number of bytes with an S, a number of messages with a C, as\n"
+	    ".Ql 1000000000S,20000C .\n"
+	    "The mailbox Trash does not count.\n"
+	    "Empty: what that file says, and no limit where there is none.\n"
+	    "The passwd-file can set it for one user\n"
+	    ".Pq Li userdb_maildir_quota .",
+}, {
 	.name = "max_connections", .type = SCHEMA_NUMBER,
 	.min = 1, .max = 1000000, .preset = "10000",
 	.readers = SCHEMA_MASTER,

@@ -218,6 +218,7 @@ open_mail(struct host *h, struct err *e)
 	    .state_dir = host_setting(h, "state_dir"),
 	    .folder_names = host_setting(h, "folder_names"),
 	    .courier_compat = host_setting(h, "courier_compat"),
+	    .maildir_quota = host_setting(h, "maildir_quota"),
 	    .poll_only = host_setting_bool(h, "poll_only", false),
 	    .poll_ms = (uint32_t)host_setting_u64(h, "poll_interval", 5) * 1000,
 	};

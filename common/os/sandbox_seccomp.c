@@ -9,6 +9,7 @@
  */
 #include <errno.h>
 #include <linux/filter.h>
+#include <linux/quota.h>
 #include <linux/seccomp.h>
 #include <seccomp.h>
 #include <signal.h>
@@ -218,6 +219,9 @@ static const struct argument_rule argument_rules[] = {
 /* Is the process alive that a dotlock names? Signals can not be sent. */
 static const struct argument_rule ask_for_process = {
     "kill", 1, WHOLE, 0, EPERM};
+/* How much of the disk is used; nothing of it can be changed. */
+static const struct argument_rule ask_for_quota = {
+    "quotactl_fd", 1, WHOLE, QCMD((uint32_t)Q_GETQUOTA, USRQUOTA), EPERM};
 
 static int
 add_argument_rule(scmp_filter_ctx ctx, const struct argument_rule *r)
@@ -263,6 +267,8 @@ add_argument_rules(scmp_filter_ctx ctx, const struct profile *p)
 	if (rc == 0 &&
 	    (p->profile == SANDBOX_USER || p->profile == SANDBOX_SPOOLD))
 		rc = add_argument_rule(ctx, &ask_for_process);
+	if (rc == 0 && p->profile == SANDBOX_USER)
+		rc = add_argument_rule(ctx, &ask_for_quota);
 	for (size_t i = 0; rc == 0 && i < ARRAY_LEN(argument_rules); i++)
 		if (!is_in(p, argument_rules[i].name))
 			rc = add_argument_rule(ctx, &argument_rules[i]);
@@ -418,6 +424,7 @@ seccomp_tag(enum sandbox_profile profile)
 			hash_names(&h, p->groups[g]);
 	}
 	hash_names(&h, soft);
+	hash_bytes(&h, ask_for_quota.name, strlen(ask_for_quota.name));
 	hash_names(&h, unknown);
 	for (size_t i = 0; i < ARRAY_LEN(argument_rules); i++) {
 		const struct argument_rule *r = &argument_rules[i];

@@ -9,8 +9,8 @@
  *
  * struct copy_job:
  *
- *	OPENING --> STAGING --all there--> COMMITTING --COPY--> done
- *	                                   COMMITTING --MOVE--> REMOVING --> done
+ *	OPENING --> STAGING --all there--> CHECKING --> COMMITTING --COPY--> done
+ *	                                       COMMITTING --MOVE--> REMOVING --> done
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -21,6 +21,7 @@
 #include "base/mem.h"
 #include "store/mailbox_impl.h"
 #include "store/notify.h"
+#include "store/quota.h"
 
 #define COPY_PIECE (64 * 1024)
 
@@ -191,8 +192,17 @@ append_message(struct append *a, const struct flag_wish *w, int64_t date_s,
 	if (a->m->store->ops->append->message(a, &stored, date_s, e) == -1)
 		return -1;
 	a->left = size;
+	a->bytes += size;
+	a->count++;
 	a->in_message = true;
 	return 0;
+}
+
+enum step
+append_may_add(struct append *a, uint64_t size, struct err *e)
+{
+	return store_quota_may_add(
+	    a->m->store, mailbox_name(a->m), a->bytes + size, a->count + 1, e);
 }
 
 int
@@ -249,7 +259,13 @@ struct copy_job {
 	struct append *to;
 	struct set32 from; /* copied */
 	uint32_t at, remove_at;
-	enum copy_phase { OPENING, STAGING, COMMITTING, REMOVING } phase;
+	enum copy_phase {
+		OPENING,
+		STAGING,
+		CHECKING,
+		COMMITTING,
+		REMOVING,
+	} phase;
 	uint32_t uidvalidity;
 	struct set32 uids; /* new ones */
 };
@@ -309,6 +325,26 @@ out:
 	return step;
 }
 
+/* For the quota: what the name says, or the file system. */
+static uint64_t
+size_of(struct mailbox *m, uint32_t uid)
+{
+	struct msg_file f = {.fd = -1};
+	struct msg_facts facts;
+	struct err e;
+	uint64_t size;
+
+	if (m->store->ops->quota == NULL)
+		return 0;
+	if (m->store->ops->msg_facts(m, uid, &facts) && facts.size > 0)
+		return facts.size;
+	if (m->store->ops->msg_stat(m, uid, &f, &e) == -1)
+		return 0;
+	size = f.size;
+	msg_file_close(m, &f);
+	return size;
+}
+
 static enum step
 stage_one(
     struct copy_job *job, struct mailbox *from, uint32_t uid, struct err *e)
@@ -324,6 +360,8 @@ stage_one(
 	}
 	arena_init(&a);
 	flags_of(from, r, &a, &w);
+	job->to->bytes += size_of(from, uid);
+	job->to->count++;
 	step = job->to->m->store->ops->append->copy(job->to, from, uid, &w, e);
 	if (step == STEP_FAIL && e->code == ERR_UNSUPPORTED)
 		step = copy_bytes(job->to, from, uid, &w, e);
@@ -370,6 +408,13 @@ view_copy(struct view *v, const struct set32 *uids, struct str dest, bool move,
 		break;
 	case STAGING:
 		step = stage_some(job, v, uids, move, e);
+		break;
+	case CHECKING:
+		/* What moves stays the user's. */
+		if (!move)
+			step = store_quota_may_add(v->store,
+			    mailbox_name(job->to->m), job->to->bytes,
+			    job->to->count, e);
 		break;
 	case COMMITTING:
 		step = commit_some(job->to, &job->uidvalidity, &job->uids, e);

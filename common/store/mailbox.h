@@ -164,6 +164,11 @@ enum step append_begin(
 /* A new message of `size` wire bytes; date_s -1: now. */
 int append_message(struct append *a, const struct flag_wish *w, int64_t date_s,
     uint64_t size, struct err *e);
+/*
+ * Before append_message: is there room for one more of this size? STEP_MORE as
+ * in store.h; ERR_OVER_QUOTA.
+ */
+enum step append_may_add(struct append *a, uint64_t size, struct err *e);
 int append_data(struct append *a, struct str bytes, struct err *e);
 /* uids: of the new messages in order; *uidvalidity 0 when unknown. */
 enum step append_commit(

@@ -27,6 +27,10 @@
 #include "store/mailbox.h"
 
 struct watch_hub;
+struct quota;
+struct quota_limits;
+struct quota_ops;
+struct maildirsize;
 struct store_ops;
 
 /* How long one step may take. */
@@ -147,6 +151,7 @@ struct store {
 	uint32_t poll_ms;
 	struct list mailboxes; /* open ones, also those kept for later */
 	struct notify *notify;
+	struct quota *quota;
 	uint32_t wait_ms; /* a lock is held: try again after that; 0: at once */
 	struct dotlock subs_lock; /* what was seen of the subscriptions' lock */
 	struct lock_wait subs_wait;
@@ -288,6 +293,24 @@ struct store_ops {
 	 */
 	int (*repair)(struct mailbox *m, struct err *e);
 	const struct append_ops *append;
+	/* NULL: no quota is kept with such mail. */
+	const struct quota_ops *quota;
+};
+
+/* The sum of a quota that is kept in a file with the mail. */
+struct quota_ops {
+	/* ERR_NOT_FOUND; ERR_CORRUPT: to be counted anew. */
+	int (*load)(struct store *s, struct maildirsize *out, struct err *e);
+	/* Counts all. *at begins as NULL; `end` frees it, at any time. */
+	enum step (*count)(struct store *s, void **at, int64_t *bytes,
+	    int64_t *n, struct err *e);
+	void (*end)(void **at);
+	/*
+	 * Writes the count down. When something came or went meanwhile, the file
+	 * goes again or, if the limits stand nowhere else, is made to look old.
+	 */
+	int (*save)(struct store *s, const struct quota_limits *limits,
+	    int64_t bytes, int64_t n, bool may_go, void *at, struct err *e);
 };
 
 /*
@@ -321,6 +344,7 @@ struct append {
 	void *impl;
 	bool in_message;
 	uint64_t left; /* bytes of the present message still to come */
+	uint64_t bytes, count; /* of all messages, for the quota */
 	struct set32 uids;
 };
 

@@ -23,6 +23,7 @@
 #include "store/mboxlist.h"
 #include "store/msg.h"
 #include "store/notify.h"
+#include "store/quota.h"
 #include "store/special.h"
 #include "store/subs.h"
 #include "text/utf8.h"
@@ -140,6 +141,7 @@ store_open(const struct store_settings *set, struct ev_loop *loop,
 		s->is_courier = strcasecmp(set->courier_compat, "yes") == 0;
 	if (!s->poll_only && watch_hub_new(loop, &s->hub, &ignored) == -1)
 		store_warn(s, "no inotify, polling: %s", ignored.text);
+	quota_open(s, set->maildir_quota);
 	if (s->ops->place_open(s, e) == -1)
 		goto fail;
 	*out = s;
@@ -158,6 +160,7 @@ store_close(struct store **sp)
 	if (s == NULL)
 		return;
 	mailbox_close_idle(s, true);
+	quota_close(s);
 	if (s->ops != NULL)
 		s->ops->place_close(s);
 	notify_free(s);
@@ -536,7 +539,7 @@ struct status_job {
 	struct sync_mark sync;
 	bool is_open;
 	uint32_t uid; /* the next whose size is wanted */
-	uint64_t size;
+	uint64_t size, deleted_size;
 };
 
 /* Wire sizes of all messages: by the names, else by reading. */
@@ -547,6 +550,7 @@ sum_sizes(struct status_job *job, struct err *e)
 
 	for (; set32_next(view_uids(job->v), job->uid, &job->uid); job->uid++) {
 		struct msg *msg;
+		struct flags f;
 		uint64_t size;
 		int one;
 
@@ -556,9 +560,12 @@ sum_sizes(struct status_job *job, struct err *e)
 			continue;
 		one = msg_wire_size(msg, &size, e);
 		msg_close(&msg);
-		if (one == 0)
+		if (one == 0) {
 			job->size += size;
-		else if (e->code != ERR_GONE)
+			if (view_flags(job->v, job->uid, &f) &&
+			    (f.system & FLAG_DELETED) != 0)
+				job->deleted_size += size;
+		} else if (e->code != ERR_GONE)
 			return STEP_FAIL;
 	}
 	return STEP_DONE;
@@ -627,6 +634,7 @@ store_status(struct store *s, struct str name, bool with_size,
 		return step;
 	fill_status(with_size ? view_mailbox(job->v) : job->m, out);
 	out->size = job->size;
+	out->deleted_size = job->deleted_size;
 	return STEP_DONE;
 }
 

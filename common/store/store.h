@@ -52,6 +52,7 @@ struct store_settings {
 	const char *state_dir; /* NULL or "": below the home folder */
 	const char *folder_names; /* "auto", "mutf7", "utf8" */
 	const char *courier_compat; /* "auto", "yes", "no" */
+	const char *maildir_quota; /* "10000000S,1000C"; NULL, "": the file's */
 	bool poll_only; /* no inotify */
 	uint32_t poll_ms; /* interval of the polling fallback */
 };
@@ -130,6 +131,7 @@ struct mailbox_status {
 	uint32_t messages, recent, unseen, deleted, uidnext, uidvalidity;
 	uint64_t
 	    size; /* wire bytes of all messages; costs opening unknown ones */
+	uint64_t deleted_size; /* of those with \\Deleted; as size */
 	uint64_t highest_modseq;
 	char mailbox_id[40]; /* GUID in hex, or empty */
 };

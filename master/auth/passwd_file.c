@@ -42,6 +42,8 @@ parse_extra(struct str word, struct passwd_file_user *u, struct err *e)
 		u->home = value;
 	} else if (str_eq(key, STR("userdb_pop3_uidl_format"))) {
 		u->uidl = value;
+	} else if (str_eq(key, STR("userdb_maildir_quota"))) {
+		u->quota = value;
 	} else if (str_eq(key, STR("userdb_pop3_reuse_xuidl"))) {
 		u->has_reuse_xuidl = true;
 		u->reuse_xuidl = str_eq(value, STR("yes"));

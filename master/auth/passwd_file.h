@@ -21,6 +21,7 @@ struct passwd_file_user {
 	struct str name, hash, home;
 	struct str mail; /* mail location, as it stands there */
 	struct str uidl; /* form of POP3's unique ids, "%%" for "%" */
+	struct str quota; /* as the setting maildir_quota */
 	bool reuse_xuidl; /* has_reuse_xuidl: says so */
 	bool has_reuse_xuidl;
 	struct str allow_nets; /* a,b/24,... or empty: everywhere */

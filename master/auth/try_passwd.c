@@ -60,6 +60,8 @@ write_extra(const struct passwd_file_user *u, char *out, size_t size)
 		}
 		buf_add_byte(&b, '\n');
 	}
+	if (u->quota.n > 0)
+		buf_addf(&b, "maildir_quota=%.*s\n", STR_ARG(u->quota));
 	if (u->has_reuse_xuidl)
 		buf_addf(&b, "reuse_xuidl=%s\n", u->reuse_xuidl ? "yes" : "no");
 	ok = !buf_is_over(&b) && str_to_c(buf_str(&b), out, size);

@@ -34,6 +34,7 @@ struct box {
 	struct store *store;
 	const char *location;
 	const char *courier; /* courier_compat */
+	const char *quota; /* maildir_quota */
 	bool poll_only; /* closing an inotify instance takes 10 ms */
 	struct ev_loop *loop;
 };
@@ -182,6 +183,7 @@ box_open(struct box *b)
 	    .mail_location = b->location,
 	    .host = "mx1",
 	    .courier_compat = b->courier,
+	    .maildir_quota = b->quota,
 	    .poll_only = b->poll_only,
 	};
 	struct err e;

@@ -567,4 +567,5 @@ const struct store_ops maildir_ops = {
     .note_uidl = maildir_note_uidl,
     .repair = maildir_repair,
     .append = &maildir_append,
+    .quota = &maildir_quota,
 };

@@ -476,7 +476,8 @@ maildir_count(
 	uint64_t size;
 
 	/* As Courier does it: the trash does not count. */
-	if (strcmp(m->name, "Trash") == 0 || !maildirsize_is_there(root_of(m)))
+	if (!maildir_is_counted(str_of(m->name)) ||
+	    !maildirsize_is_there(root_of(m)))
 		return;
 	if (!maildir_name_size(base, 'S', &size)) {
 		if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == -1)

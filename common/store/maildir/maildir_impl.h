@@ -115,6 +115,11 @@ struct maildir {
 	bool wants_watch, watch_failed;
 };
 
+/* ---- maildir_quota.c ----------------------------------------------------- */
+
+extern const struct quota_ops maildir_quota;
+bool maildir_is_counted(struct str name);
+
 /* ---- maildir_place.c ----------------------------------------------------- */
 
 struct maildir_place {
