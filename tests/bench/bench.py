@@ -72,7 +72,7 @@ class Bench:
         self.running = harness.servers(opt)
         self.mail = harness.Mail(opt)
         self.results = {}    # name -> size -> server -> figures
-        self.counts = {"met": 0, "MISSED": 0}
+        self.met, self.missed = 0, []
         self.served, self.unserved = set(), set()
 
     # ---- servers ----
@@ -140,8 +140,8 @@ class Bench:
                     r = row.run(srv, rnd, self.opt, size)
                 except (AssertionError, OSError, harness.wire.Closed):
                     # A row that a server can not do is said, not hidden.
-                    print("%s: %s failed\n%s" % (
-                        row.name, srv.name, traceback.format_exc(limit=3)),
+                    print("%s: %s failed: %.300s" % (
+                        row.name, srv.name, traceback.format_exc(limit=-1)),
                         file=sys.stderr, flush=True)
                     r = None
                 srv.close_all()
@@ -167,20 +167,23 @@ class Bench:
             return ""
         value = ours / theirs if kind == "ratio" else ours
         good = value <= number if row.less else value >= number
-        return self.judge(good, "<=" if row.less else ">=", number)
+        return self.judge(label_of(row, size), value, good,
+                          "<=" if row.less else ">=", number)
 
-    def judge(self, good, sign, number):
-        word = "met" if good else "MISSED"
-        self.counts[word] += 1
-        return "%-6s %s %.3g" % (word, sign, number)
+    def judge(self, label, value, good, sign, number):
+        if good:
+            self.met += 1
+        else:
+            self.missed.append("%s: %.3g, not %s %.3g" % (
+                label, value, sign, number))
+        return "%-6s %s %.3g" % ("met" if good else "MISSED", sign, number)
 
     def show(self, row, size, medians):
         values = [medians.get(s, {}).get(row.figure)
                   for s in ("restante", "dovecot")]
         ours, theirs = values
-        label = row.name + (" [%s]" % mail.count_text(size) if size else "")
         print("%-38s %10s %10s %8s  %-18s %s" % (
-            label, *["-" if v is None else number_text(v) for v in values],
+            label_of(row, size), *["-" if v is None else number_text(v) for v in values],
             "%.3f" % (ours / theirs) if ours is not None and theirs else "-",
             row.figure, self.verdict(row, size, ours, theirs)), flush=True)
 
@@ -203,7 +206,8 @@ class Bench:
             row.name + ", growth", *["-" if x is None else "%.2f" % x
                             for x in exponents], "", "exponent",
             "" if ours is None or min(sizes) < 1000 else
-            self.judge(ours <= row.growth, "<=", row.growth)), flush=True)
+            self.judge(row.name + ", growth", ours, ours <= row.growth, "<=",
+                       row.growth)), flush=True)
 
     # ---- all rows ----
 
@@ -242,8 +246,9 @@ class Bench:
             if first.sized and len(sizes) > 1:
                 for row in shown:
                     self.growth(row)
-        print("targets met: %d, missed: %d" % (self.counts["met"],
-                                               self.counts["MISSED"]))
+        print("targets met: %d, missed: %d" % (self.met, len(self.missed)))
+        for line in self.missed:
+            print("  " + line)
 
     def together(self, row, medians):
         """Wall time of 8 clients to that of one."""
@@ -263,6 +268,10 @@ class Bench:
                 srv.remove()
         self.mail.end()
         restante.unstage()
+
+
+def label_of(row, size):
+    return row.name + (" [%s]" % mail.count_text(size) if size else "")
 
 
 def number_text(v):
