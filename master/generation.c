@@ -6,6 +6,8 @@
  * Runs in: master.
  * Trusts:  nothing.
  */
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "generation.h"
@@ -158,6 +160,18 @@ others_run(const struct generation *g)
 	return true;
 }
 
+void
+generation_blame(struct generation *g, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (g == NULL || g->why[0] != '\0')
+		return;
+	va_start(ap, fmt);
+	(void)vsnprintf(g->why, sizeof(g->why), fmt, ap);
+	va_end(ap);
+}
+
 static void
 failed(struct generation *g)
 {
@@ -169,8 +183,7 @@ failed(struct generation *g)
 		g->retiring = true;
 		generation_kill(g);
 		reload_ended(m, false,
-		    "a new process did not start, see the "
-		    "log; the old configuration stays");
+		    g->why[0] != '\0' ? g->why : "a process did not start");
 		generation_check_retired(g);
 	} else {
 		master_stop(m, 1);

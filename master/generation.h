@@ -24,6 +24,10 @@ int generation_start(struct generation *g, struct err *e);
 void generation_retire(
     struct generation *g, const char *why, unsigned patience_s);
 void generation_kill(struct generation *g);
+/* For the one who asked for it: why it could not start. The first one counts;
+ * `g` may be NULL (logd). */
+void generation_blame(struct generation *g, const char *fmt, ...)
+    PRINTF_LIKE(2, 3);
 /* Looks whether a retiring one has nothing left to do. */
 void generation_check_retired(struct generation *g);
 /* How many of its processes are there. */

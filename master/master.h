@@ -50,6 +50,7 @@ struct service_proc {
 	ev_child child;
 	ev_timer timer; /* start takes too long; back-off; must be gone */
 	unsigned failures; /* in a row */
+	bool given_up; /* we ended it: its setup could not be sent */
 	int64_t started_ms;
 };
 
@@ -65,6 +66,7 @@ struct generation {
 	pid_t checking_pid; /* the login parent that has had its first set */
 	bool was_ready; /* once all ran: a failure is no longer the end */
 	bool retiring;
+	char why[256]; /* it can not start: what was seen first, or "" */
 	ev_timer deadline;
 };
 

@@ -18,6 +18,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "generation.h"
 #include "ipc/chan_child.h"
 #include "ipc/chan_grant.h"
 #include "ipc/chan_log.h"
@@ -84,6 +85,8 @@ on_failed(UNUSED struct chan *c, struct chan_msg *m, void *arg, struct err *e)
 	if (child_text_parse(&m->in, &text, e) == -1)
 		return -1;
 	log_error("%s can not start: %.*s", service_title(p), STR_ARG(text));
+	generation_blame(
+	    p->g, "%s can not start: %.*s", service_title(p), STR_ARG(text));
 	return 0;
 }
 
@@ -516,9 +519,12 @@ on_exit_seen(UNUSED struct ev_loop *loop, ev_child *w, UNUSED int events)
 	}
 	forget_process(p);
 	p->state = SERVICE_DOWN;
-	if (!expected)
+	if (!expected && !p->given_up) {
 		log_error("%s ended pid=%d status=\"%s\"", service_title(p),
 		    (int)pid, text);
+		generation_blame(p->g, "%s ended: %s", service_title(p), text);
+	}
+	p->given_up = false;
 	generation_service_changed(p, text);
 }
 
@@ -618,7 +624,10 @@ service_start(struct service_proc *p, struct err *e)
 	set_timer(p, START_PATIENCE_S);
 	if (send_setup(p, e) == -1) {
 		/* Its exit is seen later and ends the attempt. */
-		log_error("%s: %s", service_title(p), e->text);
+		log_error("%s can not start: %s", service_title(p), e->text);
+		generation_blame(
+		    p->g, "%s can not start: %s", service_title(p), e->text);
+		p->given_up = true;
 		service_kill(p);
 	}
 	return 0;

@@ -156,7 +156,8 @@ session_taken(struct session *s)
 void
 session_refused(struct session *s, const char *why)
 {
-	log_warn("session refused user=<%s> service=%s reason=\"%s\"",
+	/* The process has said it where everybody looks. */
+	log_debug("session refused user=<%s> service=%s reason=\"%s\"",
 	    s->proc->user, service_name(s->service), why);
 	refuse_worker(s);
 	session_free(s);

@@ -199,8 +199,10 @@ on_connection(struct chan *ch, struct chan_msg *cm, void *arg, struct err *e)
 		begin(h, chan_take_fd(cm, 0), &m, &ho, tls);
 		goto out;
 	}
-	log_warn("session refused user=<%.*s> rip=%.*s: %s", STR_ARG(m.user),
-	    STR_ARG(m.remote_ip), why.text);
+	/* What is broken has been said once, as an error. */
+	if (h->broken == NULL)
+		log_warn("session refused user=<%.*s> rip=%.*s reason=\"%s\"",
+		    STR_ARG(m.user), STR_ARG(m.remote_ip), why.text);
 	tell_text(h, SESSION_REFUSE, m.session, str_of(why.text));
 	/* A mail place that can not be opened may be mended meanwhile: the
 	 * next connection gets a new process. */

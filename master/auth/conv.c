@@ -81,6 +81,7 @@ struct conv {
 	int hold_fd;
 	enum chan_auth_why why;
 	const char *reason; /* for the log */
+	char detail[120]; /* what the source says of it, or "" */
 };
 
 static void advance(struct conv *c, enum sasl_said said, struct buf *out);
@@ -173,9 +174,11 @@ moment_ms(const struct conv *c)
 static void
 log_failure(const struct conv *c)
 {
-	log_info("login failed user=<%s> service=%s mech=%s rip=%s reason=%s",
+	log_info("login failed user=<%s> service=%s mech=%s rip=%s reason=%s"
+		 "%s%s%s",
 	    c->asked, auth_settings_service(c->service), c->mech, c->rhost,
-	    c->reason);
+	    c->reason, c->detail[0] != '\0' ? " detail=\"" : "", c->detail,
+	    c->detail[0] != '\0' ? "\"" : "");
 }
 
 /* Every failure that could tell something leaves at the same moment. */
@@ -415,6 +418,9 @@ refused(struct conv *c, const struct chan_try_result *r)
 {
 	if (r->text.n > 0)
 		log_debug("user=<%s>: %.*s", c->asked, STR_ARG(r->text));
+	if (r->outcome == CHAN_TRY_EXPIRED || r->outcome == CHAN_TRY_LOCKED)
+		(void)snprintf(
+		    c->detail, sizeof(c->detail), "%.*s", STR_ARG(r->text));
 	switch (r->outcome) {
 	case CHAN_TRY_EXPIRED:
 		fail(c, CHAN_AUTH_EXPIRED, reason_of(r->outcome));

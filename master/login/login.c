@@ -552,6 +552,7 @@ hand_over(struct client *c)
 	}
 	if (rc == -1)
 		return -1;
+	c->why = "session refused, see the line before";
 	if (c->wire.tls != NULL)
 		tls_resume(c->wire.tls);
 	c->n_input = 0;
@@ -632,7 +633,10 @@ talk(struct client *c)
 			break;
 		case PRE_DO_CLOSE:
 			(void)flush(c);
-			return end(c, "closed");
+			return end(c,
+			    pre.failures >= PREAUTH_LOGIN_FAILURES_MAX
+				? "too many failed logins"
+				: "closed");
 		}
 		if (rc == -1)
 			return -1;

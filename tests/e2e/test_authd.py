@@ -491,6 +491,17 @@ def test_flood_of_one_does_not_stop_others(start):
         w.close()
 
 
+def test_log_says_why(start):
+    a = start(settings={"auth_failure_delay": "0"})
+    w = a.worker()
+    assert w.plain("off", "secret") == ("fail", authd.CONTACTADMIN)
+    a.log("login failed user=<off> service=imap mech=PLAIN rip=192.0.2.7 "
+          "reason=account-not-usable detail=\"nologin\"")
+    assert w.plain("near", "secret", ip=b"\xc0\x00\x03\x07") == (
+        "fail", authd.CONTACTADMIN)
+    a.log("reason=account-not-usable detail=\"not in allow_nets\"")
+
+
 def test_full_queue(start):
     a = start(settings={"auth_penalty": "no"})
     flood = [a.worker() for _ in range(1100)]

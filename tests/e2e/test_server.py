@@ -308,6 +308,42 @@ def test_reload_bad_configuration(make):
     socket.create_connection(("127.0.0.2", s.imap_port), 5).close()
 
 
+def test_reload_without_a_key(make):
+    """The one who asks is told why; a process that we ended ourselves is no
+    crash."""
+    s = make()
+    s.start()
+    s.wait_log("ready ")
+    os.rename(s.key, s.key + ".x")
+    said = s.ctl("reload", ok=False)
+    assert "keyd can not start: open the private key %s: No such" % s.key in \
+        said
+    assert "keyd ended" not in s.log()
+    os.rename(s.key + ".x", s.key)
+    s.ctl("reload")
+    s.imap("alice", tls=True).ok("NOOP")
+
+
+def test_session_refused_is_one_error(make):
+    s = make(users=["alice"])
+    s.start()
+    s.wait_log("ready ")
+    folder = s.maildir().rstrip("/")
+    os.rename(folder, folder + ".x")
+    with open(folder, "w"):
+        pass
+    s.new_log()
+    with s.imap() as c:
+        assert b"[UNAVAILABLE]" in c.no("LOGIN alice " + server.PASSWORD)
+    s.wait_log("reason=session refused")
+    lines = [x for x in s.new_log().splitlines()
+             if "error:" in x or "warning:" in x]
+    assert len(lines) == 1 and "Not a directory" in lines[0], lines
+    os.unlink(folder)
+    os.rename(folder + ".x", folder)
+    s.imap("alice").ok("NOOP")
+
+
 def test_other_port(make):
     s = make()
     s.start()
