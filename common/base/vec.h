@@ -30,6 +30,12 @@
 		: (void)0,                                                     \
 	    memset(&(vec)->v[(vec)->n], 0, sizeof(*(vec)->v)),                 \
 	    &(vec)->v[(vec)->n++])
+/* Room for `count` elements in all. */
+#define VEC_RESERVE(vec, count)                                                \
+	((count) > (vec)->size ? (void)((vec)->size = (count),                 \
+				     (vec)->v = mem_resize((vec)->v,           \
+					 (vec)->size, sizeof(*(vec)->v)))      \
+			       : (void)0)
 #define VEC_EACH(vec, it)                                                      \
 	for (__typeof__((vec)->v + 0) it = (vec)->v;                           \
 	     (vec)->n > 0 && it < (vec)->v + (vec)->n; it++)

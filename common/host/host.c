@@ -221,6 +221,7 @@ open_mail(struct host *h, struct err *e)
 	    .maildir_quota = host_setting(h, "maildir_quota"),
 	    .poll_only = host_setting_bool(h, "poll_only", false),
 	    .poll_ms = (uint32_t)host_setting_u64(h, "poll_interval", 5) * 1000,
+	    .index_dir = host_setting(h, "index_dir"),
 	};
 
 	if (confine_enter(h, &set, e) == -1)
@@ -267,6 +268,7 @@ start(struct host *h, int argc, char **argv)
 		h->from_shell = true;
 		read_options(h, argc, argv);
 		find_caller(h);
+		shell_index_dir(h);
 		if (shell_prepare(h, &e) == -1)
 			log_fatal("%s", e.text);
 	}

@@ -114,6 +114,8 @@ int confine_enter(
  * the usual one) sets, as the control tool tells; ends the process when that is
  * broken. */
 void shell_settings(struct host *h, const char *conf_file);
+/* Where the index of a session by hand lies: with what programs may lose. */
+void shell_index_dir(struct host *h);
 /* Before the sandbox: the descriptors of the connection. */
 int shell_prepare(struct host *h, struct err *e);
 /* Serves one session on standard input and output. */

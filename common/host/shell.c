@@ -26,6 +26,7 @@
 #include "ipc/chan_wait.h"
 #include "ipc/child.h"
 #include "os/fd.h"
+#include "os/file.h"
 
 #define CONTROL_TOOL "restantectl"
 #define RUN_DIR "/run/restante" /* the default of run_dir */
@@ -249,6 +250,25 @@ shell_settings(struct host *h, const char *conf_file)
 	run_dir = host_setting(h, "run_dir");
 	if (run_dir != NULL && strcmp(run_dir, RUN_DIR) != 0)
 		(void)master_settings(h, run_dir);
+}
+
+void
+shell_index_dir(struct host *h)
+{
+	const char *given = settings_get(&h->settings, "index_dir");
+	const char *cache = getenv("XDG_CACHE_HOME");
+	char dir[3000];
+	struct err e;
+	int n;
+
+	if (given != NULL && *given != '\0')
+		return;
+	n = cache != NULL && cache[0] == '/'
+	    ? snprintf(dir, sizeof(dir), "%s/restante/index", cache)
+	    : snprintf(dir, sizeof(dir), "%s/.cache/restante/index", h->home);
+	/* Where nothing can be made it is done without. */
+	if (n < (int)sizeof(dir) && file_make_path(dir, &e) == 0)
+		settings_put(&h->settings, STR("index_dir"), str_of(dir));
 }
 
 /* ---- the session --------------------------------------------------------- */

@@ -45,7 +45,7 @@ struct index {
 	MDB_cursor *cursor;
 	bool is_reading, is_stale, is_damaged, has_written;
 	MDB_txn *writing;
-	uint64_t max_bytes, epoch;
+	uint64_t max_bytes, epoch, serial;
 	int64_t checked_ms, failed_ms;
 	dev_t dev; /* of the folder */
 	ino_t ino;
@@ -377,6 +377,18 @@ index_epoch(const struct index *ix)
 }
 
 bool
+index_is_stale(const struct index *ix)
+{
+	return ix->is_stale;
+}
+
+uint64_t
+index_serial(const struct index *ix)
+{
+	return ix->serial;
+}
+
+bool
 index_is_open(const struct index *ix)
 {
 	return ix->env != NULL;
@@ -387,6 +399,7 @@ index_is_open(const struct index *ix)
 static void
 end_reading(struct index *ix)
 {
+	ix->serial++;
 	if (!ix->is_reading)
 		return;
 	mdb_txn_reset(ix->reading);
@@ -476,7 +489,7 @@ begin_reading(struct index *ix)
 {
 	int rc;
 
-	if (ix->env == NULL || ix->is_stale)
+	if (ix->env == NULL || ix->is_damaged)
 		return false;
 	if (ix->is_reading || ix->writing != NULL)
 		return true;

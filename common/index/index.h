@@ -33,6 +33,10 @@ uint64_t index_epoch(const struct index *ix);
  * the files have been removed. Nothing borrowed survives.
  */
 void index_pause(struct index *ix);
+/* The next pause begins anew; what is open can still be read. */
+bool index_is_stale(const struct index *ix);
+/* Another number when what was borrowed has become void. */
+uint64_t index_serial(const struct index *ix);
 
 /* ---- reading ------------------------------------------------------------- */
 

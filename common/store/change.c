@@ -19,6 +19,7 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "store/derived.h"
 #include "store/mailbox_impl.h"
 #include "store/notify.h"
 #include "store/quota.h"
@@ -138,6 +139,10 @@ view_expunge(
 	store_begin_step(v->store);
 	if (may_write(v, e) == -1)
 		return STEP_FAIL;
+	/* Nothing to look for among those that are not even loaded. */
+	if (derived_counts(v->m).deleted == 0 && *at <= v->m->lazy_top &&
+	    v->m->lazy_top < UINT32_MAX)
+		*at = v->m->lazy_top + 1;
 	if (uids != NULL)
 		return remove_some(v, uids, true, at, e);
 	set32_init(&all);

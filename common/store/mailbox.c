@@ -12,6 +12,7 @@
 #include "base/bounds.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "store/derived.h"
 #include "store/mailbox_impl.h"
 #include "store/notify.h"
 
@@ -34,6 +35,7 @@ mailbox_find_open(struct store *s, struct str name)
 static void
 destroy(struct mailbox *m)
 {
+	derived_done(m);
 	list_remove(&m->link);
 	if (m->impl != NULL)
 		m->store->ops->close(m);
@@ -210,8 +212,14 @@ mailbox_rec_index(const struct mailbox *m, uint32_t uid)
 struct msg_rec *
 mailbox_rec(struct mailbox *m, uint32_t uid)
 {
-	size_t i = mailbox_rec_index(m, uid);
+	struct err e;
+	size_t i;
 
+	if (uid <= m->lazy_top && mailbox_load(m, &e) == -1) {
+		store_warn(m->store, "mailbox=%s: %s", m->name, e.text);
+		return NULL;
+	}
+	i = mailbox_rec_index(m, uid);
 	if (i == m->recs.n || m->recs.v[i].uid != uid)
 		return NULL;
 	return &m->recs.v[i];
@@ -265,6 +273,7 @@ mailbox_set_keyword(struct mailbox *m, size_t number, struct str name)
 		*VEC_ADD(&m->keywords) = NULL;
 	free(m->keywords.v[number]);
 	m->keywords.v[number] = str_to_heap(name);
+	derived_note_state(m);
 	if (number < KEYWORD_LETTERS)
 		m->named_letters |= 1u << number;
 	mailbox_note_news(m);
@@ -441,6 +450,7 @@ mailbox_note_new(struct mailbox *m, struct msg_rec *r, bool is_recent)
 	set32_add(&m->live, r->uid);
 	if (is_recent)
 		set32_add(&m->recent, r->uid);
+	derived_note_new(m, r->uid);
 	mailbox_note_news(m);
 }
 
@@ -454,6 +464,7 @@ mailbox_note_flags(
 		if (v != but && set32_has(&v->uids, r->uid))
 			set32_add(&v->changed, r->uid);
 	}
+	derived_note_flags(m, r->uid);
 	mailbox_note_news(m);
 }
 
@@ -464,6 +475,7 @@ mailbox_note_expunged(struct mailbox *m, struct msg_rec *r)
 		set32_remove(&m->live, r->uid);
 		set32_remove(&m->recent, r->uid);
 		m->expunge_gen++;
+		derived_note_vanished(m, r->uid);
 		mailbox_note_news(m);
 	}
 	if (r->state != REC_EXPUNGED)

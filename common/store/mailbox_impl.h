@@ -13,6 +13,10 @@
  *
  * An EXPUNGED record stays until no view shows its UID any more and the
  * backend has no use for it.
+ *
+ * A mailbox that was opened from the index (derived.h) has only the records
+ * above `lazy_top`: mailbox_load() brings in the others, mailbox_rec() does so
+ * when it is asked for one of them. Who walks over all records loads first.
  */
 #ifndef STORE_MAILBOX_IMPL_H
 #define STORE_MAILBOX_IMPL_H
@@ -26,6 +30,8 @@
 #include "os/lock.h"
 #include "store/mailbox.h"
 
+struct derived;
+struct derived_store;
 struct watch_hub;
 struct quota;
 struct quota_limits;
@@ -104,6 +110,10 @@ struct mailbox {
 	struct set32 recent; /* of them: not yet taken by a session */
 	uint32_t n_expunged;
 	uint32_t expunge_gen; /* counts what became EXPUNGED */
+
+	uint32_t lazy_top; /* records up to it are not here; 0: all are */
+	uint64_t highest_modseq; /* 0: none was given yet */
+	struct derived *derived; /* NULL: not in the index */
 };
 
 struct view {
@@ -155,6 +165,7 @@ struct store {
 	uint32_t wait_ms; /* a lock is held: try again after that; 0: at once */
 	struct dotlock subs_lock; /* what was seen of the subscriptions' lock */
 	struct lock_wait subs_wait;
+	struct derived_store *derived; /* NULL: no index */
 	void *impl;
 };
 
@@ -292,6 +303,39 @@ struct store_ops {
 	 * change. May wait for locks; NULL: a sync does it all.
 	 */
 	int (*repair)(struct mailbox *m, struct err *e);
+	/*
+	 * For the index (derived.h); all NULL: records are not kept there.
+	 * Where it lies: its key there.
+	 */
+	bool (*index_place)(struct store *s, struct str name, struct buf *out);
+	/* Can its records be written now? Not WAITING, with UIDs that last. */
+	bool (*index_is_settled)(struct mailbox *m);
+	/*
+	 * The circumstances under which the records are true. False: they are
+	 * not known. *again: better ones can be had a moment later.
+	 */
+	bool (*index_save)(struct mailbox *m, struct buf *out, bool *again);
+	/* In open: takes them back. False: the disk says something else. */
+	bool (*index_take)(struct mailbox *m, struct str saved);
+	/* The same without opening the mailbox: nothing has changed there. */
+	bool (*index_is_true)(struct store *s, struct str name,
+	    struct str place, struct str saved);
+	/* Appends what belongs to a record; returns the sum of its name. */
+	uint64_t (*index_side)(
+	    struct mailbox *m, const struct msg_rec *r, struct buf *out);
+	/*
+	 * Takes that back into a record that has its flags and `own`; empty: of
+	 * a message that is gone. At the end: all records are there; `is_ours`:
+	 * nobody else has written them meanwhile.
+	 */
+	bool (*index_load)(
+	    struct mailbox *m, struct msg_rec *r, struct str side);
+	void (*index_loaded)(struct mailbox *m, bool is_ours);
+	/*
+	 * The index has failed: makes records of m->live from what lies on disk.
+	 * m->recs is empty.
+	 */
+	int (*reload)(struct mailbox *m, struct err *e);
 	const struct append_ops *append;
 	/* NULL: no quota is kept with such mail. */
 	const struct quota_ops *quota;
@@ -383,6 +427,8 @@ void mailbox_sync_end(struct mailbox *m, struct sync_mark *mark);
 /* Closes the instances that have been kept for too long, or all. */
 void mailbox_close_idle(struct store *s, bool all);
 
+/* Brings in the records that are in the index alone. */
+int mailbox_load(struct mailbox *m, struct err *e);
 /* Record of an UID in any state, or NULL; valid until records are added. */
 struct msg_rec *mailbox_rec(struct mailbox *m, uint32_t uid);
 /* Index of the first record with this UID or a larger one. */

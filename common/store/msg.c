@@ -12,6 +12,7 @@
 #include "base/bounds.h"
 #include "base/mem.h"
 #include "os/file.h"
+#include "store/derived.h"
 #include "store/mailbox_impl.h"
 #include "store/msg.h"
 #include "store/msg_impl.h"
@@ -50,10 +51,9 @@ msg_file_close(struct mailbox *m, struct msg_file *f)
 int
 msg_open(struct view *v, uint32_t uid, struct msg **out, struct err *e)
 {
-	const struct msg_rec *r = mailbox_rec(v->m, uid);
 	struct msg *m;
 
-	if (r == NULL || r->state != REC_LIVE || !set32_has(&v->uids, uid))
+	if (!set32_has(&v->m->live, uid) || !set32_has(&v->uids, uid))
 		return err_set(e, ERR_GONE, "message %u is gone", uid);
 	m = mem_new(1, sizeof(*m));
 	m->mailbox = v->m;
@@ -91,6 +91,18 @@ msg_uid(const struct msg *m)
 	return m->uid;
 }
 
+/* Somebody has changed the message in its place: what is known of it is not
+ * so any more. */
+static void
+check_facts(struct msg *m)
+{
+	struct index_rec r;
+
+	if (derived_facts(m->mailbox, m->uid, &r) && r.known & INDEX_HAS_SIZE &&
+	    r.size != m->file.size)
+		derived_forget_facts(m->mailbox, m->uid);
+}
+
 int
 msg_need_file(struct msg *m, struct err *e)
 {
@@ -102,6 +114,7 @@ msg_need_file(struct msg *m, struct err *e)
 		return -1;
 	}
 	m->has_stat = true;
+	check_facts(m);
 	return 0;
 }
 
@@ -121,9 +134,17 @@ need_stat(struct msg *m, struct err *e)
 int
 msg_internal_date(struct msg *m, int64_t *out, struct err *e)
 {
+	struct index_rec r;
+
+	if (!m->has_stat && derived_facts(m->mailbox, m->uid, &r) &&
+	    r.known & INDEX_HAS_DATE) {
+		*out = r.date_s;
+		return 0;
+	}
 	if (need_stat(m, e) == -1)
 		return -1;
 	*out = m->file.date_s;
+	derived_note_date(m->mailbox, m->uid, m->file.date_s);
 	return 0;
 }
 
@@ -175,6 +196,7 @@ take_counted(struct msg *m, uint64_t wire_size, bool was_asked)
 	m->wire_size = wire_size;
 	m->has_wire_size = m->is_verified = true;
 	set32_add(&m->mailbox->sized, m->uid);
+	derived_note_size(m->mailbox, m->uid, m->file.size, wire_size);
 	if (!ops->msg_facts(m->mailbox, m->uid, &f) ||
 	    f.wire_size == wire_size || (f.wire_size == 0 && !was_asked))
 		return;
@@ -211,6 +233,25 @@ wire_size_by_name(struct msg *m)
 		return false;
 	m->wire_size = f.wire_size;
 	m->has_wire_size = true;
+	derived_note_size(m->mailbox, m->uid, m->file.size, m->wire_size);
+	return true;
+}
+
+/* From the index; when the file is open anyway it must have that size. */
+static bool
+wire_size_by_index(struct msg *m)
+{
+	struct index_rec r;
+
+	if (!derived_facts(m->mailbox, m->uid, &r) ||
+	    !(r.known & INDEX_HAS_SIZE))
+		return false;
+	if (m->has_stat && m->file.size != r.size) {
+		derived_forget_facts(m->mailbox, m->uid);
+		return false;
+	}
+	m->wire_size = r.wire_size;
+	m->has_wire_size = true;
 	return true;
 }
 
@@ -240,7 +281,7 @@ count_step(struct msg *m, struct err *e)
 enum step
 msg_wire_size_step(struct msg *m, struct err *e)
 {
-	if (m->has_wire_size)
+	if (m->has_wire_size || (m->counted == 0 && wire_size_by_index(m)))
 		return STEP_DONE;
 	if (need_stat(m, e) == -1)
 		return STEP_FAIL;

@@ -460,6 +460,9 @@ main(void)
 	    TEST(test_sync_without_the_lock),
 	    TEST(test_subscriptions_lock),
 	};
+	int rc;
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	rc = cmocka_run_group_tests(tests, NULL, NULL);
+	box_all_with_index = true;
+	return rc | cmocka_run_group_tests(tests, NULL, NULL);
 }

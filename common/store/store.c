@@ -18,6 +18,7 @@
 #include "base/mem.h"
 #include "os/lock.h"
 #include "os/watch.h"
+#include "store/derived.h"
 #include "store/location.h"
 #include "store/mailbox_impl.h"
 #include "store/mboxlist.h"
@@ -144,6 +145,7 @@ store_open(const struct store_settings *set, struct ev_loop *loop,
 	quota_open(s, set->maildir_quota);
 	if (s->ops->place_open(s, e) == -1)
 		goto fail;
+	derived_store_open(s, set->index_dir);
 	*out = s;
 	return 0;
 fail:
@@ -161,6 +163,7 @@ store_close(struct store **sp)
 		return;
 	mailbox_close_idle(s, true);
 	quota_close(s);
+	derived_store_close(s);
 	if (s->ops != NULL)
 		s->ops->place_close(s);
 	notify_free(s);
@@ -574,11 +577,16 @@ sum_sizes(struct status_job *job, struct err *e)
 static void
 fill_status(struct mailbox *m, struct mailbox_status *out)
 {
+	struct derived_counts base = derived_counts(m);
+
 	*out = (struct mailbox_status){
 	    .messages = set32_count(&m->live),
 	    .recent = set32_count(&m->recent),
+	    .unseen = base.unseen,
+	    .deleted = base.deleted,
 	    .uidnext = m->uidnext,
 	    .uidvalidity = m->uidvalidity,
+	    .highest_modseq = m->highest_modseq,
 	};
 	memcpy(out->mailbox_id, m->guid, sizeof(m->guid));
 	for (size_t i = 0; i < m->recs.n; i++) {
@@ -614,6 +622,28 @@ status_look(
 	return step;
 }
 
+/* A mailbox that nobody has open and that nobody has touched. */
+static bool
+status_from_index(struct store *s, struct str name, bool with_size,
+    struct mailbox_status *out)
+{
+	struct arena a;
+	struct buf place;
+	bool ok;
+
+	if (s->derived == NULL || s->ops->index_place == NULL)
+		return false;
+	arena_init(&a);
+	buf_init(&place, 16 * 1024);
+	name = canonical(s, &a, name);
+	ok = mailbox_find_open(s, name) == NULL &&
+	    s->ops->index_place(s, name, &place) &&
+	    derived_status(s, name, buf_str(&place), with_size, out);
+	buf_done(&place);
+	arena_done(&a);
+	return ok;
+}
+
 enum step
 store_status(struct store *s, struct str name, bool with_size,
     struct status_job **jobp, struct mailbox_status *out, struct err *e)
@@ -622,6 +652,8 @@ store_status(struct store *s, struct str name, bool with_size,
 	enum step step;
 
 	store_begin_step(s);
+	if (job == NULL && status_from_index(s, name, with_size, out))
+		return STEP_DONE;
 	if (job == NULL) {
 		job = *jobp = mem_new(1, sizeof(*job));
 		job->s = s;

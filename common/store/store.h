@@ -55,6 +55,8 @@ struct store_settings {
 	const char *maildir_quota; /* "10000000S,1000C"; NULL, "": the file's */
 	bool poll_only; /* no inotify */
 	uint32_t poll_ms; /* interval of the polling fallback */
+	/* For what is derived from the mail; NULL, "none": in memory only. */
+	const char *index_dir;
 };
 
 /* Finds or makes the user's mail place. The settings are copied. */

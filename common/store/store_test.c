@@ -852,6 +852,9 @@ main(void)
 	    T(test_append_many_or_none),
 	    T(test_w14_copy),
 	};
+	int rc;
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	rc = cmocka_run_group_tests(tests, NULL, NULL);
+	box_all_with_index = true;
+	return rc | cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "store/derived.h"
 #include "store/mailbox_impl.h"
 #include "store/notify.h"
 
@@ -157,10 +158,12 @@ uint32_t
 view_first_unseen(struct view *v)
 {
 	struct mailbox *m = v->m;
+	uint32_t uid = derived_counts(m).first_unseen, seq;
 
+	if (uid != 0 && (seq = set32_pos(&v->uids, uid)) != 0)
+		return seq;
 	for (size_t i = 0; i < m->recs.n; i++) {
 		const struct msg_rec *r = &m->recs.v[i];
-		uint32_t seq;
 
 		if (r->system & FLAG_SEEN || r->state == REC_WAITING)
 			continue;
@@ -192,10 +195,18 @@ view_uids(struct view *v)
 bool
 view_flags(struct view *v, uint32_t uid, struct flags *out)
 {
-	const struct msg_rec *r = mailbox_rec(v->m, uid);
+	const struct msg_rec *r;
 	size_t n;
 
-	if (r == NULL || !set32_has(&v->uids, uid))
+	if (!set32_has(&v->uids, uid))
+		return false;
+	if (uid <= v->m->lazy_top && derived_flags(v->m, uid, out)) {
+		if (set32_has(&v->recent, uid))
+			out->system |= FLAG_RECENT;
+		return true;
+	}
+	r = mailbox_rec(v->m, uid);
+	if (r == NULL)
 		return false;
 	out->system = r->system & FLAGS_STORED;
 	if (set32_has(&v->recent, uid))

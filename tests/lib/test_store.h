@@ -36,8 +36,12 @@ struct box {
 	const char *courier; /* courier_compat */
 	const char *quota; /* maildir_quota */
 	bool poll_only; /* closing an inotify instance takes 10 ms */
+	bool has_index; /* in home/index */
 	struct ev_loop *loop;
 };
+
+/* A whole test program once more, with an index for every store. */
+static UNUSED bool box_all_with_index;
 
 static UNUSED const char *
 box_path(const struct box *b, const char *rel)
@@ -177,6 +181,7 @@ box_init_fast(struct box *b)
 static UNUSED void
 box_open(struct box *b)
 {
+	char index[80];
 	struct store_settings set = {
 	    .user = "joe",
 	    .home = b->home,
@@ -185,9 +190,11 @@ box_open(struct box *b)
 	    .courier_compat = b->courier,
 	    .maildir_quota = b->quota,
 	    .poll_only = b->poll_only,
+	    .index_dir = b->has_index || box_all_with_index ? index : NULL,
 	};
 	struct err e;
 
+	(void)snprintf(index, sizeof(index), "%s/index", b->home);
 	if (store_open(&set, b->loop, &b->store, &e) == -1)
 		fail_msg("store_open: %s", e.text);
 }

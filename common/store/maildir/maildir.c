@@ -20,7 +20,8 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/num.h"
-#include "store/maildir/maildir_impl.h"
+#include "store/derived.h"
+#include "store/maildir/maildir_scan.h"
 #include "store/unpack.h"
 
 #define LOCK_WAIT_MS 5000
@@ -304,9 +305,15 @@ static enum step
 open_mailbox(struct mailbox *m, struct err *e)
 {
 	enum step step = STEP_FAIL;
+	bool is_first = m->impl == NULL;
 
-	if (m->impl != NULL || open_folder(m, e) == 0)
+	if (!is_first || open_folder(m, e) == 0) {
+		if (is_first && derived_take(m, str_of(maildir_of(m)->path)))
+			return STEP_DONE;
 		step = open_list(m, e);
+	}
+	if (step == STEP_DONE && !maildir_of(m)->is_in_memory)
+		derived_attach(m, str_of(maildir_of(m)->path));
 	if (step == STEP_FAIL)
 		(void)err_in(e, "%s", m->name);
 	return step;
@@ -364,27 +371,26 @@ fill_file(const struct maildir *md, const struct stat *st, struct msg_file *out,
  * message's own size in the name, or none.
  */
 static bool
-may_be_packed(const struct mailbox *m, const struct msg_rec *r, uint64_t size)
+may_be_packed(
+    const struct mailbox *m, uint32_t uid, struct str name, uint64_t size)
 {
 	uint64_t in_name;
 
-	return size > UNPACK_MAGIC &&
-	    !set32_has(&maildir_of(m)->plain, r->uid) &&
-	    (!maildir_name_size(maildir_base(m, r), 'S', &in_name) ||
+	return size > UNPACK_MAGIC && !set32_has(&maildir_of(m)->plain, uid) &&
+	    (!maildir_name_size(maildir_base_of(name), 'S', &in_name) ||
 		in_name != size);
 }
 
 static int
-unpack_message(struct mailbox *m, uint32_t uid, bool only_size,
+unpack_message(struct mailbox *m, uint32_t uid, struct str name, bool only_size,
     struct msg_file *out, struct err *e)
 {
-	const struct msg_rec *r = mailbox_rec(m, uid);
 	char first[UNPACK_MAGIC];
 	struct unpack *u;
 	enum packing kind;
 	size_t got;
 
-	if (r == NULL || !may_be_packed(m, r, out->size))
+	if (!may_be_packed(m, uid, name, out->size))
 		return 0;
 	if (file_read_at(out->fd, 0, first, sizeof(first), &got, e) == -1)
 		return -1;
@@ -394,7 +400,8 @@ unpack_message(struct mailbox *m, uint32_t uid, bool only_size,
 		return 0;
 	}
 	/* A hint like all sizes in names; verified when it is opened. */
-	if (only_size && maildir_name_size(maildir_base(m, r), 'S', &out->size))
+	if (only_size &&
+	    maildir_name_size(maildir_base_of(name), 'S', &out->size))
 		return 0;
 	if (unpack_open(out->fd, kind, &u, &out->size, e) == -1)
 		return err_in(e, "%s: message %u", m->name, uid);
@@ -426,25 +433,33 @@ reach(struct mailbox *m, uint32_t uid, bool open_it, struct msg_file *out,
     struct err *e)
 {
 	struct maildir *md = maildir_of(m);
-	bool only_stat = !open_it;
+	bool only_stat = !open_it, was_missing = false;
 	char name[512];
 	struct stat st;
 
 	for (int i = 0; i < TRIES; i++) {
-		const struct msg_rec *r = mailbox_rec(m, uid);
+		const struct msg_rec *r;
+		enum maildir_dir dir;
 		int dirfd;
 
-		if (r == NULL || r->state != REC_LIVE)
-			return err_set(e, ERR_GONE, "message %u is gone", uid);
-		dirfd = maildir_dir_fd(md, r);
-		(void)maildir_file_name(m, r, name);
+		if (i < 2 && uid <= m->lazy_top && !was_missing &&
+		    maildir_lazy_name(m, uid, &dir, name)) {
+			dirfd = dir == DIR_NEW ? md->newfd : md->curfd;
+		} else {
+			r = mailbox_rec(m, uid);
+			if (r == NULL || r->state != REC_LIVE)
+				return err_set(
+				    e, ERR_GONE, "message %u is gone", uid);
+			dirfd = maildir_dir_fd(md, r);
+			(void)maildir_file_name(m, r, name);
+		}
 		out->fd = -1;
 		if (open_it) {
 			out->fd = file_open(dirfd, name, &st, e);
 			if (out->fd != -1) {
 				if (fill_file(md, &st, out, e) == 0 &&
-				    unpack_message(m, uid, only_stat, out, e) ==
-					0)
+				    unpack_message(m, uid, str_of(name),
+					only_stat, out, e) == 0)
 					return 0;
 				close(out->fd);
 				out->fd = -1;
@@ -455,7 +470,8 @@ reach(struct mailbox *m, uint32_t uid, bool open_it, struct msg_file *out,
 			    0) {
 				if (fill_file(md, &st, out, e) == -1)
 					return -1;
-				if (!may_be_packed(m, r, out->size))
+				if (!may_be_packed(
+					m, uid, str_of(name), out->size))
 					return 0;
 				open_it = true; /* its bytes will tell */
 				continue;
@@ -464,6 +480,7 @@ reach(struct mailbox *m, uint32_t uid, bool open_it, struct msg_file *out,
 		}
 		if (e->code != ERR_NOT_FOUND && e->sys != ESTALE)
 			return -1;
+		was_missing = true;
 		if (maildir_sync_now(m, e) == -1)
 			return -1;
 	}
@@ -495,17 +512,21 @@ stat_message(
 static bool
 facts(struct mailbox *m, uint32_t uid, struct msg_facts *out)
 {
-	const struct msg_rec *r = mailbox_rec(m, uid);
-	struct str fields, value;
+	const struct msg_rec *r;
+	struct str fields, value, base;
 	char key;
 
-	if (r == NULL)
-		return false;
-	*out = (struct msg_facts){.base = maildir_base(m, r)};
+	if (uid > m->lazy_top || !maildir_lazy_parts(m, uid, &base, &fields)) {
+		r = mailbox_rec(m, uid);
+		if (r == NULL)
+			return false;
+		base = maildir_base(m, r);
+		fields = maildir_extra(m, uid);
+	}
+	*out = (struct msg_facts){.base = base};
 	(void)maildir_name_size(out->base, 'S', &out->size);
 	(void)maildir_name_size(out->base, 'W', &out->wire_size);
 	out->guid = out->base;
-	fields = maildir_extra(m, uid);
 	while (uidlist_field(&fields, &key, &value)) {
 		switch (key) {
 		case 'P':
@@ -566,6 +587,15 @@ const struct store_ops maildir_ops = {
     .note_wire_size = maildir_note_wire_size,
     .note_uidl = maildir_note_uidl,
     .repair = maildir_repair,
+    .index_place = maildir_index_place,
+    .index_is_settled = maildir_index_is_settled,
+    .index_save = maildir_index_save,
+    .index_take = maildir_index_take,
+    .index_is_true = maildir_index_is_true,
+    .index_side = maildir_index_side,
+    .index_load = maildir_index_load,
+    .index_loaded = maildir_index_loaded,
+    .reload = maildir_reload,
     .append = &maildir_append,
     .quota = &maildir_quota,
 };

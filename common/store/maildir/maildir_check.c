@@ -763,7 +763,7 @@ maildir_repair(struct mailbox *m, struct err *e)
 	} while (step == STEP_MORE);
 	if (step != STEP_DONE)
 		return -1;
-	if (maildir_mend_list_now(m, e) == 0 &&
+	if (mailbox_load(m, e) == 0 && maildir_mend_list_now(m, e) == 0 &&
 	    uidlist_rewrite(&md->list, NULL, 0, maildir_keep_record, m, e) ==
 		0) {
 		maildir_note_rewritten(m);

@@ -312,6 +312,9 @@ main(void)
 	    T(test_folder_removed_by_others),
 	    T(test_d14_tmp_garbage),
 	};
+	int rc;
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	rc = cmocka_run_group_tests(tests, NULL, NULL);
+	box_all_with_index = true;
+	return rc | cmocka_run_group_tests(tests, NULL, NULL);
 }

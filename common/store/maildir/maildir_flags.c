@@ -103,7 +103,15 @@ int
 maildir_read_keywords(struct mailbox *m, struct err *e)
 {
 	struct maildir *md = maildir_of(m);
+	struct file_stamp more;
 
+	/* Sets of messages that are not loaded may be among the new ones. */
+	if (m->lazy_top != 0 &&
+	    ((md->has_stray_sets && md->has_new_recs) ||
+		!file_stamp_at(md->controlfd, MORE_KEYWORDS_FILE, &more) ||
+		!file_stamp_eq(&more, &md->more_stamp)) &&
+	    mailbox_load(m, e) == -1)
+		return -1;
 	if (md->has_stray_sets && md->has_new_recs) {
 		/* A set may have been written before its message was met. */
 		md->more_stamp = (struct file_stamp){0};
@@ -175,7 +183,7 @@ make_keyword(struct mailbox *m, struct str name, size_t *number, struct err *e)
 {
 	int rc;
 
-	if (maildir_read_keywords(m, e) == -1)
+	if (mailbox_load(m, e) == -1 || maildir_read_keywords(m, e) == -1)
 		return -1;
 	if (mailbox_keyword_find(m, name, number))
 		return 0;
@@ -300,7 +308,9 @@ maildir_save_more(struct mailbox *m, struct str lines, struct err *e)
 	int rc;
 
 	ASSERT(md->list.lock.held);
-	rc = maildir_read_keywords(m, e);
+	rc = mailbox_load(m, e);
+	if (rc == 0)
+		rc = maildir_read_keywords(m, e);
 	if (rc == 0) {
 		if (md->more_sets_in_file > 256 && !md->has_stray_sets &&
 		    md->more_sets_in_file / 2 > live_sets(m))
@@ -498,7 +508,8 @@ maildir_note_wire_size(
     struct mailbox *m, uint32_t uid, uint64_t size, uint64_t wire_size)
 {
 	struct maildir *md = maildir_of(m);
-	const struct msg_rec *r = mailbox_rec(m, uid);
+	const struct msg_rec *r =
+	    uid <= m->lazy_top ? NULL : mailbox_rec(m, uid);
 	struct str base, old, value;
 	uint64_t in_name;
 	struct buf b;
@@ -562,7 +573,8 @@ save_fields(struct mailbox *m)
 	if ((!is_worth_it && !md->has_new_uidls) || m->is_read_only ||
 	    m->is_broken || md->job != NULL || !maildir_lock_now(m))
 		return;
-	if (maildir_mend_list_now(m, &e) == 0 && !md->must_scan &&
+	if (mailbox_load(m, &e) == 0 && maildir_mend_list_now(m, &e) == 0 &&
+	    !md->must_scan &&
 	    uidlist_rewrite(&md->list, NULL, 0, maildir_keep_record, m, &e) ==
 		0) {
 		md->n_counted = 0;

@@ -15,6 +15,7 @@
  *	maildir_list.c   folders
  *	maildir_courier.c  Courier's files, in and out
  *	maildir_check.c  for restantectl: what is wrong here, repair
+ *	maildir_index.c  what of all that lies in the index
  */
 #ifndef STORE_MAILDIR_IMPL_H
 #define STORE_MAILDIR_IMPL_H
@@ -104,6 +105,9 @@ struct maildir {
 	bool is_in_memory; /* no UID map can be written here */
 	bool want_purge;
 	uint32_t n_new; /* LIVE records in new/ */
+	uint32_t lazy_new; /* the same, of those that are not loaded */
+	uint32_t loads; /* counts how often indices of records moved */
+	bool wants_load; /* dovecot-uidlist names one of those again */
 	int64_t retry_ms; /* the lock was busy: look again then; or 0 */
 	int64_t tmp_checked_s;
 	bool warned_name;
@@ -167,12 +171,26 @@ bool maildir_take_name(struct mailbox *m, struct msg_rec *r,
 /* The fields of the record in dovecot-uidlist. */
 struct str maildir_extra(const struct mailbox *m, uint32_t uid);
 void maildir_set_extra(struct mailbox *m, uint32_t uid, struct str fields);
+/* The same with what the index says; true: they were others. */
+bool maildir_load_extra(struct mailbox *m, uint32_t uid, struct str fields);
 /*
  * Removes what is not needed from memory: names that changed and, when no view
  * shows them, EXPUNGED records. Indices of records change.
  */
 void maildir_compact(struct mailbox *m);
 bool maildir_has_garbage(const struct maildir *md);
+/*
+ * Is there, or may there be, a record with this base? Also looks at those that
+ * are not loaded, which maildir_find() does not.
+ */
+bool maildir_may_have(struct mailbox *m, struct str base);
+/* Who has more to look for loads the mailbox: each costs a walk over all. */
+#define MAILDIR_LOOKUPS_MAX 16
+/* Gives a record its name; it is found after maildir_rehash(). */
+void maildir_load_name(
+    struct mailbox *m, struct msg_rec *r, struct str base, struct str info);
+void maildir_rehash(struct mailbox *m);
+void maildir_forget_map(struct mailbox *m);
 void maildir_map_done(struct maildir *md);
 
 /* ---- maildir_scan.c, maildir_sync.c -------------------------------------- */
@@ -204,6 +222,8 @@ bool maildir_keep_record(void *arg, uint32_t uid, struct str base);
 /* Makes or repairs dovecot-uidlist, under the lock, when it needs it. */
 enum step maildir_mend_list(struct mailbox *m, int64_t until_ms, struct err *e);
 int maildir_mend_list_now(struct mailbox *m, struct err *e);
+/* Before uidlist_add(): all records are needed when it would write anew. */
+int maildir_load_for_rewrite(struct mailbox *m, struct err *e);
 /* The file was written anew: records that are gone are out of it. */
 void maildir_note_rewritten(struct mailbox *m);
 /* Number of records in the file whose messages are gone. */
@@ -268,6 +288,26 @@ void maildir_touch_begin(
     struct maildir *md, enum maildir_dir dir, struct dir_touch *t);
 void maildir_touch_end(
     struct maildir *md, enum maildir_dir dir, const struct dir_touch *t);
+
+/* ---- maildir_index.c ----------------------------------------------------- */
+
+bool maildir_index_place(struct store *s, struct str name, struct buf *out);
+bool maildir_index_is_settled(struct mailbox *m);
+bool maildir_index_save(struct mailbox *m, struct buf *out, bool *again);
+bool maildir_index_take(struct mailbox *m, struct str saved);
+bool maildir_index_is_true(
+    struct store *s, struct str name, struct str place, struct str saved);
+uint64_t maildir_index_side(
+    struct mailbox *m, const struct msg_rec *r, struct buf *out);
+bool maildir_index_load(struct mailbox *m, struct msg_rec *r, struct str side);
+void maildir_index_loaded(struct mailbox *m, bool is_ours);
+int maildir_reload(struct mailbox *m, struct err *e);
+/* Where the file of a message that is not loaded lies. */
+bool maildir_lazy_name(
+    struct mailbox *m, uint32_t uid, enum maildir_dir *dir, char out[512]);
+/* Its base and the fields of its record; good until the next call. */
+bool maildir_lazy_parts(
+    struct mailbox *m, uint32_t uid, struct str *base, struct str *fields);
 
 extern const struct append_ops maildir_append;
 

@@ -61,8 +61,8 @@ mark_of(int dirfd, const char *folder)
 	unsigned mark = MBOX_UNMARKED;
 
 	(void)snprintf(path, sizeof(path), "%s/new", folder);
-	fd = openat(dirfd, path,
-	    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	fd = openat(
+	    dirfd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd == -1)
 		return 0;
 	while (mark == MBOX_UNMARKED &&

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "store/derived.h"
 #include "store/maildir/maildir_scan.h"
 
 #define LOOKS_MAX 4
@@ -274,12 +275,26 @@ maildir_look(struct mailbox *m, struct scan *s, int64_t until_ms, struct err *e)
 	int looks = s->looks;
 
 	if (!s->is_reading) {
+		/* Messages that are not loaded lie in cur/, most of the time
+		 * all of them: what came to new/ is no business of theirs. */
+		if ((s->dirs & 1u << DIR_CUR || md->lazy_new > 0) &&
+		    mailbox_load(m, e) == -1)
+			return STEP_FAIL;
 		md->must_scan = false;
 		scan_begin(m, s);
 	}
 	step = scan_read_some(m, s, until_ms, e);
 	if (step != STEP_DONE)
 		return step;
+	derived_note_state(m);
+	if (s->needs_all && mailbox_load(m, e) == -1)
+		return STEP_FAIL;
+	if (s->needs_all || s->loads != md->loads) {
+		scan_done(s);
+		scan_init(s, BOTH_DIRS);
+		s->looks = looks;
+		return STEP_MORE;
+	}
 	floor = told_uid(m);
 	take_names(m, s);
 	enliven(m, floor);

@@ -14,6 +14,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "store/derived.h"
 #include "store/maildir/maildir_impl.h"
 
 static uint32_t
@@ -96,6 +97,48 @@ maildir_find(const struct mailbox *m, struct str base)
 		return NO_REC;
 	slot = md->slots[slot_of(m, base, map_hash(base))];
 	return slot == 0 ? NO_REC : slot - 1;
+}
+
+bool
+maildir_may_have(struct mailbox *m, struct str base)
+{
+	return maildir_find(m, base) != NO_REC ||
+	    derived_may_have(m, index_sum(0, base));
+}
+
+void
+maildir_load_name(
+    struct mailbox *m, struct msg_rec *r, struct str base, struct str info)
+{
+	struct maildir *md = maildir_of(m);
+
+	r->name = keep_bytes(md, base);
+	r->name_len = (uint16_t)base.n;
+	if (r->own & OWN_INFO)
+		r->info = keep_bytes(md, info);
+}
+
+void
+maildir_rehash(struct mailbox *m)
+{
+	size_t n_slots = 16;
+
+	while (n_slots <= m->recs.n * 3 / 2 + 1)
+		n_slots *= 2;
+	rehash(m, n_slots);
+}
+
+void
+maildir_forget_map(struct mailbox *m)
+{
+	struct maildir *md = maildir_of(m);
+
+	maildir_map_done(md);
+	md->names = NULL;
+	md->names_n = md->names_size = md->garbage = 0;
+	md->slots = NULL;
+	md->tags = NULL;
+	md->n_slots = md->n_used = 0;
 }
 
 struct msg_rec *
@@ -203,17 +246,17 @@ maildir_extra(const struct mailbox *m, uint32_t uid)
 	return str_make(md->names + md->extras.v[i].off, md->extras.v[i].n);
 }
 
-void
-maildir_set_extra(struct mailbox *m, uint32_t uid, struct str fields)
+bool
+maildir_load_extra(struct mailbox *m, uint32_t uid, struct str fields)
 {
 	struct maildir *md = maildir_of(m);
 	size_t i = extra_index(md, uid);
 	bool is_there = i < md->extras.n && md->extras.v[i].uid == uid;
 
 	if (!is_there && fields.n == 0)
-		return;
+		return false;
 	if (is_there && str_eq(maildir_extra(m, uid), fields))
-		return;
+		return false;
 	if (is_there)
 		md->garbage += md->extras.v[i].n + 1;
 	if (!is_there) {
@@ -224,6 +267,14 @@ maildir_set_extra(struct mailbox *m, uint32_t uid, struct str fields)
 	}
 	md->extras.v[i].off = keep_bytes(md, fields);
 	md->extras.v[i].n = (uint32_t)fields.n;
+	return true;
+}
+
+void
+maildir_set_extra(struct mailbox *m, uint32_t uid, struct str fields)
+{
+	if (maildir_load_extra(m, uid, fields))
+		derived_note_side(m, uid);
 }
 
 /* ---- compaction ---------------------------------------------------------- */
@@ -283,7 +334,7 @@ maildir_compact(struct mailbox *m)
 	struct maildir *md = maildir_of(m);
 	char *old_names = md->names;
 	bool drop = mailbox_is_all_told(m);
-	size_t n = 0, n_slots = 16;
+	size_t n = 0;
 
 	md->names = NULL;
 	md->names_n = md->names_size = md->garbage = 0;
@@ -306,9 +357,7 @@ maildir_compact(struct mailbox *m)
 	compact_extras(m, old_names);
 	compact_more_sets(m);
 	free(old_names);
-	while (n_slots <= n * 3 / 2 + 1)
-		n_slots *= 2;
-	rehash(m, n_slots);
+	maildir_rehash(m);
 }
 
 void

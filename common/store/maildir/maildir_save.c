@@ -460,10 +460,12 @@ place_some(struct append *a, int64_t until_ms, struct err *e)
 	struct save *s = save_of(a);
 	struct maildir *md = maildir_of(a->m);
 
+	if (s->all.n > MAILDIR_LOOKUPS_MAX && mailbox_load(a->m, e) == -1)
+		return STEP_FAIL;
 	while (s->at < s->all.n) {
 		struct staged *st = &s->all.v[s->at];
 
-		if (maildir_find(a->m, st->base) != NO_REC)
+		if (maildir_may_have(a->m, st->base))
 			take_fresh_base(a, st);
 		if (place(a, st, e) == -1)
 			return STEP_FAIL;
@@ -537,6 +539,8 @@ give_uids(struct append *a, struct err *e)
 		    .fields = s->all.v[i].fields,
 		};
 	}
+	if (maildir_load_for_rewrite(m, e) == -1)
+		return -1;
 	if (uidlist_add(&md->list, v, s->all.n, maildir_dead_records(m),
 		maildir_keep_record, m, &rewritten, e) == -1) {
 		/* A failed sync is final (security.md 7.1). */

@@ -56,12 +56,18 @@ time_us(const struct timespec *ts)
 static int64_t
 settle_us(const struct maildir *md)
 {
-	return md->is_local ? SETTLE_LOCAL_US : SETTLE_REMOTE_US;
+	return md != NULL && md->is_local ? SETTLE_LOCAL_US : SETTLE_REMOTE_US;
 }
 
-/* Can events be relied on to tell of every change in this directory? */
-static bool
-is_watched(const struct maildir *md)
+bool
+scan_is_racy(
+    const struct maildir *md, const struct timespec *mtime, int64_t read_us)
+{
+	return time_us(mtime) + settle_us(md) > read_us;
+}
+
+bool
+scan_is_watched(const struct maildir *md)
 {
 	return md->is_local && md->watch_new != NULL && md->watch_cur != NULL;
 }
@@ -79,8 +85,8 @@ scan_is_needed(const struct maildir *md, enum maildir_dir dir)
 		return true;
 	/* A change in the same tick of the file system's clock as the last
 	 * one leaves no trace in the time: look once more when it is over. */
-	return !is_watched(md) &&
-	    time_us(&d->mtime) + settle_us(md) > d->read_us &&
+	return !scan_is_watched(md) &&
+	    scan_is_racy(md, &d->mtime, d->read_us) &&
 	    clock_wall_us() >= d->read_us + settle_us(md);
 }
 
@@ -126,6 +132,12 @@ meet(struct mailbox *m, struct scan *s, enum maildir_dir dir, struct str whole)
 		return;
 	}
 	i = maildir_find(m, name.base);
+	if (i == NO_REC && m->lazy_top != 0 &&
+	    (++s->lookups > MAILDIR_LOOKUPS_MAX ||
+		maildir_may_have(m, name.base))) {
+		s->needs_all = true;
+		return;
+	}
 	if (i == NO_REC || m->recs.v[i].state == REC_EXPUNGED) {
 		note(s, VEC_ADD(&s->unknown), i, dir, whole);
 		return;
@@ -246,6 +258,7 @@ scan_begin(struct mailbox *m, struct scan *s)
 	s->is_reading = true;
 	s->is_stable = true;
 	s->own_changes = maildir_of(m)->own_changes;
+	s->loads = maildir_of(m)->loads;
 	s->dir = s->dirs & 1u << DIR_NEW ? DIR_NEW : DIR_CUR;
 }
 
@@ -262,7 +275,7 @@ scan_read_some(
 	}
 	if (step != STEP_DONE)
 		return step;
-	if (is_watched(md)) {
+	if (scan_is_watched(md)) {
 		/* Whatever happened while we read has left an event. */
 		watch_drain(m->store->hub);
 		s->is_stable =

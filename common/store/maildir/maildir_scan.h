@@ -29,6 +29,9 @@ struct scan {
 	enum maildir_dir dir;
 	struct timespec dir_mtime;
 	uint32_t own_changes;
+	uint32_t loads; /* of the mailbox when the reading began */
+	unsigned lookups; /* of files that no loaded record knows */
+	bool needs_all; /* a file of a message that is not loaded was met */
 	VEC(struct sighting) unknown; /* no record, or one that is gone */
 	VEC(struct sighting) renamed; /* other place or info than the record */
 	VEC(struct sighting) again; /* second file of a record */
@@ -50,6 +53,14 @@ bool scan_stat(
     const struct maildir *md, const struct sighting *s, struct stat *st);
 /* Is the directory unread, or may it have changed since? Two system calls. */
 bool scan_is_needed(const struct maildir *md, enum maildir_dir dir);
+/* Can events be relied on to tell of every change in the directories? */
+bool scan_is_watched(const struct maildir *md);
+/*
+ * Could a change after a look at `read_us` have left the time as it is? `md`
+ * NULL: of a file system of which nothing is known.
+ */
+bool scan_is_racy(
+    const struct maildir *md, const struct timespec *mtime, int64_t read_us);
 
 /* ---- maildir_look.c, maildir_uids.c -------------------------------------- */
 

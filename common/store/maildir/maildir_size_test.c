@@ -38,6 +38,7 @@ wire_size(struct view *v, uint32_t uid)
 	uint64_t size;
 
 	assert_int_equal(msg_open(v, uid, &m, &e), 0);
+	assert_int_equal(msg_load(m, &e), 0);
 	assert_int_equal(msg_wire_size(m, &size, &e), 0);
 	msg_close(&m);
 	return size;
@@ -73,7 +74,8 @@ test_counted_sizes_are_kept(void **state)
 	assert_int_equal(wire_size(v, 2), 134);
 	assert_int_equal(maildir_of(view_mailbox(v))->n_counted, 0);
 	assert_int_equal(wire_size(v, 6), 6);
-	assert_int_equal(maildir_of(view_mailbox(v))->n_counted, 1);
+	if (!box_all_with_index) /* there it is kept in the index */
+		assert_int_equal(maildir_of(view_mailbox(v))->n_counted, 1);
 	assert_int_equal(box_append(b, "INBOX", TEST_MSG, FLAG_SEEN, -1), 31);
 	view_close(&v);
 }
@@ -133,6 +135,9 @@ main(void)
 	    T(test_counted_sizes_are_kept),
 	    T(test_wrong_wire_size_in_name),
 	};
+	int rc;
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	rc = cmocka_run_group_tests(tests, NULL, NULL);
+	box_all_with_index = true;
+	return rc | cmocka_run_group_tests(tests, NULL, NULL);
 }

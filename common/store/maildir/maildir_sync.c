@@ -277,6 +277,10 @@ finish(struct mailbox *m, struct sync_job *job, int64_t until, struct err *e)
 	if (maildir_read_keywords(m, e) == -1)
 		return STEP_FAIL;
 	maildir_courier_keywords(m);
+	/* A writer's session moves those that lie in new/. */
+	if (md->lazy_new > 0 && m->n_writers > 0 && !m->is_read_only &&
+	    mailbox_load(m, e) == -1)
+		return STEP_FAIL;
 	step = move_new(m, job, until);
 	if (step != STEP_DONE)
 		return step;

@@ -275,6 +275,9 @@ main(void)
 	    T(test_d13_read_only),
 	    T(test_examine_changes_nothing),
 	};
+	int rc;
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	rc = cmocka_run_group_tests(tests, NULL, NULL);
+	box_all_with_index = true;
+	return rc | cmocka_run_group_tests(tests, NULL, NULL);
 }

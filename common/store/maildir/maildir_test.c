@@ -436,6 +436,9 @@ main(void)
 	    T(test_w15_more_than_26_keywords),
 	    T(test_append_that_is_broken_off),
 	};
+	int rc;
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	rc = cmocka_run_group_tests(tests, NULL, NULL);
+	box_all_with_index = true;
+	return rc | cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "store/derived.h"
 #include "store/maildir/keywords.h"
 #include "store/maildir/maildir_scan.h"
 #include "store/maildir/uidvalidity.h"
@@ -74,6 +75,14 @@ on_record(void *arg, uint32_t uid, struct str base, struct str fields)
 			m->recs.v[i].own &= (uint8_t)~OWN_IN_FILE & 0x3f;
 		return;
 	}
+	if (uid <= m->lazy_top ||
+	    (m->lazy_top != 0 && !md->wants_load &&
+		derived_may_have(m, index_sum(0, base)))) {
+		md->wants_load = true;
+		md->must_scan = true;
+	}
+	if (uid <= m->lazy_top)
+		return;
 	i = maildir_find(m, base);
 	if (i != NO_REC && m->recs.v[i].uid == uid) {
 		m->recs.v[i].own |= OWN_IN_FILE;
@@ -152,9 +161,17 @@ maildir_read_list(struct mailbox *m, int64_t until_ms, struct err *e)
 	if (md->list.reading == NULL && !uidlist_has_changed(&md->list) &&
 	    md->list.stamp.ino != 0)
 		return STEP_DONE;
+	/* From its beginning: against all records. */
+	if (md->list.reading == NULL && !uidlist_is_longer(&md->list) &&
+	    mailbox_load(m, e) == -1)
+		return STEP_FAIL;
 	step = uidlist_read_some(&md->list, on_record, m, until_ms, e);
 	if (step != STEP_DONE)
 		return step;
+	derived_note_state(m);
+	if (md->wants_load && mailbox_load(m, e) == -1)
+		return STEP_FAIL;
+	md->wants_load = false;
 	forget_unlisted(m);
 	return check_identity(m, e) == -1 ? STEP_FAIL : STEP_DONE;
 }
@@ -171,6 +188,8 @@ maildir_keep_record(void *arg, uint32_t uid, struct str base)
 	struct mailbox *m = arg;
 	size_t i = maildir_find(m, base);
 
+	if (uid <= m->lazy_top)
+		return true;
 	return i == NO_REC
 	    ? mailbox_rec_index(m, uid) == m->recs.n
 	    : m->recs.v[i].uid == uid && m->recs.v[i].state != REC_EXPUNGED;
@@ -204,6 +223,8 @@ make_list(struct mailbox *m, struct err *e)
 	    -1)
 		return -1;
 	if (uidlist_create(&md->list, uidvalidity, 1, NULL, 0, e) == -1)
+		return -1;
+	if (mailbox_load(m, e) == -1)
 		return -1;
 	for (size_t i = 0; i < m->recs.n; i++)
 		maildir_forget(m, &m->recs.v[i]);
@@ -266,8 +287,11 @@ maildir_sift_unknown(struct mailbox *m, struct scan *s)
 	bool verify = s->unknown.n <= VERIFY_MAX;
 	struct str last = {0};
 	struct stat st;
+	struct err e;
 	size_t n = 0;
 
+	if (s->unknown.n > MAILDIR_LOOKUPS_MAX && mailbox_load(m, &e) == -1)
+		s->unknown.n = 0;
 	VEC_EACH(&s->unknown, u)
 		u->time = maildir_name_time(u->base);
 	if (s->unknown.n > 1)
@@ -286,6 +310,9 @@ maildir_sift_unknown(struct mailbox *m, struct scan *s)
 			md->dirs[u->dir].is_dirty = true;
 			continue;
 		}
+		if (m->lazy_top != 0 && maildir_may_have(m, base) &&
+		    mailbox_load(m, &e) == -1)
+			continue;
 		u->index = maildir_find(m, base);
 		if (u->index != NO_REC &&
 		    m->recs.v[u->index].state != REC_EXPUNGED)
@@ -297,6 +324,17 @@ maildir_sift_unknown(struct mailbox *m, struct scan *s)
 	}
 	s->unknown.n = n;
 	maildir_courier_uids(m, s);
+}
+
+int
+maildir_load_for_rewrite(struct mailbox *m, struct err *e)
+{
+	const struct uidlist *l = &maildir_of(m)->list;
+
+	if (l->must_rewrite || l->is_torn || l->head.version != 3 ||
+	    l->head.guid[0] == '\0')
+		return mailbox_load(m, e);
+	return 0;
 }
 
 void
@@ -324,6 +362,8 @@ maildir_give_uids(struct mailbox *m, struct scan *s, struct err *e)
 	uid = md->list.head.uidnext;
 	if (n > GIVE_AT_ONCE)
 		n = GIVE_AT_ONCE;
+	if (maildir_load_for_rewrite(m, e) == -1)
+		return STEP_FAIL;
 	v = arena_new(&s->arena, n, sizeof(*v));
 	if (n >= UINT32_MAX - 1 - uid) {
 		(void)err_set(e, ERR_LIMIT, "%s: no UID left", m->name);

@@ -54,6 +54,9 @@ is_news(const struct mailbox *m, enum maildir_dir dir, uint32_t mask,
 	if (name.n == 0 || *name.p == '.')
 		return false;
 	i = maildir_find(m, maildir_base_of(name));
+	/* We change only what is loaded. */
+	if (i == NO_REC && m->lazy_top != 0)
+		return true;
 	is_ours = i != NO_REC && m->recs.v[i].state == REC_LIVE &&
 	    ((m->recs.v[i].own & OWN_NEW) != 0) == (dir == DIR_NEW) &&
 	    str_eq(maildir_file_name(m, &m->recs.v[i], own), name);
@@ -89,6 +92,15 @@ on_cur(void *arg, uint32_t mask, uint32_t cookie, struct str name)
 	on_event(arg, DIR_CUR, mask, name);
 }
 
+static void
+look_if_racy(struct maildir *md, enum maildir_dir dir)
+{
+	struct dir_state *d = &md->dirs[dir];
+
+	d->is_dirty = d->is_dirty || !md->is_local || !d->is_read ||
+	    scan_is_racy(md, &d->mtime, d->read_us);
+}
+
 bool
 maildir_watch(struct mailbox *m, bool on)
 {
@@ -111,8 +123,10 @@ maildir_watch(struct mailbox *m, bool on)
 	if (watch_add(
 		m->store->hub, path, mask, on_cur, m, &md->watch_cur, &e) == -1)
 		goto fail;
-	/* What happened before the watch left no event. */
-	md->dirs[DIR_NEW].is_dirty = md->dirs[DIR_CUR].is_dirty = true;
+	/* What happened before the watch left no event, only a time; and in
+	 * the clock's granularity not even that. */
+	look_if_racy(md, DIR_NEW);
+	look_if_racy(md, DIR_CUR);
 	return md->is_local;
 fail:
 	watch_remove(&md->watch_new);

@@ -259,6 +259,19 @@ is_longer(const struct uidlist *l, int fd, const struct stat *st)
 	    file_tail_is_there(&l->tail, fd);
 }
 
+bool
+uidlist_is_longer(const struct uidlist *l)
+{
+	struct stat st;
+	struct err e;
+	int fd = file_open(l->dirfd, UIDLIST_FILE, &st, &e);
+	bool ok = fd != -1 && is_longer(l, fd, &st);
+
+	if (fd != -1)
+		close(fd);
+	return ok;
+}
+
 static void
 ignore_record(void *arg, uint32_t uid, struct str base, struct str fields)
 {

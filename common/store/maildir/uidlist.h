@@ -81,6 +81,8 @@ void uidlist_unlock(struct uidlist *l);
 
 /* Has the file changed since it was last read? */
 bool uidlist_has_changed(const struct uidlist *l);
+/* Was it only appended to? */
+bool uidlist_is_longer(const struct uidlist *l);
 /*
  * Reads what is new. ERR_NOT_FOUND: no file. ERR_CORRUPT: repair it (see
  * is_broken). Without the lock a last line without LF is left for later.

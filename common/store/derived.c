@@ -1,0 +1,893 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * derived.c - a store's index, and what a mailbox reads from it.
+ *
+ * Owns:    struct derived_store, struct derived; when the index is opened.
+ * Runs in: imapd, pop3d, as the mail user.
+ * Trusts:  nothing that it reads: a head counts when the backend finds its
+ *          circumstances unchanged on disk; a record that can not be found
+ *          makes the mailbox be read from disk.
+ */
+#include <stdlib.h>
+#include <strings.h>
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "store/derived_impl.h"
+
+#define SAVE_AFTER_MS 1500
+#define WAITING_MAX_BYTES (512 * 1024)
+#define WAITING_MAX 4096
+#define MORE_MAX 1024
+
+/* ---- the store's --------------------------------------------------------- */
+
+static void
+on_prepare(struct ev_loop *loop, ev_prepare *w, UNUSED int events)
+{
+	struct derived_store *ds = w->data;
+
+	ev_ref(loop);
+	ev_prepare_stop(loop, w);
+	derived_pause(ds->s);
+}
+
+static bool
+is_due(const struct derived *d, int64_t now_ms)
+{
+	return d->is_dirty && now_ms - d->changed_ms >= SAVE_AFTER_MS;
+}
+
+static void
+arm_save(struct derived_store *ds, double after_s)
+{
+	if (ds->s->loop == NULL || ev_is_active(&ds->save))
+		return;
+	ev_timer_set(&ds->save, after_s, 0.);
+	ev_timer_start(ds->s->loop, &ds->save);
+	ev_unref(ds->s->loop);
+}
+
+static void
+on_save(struct ev_loop *loop, ev_timer *w, UNUSED int events)
+{
+	struct derived_store *ds = w->data;
+	int64_t now_ms = clock_mono_ms();
+	double again_s = -1.;
+
+	ev_ref(loop);
+	ev_timer_stop(loop, w);
+	LIST_EACH(&ds->s->mailboxes, l) {
+		struct mailbox *m = LIST_OF(l, struct mailbox, link);
+
+		if (m->derived == NULL || !m->derived->is_dirty)
+			continue;
+		if (!is_due(m->derived, now_ms))
+			again_s = again_s < 0 ? SAVE_AFTER_MS / 1000. : again_s;
+		else if (derived_save(m) == STEP_MORE)
+			again_s = 0.002;
+	}
+	derived_pause(ds->s);
+	if (again_s >= 0)
+		arm_save(ds, again_s);
+}
+
+void
+derived_store_open(struct store *s, const char *dir)
+{
+	struct derived_store *ds;
+
+	if (dir == NULL || *dir == '\0' || strcasecmp(dir, "none") == 0 ||
+	    strcasecmp(dir, "memory") == 0)
+		return;
+	ds = mem_new(1, sizeof(*ds));
+	ds->s = s;
+	ds->dir = mem_strdup(dir);
+	ev_prepare_init(&ds->prepare, on_prepare);
+	ev_timer_init(&ds->save, on_save, 0., 0.);
+	ds->prepare.data = ds->save.data = ds;
+	s->derived = ds;
+}
+
+struct index *
+derived_index(struct store *s)
+{
+	struct derived_store *ds = s->derived;
+	struct err e;
+
+	if (ds == NULL)
+		return NULL;
+	if (!ds->was_tried) {
+		ds->was_tried = true;
+		if (index_open(ds->dir, 0, &ds->ix, &e) == -1)
+			store_warn(s, "working without index: %s", e.text);
+	}
+	return ds->ix != NULL && index_is_open(ds->ix) ? ds->ix : NULL;
+}
+
+void
+derived_touch(struct store *s)
+{
+	struct derived_store *ds = s->derived;
+
+	if (s->loop == NULL || ev_is_active(&ds->prepare))
+		return;
+	ev_prepare_start(s->loop, &ds->prepare);
+	ev_unref(s->loop);
+}
+
+/*
+ * The index is about to begin anew; those whose records are there alone take
+ * them from what is still open.
+ */
+static void
+load_all_lazy(struct store *s)
+{
+	struct err e;
+
+	LIST_EACH(&s->mailboxes, l) {
+		struct mailbox *m = LIST_OF(l, struct mailbox, link);
+
+		if (m->lazy_top != 0 && mailbox_load(m, &e) == -1)
+			store_warn(s, "mailbox=%s: %s", m->name, e.text);
+	}
+}
+
+void
+derived_pause(struct store *s)
+{
+	struct derived_store *ds = s->derived;
+	uint64_t epoch;
+
+	if (ds == NULL || ds->ix == NULL)
+		return;
+	LIST_EACH(&s->mailboxes, l) {
+		struct mailbox *m = LIST_OF(l, struct mailbox, link);
+
+		if (m->derived != NULL &&
+		    m->derived->facts.n + m->derived->slots.n > 0)
+			derived_write_facts(m);
+	}
+	if (index_is_stale(ds->ix))
+		load_all_lazy(s);
+	epoch = index_epoch(ds->ix);
+	index_pause(ds->ix);
+	if (epoch == index_epoch(ds->ix))
+		return;
+	LIST_EACH(&s->mailboxes, l) {
+		struct mailbox *m = LIST_OF(l, struct mailbox, link);
+
+		if (m->derived != NULL)
+			derived_note_state(m);
+	}
+}
+
+void
+derived_flush(struct store *s)
+{
+	LIST_EACH(&s->mailboxes, l) {
+		struct mailbox *m = LIST_OF(l, struct mailbox, link);
+
+		while (m->derived != NULL && m->derived->is_dirty &&
+		    derived_save(m) == STEP_MORE)
+			;
+	}
+	derived_pause(s);
+}
+
+void
+derived_store_close(struct store *s)
+{
+	struct derived_store *ds = s->derived;
+
+	if (ds == NULL)
+		return;
+	if (ev_is_active(&ds->prepare)) {
+		ev_ref(s->loop);
+		ev_prepare_stop(s->loop, &ds->prepare);
+	}
+	if (ev_is_active(&ds->save)) {
+		ev_ref(s->loop);
+		ev_timer_stop(s->loop, &ds->save);
+	}
+	if (ds->ix != NULL)
+		index_close(&ds->ix);
+	free(ds->dir);
+	MEM_FREE(s->derived);
+}
+
+/* ---- a mailbox's beginning and end --------------------------------------- */
+
+bool
+derived_has_box(const struct mailbox *m)
+{
+	const struct derived *d = m->derived;
+	const struct derived_store *ds = m->store->derived;
+
+	return d != NULL && d->box != 0 && ds->ix != NULL &&
+	    index_is_open(ds->ix) && d->epoch == index_epoch(ds->ix);
+}
+
+static struct derived *
+make(struct mailbox *m, struct str place)
+{
+	struct derived *d = mem_new(1, sizeof(*d));
+
+	d->place = str_to_heap(place);
+	set32_init(&d->vanished);
+	buf_init(&d->bytes, SIZE_MAX / 2);
+	m->derived = d;
+	return d;
+}
+
+static void
+drop(struct mailbox *m)
+{
+	struct derived *d = m->derived;
+
+	if (d == NULL)
+		return;
+	VEC_DONE(&d->changed);
+	VEC_DONE(&d->arrivals);
+	VEC_DONE(&d->facts);
+	VEC_DONE(&d->slots);
+	set32_done(&d->vanished);
+	buf_done(&d->bytes);
+	free(d->place);
+	MEM_FREE(m->derived);
+}
+
+void
+derived_done(struct mailbox *m)
+{
+	if (m->derived == NULL)
+		return;
+	if (!m->is_gone && !m->is_broken && m->derived->is_dirty)
+		while (derived_save(m) == STEP_MORE)
+			;
+	if (!m->is_gone && m->derived->facts.n + m->derived->slots.n > 0)
+		derived_write_facts(m);
+	drop(m);
+}
+
+static bool
+take_head(struct mailbox *m, const struct index_head *h)
+{
+	struct str names = h->keywords;
+
+	if (!index_set_parse(h->live, &m->live) ||
+	    !index_set_parse(h->recents, &m->recent) ||
+	    set32_count(&m->live) != h->messages)
+		return false;
+	m->uidvalidity = h->uidvalidity;
+	m->uidnext = h->uidnext;
+	memcpy(m->guid, h->guid, sizeof(m->guid));
+	for (size_t i = 0; names.n > 0; i++) {
+		struct str name = str_of(names.p);
+
+		if (name.n > 0)
+			mailbox_set_keyword(m, i, name);
+		names = str_skip(names, name.n + 1);
+	}
+	if (m->live.n > 0)
+		m->lazy_top = m->live.r[m->live.n - 1].last;
+	m->highest_modseq = h->highest_modseq;
+	return true;
+}
+
+/* Back to a mailbox of which nothing is known. */
+static void
+untake(struct mailbox *m)
+{
+	set32_clear(&m->live);
+	set32_clear(&m->recent);
+	VEC_EACH(&m->keywords, k)
+		free(*k);
+	m->keywords.n = 0;
+	m->named_letters = 0;
+	m->uidvalidity = m->uidnext = m->lazy_top = 0;
+	m->guid[0] = '\0';
+}
+
+bool
+derived_take(struct mailbox *m, struct str place)
+{
+	struct index *ix = derived_index(m->store);
+	struct index_head h;
+	struct derived *d;
+
+	if (ix == NULL || !index_box_head(ix, place, &h))
+		return false;
+	derived_touch(m->store);
+	if (h.backend.n == 0 || !take_head(m, &h) ||
+	    !m->store->ops->index_take(m, h.backend)) {
+		untake(m);
+		return false;
+	}
+	d = make(m, place);
+	d->box = h.box;
+	d->epoch = index_epoch(ix);
+	d->generation = h.generation;
+	d->is_based = true;
+	d->saved_top = m->lazy_top;
+	d->base_modseq = d->taken_modseq = h.highest_modseq;
+	d->vanished_from = h.vanished_from;
+	d->base = (struct derived_counts){h.unseen, h.deleted, h.first_unseen};
+	return true;
+}
+
+void
+derived_attach(struct mailbox *m, struct str place)
+{
+	struct index *ix = derived_index(m->store);
+	struct index_head h;
+	struct derived *d;
+
+	if (m->derived != NULL)
+		return;
+	m->highest_modseq = modlog_next(m->highest_modseq);
+	if (ix == NULL)
+		return;
+	d = make(m, place);
+	d->epoch = index_epoch(ix);
+	d->base_modseq = d->vanished_from = m->highest_modseq;
+	derived_touch(m->store);
+	if (!index_box_head(ix, place, &h) || h.uidvalidity != m->uidvalidity)
+		return;
+	d->box = h.box;
+	if (h.highest_modseq > m->highest_modseq)
+		m->highest_modseq = h.highest_modseq;
+}
+
+/* ---- records that are not loaded ----------------------------------------- */
+
+/* Finds it in the chunk of the last one, most of the time. */
+static bool
+find_rec(struct mailbox *m, uint32_t uid, bool with_side,
+    struct index_chunk *out, uint32_t *i)
+{
+	struct derived *d = m->derived;
+	struct index *ix;
+	struct index_chunk *c;
+
+	if (!derived_has_box(m))
+		return false;
+	ix = m->store->derived->ix;
+	c = &d->chunk;
+	if (d->chunk_serial == index_serial(ix) && c->n > 0 &&
+	    uid >= c->first_uid && (*i = index_chunk_find(c, uid)) < c->n)
+		goto found;
+	derived_touch(m->store);
+	d->chunk_serial = 0;
+	if (!index_box_chunk(ix, d->box, uid, false, c))
+		return false;
+	d->chunk_serial = index_serial(ix);
+	*i = index_chunk_find(c, uid);
+found:
+	if (*i == c->n || index_chunk_rec(c, *i).uid != uid ||
+	    (with_side && !index_box_side(ix, d->box, c)))
+		return false;
+	*out = *c;
+	return true;
+}
+
+bool
+derived_side(
+    struct mailbox *m, uint32_t uid, struct index_rec *r, struct str *side)
+{
+	uint16_t more[1];
+	struct index_chunk c;
+	uint32_t i;
+
+	if (!find_rec(m, uid, true, &c, &i))
+		return false;
+	*r = index_chunk_rec(&c, i);
+	(void)index_side_parse(
+	    index_chunk_side(&c, i), r->known, more, 0, side);
+	return true;
+}
+
+bool
+derived_may_have(struct mailbox *m, uint64_t hash)
+{
+	if (m->lazy_top == 0)
+		return false;
+	if (!derived_has_box(m))
+		return true;
+	derived_touch(m->store);
+	return index_box_has_hash(m->store->derived->ix, m->derived->box, hash);
+}
+
+bool
+derived_flags(struct mailbox *m, uint32_t uid, struct flags *out)
+{
+	static uint16_t more[MORE_MAX];
+	struct index_chunk c;
+	struct index_rec r;
+	struct str own;
+	uint32_t i;
+
+	if (!find_rec(m, uid, false, &c, &i))
+		return false;
+	r = index_chunk_rec(&c, i);
+	*out = (struct flags){
+	    .system = r.system & FLAGS_STORED,
+	    .keywords = r.keywords & m->named_letters,
+	    .more = more,
+	};
+	if (!(r.known & INDEX_HAS_MORE))
+		return true;
+	if (!index_box_side(m->store->derived->ix, m->derived->box, &c))
+		return false;
+	out->n_more = (uint16_t)index_side_parse(
+	    index_chunk_side(&c, i), r.known, more, ARRAY_LEN(more), &own);
+	return true;
+}
+
+struct derived_counts
+derived_counts(const struct mailbox *m)
+{
+	return m->lazy_top == 0 ? (struct derived_counts){0} : m->derived->base;
+}
+
+/*
+ * Brings in the records of the chunks. Another process may have written them
+ * meanwhile: what it found changed is news to the views here; what came new is
+ * found on disk as ever.
+ */
+static bool
+load_chunks(struct mailbox *m, struct set32 *missing, struct set32 *changed)
+{
+	struct index *ix = m->store->derived->ix;
+	uint32_t box = m->derived->box;
+	uint16_t more[MORE_MAX];
+	struct index_chunk c;
+	bool any = index_box_chunk(ix, box, 1, true, &c);
+
+	set32_copy(missing, &m->live);
+	if (!set32_is_empty(missing))
+		set32_remove_range(missing, m->lazy_top, UINT32_MAX);
+	if (m->lazy_top != 0 && set32_has(&m->live, m->lazy_top))
+		set32_add(missing, m->lazy_top);
+	for (; any; any = index_box_next(ix, box, true, &c))
+		for (uint32_t i = 0; i < c.n; i++) {
+			struct index_rec r = index_chunk_rec(&c, i);
+			struct msg_rec *to;
+			struct str own;
+			size_t n;
+
+			if (r.uid > m->lazy_top)
+				return true;
+			if (!set32_has(missing, r.uid))
+				continue;
+			set32_remove(missing, r.uid);
+			to = VEC_ADD(&m->recs);
+			to->uid = r.uid;
+			to->system = r.system;
+			to->keywords = r.keywords;
+			to->own = (unsigned)r.own & 0x3fu;
+			to->state = REC_LIVE;
+			n = index_side_parse(index_chunk_side(&c, i), r.known,
+			    more, ARRAY_LEN(more), &own);
+			mailbox_set_more(m, to, more, n);
+			if (!m->store->ops->index_load(m, to, own))
+				return false;
+			if (r.modseq > m->derived->taken_modseq)
+				set32_add(changed, r.uid);
+		}
+	return true;
+}
+
+static int
+rec_order(const void *a, const void *b)
+{
+	const struct msg_rec *x = a, *y = b;
+
+	return x->uid < y->uid ? -1 : x->uid > y->uid;
+}
+
+/* Messages that another process saw vanish: views still show them. */
+static void
+add_vanished(struct mailbox *m, const struct set32 *missing)
+{
+	uint32_t uid = 1;
+
+	while (set32_next(missing, uid, &uid)) {
+		struct msg_rec *r = VEC_ADD(&m->recs);
+
+		r->uid = uid;
+		r->state = REC_LIVE;
+		if (!m->store->ops->index_load(m, r, STR("")))
+			r->name_len = 0;
+		mailbox_note_expunged(m, r);
+		if (uid++ == UINT32_MAX)
+			break;
+	}
+	if (m->recs.n > 1)
+		qsort(m->recs.v, m->recs.n, sizeof(*m->recs.v), rec_order);
+}
+
+static bool
+load_from_index(struct mailbox *m)
+{
+	const struct derived_store *ds = m->store->derived;
+	struct index_head h;
+	struct set32 missing, changed;
+	bool ok = false, is_ours;
+	uint32_t uid = 1;
+
+	if (!derived_has_box(m) ||
+	    !index_box_head(ds->ix, str_of(m->derived->place), &h) ||
+	    h.box != m->derived->box || h.uidvalidity != m->uidvalidity)
+		return false;
+	is_ours = h.generation == m->derived->generation;
+	derived_touch(m->store);
+	set32_init(&missing);
+	set32_init(&changed);
+	VEC_RESERVE(&m->recs, set32_count(&m->live));
+	ok = load_chunks(m, &missing, &changed);
+	/* A chunk that can not be read is not a sign of anything. */
+	if (ok && !set32_is_empty(&missing) &&
+	    (is_ours || index_is_stale(ds->ix)))
+		ok = false;
+	if (ok && h.highest_modseq > m->highest_modseq)
+		m->highest_modseq = h.highest_modseq;
+	if (ok) {
+		m->lazy_top = 0;
+		if (!set32_is_empty(&missing))
+			add_vanished(m, &missing);
+		while (set32_next(&changed, uid, &uid)) {
+			mailbox_note_flags(m, mailbox_rec(m, uid), NULL);
+			if (uid++ == UINT32_MAX)
+				break;
+		}
+		if (!is_ours)
+			m->derived->is_based = false;
+	}
+	set32_done(&missing);
+	set32_done(&changed);
+	return ok;
+}
+
+int
+mailbox_load(struct mailbox *m, struct err *e)
+{
+	VEC(struct msg_rec) upper;
+	uint32_t top = m->lazy_top;
+	bool was_ours;
+
+	if (top == 0)
+		return 0;
+	upper.v = m->recs.v;
+	upper.n = m->recs.n;
+	upper.size = m->recs.size;
+	m->recs.v = NULL;
+	m->recs.n = m->recs.size = 0;
+	if (!load_from_index(m)) {
+		VEC_DONE(&m->recs);
+		VEC_DONE(&upper);
+		m->lazy_top = 0;
+		m->derived->is_based = false;
+		return m->store->ops->reload(m, e);
+	}
+	was_ours = m->derived->is_based;
+	VEC_RESERVE(&m->recs, m->recs.n + upper.n);
+	VEC_EACH(&upper, r)
+		*VEC_ADD(&m->recs) = *r;
+	VEC_DONE(&upper);
+	m->store->ops->index_loaded(m, was_ours);
+	return 0;
+}
+
+/* ---- changes ------------------------------------------------------------- */
+
+void
+derived_note_state(struct mailbox *m)
+{
+	struct derived *d = m->derived;
+
+	if (d == NULL || d->is_dirty)
+		return;
+	d->is_dirty = true;
+	d->changed_ms = clock_mono_ms();
+	arm_save(m->store->derived, SAVE_AFTER_MS / 1000.);
+}
+
+static bool
+is_told(const struct mailbox *m)
+{
+	for (const struct list *l = m->views.next; l != &m->views; l = l->next)
+		if (LIST_OF(l, const struct view, link)->top > 0)
+			return true;
+	return false;
+}
+
+void
+derived_note_new(struct mailbox *m, uint32_t uid)
+{
+	struct derived *d = m->derived;
+	struct arrival *last;
+
+	if (d == NULL)
+		return;
+	derived_note_state(m);
+	/* Those that were there before anybody looked are no arrivals. */
+	if (!d->is_based && !is_told(m))
+		return;
+	last = d->arrivals.n == 0 ? NULL : &d->arrivals.v[d->arrivals.n - 1];
+	if (last != NULL && last->modseq == m->highest_modseq &&
+	    last->last + 1 == uid) {
+		last->last = uid;
+		return;
+	}
+	m->highest_modseq = modlog_next(m->highest_modseq);
+	*VEC_ADD(&d->arrivals) = (struct arrival){uid, uid, m->highest_modseq};
+}
+
+void
+derived_note_flags(struct mailbox *m, uint32_t uid)
+{
+	struct derived *d = m->derived;
+
+	m->highest_modseq = modlog_next(m->highest_modseq);
+	if (d == NULL)
+		return;
+	*VEC_ADD(&d->changed) = (struct change){uid, m->highest_modseq};
+	derived_note_state(m);
+}
+
+void
+derived_note_side(struct mailbox *m, uint32_t uid)
+{
+	struct derived *d = m->derived;
+
+	if (d == NULL || !d->is_based || uid > d->saved_top)
+		return;
+	*VEC_ADD(&d->changed) = (struct change){uid, 0};
+	derived_note_state(m);
+}
+
+void
+derived_note_vanished(struct mailbox *m, uint32_t uid)
+{
+	m->highest_modseq = modlog_next(m->highest_modseq);
+	if (m->derived == NULL)
+		return;
+	set32_add(&m->derived->vanished, uid);
+	derived_note_state(m);
+}
+
+uint64_t
+derived_modseq(struct mailbox *m, uint32_t uid)
+{
+	struct derived *d = m->derived;
+	struct index_rec r;
+
+	if (d == NULL)
+		return 0;
+	for (size_t i = d->changed.n; i > 0; i--)
+		if (d->changed.v[i - 1].uid == uid &&
+		    d->changed.v[i - 1].modseq != 0)
+			return d->changed.v[i - 1].modseq;
+	for (size_t i = d->arrivals.n; i > 0; i--)
+		if (d->arrivals.v[i - 1].first <= uid &&
+		    uid <= d->arrivals.v[i - 1].last)
+			return d->arrivals.v[i - 1].modseq;
+	if (derived_facts(m, uid, &r) && r.modseq != 0)
+		return r.modseq;
+	return d->base_modseq;
+}
+
+bool
+derived_vanished(struct mailbox *m, uint64_t modseq, struct set32 *out)
+{
+	struct derived *d = m->derived;
+
+	if (!derived_has_box(m))
+		return false;
+	for (size_t i = 0; i < d->vanished.n; i++)
+		set32_add_range(
+		    out, d->vanished.r[i].first, d->vanished.r[i].last);
+	derived_touch(m->store);
+	return modlog_vanished(
+	    m->store->derived->ix, d->box, modseq, d->vanished_from, out);
+}
+
+/* ---- facts --------------------------------------------------------------- */
+
+bool
+derived_facts(struct mailbox *m, uint32_t uid, struct index_rec *out)
+{
+	struct index_chunk c;
+	uint32_t i;
+
+	if (!find_rec(m, uid, false, &c, &i))
+		return false;
+	*out = index_chunk_rec(&c, i);
+	return true;
+}
+
+/* The waiting facts of a message; those of the last one most of the time. */
+static struct fact *
+waiting_fact(struct mailbox *m, uint32_t uid)
+{
+	struct derived *d = m->derived;
+	struct fact *f;
+
+	if (d->facts.n > 0 && d->facts.v[d->facts.n - 1].uid == uid)
+		return &d->facts.v[d->facts.n - 1];
+	if (d->facts.n >= WAITING_MAX)
+		derived_write_facts(m);
+	f = VEC_ADD(&d->facts);
+	f->uid = uid;
+	derived_touch(m->store);
+	return f;
+}
+
+void
+derived_note_size(
+    struct mailbox *m, uint32_t uid, uint64_t size, uint64_t wire_size)
+{
+	struct index_rec r;
+	struct fact *f;
+
+	if (m->derived == NULL ||
+	    (derived_facts(m, uid, &r) && r.known & INDEX_HAS_SIZE &&
+		r.size == size && r.wire_size == wire_size))
+		return;
+	f = waiting_fact(m, uid);
+	f->known |= INDEX_HAS_SIZE;
+	f->size = size;
+	f->wire_size = wire_size;
+}
+
+void
+derived_note_date(struct mailbox *m, uint32_t uid, int64_t date_s)
+{
+	struct index_rec r;
+	struct fact *f;
+
+	if (m->derived == NULL ||
+	    (derived_facts(m, uid, &r) && r.known & INDEX_HAS_DATE &&
+		r.date_s == date_s))
+		return;
+	f = waiting_fact(m, uid);
+	f->known |= INDEX_HAS_DATE;
+	f->date_s = date_s;
+}
+
+void
+derived_forget_facts(struct mailbox *m, uint32_t uid)
+{
+	static const enum index_slot all[] = {INDEX_ENVELOPE,
+	    INDEX_BODYSTRUCTURE, INDEX_BODY, INDEX_FIELDS, INDEX_PREVIEW,
+	    INDEX_SUBJECT, INDEX_THREAD};
+
+	if (m->derived == NULL)
+		return;
+	/* An empty value is one that is not known. */
+	for (size_t i = 0; i < ARRAY_LEN(all); i++)
+		derived_put(m, uid, all[i], STR(""));
+	waiting_fact(m, uid)->known = 0;
+}
+
+bool
+derived_get(
+    struct mailbox *m, uint32_t uid, enum index_slot slot, struct str *value)
+{
+	if (!derived_has_box(m))
+		return false;
+	derived_touch(m->store);
+	return cache_get(
+		   m->store->derived->ix, m->derived->box, slot, uid, value) &&
+	    value->n > 0;
+}
+
+void
+derived_put(
+    struct mailbox *m, uint32_t uid, enum index_slot slot, struct str value)
+{
+	struct derived *d = m->derived;
+
+	if (d == NULL || value.n > CACHE_VALUE_MAX)
+		return;
+	if (d->bytes.n + value.n > WAITING_MAX_BYTES ||
+	    d->slots.n >= WAITING_MAX)
+		derived_write_facts(m);
+	*VEC_ADD(&d->slots) = (struct slot){
+	    .uid = uid,
+	    .slot = slot,
+	    .off = (uint32_t)d->bytes.n,
+	    .n = (uint32_t)value.n,
+	};
+	(void)buf_add_str(&d->bytes, value);
+	derived_touch(m->store);
+}
+
+/* ---- without opening ----------------------------------------------------- */
+
+bool
+derived_status(struct store *s, struct str name, struct str place,
+    bool with_size, struct mailbox_status *out)
+{
+	struct index *ix = derived_index(s);
+	struct index_head h;
+
+	if (ix == NULL || s->ops->index_is_true == NULL)
+		return false;
+	derived_touch(s);
+	if (!index_box_head(ix, place, &h) || h.backend.n == 0 ||
+	    (with_size && h.unknown_sizes > 0) ||
+	    !s->ops->index_is_true(s, name, place, h.backend))
+		return false;
+	*out = (struct mailbox_status){
+	    .messages = h.messages,
+	    .recent = h.recent,
+	    .unseen = h.unseen,
+	    .deleted = h.deleted,
+	    .uidnext = h.uidnext,
+	    .uidvalidity = h.uidvalidity,
+	    .size = h.wire_sum,
+	    .highest_modseq = h.highest_modseq,
+	};
+	memcpy(out->mailbox_id, h.guid, sizeof(h.guid));
+	return true;
+}
+
+/* ---- other places -------------------------------------------------------- */
+
+struct move {
+	struct str from, to;
+};
+
+static int
+move_head(struct index *ix, void *arg, struct err *e)
+{
+	const struct move *mv = arg;
+	struct index_head h;
+	struct buf copy;
+	struct str value;
+	struct index_key k = index_key_head(mv->from);
+	int rc = 0;
+
+	if (!index_get(ix, &k, &value))
+		return 0;
+	buf_init(&copy, SIZE_MAX / 2);
+	(void)buf_add_str(&copy, value);
+	if (index_head_parse(buf_str(&copy), &h) && str_eq(h.place, mv->from)) {
+		rc = index_remove(ix, &k, e);
+		if (rc == 0 && mv->to.p == NULL)
+			rc = index_box_clear(ix, h.box, e);
+		h.place = mv->to;
+		if (rc == 0 && mv->to.p != NULL)
+			rc = index_box_save_head(ix, &h, e);
+	}
+	buf_done(&copy);
+	return rc;
+}
+
+static void
+move(struct store *s, struct str from, struct str to)
+{
+	struct index *ix = derived_index(s);
+	struct move mv = {from, to};
+	struct err e;
+
+	if (ix == NULL)
+		return;
+	derived_touch(s);
+	(void)index_write(ix, move_head, &mv, &e);
+}
+
+void
+derived_forget(struct store *s, struct str place)
+{
+	move(s, place, str_make(NULL, 0));
+}
+
+void
+derived_rename(struct store *s, struct str from, struct str to)
+{
+	move(s, from, to);
+}

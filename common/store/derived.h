@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * derived.h - what a mailbox keeps in the index: its records, so that an
+ * unchanged one is opened without reading it, facts about its messages,
+ * mod-sequences. For backends and for what lies above them; with no index all
+ * of it does nothing, and costs nothing but time.
+ *
+ * A mailbox is LAZY while the records up to m->lazy_top are in the index alone
+ * (m->live and the keywords are always whole); mailbox_load() brings them in.
+ *
+ *	not known --derived_take--> LAZY --mailbox_load--> LOADED
+ *	not known --derived_attach, from disk-----------> LOADED
+ *
+ * Changes are written a moment after the last one, and when it is closed. The
+ * head says under which circumstances (the backend's) they are true, so one
+ * that is out of date is only a reason to look at the disk.
+ */
+#ifndef STORE_DERIVED_H
+#define STORE_DERIVED_H
+
+#include "index/cache.h"
+#include "index/index_box.h"
+#include "store/mailbox_impl.h"
+
+/* ---- the store's --------------------------------------------------------- */
+
+/* `dir` NULL, "" or "none": without index. It is opened when first needed. */
+void derived_store_open(struct store *s, const char *dir);
+void derived_store_close(struct store *s);
+/* NULL: there is none. */
+struct index *derived_index(struct store *s);
+/*
+ * The end of a step: facts that were found are written, nothing is held. The
+ * loop does it before it waits; without a loop the caller does.
+ */
+void derived_pause(struct store *s);
+/* Writes all that is to be written now: for tests and at the end. */
+void derived_flush(struct store *s);
+/* The mailbox at `place` is removed, or has another place. */
+void derived_forget(struct store *s, struct str place);
+void derived_rename(struct store *s, struct str from, struct str to);
+/*
+ * What is known of the mailbox at `place`, when the backend finds it true
+ * (ops->index_is_true): for STATUS without opening it.
+ */
+bool derived_status(struct store *s, struct str name, struct str place,
+    bool with_size, struct mailbox_status *out);
+
+/* ---- for backends -------------------------------------------------------- */
+
+/*
+ * In ops->open, before anything is read: takes identity, keywords, UIDs from
+ * the index, if ops->index_take agrees that they are true. False: read the disk,
+ * and say derived_attach() when the identity is known.
+ */
+bool derived_take(struct mailbox *m, struct str place);
+void derived_attach(struct mailbox *m, struct str place);
+/* Side bytes of a message that is not loaded, as ops->index_side gave them;
+ * borrowed until the index is used again. */
+bool derived_side(
+    struct mailbox *m, uint32_t uid, struct index_rec *r, struct str *side);
+/* May a message that is not loaded have a name with this sum? */
+bool derived_may_have(struct mailbox *m, uint64_t hash);
+
+/* ---- for mailbox.c, view.c, msg.c ---------------------------------------- */
+
+/* Writes what is not yet written, and forgets the mailbox. */
+void derived_done(struct mailbox *m);
+void derived_note_new(struct mailbox *m, uint32_t uid);
+void derived_note_flags(struct mailbox *m, uint32_t uid);
+void derived_note_vanished(struct mailbox *m, uint32_t uid);
+/* What the backend keeps beside a record has changed. */
+void derived_note_side(struct mailbox *m, uint32_t uid);
+/* Something beside records has changed: times of folders, keywords. */
+void derived_note_state(struct mailbox *m);
+/* The flags of a message that is not loaded. */
+bool derived_flags(struct mailbox *m, uint32_t uid, struct flags *out);
+/* Of messages that are not loaded: how many, and the first unseen one. */
+struct derived_counts {
+	uint32_t unseen, deleted, first_unseen;
+};
+struct derived_counts derived_counts(const struct mailbox *m);
+
+/* ---- facts --------------------------------------------------------------- */
+
+/*
+ * What is known of a message: out->known says what is. Names of files do not
+ * change, but their times may: these are facts of when they were looked at.
+ */
+bool derived_facts(struct mailbox *m, uint32_t uid, struct index_rec *out);
+void derived_note_size(
+    struct mailbox *m, uint32_t uid, uint64_t size, uint64_t wire_size);
+void derived_note_date(struct mailbox *m, uint32_t uid, int64_t date_s);
+/* The message is not what we knew: all facts about it go. */
+void derived_forget_facts(struct mailbox *m, uint32_t uid);
+/* A slot's bytes, borrowed until the index is used again. */
+bool derived_get(
+    struct mailbox *m, uint32_t uid, enum index_slot slot, struct str *value);
+void derived_put(
+    struct mailbox *m, uint32_t uid, enum index_slot slot, struct str value);
+
+/* Of a LIVE message; 0: not known (RFC 7162 would say 1). */
+uint64_t derived_modseq(struct mailbox *m, uint32_t uid);
+/* UIDs that vanished after `modseq`; false: not known any more. */
+bool derived_vanished(struct mailbox *m, uint64_t modseq, struct set32 *out);
+
+#endif

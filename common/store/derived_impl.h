@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: ISC */
+/* derived_impl.h - the inside of derived.h, for derived*.c. */
+#ifndef STORE_DERIVED_IMPL_H
+#define STORE_DERIVED_IMPL_H
+
+#include <ev.h>
+
+#include "index/modlog.h"
+#include "store/derived.h"
+
+/* One per store. */
+struct derived_store {
+	struct store *s;
+	char *dir;
+	struct index *ix; /* NULL: none, or not needed yet */
+	bool was_tried;
+	ev_prepare prepare;
+	ev_timer save;
+};
+
+struct change {
+	uint32_t uid;
+	uint64_t modseq; /* 0: not of the flags */
+};
+
+/* UIDs that came together. */
+struct arrival {
+	uint32_t first, last;
+	uint64_t modseq;
+};
+
+/* Facts and slots that wait to be written. */
+struct fact {
+	uint32_t uid;
+	uint16_t known;
+	uint64_t size, wire_size;
+	int64_t date_s;
+};
+
+struct slot {
+	uint32_t uid, off, n;
+	enum index_slot slot;
+};
+
+/* One per mailbox. */
+struct derived {
+	char *place;
+	uint32_t box; /* its number, 0: none yet */
+	uint64_t epoch; /* of the index that gave it */
+	uint64_t generation; /* of the head that is_based speaks of */
+	/* The chunks say what the records up to saved_top were, but for what
+	 * stands in `changed` and `vanished`. */
+	bool is_based;
+	uint32_t saved_top;
+	uint64_t base_modseq; /* of messages that were there from the start */
+	uint64_t taken_modseq; /* the highest when the head was taken */
+	uint64_t vanished_from;
+	struct derived_counts base; /* of those that are not loaded */
+	VEC(struct change) changed;
+	VEC(struct arrival) arrivals;
+	struct set32 vanished;
+	bool is_dirty; /* to be saved */
+	int64_t changed_ms; /* since when */
+	VEC(struct fact) facts;
+	VEC(struct slot) slots;
+	struct buf bytes; /* of the slots */
+	struct index_chunk chunk; /* the last that was found */
+	uint64_t chunk_serial; /* of the index then; 0: none */
+};
+
+/* Is the number of this mailbox one of the index as it is now? */
+bool derived_has_box(const struct mailbox *m);
+/* Writes facts and slots that wait. */
+void derived_write_facts(struct mailbox *m);
+/*
+ * Writes the records, a limited number of new ones. STEP_MORE: call again;
+ * STEP_FAIL: it could not be done now.
+ */
+enum step derived_save(struct mailbox *m);
+/* Something was read or is to be written at the end of this step. */
+void derived_touch(struct store *s);
+
+#endif

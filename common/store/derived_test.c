@@ -1,0 +1,780 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * derived_test.c - mailboxes that are opened from the index: what is read then
+ * and what is not, that it is right whoever has changed the disk or the index
+ * meanwhile, mod-sequences and facts.
+ */
+#include <signal.h>
+#include <sys/wait.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "store/derived.h"
+#include "tests/lib/test_store.h"
+
+#define GUID "0123456789abcdef0123456789abcdef"
+
+static void
+no_line(UNUSED enum log_level level, UNUSED const char *line, UNUSED void *arg)
+{
+}
+
+static int
+setup(void **state)
+{
+	static struct box box;
+
+	box_init(&box);
+	box.has_index = true;
+	box.poll_only = true;
+	log_set_sink(no_line, NULL);
+	*state = &box;
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	clock_set_for_test(-1, -1);
+	box_done(*state);
+	return 0;
+}
+
+/* Changes older than the clock's granularity. */
+static void
+settle(struct box *b)
+{
+	static const char *const dirs[] = {"cur", "new"};
+	static long moment;
+	struct timespec t[2] = {{0}, {0}};
+
+	t[0].tv_sec = t[1].tv_sec = clock_wall_s() - 100;
+	t[0].tv_nsec = t[1].tv_nsec = ++moment;
+	for (size_t i = 0; i < 2; i++)
+		assert_int_equal(
+		    utimensat(AT_FDCWD, box_path(b, dirs[i]), t, 0), 0);
+}
+
+/* All changes are old now, and the view has seen them. */
+static void
+rest(struct box *b, struct view *v)
+{
+	settle(b);
+	(void)box_sync(v, true);
+}
+
+/* `n` messages with UIDs, known to the index as of long ago. */
+static void
+fill(struct box *b, int n)
+{
+	char name[64];
+	struct view *v;
+
+	for (int i = 1; i <= n; i++) {
+		(void)snprintf(name, sizeof(name), "cur/%d.m%d:2,%s", 1000 + i,
+		    i, i % 3 == 0 ? "" : "S");
+		box_msg(b, name);
+	}
+	settle(b);
+	box_open(b);
+	v = box_view(b, "INBOX", false);
+	assert_int_equal(view_count(v), n);
+	view_close(&v);
+	box_close(b);
+}
+
+static uint32_t
+lazy(struct view *v)
+{
+	return view_mailbox(v)->lazy_top;
+}
+
+static void
+remove_index(struct box *b)
+{
+	struct err e;
+	char path[100];
+
+	(void)snprintf(path, sizeof(path), "%s/index", b->home);
+	assert_int_equal(file_remove_tree(AT_FDCWD, path, &e), 0);
+}
+
+/* ---- what is not read ---------------------------------------------------- */
+
+static void
+test_unchanged(void **state)
+{
+	struct box *b = *state;
+	struct view *v;
+	struct stat before, after;
+	struct err e;
+	uint64_t size;
+	struct msg *m;
+
+	fill(b, 600);
+	/* Neither directories nor the map can be read now; not by root either
+	 * when they are not what they seem. */
+	assert_int_equal(stat(box_path(b, "dovecot-uidlist"), &before), 0);
+	box_open(b);
+	v = box_view(b, "INBOX", false);
+	assert_int_equal(view_count(v), 600);
+	assert_int_equal(lazy(v), 600);
+	assert_int_equal(view_mailbox(v)->recs.n, 0);
+	assert_int_equal(view_first_unseen(v), 3);
+	assert_int_equal(view_recent(v), 0);
+	assert_string_equal(box_flags(v, 1), "S");
+	assert_string_equal(box_flags(v, 3), "");
+	assert_string_equal(box_flags(v, 600), "");
+	assert_string_equal(box_flags(v, 599), "S");
+	assert_string_equal(box_flags(v, 601), "gone");
+	/* A message is opened without the others being loaded. */
+	assert_int_equal(msg_open(v, 300, &m, &e), 0);
+	assert_int_equal(msg_wire_size(m, &size, &e), 0);
+	assert_int_equal(size, 134);
+	assert_int_equal(msg_load(m, &e), 0);
+	msg_close(&m);
+	assert_string_equal(box_sync(v, true), "");
+	assert_int_equal(lazy(v), 600);
+	/* A change loads them. */
+	assert_int_equal(
+	    box_store(v, 3, 3, STORE_ADD, FLAG_FLAGGED, NULL, &e), 0);
+	assert_int_equal(lazy(v), 0);
+	assert_int_equal(view_mailbox(v)->recs.n, 600);
+	assert_string_equal(box_flags(v, 3), "F");
+	assert_string_equal(box_flags(v, 599), "S");
+	assert_true(box_has(b, "cur/1003.m3:2,F"));
+	assert_int_equal(stat(box_path(b, "dovecot-uidlist"), &after), 0);
+	assert_true(before.st_mtim.tv_nsec == after.st_mtim.tv_nsec);
+	rest(b, v);
+	view_close(&v);
+	box_close(b);
+	box_open(b);
+	v = box_view(b, "INBOX", false);
+	assert_string_equal(box_flags(v, 3), "F");
+	view_close(&v);
+}
+
+static void
+test_status(void **state)
+{
+	struct box *b = *state;
+	struct mailbox_status st;
+	struct status_job *job = NULL;
+	struct view *v;
+	struct err e;
+
+	fill(b, 90);
+	box_open(b);
+	v = box_view(b, "INBOX", true);
+	for (uint32_t uid = 1; uid <= 90; uid++) {
+		struct msg *m;
+		uint64_t size;
+
+		assert_int_equal(msg_open(v, uid, &m, &e), 0);
+		assert_int_equal(msg_wire_size(m, &size, &e), 0);
+		msg_close(&m);
+	}
+	view_close(&v);
+	box_close(b);
+	/* From the head: the records are not even looked for. */
+	box_open(b);
+	assert_int_equal(
+	    store_status(b->store, STR("INBOX"), true, &job, &st, &e),
+	    STEP_DONE);
+	assert_null(job);
+	assert_null(mailbox_find_open(b->store, STR("INBOX")));
+	assert_int_equal(st.messages, 90);
+	assert_int_equal(st.unseen, 30);
+	assert_int_equal(st.uidnext, 91);
+	assert_true(st.size == 90 * 134);
+	assert_true(st.highest_modseq > 0);
+	/* Not when something has happened. */
+	box_msg(b, "new/2000.x");
+	while (store_status(b->store, STR("INBOX"), false, &job, &st, &e) ==
+	    STEP_MORE)
+		;
+	assert_non_null(job);
+	status_job_free(&job);
+	assert_int_equal(st.messages, 91);
+	assert_int_equal(st.unseen, 31);
+}
+
+/* ---- what is new --------------------------------------------------------- */
+
+static void
+test_delivery(void **state)
+{
+	struct box *b = *state;
+	struct view *v;
+	uint64_t modseq;
+
+	fill(b, 300);
+	box_open(b);
+	v = box_view(b, "INBOX", true);
+	modseq = view_mailbox(v)->highest_modseq;
+	view_close(&v);
+	box_close(b);
+	box_msg(b, "new/2000.x");
+	box_open(b);
+	v = box_view(b, "INBOX", false);
+	assert_int_equal(view_count(v), 301);
+	assert_int_equal(view_recent(v), 1);
+	/* cur/ was not read, and nothing had to be loaded. */
+	assert_int_equal(lazy(v), 300);
+	assert_int_equal(view_mailbox(v)->recs.n, 1);
+	assert_true(box_has(b, "cur/2000.x:2,"));
+	assert_true(view_mailbox(v)->highest_modseq > modseq);
+	assert_true(derived_modseq(view_mailbox(v), 301) > modseq);
+	assert_true(derived_modseq(view_mailbox(v), 300) <= modseq);
+	rest(b, v);
+	view_close(&v);
+	box_close(b);
+	box_open(b);
+	v = box_view(b, "INBOX", false);
+	assert_int_equal(view_count(v), 301);
+	assert_int_equal(lazy(v), 301);
+	assert_string_equal(box_flags(v, 301), "");
+	assert_string_equal(box_flags(v, 300), "");
+	view_close(&v);
+}
+
+/* Somebody puts a known message back into new/, or a second file of it. */
+static void
+test_known_file_in_new(void **state)
+{
+	struct box *b = *state;
+	struct view *v;
+	struct stat st;
+
+	fill(b, 300);
+	assert_int_equal(stat(box_path(b, "cur"), &st), 0);
+	box_move(b, "cur/1005.m5:2,S", "new/1005.m5");
+	{
+		struct timespec t[2] = {{0}, {0}};
+
+		/* As if cur/ had not been touched. */
+		t[0] = t[1] = st.st_mtim;
+		assert_int_equal(
+		    utimensat(AT_FDCWD, box_path(b, "cur"), t, 0), 0);
+	}
+	box_open(b);
+	v = box_view(b, "INBOX", false);
+	assert_int_equal(view_count(v), 300);
+	assert_int_equal(lazy(v), 0);
+	assert_string_equal(box_flags(v, 5), "");
+	view_close(&v);
+}
+
+static void
+test_flags_by_others(void **state)
+{
+	struct box *b = *state;
+	struct view *v;
+	uint64_t modseq;
+
+	fill(b, 300);
+	box_open(b);
+	v = box_view(b, "INBOX", false);
+	modseq = view_mailbox(v)->highest_modseq;
+	assert_int_equal(lazy(v), 300);
+	box_move(b, "cur/1007.m7:2,S", "cur/1007.m7:2,FS");
+	box_unlink(b, "cur/1009.m9:2,");
+	assert_string_equal(box_sync(v, true), "x9 f7 ");
+	assert_int_equal(lazy(v), 0);
+	assert_string_equal(box_flags(v, 7), "FS");
+	assert_true(derived_modseq(view_mailbox(v), 7) > modseq);
+	assert_true(derived_modseq(view_mailbox(v), 8) <= modseq);
+	rest(b, v);
+	view_close(&v);
+	box_close(b);
+	/* Kept over the restart, with what vanished. */
+	box_open(b);
+	v = box_view(b, "INBOX", false);
+	{
+		struct set32 gone;
+
+		set32_init(&gone);
+		assert_true(derived_vanished(view_mailbox(v), modseq, &gone));
+		assert_int_equal(set32_count(&gone), 1);
+		assert_true(set32_has(&gone, 9));
+		assert_false(derived_vanished(view_mailbox(v), 1000, &gone));
+		set32_done(&gone);
+	}
+	assert_int_equal(lazy(v), 300);
+	assert_true(derived_modseq(view_mailbox(v), 7) > modseq);
+	assert_true(derived_modseq(view_mailbox(v), 8) <= modseq);
+	assert_true(view_mailbox(v)->highest_modseq > modseq);
+	view_close(&v);
+}
+
+/* Dovecot's delivery: the map grows before we look. */
+static void
+test_map_grows(void **state)
+{
+	struct box *b = *state;
+	struct view *v;
+	FILE *f;
+
+	fill(b, 300);
+	box_msg(b, "new/3000.y");
+	settle(b);
+	f = fopen(box_path(b, "dovecot-uidlist"), "a");
+	assert_non_null(f);
+	(void)fprintf(f, "305 :3000.y\n");
+	assert_int_equal(fclose(f), 0);
+	box_open(b);
+	v = box_view(b, "INBOX", true);
+	assert_int_equal(view_count(v), 301);
+	assert_int_equal(view_uid(v, 301), 305);
+	assert_string_equal(box_flags(v, 300), "");
+	rest(b, v);
+	view_close(&v);
+	box_close(b);
+	box_open(b);
+	v = box_view(b, "INBOX", true);
+	assert_int_equal(lazy(v), 305);
+	assert_string_equal(box_flags(v, 305), "r");
+	view_close(&v);
+}
+
+/* Another map altogether: other UIDs, another UIDVALIDITY. */
+static void
+test_map_replaced(void **state)
+{
+	struct box *b = *state;
+	struct view *v;
+	uint32_t old;
+
+	fill(b, 20);
+	box_open(b);
+	v = box_view(b, "INBOX", true);
+	old = mailbox_uidvalidity(view_mailbox(v));
+	view_close(&v);
+	box_close(b);
+	box_unlink(b, "dovecot-uidlist");
+	box_write(b, "dovecot-uidlist",
+	    "3 V77 N900 G" GUID "\n5 :1020.m20\n6 :1001.m1\n");
+	box_open(b);
+	v = box_view(b, "INBOX", false);
+	assert_int_not_equal(old, 77);
+	assert_int_equal(mailbox_uidvalidity(view_mailbox(v)), 77);
+	assert_int_equal(view_count(v), 20);
+	assert_int_equal(view_uid(v, 1), 5);
+	assert_int_equal(view_uid(v, 3), 900);
+	rest(b, v);
+	view_close(&v);
+	box_close(b);
+	box_open(b);
+	v = box_view(b, "INBOX", false);
+	assert_int_equal(lazy(v), 917);
+	assert_string_equal(box_flags(v, 6), "S");
+	view_close(&v);
+}
+
+/* ---- the index itself ---------------------------------------------------- */
+
+static void
+test_removed_while_open(void **state)
+{
+	struct box *b = *state;
+	struct view *v;
+	struct err e;
+	char path[120];
+	uint64_t modseq;
+
+	fill(b, 300);
+	box_open(b);
+	v = box_view(b, "INBOX", false);
+	assert_int_equal(lazy(v), 300);
+	modseq = view_mailbox(v)->highest_modseq;
+	for (size_t i = 0; i < 3; i++) {
+		static const char *const names[] = {
+		    "data.mdb", "lock.mdb", "state"};
+
+		(void)snprintf(
+		    path, sizeof(path), "%s/index/%s", b->home, names[i]);
+		assert_int_equal(unlink(path), 0);
+	}
+	assert_string_equal(box_flags(v, 7), "S");
+	/* Noticed at the first write; the records are taken along. */
+	derived_put(view_mailbox(v), 7, INDEX_PREVIEW, STR("x"));
+	derived_pause(b->store);
+	assert_int_equal(lazy(v), 0);
+	assert_string_equal(box_flags(v, 7), "S");
+	assert_string_equal(box_sync(v, true), "");
+	derived_flush(b->store);
+	assert_true(derived_modseq(view_mailbox(v), 7) > modseq);
+	assert_int_equal(
+	    box_store(v, 7, 7, STORE_ADD, FLAG_FLAGGED, NULL, &e), 0);
+	assert_string_equal(box_flags(v, 7), "FS");
+	rest(b, v);
+	view_close(&v);
+	box_close(b);
+	box_open(b);
+	v = box_view(b, "INBOX", false);
+	assert_int_equal(lazy(v), 300);
+	assert_string_equal(box_flags(v, 7), "FS");
+	view_close(&v);
+}
+
+static void
+test_removed_between(void **state)
+{
+	struct box *b = *state;
+	struct view *v;
+
+	fill(b, 300);
+	remove_index(b);
+	box_open(b);
+	v = box_view(b, "INBOX", false);
+	assert_int_equal(view_count(v), 300);
+	assert_int_equal(lazy(v), 0);
+	assert_string_equal(box_flags(v, 7), "S");
+	view_close(&v);
+}
+
+/*
+ * Records that are not loaded, and the index says nothing sensible any more:
+ * the disk is read, and views lose nothing.
+ */
+static void
+test_damaged_while_lazy(void **state)
+{
+	struct box *b = *state;
+	struct view *v;
+
+	fill(b, 300);
+	box_open(b);
+	v = box_view(b, "INBOX", false);
+	assert_int_equal(lazy(v), 300);
+	box_unlink(b, "cur/1009.m9:2,");
+	index_note_damage(derived_index(b->store), "test");
+	derived_pause(b->store);
+	assert_int_equal(lazy(v), 0);
+	assert_int_equal(view_count(v), 300);
+	/* Those with flags may have had others before. */
+	assert_true(strncmp(box_sync(v, true), "x9 ", 3) == 0);
+	assert_int_equal(view_count(v), 299);
+	assert_string_equal(box_flags(v, 7), "S");
+	assert_string_equal(box_flags(v, 300), "");
+	rest(b, v);
+	view_close(&v);
+	box_close(b);
+	box_open(b);
+	v = box_view(b, "INBOX", false);
+	assert_int_equal(view_count(v), 299);
+	assert_string_equal(box_flags(v, 7), "S");
+	view_close(&v);
+}
+
+/* ---- two processes ------------------------------------------------------- */
+
+static void
+others_session(struct box *b)
+{
+	struct box own = *b;
+	struct view *v;
+	struct err e;
+	struct set32 s = box_set(11, 11);
+	uint32_t at = 0;
+
+	own.store = NULL;
+	box_open(&own);
+	v = box_view(&own, "INBOX", false);
+	(void)box_store(v, 10, 10, STORE_ADD, FLAG_FLAGGED, NULL, &e);
+	(void)box_store(v, 11, 11, STORE_ADD, FLAG_DELETED, NULL, &e);
+	while (view_expunge(v, &s, &at, &e) == STEP_MORE)
+		;
+	view_close(&v);
+	box_close(&own);
+}
+
+/* Another process changes the disk and the index while we know only the head. */
+static void
+test_written_by_others(void **state)
+{
+	struct box *b = *state;
+	struct view *v;
+	int status;
+	pid_t pid;
+
+	fill(b, 300);
+	/* The index is never open across a fork: the child waits. */
+	{
+		int fds[2];
+		char c = 'x';
+
+		assert_int_equal(pipe(fds), 0);
+		pid = fork();
+		assert_true(pid != -1);
+		if (pid == 0) {
+			if (read(fds[0], &c, 1) != 1)
+				_exit(1);
+			others_session(b);
+			_exit(0);
+		}
+		box_open(b);
+		v = box_view(b, "INBOX", false);
+		assert_int_equal(lazy(v), 300);
+		derived_pause(b->store);
+		assert_int_equal(write(fds[1], &c, 1), 1);
+		close(fds[0]);
+		close(fds[1]);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	/* Before we look again: as it was, or as it is now. */
+	assert_int_equal(view_count(v), 300);
+	assert_string_equal(box_sync(v, true), "x11 f10 ");
+	assert_string_equal(box_flags(v, 10), "FS");
+	assert_int_equal(view_count(v), 299);
+	assert_string_equal(box_flags(v, 12), "");
+	rest(b, v);
+	view_close(&v);
+	box_close(b);
+	box_open(b);
+	v = box_view(b, "INBOX", false);
+	assert_int_equal(view_count(v), 299);
+	assert_int_equal(lazy(v), 300);
+	view_close(&v);
+}
+
+/* ---- facts --------------------------------------------------------------- */
+
+static void
+test_facts(void **state)
+{
+	struct box *b = *state;
+	struct mailbox *m;
+	struct view *v;
+	struct msg *msg;
+	struct str s;
+	int64_t date;
+	uint64_t size;
+	struct err e;
+
+	fill(b, 300);
+	box_open(b);
+	v = box_view(b, "INBOX", false);
+	m = view_mailbox(v);
+	assert_false(derived_get(m, 5, INDEX_ENVELOPE, &s));
+	derived_put(m, 5, INDEX_ENVELOPE, STR("(envelope)"));
+	derived_put(m, 5, INDEX_FIELDS, STR("Subject: x\r\n\r\n"));
+	derived_pause(b->store);
+	assert_true(derived_get(m, 5, INDEX_ENVELOPE, &s));
+	assert_true(str_eq(s, STR("(envelope)")));
+	assert_int_equal(msg_open(v, 5, &msg, &e), 0);
+	assert_int_equal(msg_wire_size(msg, &size, &e), 0);
+	assert_int_equal(msg_internal_date(msg, &date, &e), 0);
+	msg_close(&msg);
+	rest(b, v);
+	view_close(&v);
+	box_close(b);
+	box_open(b);
+	v = box_view(b, "INBOX", false);
+	m = view_mailbox(v);
+	assert_int_equal(lazy(v), 300);
+	{
+		struct index_rec r;
+
+		assert_true(derived_facts(m, 5, &r));
+		assert_int_equal(r.known & 3, INDEX_HAS_SIZE | INDEX_HAS_DATE);
+		assert_true(r.wire_size == size && r.date_s == date);
+		assert_true(derived_facts(m, 6, &r));
+		assert_int_equal(r.known & 3, 0);
+	}
+	assert_true(derived_get(m, 5, INDEX_FIELDS, &s));
+	assert_false(derived_get(m, 6, INDEX_FIELDS, &s));
+	/* Somebody edits the message: seen when it is opened. */
+	box_write(b, "cur/1005.m5:2,S", "Subject: other\n\nother\n");
+	assert_int_equal(msg_open(v, 5, &msg, &e), 0);
+	assert_int_equal(msg_load(msg, &e), 0);
+	assert_int_equal(msg_wire_size(msg, &size, &e), 0);
+	assert_int_equal(size, 25);
+	msg_close(&msg);
+	derived_pause(b->store);
+	assert_false(derived_get(m, 5, INDEX_ENVELOPE, &s));
+	/* An expunge takes the facts along. */
+	derived_put(m, 8, INDEX_ENVELOPE, STR("(eight)"));
+	derived_pause(b->store);
+	assert_true(derived_get(m, 8, INDEX_ENVELOPE, &s));
+	assert_int_equal(
+	    box_store(v, 8, 8, STORE_ADD, FLAG_DELETED, NULL, &e), 0);
+	{
+		struct set32 set = box_set(8, 8);
+		uint32_t at = 0;
+
+		assert_int_equal(view_expunge(v, &set, &at, &e), STEP_DONE);
+		set32_done(&set);
+	}
+	derived_flush(b->store);
+	assert_false(derived_get(m, 8, INDEX_ENVELOPE, &s));
+	view_close(&v);
+}
+
+/* Facts about messages whose records are not written yet come with them. */
+static void
+test_facts_first(void **state)
+{
+	struct box *b = *state;
+	struct view *v;
+	struct msg *msg;
+	struct err e;
+	uint64_t size;
+	char name[64];
+
+	for (int i = 1; i <= 50; i++) {
+		(void)snprintf(name, sizeof(name), "cur/%d.m:2,", 1000 + i);
+		box_msg(b, name);
+	}
+	settle(b);
+	box_open(b);
+	v = box_view(b, "INBOX", false);
+	for (uint32_t uid = 1; uid <= 50; uid++) {
+		struct index_rec r;
+
+		assert_int_equal(msg_open(v, uid, &msg, &e), 0);
+		assert_int_equal(msg_wire_size(msg, &size, &e), 0);
+		msg_close(&msg);
+		derived_put(view_mailbox(v), uid, INDEX_ENVELOPE, STR("e"));
+		derived_pause(b->store);
+		assert_true(derived_facts(view_mailbox(v), uid, &r));
+		assert_int_equal(r.known & 1, INDEX_HAS_SIZE);
+	}
+	view_close(&v);
+}
+
+/* ---- keywords ------------------------------------------------------------ */
+
+static void
+test_many_keywords(void **state)
+{
+	struct box *b = *state;
+	struct view *v;
+	struct err e;
+	char name[16], all[400] = "";
+
+	fill(b, 40);
+	box_open(b);
+	v = box_view(b, "INBOX", false);
+	for (int i = 0; i < 30; i++) {
+		(void)snprintf(name, sizeof(name), "k%d", i);
+		assert_int_equal(box_store(v, 4, 4, STORE_ADD, 0, name, &e), 0);
+		(void)snprintf(
+		    all + strlen(all), sizeof(all) - strlen(all), " %s", name);
+	}
+	(void)snprintf(all, sizeof(all), "%s", box_flags(v, 4));
+	assert_non_null(strstr(all, "k29"));
+	rest(b, v);
+	view_close(&v);
+	box_close(b);
+	box_open(b);
+	v = box_view(b, "INBOX", false);
+	assert_int_equal(lazy(v), 40);
+	assert_string_equal(box_flags(v, 4), all);
+	assert_string_equal(box_flags(v, 5), "S");
+	/* Loaded, they are the same. */
+	assert_int_equal(box_store(v, 5, 5, STORE_ADD, 0, "k28", &e), 0);
+	assert_int_equal(lazy(v), 0);
+	assert_string_equal(box_flags(v, 4), all);
+	assert_string_equal(box_flags(v, 5), "S k28");
+	view_close(&v);
+}
+
+/* Names with odd info parts and fields of the map survive the round. */
+static void
+test_side_bytes(void **state)
+{
+	struct box *b = *state;
+	struct msg_facts f;
+	struct mailbox *m;
+	struct view *v;
+	struct err e;
+
+	box_write(b, "dovecot-uidlist",
+	    "3 V5 N9 G" GUID "\n1 Puidl-1 O7 :x\n2 :y\n3 :z\n");
+	box_msg(b, "cur/x:2,S,odd");
+	box_msg(b, "cur/y:1,thing");
+	box_msg(b, "cur/z");
+	settle(b);
+	box_open(b);
+	v = box_view(b, "INBOX", false);
+	view_close(&v);
+	box_close(b);
+	box_open(b);
+	v = box_view(b, "INBOX", false);
+	m = view_mailbox(v);
+	assert_int_equal(lazy(v), 3);
+	assert_true(b->store->ops->msg_facts(m, 1, &f));
+	assert_true(str_eq(f.uidl, STR("uidl-1")));
+	assert_int_equal(f.pop3_order, 7);
+	for (uint32_t uid = 1; uid <= 3; uid++) {
+		struct msg *msg;
+
+		assert_int_equal(msg_open(v, uid, &msg, &e), 0);
+		assert_int_equal(msg_load(msg, &e), 0);
+		msg_close(&msg);
+	}
+	assert_int_equal(lazy(v), 3);
+	assert_int_equal(mailbox_load(m, &e), 0);
+	assert_true(b->store->ops->msg_facts(m, 1, &f));
+	assert_true(str_eq(f.uidl, STR("uidl-1")));
+	assert_int_equal(
+	    box_store(v, 1, 2, STORE_ADD, FLAG_FLAGGED, NULL, &e), 0);
+	assert_true(box_has(b, "cur/x:2,FS,odd"));
+	view_close(&v);
+}
+
+/* A change in the same tick of the clock leaves no trace in the time. */
+static void
+test_racy(void **state)
+{
+	struct box *b = *state;
+	struct timespec t[2];
+	struct stat st;
+	struct view *v;
+
+	fill(b, 10);
+	box_msg(b, "cur/2000.late:2,");
+	assert_int_equal(stat(box_path(b, "cur"), &st), 0);
+	box_open(b);
+	v = box_view(b, "INBOX", false);
+	assert_int_equal(view_count(v), 11);
+	view_close(&v);
+	box_close(b);
+	box_msg(b, "cur/2001.later:2,");
+	t[0] = t[1] = st.st_mtim;
+	assert_int_equal(utimensat(AT_FDCWD, box_path(b, "cur"), t, 0), 0);
+	/* Until the granularity has passed, nothing is known... */
+	clock_set_for_test(-1, clock_wall_us() + 2100000);
+	box_open(b);
+	v = box_view(b, "INBOX", false);
+	assert_int_equal(view_count(v), 12);
+	view_close(&v);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	    T(test_unchanged),
+	    T(test_status),
+	    T(test_delivery),
+	    T(test_known_file_in_new),
+	    T(test_flags_by_others),
+	    T(test_map_grows),
+	    T(test_map_replaced),
+	    T(test_removed_while_open),
+	    T(test_removed_between),
+	    T(test_damaged_while_lazy),
+	    T(test_written_by_others),
+	    T(test_facts),
+	    T(test_facts_first),
+	    T(test_many_keywords),
+	    T(test_side_bytes),
+	    T(test_racy),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
