@@ -144,6 +144,8 @@ class Bench:
                         row.name, srv.name, traceback.format_exc(limit=-1)),
                         file=sys.stderr, flush=True)
                     r = None
+                    if srv.name == "restante":
+                        self.missed.append(label_of(row, size) + ": failed")
                 srv.close_all()
                 if r is None:
                     usable = [s for s in usable if s is not srv]
