@@ -39,8 +39,9 @@ struct quota_ops;
 struct maildirsize;
 struct store_ops;
 
-/* How long one step may take. */
-#define STEP_SLICE_MS 4
+/* How long one step may take; tests make it shorter. */
+#define STEP_SLICE_MS store_slice_ms
+extern int64_t store_slice_ms;
 
 /* One caller's wish for a sync; zeroed: not yet begun. */
 struct sync_mark {

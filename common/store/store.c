@@ -31,6 +31,8 @@
 
 #define POLL_MS_DEFAULT 2000
 
+int64_t store_slice_ms = 4;
+
 static const struct store_ops *const drivers[] = {
     &maildir_ops,
     &mbox_ops,
@@ -557,8 +559,6 @@ sum_sizes(struct status_job *job, struct err *e)
 		uint64_t size;
 		int one;
 
-		if (clock_mono_ms() >= until)
-			return STEP_MORE;
 		if (msg_open(job->v, job->uid, &msg, e) == -1)
 			continue;
 		one = msg_wire_size(msg, &size, e);
@@ -570,6 +570,10 @@ sum_sizes(struct status_job *job, struct err *e)
 				job->deleted_size += size;
 		} else if (e->code != ERR_GONE)
 			return STEP_FAIL;
+		if (clock_mono_ms() >= until) {
+			job->uid++;
+			return STEP_MORE;
+		}
 	}
 	return STEP_DONE;
 }

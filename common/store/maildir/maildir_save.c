@@ -416,8 +416,8 @@ take_back(struct append *a, int64_t until_ms)
 	struct save *s = save_of(a);
 	struct maildir *md = maildir_of(a->m);
 
-	for (; s->at > 0 && clock_mono_ms() < until_ms; s->at--) {
-		struct staged *st = &s->all.v[s->at - 1];
+	while (s->at > 0) {
+		struct staged *st = &s->all.v[--s->at];
 
 		if (st->name.n == 0)
 			continue;
@@ -425,6 +425,8 @@ take_back(struct append *a, int64_t until_ms)
 		    arena_c(&s->arena, st->name), 0);
 		st->name = (struct str){0};
 		md->own_changes++;
+		if (clock_mono_ms() >= until_ms)
+			break;
 	}
 	return s->at == 0;
 }

@@ -21,6 +21,7 @@
 #include "store/maildir/maildir_scan.h"
 
 #define READ_BYTES (64 * 1024)
+#define READ_BYTES_SMALL 320 /* where tests want the smallest steps */
 #define SETTLE_LOCAL_US 1000000
 #define SETTLE_REMOTE_US 2000000
 
@@ -172,11 +173,11 @@ read_dir(struct mailbox *m, struct scan *s, int64_t until_ms, struct err *e)
 {
 	int fd = dir_fd(maildir_of(m), s->dir);
 	char *bytes = mem_new(1, READ_BYTES);
+	size_t room = STEP_SLICE_MS == 0 ? READ_BYTES_SMALL : READ_BYTES;
 	ssize_t n = 0;
 	enum step step = STEP_DONE;
 
-	while (
-	    step == STEP_DONE && (n = getdents64(fd, bytes, READ_BYTES)) > 0) {
+	while (step == STEP_DONE && (n = getdents64(fd, bytes, room)) > 0) {
 		for (char *p = bytes; p < bytes + n;) {
 			const struct dirent64 *d =
 			    (const struct dirent64 *)(void *)p;

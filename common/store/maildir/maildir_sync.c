@@ -194,6 +194,12 @@ no_lock(struct mailbox *m, struct sync_job *job, const struct err *e)
 		m->is_read_only = true;
 		return STEP_MORE;
 	case ERR_IN_USE:
+		/* Not waited for at all: the next one who looks tries. */
+		if (job->no_wait) {
+			notify_within(m->store, RETRY_MS);
+			return STEP_MORE;
+		}
+		/* fall through */
 	case ERR_NO_SPACE:
 		retry_later(m);
 		return STEP_MORE;
