@@ -24,6 +24,23 @@ def msg(n):
     return text
 
 
+# Three messages as Dovecot left them (compat-tests.md M1).
+B1 = "1795300341.M945632P17847.mx1,S=127,W=134"
+B2 = "1795300341.M946189P17847.mx1,S=127,W=134"
+B3 = "1795300341.M952196P17847.mx1,S=127,W=134"
+GUID = "620a5138f51b026bb745000083ecc375"
+M1 = "3 V1795300341 N1 G%s\n1 :%s\n2 :%s\n3 :%s\n" % (GUID, B1, B2, B3)
+
+
+def fill_m1(box):
+    box.write("dovecot-uidlist", M1)
+    box.write("dovecot-keywords", "0 $Label1\n1 NonJunk\n2 Later\n")
+    for i, (base, flags) in enumerate(
+            ((B1, "S"), (B2, "Fab"), (B3, "Rc")), 1):
+        box.write("cur/%s:2,%s" % (base, flags), msg(i),
+                  when=1772445600 + i)
+
+
 class Pair:
     """Both servers on the same homes; each has a log that is watched."""
 
