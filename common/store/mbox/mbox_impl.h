@@ -70,6 +70,8 @@ struct mbox {
 	uint64_t last_uid_at; /* its ten digits in the file; 0: not so */
 	uint32_t n_expunge; /* slots that are to go */
 	bool is_dirty; /* inotify has told something */
+	bool is_stale; /* only the tail was read: flags may be others */
+	unsigned n_views; /* when last synced */
 	bool is_own_tail; /* what is new at the end is ours */
 
 	/* Locks. */

@@ -29,6 +29,7 @@
 #define RACY_US 20000
 #define RACY_SIZE_MAX (4 * 1024 * 1024)
 #define KEYWORDS_MAX 60000
+#define WHOLE_BYTES (2 * 1024 * 1024)
 
 /* ---- slots and records ----------------------------------------------------- */
 
@@ -406,6 +407,8 @@ forget(struct reading *r)
 
 	while (m->recs.n > 0 && m->recs.v[m->recs.n - 1].state == REC_WAITING)
 		m->recs.n--;
+	/* Nobody was told of the UIDs that it gave. */
+	m->uidnext = r->floor;
 	VEC_EACH(&m->recs, rec)
 		rec->own &= (uint8_t)~OWN_SEEN & 0x3f;
 }
@@ -550,6 +553,51 @@ read_whole(struct mailbox *m, uint64_t size, struct err *e)
 	return rc;
 }
 
+/*
+ * Flags of messages that we know may have changed while others came. Reads
+ * their headers, where they are. -1: they are not there any more.
+ */
+static int
+read_headers(struct mailbox *m, struct err *e)
+{
+	struct mbox *mb = mbox_of(m);
+	struct buf header;
+	int rc = 0;
+
+	buf_init(&header, MBOX_HEADER_MAX);
+	for (size_t i = 0; i < mb->slots.n && rc == 0; i++) {
+		struct mbox_slot *s = &mb->slots.v[i];
+		size_t n = s->head_len < MBOX_HEADER_MAX ? s->head_len
+							 : MBOX_HEADER_MAX;
+		struct msg_rec *rec = mailbox_rec(m, s->uid);
+		struct read_flags f = {0};
+		struct mbox_state st;
+		size_t got = 0;
+
+		buf_clear(&header);
+		if (file_read_at(mb->fd, s->off + s->from_len,
+			buf_room(&header, n), n, &got, e) == -1) {
+			rc = -1;
+			break;
+		}
+		mbox_state_parse(str_make(header.p, got), &st);
+		if (got != n || st.hash != s->hash ||
+		    (!(s->flags & SLOT_NO_UID) && st.uid != s->uid)) {
+			rc = err_set(e, ERR_CORRUPT, "rewritten");
+			break;
+		}
+		if (i == 0 && !mb->has_pseudo)
+			learn_keywords(m, st.base_keywords);
+		f.system = st.flags;
+		read_keywords(m, st.keywords, &f);
+		s->flags |= st.is_old ? SLOT_OLD : 0;
+		if (!(s->flags & SLOT_DIRTY) && take_flags(m, rec, &f))
+			mailbox_note_flags(m, rec, NULL);
+	}
+	buf_done(&header);
+	return rc;
+}
+
 /* There is no file: an INBOX to which nothing has come, or a removed one. */
 static int
 read_nothing(struct mailbox *m, struct err *e)
@@ -614,6 +662,21 @@ begin_identity(struct mailbox *m)
 		m->uidvalidity = mbox_new_uidvalidity();
 }
 
+/* Has a session come since we were asked last? */
+static bool
+has_new_view(struct mailbox *m)
+{
+	struct mbox *mb = mbox_of(m);
+	unsigned n = 0;
+	bool more;
+
+	for (const struct list *l = m->views.next; l != &m->views; l = l->next)
+		n++;
+	more = n > mb->n_views;
+	mb->n_views = n;
+	return more;
+}
+
 int
 mbox_sync_locked(struct mailbox *m, enum sync_how how, struct err *e)
 {
@@ -632,9 +695,11 @@ mbox_sync_locked(struct mailbox *m, enum sync_how how, struct err *e)
 		return err_sys(e, "fstat %s", mb->path);
 	m->is_read_only = !mb->can_write;
 	if (how != SYNC_FORCE && mb->slots.n > 0 &&
+	    (st.st_size > WHOLE_BYTES || mb->is_own_tail) &&
 	    st.st_ino == mb->stamp.ino && st.st_dev == mb->stamp.dev &&
 	    st.st_size > mb->stamp.size && (uint64_t)st.st_size > mb->end)
 		rc = read_tail(m, (uint64_t)st.st_size, e);
+	mb->is_stale = rc == 0 && !mb->is_own_tail;
 	if (rc == -1)
 		rc = read_whole(m, (uint64_t)st.st_size, e);
 	if (rc == -1)
@@ -645,11 +710,26 @@ mbox_sync_locked(struct mailbox *m, enum sync_how how, struct err *e)
 	return 0;
 }
 
+/* A session begins: flags that only a look at all headers tells. */
+static int
+sync_flags(struct mailbox *m, struct err *e)
+{
+	int rc = 0;
+
+	if (mbox_lock(m, false, MBOX_WAIT_BUSY_MS, e) == -1)
+		return e->code == ERR_IN_USE ? 0 : -1;
+	mbox_of(m)->is_stale = false;
+	if (mbox_of(m)->fd == -1 || read_headers(m, e) == -1)
+		rc = mbox_sync_locked(m, SYNC_FORCE, e);
+	mbox_unlock(m);
+	return rc;
+}
+
 int
 mbox_sync(struct mailbox *m, enum sync_how how, struct err *e)
 {
 	struct mbox *mb = mbox_of(m);
-	bool is_first = m->uidvalidity == 0;
+	bool is_first = m->uidvalidity == 0, joined = has_new_view(m);
 	int rc;
 
 	if (m->is_gone)
@@ -660,6 +740,8 @@ mbox_sync(struct mailbox *m, enum sync_how how, struct err *e)
 		watch_drain(m->store->hub);
 	mb->is_dirty = false;
 	if (!is_first && how == SYNC_NORMAL && !has_changed(mb)) {
+		if (mb->is_stale && joined)
+			return sync_flags(m, e);
 		purge(m);
 		return 0;
 	}
@@ -680,6 +762,8 @@ mbox_sync(struct mailbox *m, enum sync_how how, struct err *e)
 			return -1;
 	}
 	rc = mbox_sync_locked(m, how, e);
+	if (rc == 0 && mb->is_stale && joined)
+		rc = sync_flags(m, e);
 	mbox_unlock(m);
 	return rc;
 }

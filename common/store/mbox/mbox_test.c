@@ -271,6 +271,41 @@ test_large_message(void **state)
 	free(text);
 }
 
+/* A large file that grows: only the tail is read; a new session looks again. */
+static void
+test_tail(void **state)
+{
+	struct box *b = *state;
+	size_t n = 3 * 1024 * 1024;
+	char *text = malloc(n + 1000), *at;
+	struct view *v, *w;
+
+	memcpy(text, F "Subject: 1\nStatus: O  \n\n",
+	    sizeof(F "Subject: 1\nStatus: O  \n\n") - 1);
+	at = text + sizeof(F "Subject: 1\nStatus: O  \n\n") - 1;
+	memset(at, 'x', n);
+	memcpy(at + n, "\n\n" MSG("2"), sizeof("\n\n" MSG("2")));
+	box_write(b, "mail/t", text);
+	box_open(b);
+	v = box_view(b, "t", true);
+	assert_int_equal(view_count(v), 2);
+	/* Flagged in its place by somebody, then mail comes. */
+	at = strstr(text, "Status: O");
+	memcpy(at, "Status: RO", 10);
+	box_write(b, "mail/t", text);
+	append_file(b, "mail/t", MSG("3"));
+	sync_now(v);
+	assert_int_equal(view_count(v), 3);
+	assert_non_null(strstr(text_of(v, 3), "body 3\n"));
+	assert_string_equal(box_flags(v, 1), "");
+	w = box_view(b, "t", true);
+	assert_string_equal(box_flags(w, 1), "S");
+	assert_string_equal(box_flags(v, 1), "S");
+	view_close(&v);
+	view_close(&w);
+	free(text);
+}
+
 static void
 test_not_an_mbox(void **state)
 {
@@ -861,6 +896,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(test_outside, setup, teardown),
 	    cmocka_unit_test_setup_teardown(
 		test_large_message, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_tail, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_not_an_mbox, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_duplicates, setup, teardown),
 	    cmocka_unit_test_setup_teardown(
