@@ -101,19 +101,26 @@ more_uidls(struct session *s, UNUSED struct err *e)
 	return list_more(s, print_uidl);
 }
 
+/* The line of one message: as in the listing, behind "+OK". */
+static enum step
+list_one(struct session *s, struct str arg, print_fn *print)
+{
+	char line[REPLY_LINE_MAX];
+	uint32_t number;
+	struct maildrop_msg *m = get_message(s, arg, &number);
+	int n;
+
+	if (m == NULL)
+		return STEP_DONE;
+	n = print(line, sizeof(line), number, m);
+	return session_ok(s, "%.*s", n - 2, line);
+}
+
 static enum step
 do_list(struct session *s, const struct str *args, size_t n_args)
 {
-	struct maildrop_msg *m;
-	uint32_t number;
-
-	if (n_args == 1) {
-		m = get_message(s, args[0], &number);
-		if (m == NULL)
-			return STEP_DONE;
-		return session_ok(
-		    s, "%u %llu", number, (unsigned long long)m->size);
-	}
+	if (n_args == 1)
+		return list_one(s, args[0], print_size);
 	s->list_at = 0;
 	(void)session_ok(s, "%u messages (%llu octets)",
 	    s->drop.n - s->drop.n_deleted,
@@ -124,15 +131,8 @@ do_list(struct session *s, const struct str *args, size_t n_args)
 static enum step
 do_uidl(struct session *s, const struct str *args, size_t n_args)
 {
-	struct maildrop_msg *m;
-	uint32_t number;
-
-	if (n_args == 1) {
-		m = get_message(s, args[0], &number);
-		if (m == NULL)
-			return STEP_DONE;
-		return session_ok(s, "%u %.*s", number, STR_ARG(m->uidl));
-	}
+	if (n_args == 1)
+		return list_one(s, args[0], print_uidl);
 	s->list_at = 0;
 	(void)session_ok(s, "Unique ids follow");
 	return session_go_on(s, more_uidls);
