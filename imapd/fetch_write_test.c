@@ -103,26 +103,10 @@ read_back(UNUSED const char *path, UNUSED int damage, struct str s)
 {
 	struct part *root;
 	struct arena a;
-	struct buf b;
-	struct str rest;
-	int extended;
 
 	arena_init(&a);
-	buf_init(&b, 100000000);
 	root = part_parse_pieces(&a, s, 10000, NULL);
-	for (extended = 0; extended < 2; extended++) {
-		buf_clear(&b);
-		fetch_write_body(&b, root, extended != 0);
-		rest = buf_str(&b);
-		body_body(&rest, root, extended != 0);
-		ASSERT(rest.n == 0);
-	}
-	buf_clear(&b);
-	fetch_write_envelope(&b, root->envelope);
-	rest = buf_str(&b);
-	body_envelope(&rest, root->envelope);
-	ASSERT(rest.n == 0);
-	buf_done(&b);
+	body_check_all(root);
 	arena_done(&a);
 	n_messages++;
 }

@@ -8,6 +8,7 @@
 
 #include "base/assert.h"
 #include "base/num.h"
+#include "imapd/fetch_write.h"
 #include "mime/part.h"
 
 static inline void
@@ -225,6 +226,29 @@ body_body(struct str *s, const struct part *p, bool extended)
 		body_tail(s, p);
 	}
 	body_eat(s, ")");
+}
+
+/* All that imapd writes of a message's structure reads back as the tree. */
+static inline void
+body_check_all(const struct part *root)
+{
+	struct buf b;
+	struct str rest;
+
+	buf_init(&b, 100000000);
+	for (int extended = 0; extended < 2; extended++) {
+		buf_clear(&b);
+		fetch_write_body(&b, root, extended != 0);
+		rest = buf_str(&b);
+		body_body(&rest, root, extended != 0);
+		ASSERT(rest.n == 0);
+	}
+	buf_clear(&b);
+	fetch_write_envelope(&b, root->envelope);
+	rest = buf_str(&b);
+	body_envelope(&rest, root->envelope);
+	ASSERT(rest.n == 0);
+	buf_done(&b);
 }
 
 #endif
