@@ -21,6 +21,7 @@
 #include "imap/imap_write.h"
 #include "imapd/commands.h"
 #include "imapd/fetch_cache.h"
+#include "imapd/fetch_facts.h"
 #include "imapd/fetch_plan.h"
 #include "imapd/fetch_section.h"
 #include "imapd/fetch_write.h"
@@ -36,6 +37,7 @@ struct fetch {
 	struct fetch_item *current; /* the one before it */
 	bool in_open; /* msg is being read, before its answer begins */
 	bool in_message, in_measure, in_literal;
+	bool by_facts; /* the plan needs no message that is known */
 	bool first; /* no blank before the next item */
 	bool seen_now; /* \Seen was set by this FETCH */
 	bool some_gone, some_failed;
@@ -78,6 +80,7 @@ start(struct cmd *c)
 		reply_bad(c, "Unknown or malformed FETCH item");
 		return NULL;
 	}
+	f->by_facts = fetch_facts_suffice(&f->plan);
 	f->mark = arena_mark(c->arena);
 	return f;
 }
@@ -116,25 +119,39 @@ write_flags(struct cmd *c)
 	fetch_write_flags(&c->s->out, view_mailbox(c->s->view), &flags);
 }
 
-static int
-write_date(struct cmd *c, struct err *e)
+static void
+put_date(struct cmd *c, int64_t date)
 {
-	struct fetch *f = c->state;
 	char text[IMAP_DATE_TIME_SIZE];
-	int64_t date;
 	time_t t;
 	struct tm tm;
 	int zone = 0;
 
-	if (msg_internal_date(f->msg, &date, e) == -1)
-		return -1;
 	t = (time_t)date;
 	if (localtime_r(&t, &tm) != NULL)
 		zone = (int)(tm.tm_gmtoff / 60);
 	imap_date_time_write(date, zone, text);
 	begin_item(c, "INTERNALDATE ");
 	buf_addf(&c->s->out, "\"%s\"", text);
+}
+
+static int
+write_date(struct cmd *c, struct err *e)
+{
+	struct fetch *f = c->state;
+	int64_t date;
+
+	if (msg_internal_date(f->msg, &date, e) == -1)
+		return -1;
+	put_date(c, date);
 	return 0;
+}
+
+static void
+put_size(struct cmd *c, uint64_t size)
+{
+	begin_item(c, "RFC822.SIZE ");
+	buf_addf(&c->s->out, "%llu", (unsigned long long)size);
 }
 
 static int
@@ -145,9 +162,20 @@ write_size(struct cmd *c, struct err *e)
 
 	if (msg_wire_size(f->msg, &size, e) == -1)
 		return -1;
-	begin_item(c, "RFC822.SIZE ");
-	buf_addf(&c->s->out, "%llu", (unsigned long long)size);
+	put_size(c, size);
 	return 0;
+}
+
+/* What was just written, from `from` on, need not be found out again. */
+static void
+keep_written(struct cmd *c, enum index_slot slot, size_t from)
+{
+	const struct fetch *f = c->state;
+	const struct buf *out = &c->s->out;
+
+	if (f->by_facts && !buf_is_over(out))
+		view_keep_fact(c->s->view, f->uid, slot,
+		    str_make(out->p + from, out->n - from));
 }
 
 /* From the tree when there is one, else from the header alone. */
@@ -158,6 +186,7 @@ write_envelope(struct cmd *c, struct err *e)
 	struct envelope env;
 	struct part *root;
 	struct str block;
+	size_t from;
 
 	if ((f->plan.needs & NEED_PARTS) != 0) {
 		if (msg_parts(f->msg, &root, e) == -1)
@@ -169,7 +198,9 @@ write_envelope(struct cmd *c, struct err *e)
 		envelope_parse(c->arena, block, &mime_limits_default, &env);
 	}
 	begin_item(c, "ENVELOPE ");
+	from = c->s->out.n;
 	fetch_write_envelope(&c->s->out, &env);
+	keep_written(c, INDEX_ENVELOPE, from);
 	return 0;
 }
 
@@ -178,11 +209,14 @@ write_body(struct cmd *c, bool extended, struct err *e)
 {
 	struct fetch *f = c->state;
 	struct part *root;
+	size_t from;
 
 	if (msg_parts(f->msg, &root, e) == -1)
 		return -1;
 	begin_item(c, extended ? "BODYSTRUCTURE " : "BODY ");
+	from = c->s->out.n;
 	fetch_write_body(&c->s->out, root, extended);
+	keep_written(c, extended ? INDEX_BODYSTRUCTURE : INDEX_BODY, from);
 	return 0;
 }
 
@@ -249,6 +283,19 @@ measure_literal(struct cmd *c, struct err *e)
 	return STEP_DONE;
 }
 
+/* All fields that are listed with, not only those asked for. */
+static void
+keep_fields(struct cmd *c)
+{
+	const struct fetch *f = c->state;
+	struct str header;
+	struct err e;
+
+	if (msg_header(f->msg, &header, &e) == 0 && !msg_header_is_cut(f->msg))
+		view_keep_fact(c->s->view, f->uid, INDEX_FIELDS,
+		    fetch_facts_listed(header, c->arena));
+}
+
 static int
 write_section(struct cmd *c, const struct fetch_section *sec, struct err *e)
 {
@@ -257,6 +304,8 @@ write_section(struct cmd *c, const struct fetch_section *sec, struct err *e)
 
 	if (fetch_section_find(f->msg, sec, c->arena, &v, e) == -1)
 		return -1;
+	if (f->by_facts)
+		keep_fields(c);
 	switch (v.kind) {
 	case SECTION_NIL:
 		begin_section(c, sec);
@@ -445,6 +494,59 @@ leave_out(struct cmd *c, const struct err *e)
 	leave_message(c, false);
 }
 
+static void
+write_fact(struct cmd *c, const struct fetch_item *item,
+    const struct fetch_facts *facts)
+{
+	struct str value = fetch_facts_value(facts, item);
+
+	switch (item->kind) {
+	case FETCH_UID:
+		write_uid(c);
+		return;
+	case FETCH_FLAGS:
+		write_flags(c);
+		return;
+	case FETCH_INTERNALDATE:
+		put_date(c, facts->known.date_s);
+		return;
+	case FETCH_SIZE:
+		put_size(c, facts->known.wire_size);
+		return;
+	case FETCH_ENVELOPE:
+		begin_item(c, "ENVELOPE ");
+		break;
+	case FETCH_BODY:
+		begin_item(c, "BODY ");
+		break;
+	case FETCH_BODYSTRUCTURE:
+		begin_item(c, "BODYSTRUCTURE ");
+		break;
+	case FETCH_SECTION:
+		value = fetch_facts_fields(&item->section, value, c->arena);
+		begin_section(c, &item->section);
+		buf_addf(&c->s->out, "{%zu}\r\n", value.n);
+		break;
+	}
+	buf_add_str(&c->s->out, value);
+}
+
+/* The whole answer at once, when all is known. */
+static bool
+answer_by_facts(struct cmd *c)
+{
+	struct fetch *f = c->state;
+	struct fetch_facts facts;
+
+	if (!f->by_facts ||
+	    !fetch_facts_find(c->s->view, f->uid, &f->plan, &facts))
+		return false;
+	begin_message(c);
+	for (; f->item != NULL; f->item = f->item->next)
+		write_fact(c, f->item, &facts);
+	return true;
+}
+
 /* The next message that can be answered; STEP_DONE without one: no more. */
 static enum step
 next_message(struct cmd *c)
@@ -458,6 +560,8 @@ next_message(struct cmd *c)
 			f->uid++;
 			continue;
 		}
+		if (!f->in_open && answer_by_facts(c))
+			return STEP_DONE;
 		step = STEP_DONE;
 		if (!f->in_open && f->plan.needs != 0 &&
 		    open_message(c, &e) == -1)

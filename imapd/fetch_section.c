@@ -69,8 +69,9 @@ cut_partial(const struct fetch_section *sec, struct str s)
 }
 
 /* The wanted fields and the blank line. */
-static struct str
-filter(const struct fetch_section *sec, struct str block, struct arena *a)
+struct str
+fetch_section_filter(
+    const struct fetch_section *sec, struct str block, struct arena *a)
 {
 	struct header_iter it;
 	struct header_field f;
@@ -172,7 +173,7 @@ find_in_message(struct msg *m, const struct fetch_section *sec, struct arena *a,
 	if (msg_header(m, &header, e) == -1)
 		return -1;
 	if (sec->text != SECTION_HEADER && sec->text != SECTION_TEXT)
-		return set_bytes(out, filter(sec, header, a));
+		return set_bytes(out, fetch_section_filter(sec, header, a));
 	if (find_text(m, header, &text, e) == -1)
 		return -1;
 	if (sec->text == SECTION_HEADER)
@@ -198,7 +199,7 @@ find_in_inner(struct msg *m, const struct part *p,
 	if (read_block(m, inner->header_off, inner->header_len, a, &block, e) ==
 	    -1)
 		return -1;
-	return set_bytes(out, filter(sec, block, a));
+	return set_bytes(out, fetch_section_filter(sec, block, a));
 }
 
 int

@@ -23,6 +23,10 @@ struct section_value {
 int fetch_section_find(struct msg *m, const struct fetch_section *sec,
     struct arena *a, struct section_value *out, struct err *e);
 
+/* The wanted fields of a header block and its blank line, in wire form. */
+struct str fetch_section_filter(
+    const struct fetch_section *sec, struct str block, struct arena *a);
+
 /* The part at a path of numbers; NULL when there is none. */
 const struct part *fetch_section_part(
     const struct part *root, const uint32_t *numbers, size_t n);

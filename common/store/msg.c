@@ -48,6 +48,37 @@ msg_file_close(struct mailbox *m, struct msg_file *f)
 	f->fd = -1;
 }
 
+bool
+view_known(struct view *v, uint32_t uid, struct msg_known *out)
+{
+	struct index_rec r;
+
+	if (!set32_has(&v->m->live, uid) || !derived_facts(v->m, uid, &r))
+		return false;
+	*out = (struct msg_known){
+	    .has_size = r.known & INDEX_HAS_SIZE,
+	    .has_date = r.known & INDEX_HAS_DATE,
+	    .wire_size = r.wire_size,
+	    .date_s = r.date_s,
+	};
+	return true;
+}
+
+bool
+view_fact(struct view *v, uint32_t uid, enum index_slot slot, struct str *value)
+{
+	return set32_has(&v->m->live, uid) &&
+	    derived_get(v->m, uid, slot, value);
+}
+
+void
+view_keep_fact(
+    struct view *v, uint32_t uid, enum index_slot slot, struct str value)
+{
+	if (value.n > 0)
+		derived_put(v->m, uid, slot, value);
+}
+
 int
 msg_open(struct view *v, uint32_t uid, struct msg **out, struct err *e)
 {

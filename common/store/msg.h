@@ -7,10 +7,30 @@
 #ifndef STORE_MSG_H
 #define STORE_MSG_H
 
+#include "index/index_key.h"
 #include "mime/part.h"
 #include "store/mailbox.h"
 
 struct msg;
+
+/* What is known of a message without looking at it. */
+struct msg_known {
+	bool has_size, has_date;
+	uint64_t wire_size;
+	int64_t date_s;
+};
+
+/* False: nothing, or the message is gone. */
+bool view_known(struct view *v, uint32_t uid, struct msg_known *out);
+/*
+ * A fact that was kept about a message, in the form in which it was given;
+ * borrowed until the step ends. False: none, or the message is gone.
+ */
+bool view_fact(
+    struct view *v, uint32_t uid, enum index_slot slot, struct str *value);
+/* Keeps one; it is written at the end of the step, and may be lost. */
+void view_keep_fact(
+    struct view *v, uint32_t uid, enum index_slot slot, struct str value);
 
 /* ERR_GONE: expunged or removed by another program. Lazily opens the file. */
 int msg_open(struct view *v, uint32_t uid, struct msg **out, struct err *e);
