@@ -88,17 +88,15 @@ write_attrs(struct buf *b, const struct mbox_entry *m)
 
 /* "/" as a quoted character. */
 static void
-write_delimiter(struct session *s)
+write_delimiter(struct buf *b, char c)
 {
-	char c = store_delimiter(s->store);
-
-	imap_write_string(&s->out, str_make(&c, 1));
+	imap_write_string(b, str_make(&c, 1));
 }
 
 /* LSUB's attributes say nothing but that a level is no mailbox. */
 static void
 write_entry(struct session *s, const struct listing *l,
-    const struct mbox_entry *m, struct str wire)
+    const struct mbox_entry *m, char delimiter, struct str wire)
 {
 	struct buf *b = &s->out;
 
@@ -109,7 +107,7 @@ write_entry(struct session *s, const struct listing *l,
 	else if (strcmp(l->word, "LIST") == 0)
 		write_attrs(b, m);
 	buf_add_c(b, ") ");
-	write_delimiter(s);
+	write_delimiter(b, delimiter);
 	buf_add_byte(b, ' ');
 	imap_write_astring(b, wire);
 	reply_end(s);
@@ -120,9 +118,8 @@ write_entry(struct session *s, const struct listing *l,
  * above "foo/bar" matches "%" (RFC 3501 section 6.3.9). Once per level.
  */
 static void
-write_levels(struct cmd *c, struct listing *l, struct str wire)
+write_levels(struct cmd *c, struct listing *l, char delimiter, struct str wire)
 {
-	char delimiter = store_delimiter(c->s->store);
 	struct str level = wire, name;
 
 	for (;;) {
@@ -135,22 +132,38 @@ write_levels(struct cmd *c, struct listing *l, struct str wire)
 			continue;
 		name = arena_str(c->arena, level);
 		map_put(&l->levels, name, l);
-		write_entry(c->s, l, NULL, name);
+		write_entry(c->s, l, NULL, delimiter, name);
 	}
+}
+
+/* A name that is the same as another one is told where it is asked for. */
+static void
+list_alias(struct cmd *c, struct listing *l, const struct mbox_entry *m)
+{
+	struct str alias = store_alias(c->s->store), wire;
+
+	if (alias.n == 0 || !str_starts_nocase(l->pattern, alias) ||
+	    m->delimiter != '.' || str_starts(m->name, alias) ||
+	    str_eq(m->name, STR("INBOX")))
+		return;
+	wire = arena_printf(
+	    c->arena, "%.*s%.*s", STR_ARG(alias), STR_ARG(buf_str(&l->wire)));
+	if (glob_match(l->pattern, wire, m->delimiter))
+		write_entry(c->s, l, m, m->delimiter, wire);
 }
 
 static void
 list_one(struct cmd *c, struct listing *l, const struct mbox_entry *m)
 {
-	char delimiter = store_delimiter(c->s->store);
-
 	buf_clear(&l->wire);
 	if (!utf7_encode(&l->wire, m->name))
 		buf_add_str(&l->wire, m->name);
-	if (glob_match(l->pattern, buf_str(&l->wire), delimiter))
-		write_entry(c->s, l, m, buf_str(&l->wire));
+	if (glob_match(l->pattern, buf_str(&l->wire), m->delimiter))
+		write_entry(c->s, l, m, m->delimiter, buf_str(&l->wire));
 	else if (l->tells_levels)
-		write_levels(c, l, buf_str(&l->wire));
+		write_levels(c, l, m->delimiter, buf_str(&l->wire));
+	else
+		list_alias(c, l, m);
 }
 
 /* Subscribed names are no levels to be told as such. */
@@ -167,11 +180,18 @@ note_subscribed(struct cmd *c, struct listing *l)
 	}
 }
 
-/* An empty pattern asks for delimiter and root name. */
+/* An empty pattern asks for delimiter and root name of the reference. */
 static enum step
-tell_root(struct cmd *c, const struct listing *l)
+tell_root(struct cmd *c, const struct listing *l, struct str reference)
 {
-	write_entry(c->s, l, NULL, STR(""));
+	struct str root = STR("");
+	struct space sp;
+
+	for (size_t i = 0; store_space(c->s->store, i, &sp); i++)
+		if (sp.prefix.n > 0 && str_starts(reference, sp.prefix))
+			root = sp.prefix;
+	write_entry(
+	    c->s, l, NULL, store_delimiter_of(c->s->store, reference), root);
 	return reply_ok(c, NULL, "Done");
 }
 
@@ -194,7 +214,7 @@ listing_begin(struct cmd *c, const char *word, struct listing *l)
 	c->state = l;
 	c->cleanup = listing_done;
 	if (pattern.n == 0) {
-		(void)tell_root(c, l);
+		(void)tell_root(c, l, reference);
 		return false;
 	}
 	if (reference.n + pattern.n > MAILBOX_NAME_MAX_BYTES) {
@@ -264,16 +284,34 @@ cmd_lsub(struct cmd *c)
 	return list(c, "LSUB");
 }
 
-/* One namespace, the user's own (RFC 2342 section 5). */
+/* RFC 2342 section 5: the user's own, other users', shared ones. */
 enum step
 cmd_namespace(struct cmd *c)
 {
+	static const enum space_kind kinds[] = {
+	    SPACE_PERSONAL, SPACE_OTHERS, SPACE_SHARED};
+	struct buf *b = &c->s->out;
+	struct space sp;
+
 	if (!imap_arg_end(c->args))
 		return reply_bad(c, "No arguments expected");
 	reply_begin(c->s);
-	buf_add_c(&c->s->out, "NAMESPACE ((\"\" ");
-	write_delimiter(c->s);
-	buf_add_c(&c->s->out, ")) NIL NIL");
+	buf_add_c(b, "NAMESPACE");
+	for (size_t k = 0; k < ARRAY_LEN(kinds); k++) {
+		bool any = false;
+
+		for (size_t i = 0; store_space(c->s->store, i, &sp); i++) {
+			if (sp.kind != kinds[k])
+				continue;
+			buf_add_c(b, any ? "(" : " ((");
+			imap_write_string(b, sp.prefix);
+			buf_add_byte(b, ' ');
+			write_delimiter(b, sp.delimiter);
+			buf_add_byte(b, ')');
+			any = true;
+		}
+		buf_add_c(b, any ? ")" : " NIL");
+	}
 	reply_end(c->s);
 	return reply_ok(c, NULL, "Done");
 }

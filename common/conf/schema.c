@@ -160,6 +160,18 @@ static const struct schema_setting TABLE[] = {
 	.min = 0, .max = PORT_MAX, .preset = "993", .readers = SCHEMA_MASTER,
 	.help = "port for IMAP over TLS; 0 switches it off",
 }, {
+	.name = "inbox_alias", .type = SCHEMA_WORD,
+	.words = "auto yes no", .preset = "auto", .readers = SCHEMA_IMAPD,
+	.help = "let INBOX.NAME mean the mailbox NAME too",
+	.detail =
+	    "Clients of Courier know all mailboxes by names below INBOX.\n"
+	    "They go on with them, while others, and LIST, see the plain names.\n"
+	    "A folder that really lies below INBOX comes first.\n"
+	    ".Cm auto\n"
+	    "is\n"
+	    ".Cm yes\n"
+	    "where Courier's files are found.",
+}, {
 	.name = "index_dir", .type = SCHEMA_PATH,
 	.preset = LOCALSTATEDIR "/lib/restante/index",
 	.readers = SCHEMA_MASTER | MAIL_PROCESSES | SCHEMA_CTL,
@@ -233,7 +245,8 @@ static const struct schema_setting TABLE[] = {
 	.readers = SCHEMA_LOGIN,
 	.help = "time from a connection's begin to its login",
 	.detail =
-	    "Absolute: also a client that keeps talking is cut. The time that\n"
+	    "Absolute: also a client that keeps talking is cut.\n"
+	    "The time that\n"
 	    "the server itself takes for an answer does not count.",
 }, {
 	.name = "login_user", .type = SCHEMA_TEXT, .preset = "_restante-login",
@@ -304,6 +317,31 @@ static const struct schema_setting TABLE[] = {
 	.min = 1, .max = 100000, .preset = "50", .per_service = true,
 	.readers = SCHEMA_MASTER | MAIL_PROCESSES,
 	.help = "how many sessions of one protocol a user may have",
+}, {
+	.name = "namespace_prefix", .type = SCHEMA_TEXT, .preset = "",
+	.readers = SCHEMA_IMAPD,
+	.help = "what names of the user's own mailboxes begin with",
+	.detail =
+	    ".Ql INBOX\\&.\n"
+	    "gives clients the names that they had from Courier.\n"
+	    "INBOX itself has no prefix.",
+}, {
+	.name = "other_users_location", .type = SCHEMA_TEXT, .preset = "",
+	.readers = SCHEMA_IMAPD,
+	.help = "where other users' mail lies, for those who may read it",
+	.detail =
+	    "In the syntax of\n"
+	    ".Ic mail_location ,\n"
+	    "an absolute path with\n"
+	    ".Ql %u\n"
+	    "for the owner, as in\n"
+	    ".Ql maildir:/home/%u/Maildir .\n"
+	    "The mailboxes appear as\n"
+	    ".Ql #user/OWNER/NAME ;\n"
+	    "what a user may read or change there is what the permissions of\n"
+	    "the files let him.\n"
+	    "A user's process then reaches all of the folder in front of\n"
+	    ".Ql %u .",
 }, {
 	.name = "pam_service", .type = SCHEMA_TEXT, .per_service = true,
 	.preset = "", .readers = SCHEMA_AUTHD,
@@ -454,6 +492,18 @@ static const struct schema_setting TABLE[] = {
 	    ".Ql 192.0.2.0/24 .\n"
 	    "A connection from there without the header is closed;\n"
 	    "a header from elsewhere is never believed.",
+}, {
+	.name = "public_location", .type = SCHEMA_TEXT, .preset = "",
+	.readers = SCHEMA_IMAPD,
+	.help = "where public mailboxes lie",
+	.detail =
+	    "In the syntax of\n"
+	    ".Ic mail_location ,\n"
+	    "as in\n"
+	    ".Ql maildir:/srv/mail/public:LAYOUT=fs .\n"
+	    "The mailboxes appear as\n"
+	    ".Ql #public/NAME\n"
+	    "to those who may read the files.",
 }, {
 	.name = "reuse_xuidl", .type = SCHEMA_BOOL, .preset = "no",
 	.readers = SCHEMA_POP3D,

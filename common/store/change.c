@@ -169,7 +169,7 @@ append_open(
 	step = STEP_FAIL;
 	if (a->m->is_read_only || a->m->is_broken)
 		(void)err_set(e, ERR_READ_ONLY, "%s: read-only", a->m->name);
-	else if (s->ops->append->begin(a, e) == 0)
+	else if (a->m->store->ops->append->begin(a, e) == 0)
 		step = STEP_DONE;
 out:
 	if (step == STEP_FAIL)

@@ -167,6 +167,15 @@ struct store {
 	struct dotlock subs_lock; /* what was seen of the subscriptions' lock */
 	struct lock_wait subs_wait;
 	struct derived_store *derived; /* NULL: no index */
+	/* Namespaces: space.h. */
+	struct store *head; /* the user's own store; NULL: this is it */
+	struct list spaces; /* of the head: the other stores */
+	struct list link;
+	enum space_kind kind;
+	char *prefix; /* of names, with the delimiter, or "" */
+	char *others_location; /* or NULL */
+	int64_t others_seen_ms; /* when others were last looked for */
+	bool has_alias;
 	void *impl;
 };
 
@@ -224,6 +233,8 @@ struct store_ops {
 	    struct mbox_entry **first, struct err *e);
 	void (*list_end)(void **at);
 	int (*create)(struct store *s, struct str name, struct err *e);
+	/* Is there a folder of this name? NULL: never asked (space.c). */
+	bool (*exists)(struct store *s, struct str name);
 	/* *phase is the caller's, 0 at first; REMOVE_GONE: only work in the
 	 * background is left. */
 	enum step (*remove)(
@@ -473,11 +484,17 @@ bool mailbox_is_all_told(struct mailbox *m);
  */
 enum step store_lock_wait(
     struct store *s, struct lock_wait *w, int64_t wait_ms, const struct err *e);
+/* The store whose caller waits and is told: the user's own. */
+static inline struct store *
+store_head(struct store *s)
+{
+	return s->head != NULL ? s->head : s;
+}
 /* At the beginning of each public step: nothing is to be waited for yet. */
 static inline void
 store_begin_step(struct store *s)
 {
-	s->wait_ms = 0;
+	store_head(s)->wait_ms = 0;
 }
 /* A lock of ours was let go: those who wait should try. */
 void store_lock_free(struct store *s);

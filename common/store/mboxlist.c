@@ -25,6 +25,7 @@ add(struct mboxlist *l, struct str name, unsigned attrs)
 
 	e->name = arena_str(l->a, name);
 	e->attrs = attrs;
+	e->delimiter = l->delimiter;
 	map_put(&l->by_name, e->name, e);
 	l->n++;
 	return e;
@@ -39,6 +40,7 @@ mboxlist_init(struct mboxlist *l, struct arena *a, char delimiter,
 	for (; first != NULL; first = first->next) {
 		if (find(l, first->name) != NULL)
 			continue;
+		first->delimiter = delimiter;
 		map_put(&l->by_name, first->name, first);
 		l->n++;
 	}
@@ -122,7 +124,8 @@ find_special(struct mboxlist *l, struct mbox_entry **v, size_t n)
 		best_rank[use] = rank;
 	}
 	for (unsigned use = USE_DRAFTS; use <= USE_ARCHIVE; use++) {
-		struct str name = special_default_name(use);
+		struct str name = arena_printf(l->a, "%.*s%.*s",
+		    STR_ARG(l->prefix), STR_ARG(special_default_name(use)));
 
 		if (best[use] == NULL)
 			best[use] = find(l, name);
@@ -170,7 +173,8 @@ mboxlist_finish(struct mboxlist *l, bool subscribed_only)
 	size_t n;
 
 	v = collect(l, l->a, &n);
-	find_special(l, v, n);
+	if (l->has_special)
+		find_special(l, v, n);
 	v = collect(l, l->a, &n);
 	for (size_t i = 0; i < n; i++)
 		add_parents(l, v[i]);

@@ -9,11 +9,16 @@
 struct mboxlist {
 	struct arena *a;
 	char delimiter;
+	struct str prefix; /* of every name but INBOX */
+	bool has_special; /* special-use mailboxes belong into it */
 	struct map by_name; /* to struct mbox_entry */
 	size_t n;
 };
 
-/* Takes the entries of a backend; the list lives in `a`. */
+/*
+ * Takes the entries of a backend; the list lives in `a`. Set the fields prefix
+ * and has_special behind it.
+ */
 void mboxlist_init(struct mboxlist *l, struct arena *a, char delimiter,
     struct mbox_entry *first);
 /* Marks a name as subscribed, adding it when it does not exist. */

@@ -178,7 +178,7 @@ store_lock_wait(
 		return STEP_FAIL;
 	}
 	/* Two that wait for one lock part because clocks differ. */
-	s->wait_ms = w->pause_ms + (uint32_t)(clock_wall_us() % 3);
+	store_head(s)->wait_ms = w->pause_ms + (uint32_t)(clock_wall_us() % 3);
 	w->pause_ms = w->pause_ms * 3 / 2 + 1 < PAUSE_MAX_MS
 	    ? w->pause_ms * 3 / 2 + 1
 	    : PAUSE_MAX_MS;
@@ -188,6 +188,7 @@ store_lock_wait(
 void
 store_lock_free(struct store *s)
 {
+	s = store_head(s);
 	if (s->notify != NULL && !list_is_empty(&s->notify->waiters))
 		retry_within(s, 0);
 }

@@ -25,8 +25,10 @@
 #include "store/msg.h"
 #include "store/notify.h"
 #include "store/quota.h"
+#include "store/space.h"
 #include "store/special.h"
 #include "store/subs.h"
+#include "text/utf7.h"
 #include "text/utf8.h"
 
 #define POLL_MS_DEFAULT 2000
@@ -116,14 +118,16 @@ out:
 }
 
 int
-store_open(const struct store_settings *set, struct ev_loop *loop,
-    struct store **out, struct err *e)
+store_open_part(struct store *head, const struct store_settings *set,
+    struct ev_loop *loop, struct store **out, struct err *e)
 {
 	struct store *s = mem_new(1, sizeof(*s));
 	const char *names = set->folder_names;
 	struct err ignored;
 
 	s->loop = loop;
+	s->head = head;
+	list_init(&s->spaces);
 	s->user = mem_strdup(set->user);
 	s->home = mem_strdup(set->home);
 	s->host = mem_strdup(set->host != NULL ? set->host : dotlock_host());
@@ -142,7 +146,9 @@ store_open(const struct store_settings *set, struct ev_loop *loop,
 		s->courier_auto = true;
 	else
 		s->is_courier = strcasecmp(set->courier_compat, "yes") == 0;
-	if (!s->poll_only && watch_hub_new(loop, &s->hub, &ignored) == -1)
+	if (head != NULL)
+		s->hub = head->hub;
+	else if (!s->poll_only && watch_hub_new(loop, &s->hub, &ignored) == -1)
 		store_warn(s, "no inotify, polling: %s", ignored.text);
 	quota_open(s, set->maildir_quota);
 	if (s->ops->place_open(s, e) == -1)
@@ -155,6 +161,16 @@ fail:
 	return -1;
 }
 
+int
+store_open(const struct store_settings *set, struct ev_loop *loop,
+    struct store **out, struct err *e)
+{
+	if (store_open_part(NULL, set, loop, out, e) == -1)
+		return -1;
+	spaces_open(*out, set);
+	return 0;
+}
+
 void
 store_close(struct store **sp)
 {
@@ -163,13 +179,15 @@ store_close(struct store **sp)
 	*sp = NULL;
 	if (s == NULL)
 		return;
+	spaces_close(s);
 	mailbox_close_idle(s, true);
 	quota_close(s);
 	derived_store_close(s);
 	if (s->ops != NULL)
 		s->ops->place_close(s);
 	notify_free(s);
-	watch_hub_free(&s->hub);
+	if (s->head == NULL)
+		watch_hub_free(&s->hub);
 	free(s->user);
 	free(s->home);
 	free(s->host);
@@ -177,6 +195,8 @@ store_close(struct store **sp)
 	free(s->inbox);
 	free(s->control);
 	free(s->state);
+	free(s->prefix);
+	free(s->others_location);
 	free(s);
 }
 
@@ -223,29 +243,14 @@ store_places(const struct store_settings *set,
 		else
 			rc = fn(all[i].p, arg, e);
 	}
+	if (rc == 0)
+		rc = spaces_places(set, fn, arg, e);
 out:
 	arena_done(&a);
 	return rc;
 }
 
 /* ---- names --------------------------------------------------------------- */
-
-/* INBOX in any case is INBOX, also as a level above; one trailing delimiter
- * goes. In `a`. */
-static struct str
-canonical(const struct store *s, struct arena *a, struct str name)
-{
-	char *copy;
-
-	if (name.n > 1 && name.p[name.n - 1] == s->delimiter)
-		name.n--;
-	if (!str_starts_nocase(name, STR("INBOX")) ||
-	    (name.n > 5 && name.p[5] != s->delimiter))
-		return name;
-	copy = arena_c(a, name);
-	memcpy(copy, "INBOX", 5);
-	return str_make(copy, name.n);
-}
 
 static enum special_use
 use_of_missing(struct str name)
@@ -264,9 +269,12 @@ mailbox_acquire_or_make(
 	enum step step;
 
 	arena_init(&a);
-	name = canonical(s, &a, name);
+	if (space_of(&s, &a, &name, e) == -1) {
+		arena_done(&a);
+		return STEP_FAIL;
+	}
 	step = mailbox_acquire(s, name, out, e);
-	if (step == STEP_FAIL && e->code == ERR_NOT_FOUND &&
+	if (step == STEP_FAIL && e->code == ERR_NOT_FOUND && s->head == NULL &&
 	    use_of_missing(name) != USE_NONE && s->ops->create(s, name, e) == 0)
 		step = mailbox_acquire(s, name, out, e);
 	arena_done(&a);
@@ -274,53 +282,120 @@ mailbox_acquire_or_make(
 }
 
 struct subscribed {
-	struct store *s;
+	struct store *s; /* whose names are wanted */
 	struct arena *a;
 	struct mboxlist *list;
 };
 
+/* Other stores' names are in the head's file as clients have them. */
 static void
 on_subscribed(void *arg, struct str storage)
 {
 	struct subscribed *sub = arg;
+	struct store *s = sub->s;
 	struct buf name;
+	struct str n;
 
 	buf_init(&name, 64 * 1024);
-	if (sub->s->ops->name_of_storage(sub->s, storage, &name))
-		mboxlist_subscribe(sub->list, buf_str(&name));
+	if (space_is_foreign(store_head(s), storage)) {
+		if (s->head != NULL && str_starts(storage, str_of(s->prefix)) &&
+		    utf7_decode(&name, storage))
+			mboxlist_subscribe(sub->list, buf_str(&name));
+	} else if (s->head == NULL &&
+	    s->ops->name_of_storage(s, storage, &name)) {
+		n = buf_str(&name);
+		if (space_name(s, sub->a, &n))
+			mboxlist_subscribe(sub->list, n);
+	}
 	buf_done(&name);
 }
 
 struct list_job {
-	struct store *s;
+	struct store *s; /* being listed: the head, then the others */
 	void *at; /* the backend's */
-	struct mbox_entry *all;
+	struct mbox_entry *all, *first, **tail;
 };
+
+/* The next store; NULL behind the last. */
+static struct store *
+next_space(struct store *s)
+{
+	struct store *head = store_head(s);
+	struct list *next = s == head ? head->spaces.next : s->link.next;
+
+	return next == &head->spaces ? NULL : LIST_OF(next, struct store, link);
+}
+
+/* Names as clients see them; those that they do not see go. */
+static void
+give_names(struct store *s, struct arena *a, struct mbox_entry **list)
+{
+	while (*list != NULL) {
+		if (space_name(s, a, &(*list)->name))
+			list = &(*list)->next;
+		else
+			*list = (*list)->next;
+	}
+}
+
+/* All of one store have come: sorted, behind those of the stores before. */
+static int
+finish_space(
+    struct list_job *job, bool subscribed_only, struct arena *a, struct err *e)
+{
+	struct store *s = job->s, *head = store_head(s);
+	struct mboxlist list;
+	struct subscribed sub = {s, a, &list};
+	const char *file;
+	int dirfd;
+
+	give_names(s, a, &job->all);
+	mboxlist_init(&list, a, s->head == NULL ? s->delimiter : '/', job->all);
+	list.prefix = str_of(s->prefix);
+	list.has_special = s->head == NULL;
+	dirfd = head->ops->subs_dir(head, &file);
+	if (subs_load(dirfd, file, head->delimiter, on_subscribed, &sub, e) ==
+	    -1)
+		return -1;
+	*job->tail = mboxlist_finish(&list, subscribed_only);
+	while (*job->tail != NULL)
+		job->tail = &(*job->tail)->next;
+	return 0;
+}
 
 enum step
 store_list(struct store *s, bool subscribed_only, struct arena *a,
     struct list_job **jobp, struct mbox_entry **first, struct err *e)
 {
 	struct list_job *job = *jobp;
-	struct mboxlist list;
-	struct subscribed sub = {s, a, &list};
-	const char *file;
 	enum step step;
-	int dirfd;
 
 	store_begin_step(s);
 	if (job == NULL) {
 		job = *jobp = mem_new(1, sizeof(*job));
 		job->s = s;
+		job->tail = &job->first;
+		spaces_find_others(s);
 	}
-	step = s->ops->list(s, a, &job->at, &job->all, e);
+	step = job->s->ops->list(job->s, a, &job->at, &job->all, e);
+	if (step == STEP_FAIL && job->s->head != NULL) {
+		/* What others do to theirs does not hide our own. */
+		store_warn(
+		    s, "%s can not be listed: %s", job->s->prefix, e->text);
+		job->all = NULL;
+		step = STEP_DONE;
+	}
 	if (step != STEP_DONE)
 		return step;
-	mboxlist_init(&list, a, s->delimiter, job->all);
-	dirfd = s->ops->subs_dir(s, &file);
-	if (subs_load(dirfd, file, s->delimiter, on_subscribed, &sub, e) == -1)
+	if (finish_space(job, subscribed_only, a, e) == -1)
 		return STEP_FAIL;
-	*first = mboxlist_finish(&list, subscribed_only);
+	job->s->ops->list_end(&job->at);
+	job->all = NULL;
+	if (next_space(job->s) != NULL) {
+		job->s = next_space(job->s);
+		return STEP_MORE;
+	}
+	*first = job->first;
 	return STEP_DONE;
 }
 
@@ -360,6 +435,19 @@ check_new_name(const struct store *s, struct str name, struct err *e)
 	return 0;
 }
 
+/* A name that does not exist yet, and its store. */
+static int
+new_name(struct store **s, struct arena *a, struct str *name, struct err *e)
+{
+	if (space_of(s, a, name, e) == -1) {
+		/* There can be no such mailbox: TRYCREATE would not help. */
+		if (e->code == ERR_NOT_FOUND)
+			e->code = ERR_BAD_NAME;
+		return -1;
+	}
+	return check_new_name(*s, *name, e);
+}
+
 int
 store_create(struct store *s, struct str name, struct err *e)
 {
@@ -367,8 +455,9 @@ store_create(struct store *s, struct str name, struct err *e)
 	int rc;
 
 	arena_init(&a);
-	name = canonical(s, &a, name);
-	rc = check_new_name(s, name, e) == -1 ? -1 : s->ops->create(s, name, e);
+	rc = new_name(&s, &a, &name, e);
+	if (rc == 0)
+		rc = s->ops->create(s, name, e);
 	arena_done(&a);
 	return rc;
 }
@@ -382,8 +471,9 @@ store_delete(struct store *s, struct str name, unsigned *phase, struct err *e)
 
 	store_begin_step(s);
 	arena_init(&a);
-	name = canonical(s, &a, name);
-	if (str_eq(name, STR("INBOX")))
+	if (space_of(&s, &a, &name, e) == -1)
+		step = STEP_FAIL;
+	else if (str_eq(name, STR("INBOX")))
 		(void)err_set(e, ERR_PERM, "INBOX can not be removed");
 	else
 		step = s->ops->remove(s, name, phase, e);
@@ -433,8 +523,7 @@ rename_inbox(
 	enum step step;
 
 	if (job == NULL) {
-		if (check_new_name(s, to, e) == -1 ||
-		    s->ops->create(s, to, e) == -1)
+		if (store_create(s, to, e) == -1)
 			return STEP_FAIL;
 		job = *jobp = mem_new(1, sizeof(*job));
 	}
@@ -470,18 +559,25 @@ store_rename(struct store *s, struct str from, struct str to,
     struct rename_job **job, struct err *e)
 {
 	struct arena a;
+	struct store *target = s;
+	struct str outer_to = to;
 	enum step step = STEP_FAIL;
 
 	store_begin_step(s);
 	arena_init(&a);
-	from = canonical(s, &a, from);
-	to = canonical(s, &a, to);
-	if (str_eq(from, STR("INBOX"))) {
-		step = rename_inbox(s, to, job, e);
+	if (space_of(&s, &a, &from, e) == -1)
+		goto out;
+	if (s->head == NULL && str_eq(from, STR("INBOX"))) {
+		step = rename_inbox(s, outer_to, job, e);
 		goto out;
 	}
-	if (check_new_name(s, to, e) == -1)
+	if (new_name(&target, &a, &to, e) == -1)
 		goto out;
+	if (target != s || str_eq(from, STR("INBOX"))) {
+		(void)err_set(e, ERR_UNSUPPORTED,
+		    "a mailbox stays in its namespace: copy its messages");
+		goto out;
+	}
 	if (str_starts(to, from) && to.n > from.n &&
 	    to.p[from.n] == s->delimiter) {
 		(void)err_set(e, ERR_BAD_NAME, "below itself");
@@ -499,6 +595,24 @@ out:
 
 #define SUBS_WAIT_MS 10000
 
+/* As a name stands in the head's file; it need not be that of a mailbox. */
+static int
+subs_name(struct store *head, struct arena *a, struct str name, struct buf *out,
+    struct err *e)
+{
+	struct store *s = head;
+	bool ok;
+
+	if (space_is_foreign(head, name)) {
+		ok = utf7_encode(out, name);
+	} else {
+		if (space_of(&s, a, &name, e) == -1)
+			return -1;
+		ok = name.n > 0 && s->ops->storage_name(s, name, out);
+	}
+	return ok ? 0 : err_set(e, ERR_BAD_NAME, "not a mailbox name");
+}
+
 enum step
 store_subscribe(struct store *s, struct str name, bool on, struct err *e)
 {
@@ -512,12 +626,12 @@ store_subscribe(struct store *s, struct str name, bool on, struct err *e)
 	store_begin_step(s);
 	arena_init(&a);
 	buf_init(&storage, 4 * MAILBOX_NAME_MAX_BYTES);
-	name = canonical(s, &a, name);
 	dirfd = s->ops->subs_dir(s, &file);
+	if (subs_name(s, &a, name, &storage, e) == -1)
+		goto out;
 	if (name.n == 0 || name.n > MAILBOX_NAME_MAX_BYTES ||
 	    memchr(name.p, '\n', name.n) != NULL ||
-	    memchr(name.p, '\0', name.n) != NULL ||
-	    !s->ops->storage_name(s, name, &storage))
+	    memchr(name.p, '\0', name.n) != NULL)
 		(void)err_set(e, ERR_BAD_NAME, "not a mailbox name");
 	else if (file_perm_of(dirfd, &perm, e) == 0)
 		rc = subs_change(dirfd, file, &perm, s->delimiter,
@@ -530,6 +644,7 @@ store_subscribe(struct store *s, struct str name, bool on, struct err *e)
 		step = store_lock_wait(s, &s->subs_wait, SUBS_WAIT_MS, e);
 	if (step != STEP_MORE)
 		s->subs_wait = (struct lock_wait){0};
+out:
 	buf_done(&storage);
 	arena_done(&a);
 	return step;
@@ -633,14 +748,13 @@ status_from_index(struct store *s, struct str name, bool with_size,
 {
 	struct arena a;
 	struct buf place;
+	struct err e;
 	bool ok;
 
-	if (s->derived == NULL || s->ops->index_place == NULL)
-		return false;
 	arena_init(&a);
 	buf_init(&place, 16 * 1024);
-	name = canonical(s, &a, name);
-	ok = mailbox_find_open(s, name) == NULL &&
+	ok = space_of(&s, &a, &name, &e) == 0 && s->derived != NULL &&
+	    s->ops->index_place != NULL && mailbox_find_open(s, name) == NULL &&
 	    s->ops->index_place(s, name, &place) &&
 	    derived_status(s, name, buf_str(&place), with_size, out);
 	buf_done(&place);

@@ -53,6 +53,11 @@ struct store_settings {
 	const char *folder_names; /* "auto", "mutf7", "utf8" */
 	const char *courier_compat; /* "auto", "yes", "no" */
 	const char *maildir_quota; /* "10000000S,1000C"; NULL, "": the file's */
+	/* Namespaces; NULL or "" each: none. */
+	const char *namespace_prefix; /* of the user's own, "INBOX." */
+	const char *inbox_alias; /* "auto", "yes", "no" */
+	const char *public_location; /* as mail_location */
+	const char *others_location; /* the same, with %u for the owner */
 	bool poll_only; /* no inotify */
 	uint32_t poll_ms; /* interval of the polling fallback */
 	/* For what is derived from the mail; NULL, "none": in memory only. */
@@ -64,12 +69,32 @@ int store_open(const struct store_settings *set, struct ev_loop *loop,
     struct store **out, struct err *e);
 void store_close(struct store **s);
 char store_delimiter(const struct store *s);
+/* Of the namespace that a name belongs to. */
+char store_delimiter_of(const struct store *s, struct str name);
 /* "maildir" or "mbox". */
 const char *store_driver(const struct store *s);
 /* Places for the sandbox: calls fn once per folder that must be writable. */
 int store_places(const struct store_settings *set,
     int (*fn)(const char *path, void *arg, struct err *e), void *arg,
     struct err *e);
+
+/* ---- namespaces (RFC 2342) ----------------------------------------------- */
+
+enum space_kind { SPACE_PERSONAL, SPACE_OTHERS, SPACE_SHARED };
+
+struct space {
+	enum space_kind kind;
+	struct str prefix; /* with its delimiter, or empty; borrowed */
+	char delimiter;
+};
+
+/* Number `i` of the namespaces that clients hear of; false: no more. */
+bool store_space(const struct store *s, size_t i, struct space *out);
+/*
+ * The level above which names mean the same once more, hidden from LIST unless
+ * it is asked for: "INBOX." for those who come from Courier. Empty: none.
+ */
+struct str store_alias(const struct store *s);
 
 /* ---- names --------------------------------------------------------------- */
 
@@ -96,6 +121,7 @@ struct mbox_entry {
 	struct str name; /* UTF-8, in the caller's arena */
 	unsigned attrs; /* enum mbox_attr */
 	enum special_use use;
+	char delimiter; /* of its namespace */
 	struct mbox_entry *next;
 };
 

@@ -107,7 +107,7 @@ def test_100_mb_is_the_default_limit(tunnel):
     "", "INBOX", "INBOX (\\Seen)", "INBOX {3", "INBOX \\Seen {3}", "INBOX (\\) {3}", "INBOX (\\*) {3}",
     "INBOX ((\\Seen)) {3}", 'INBOX ("x") {3}', "INBOX (a%b) {3}",
     'INBOX "1-Jan-2020" {3}', 'INBOX "32-Jan-2020 00:00:00 +0000" {3}',
-    'INBOX "1-Jan-2020 00:00:00 +0000" {3}',
+    'INBOX "-Jan-2020 00:00:00 +0000" {3}',
     'INBOX " 1-Jan-2020 00:00:00 +0000" (\\Seen) {3}',
     'INBOX " 1-Jan-2020 00:00:00 +0000" " 1-Jan-2020 00:00:00 +0000" {3}',
     'INBOX () () {3}', "INBOX NIL {3}", "INBOX ~{3}", "(INBOX) {3}",

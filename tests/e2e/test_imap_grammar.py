@@ -355,7 +355,8 @@ def state(c):
     c.ok("EXAMINE INBOX")
     found += c.ok("UID FETCH 1:* FLAGS")
     c.ok("UNSELECT")
-    return [re.sub(rb" ?\\Recent", b"", r) for r in found]
+    # \\Marked says what was seen since the last visit, by whoever looked.
+    return [re.sub(rb" ?\\(Recent|Marked|Unmarked)", b"", r) for r in found]
 
 
 def prepare(box):

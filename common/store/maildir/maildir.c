@@ -561,6 +561,7 @@ const struct store_ops maildir_ops = {
     .list = maildir_list,
     .list_end = maildir_list_end,
     .create = maildir_create,
+    .exists = maildir_exists,
     .remove = maildir_remove,
     .rename = maildir_rename,
     .subs_dir = maildir_subs_dir,

@@ -141,6 +141,7 @@ void maildir_place_close(struct store *s);
  */
 int maildir_path(
     struct store *s, struct str name, char out[PATH_MAX], struct err *e);
+bool maildir_exists(struct store *s, struct str name);
 /* The path that CREATE would make. */
 int maildir_new_path(
     struct store *s, struct str name, char out[PATH_MAX], struct err *e);

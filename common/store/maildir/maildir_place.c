@@ -83,7 +83,9 @@ maildir_place_open(struct store *s, struct err *e)
 
 	s->impl = p;
 	p->rootfd = p->controlfd = -1;
-	if (access(s->root, F_OK) == -1 && file_make_path(s->root, e) == -1)
+	/* What is not the user's own is not made for him. */
+	if (s->head == NULL && access(s->root, F_OK) == -1 &&
+	    file_make_path(s->root, e) == -1)
 		return -1;
 	/* INBOX= may lie where only the administrator can make it: then
 	 * opening INBOX says so. */
@@ -265,6 +267,15 @@ maildir_path(
 	    try_spelling(s, name, SPELT_PERCENT, out))
 		return 0;
 	return err_set(e, ERR_NOT_FOUND, "no such mailbox");
+}
+
+bool
+maildir_exists(struct store *s, struct str name)
+{
+	char path[PATH_MAX];
+	struct err e;
+
+	return maildir_path(s, name, path, &e) == 0;
 }
 
 int

@@ -1,0 +1,252 @@
+# SPDX-License-Identifier: ISC
+"""Namespaces (RFC 2342): a prefix for the user's own mailboxes, names from
+Courier's times, public mailboxes, other users' mail under the permissions of
+the files."""
+import os
+import stat
+
+import pytest
+from lib import maildir, restante, server
+from lib.maildir import message
+
+ALICE, BOB, CAROL = "alice", "bob", "carol"
+
+
+def names(untagged):
+    return [r.rsplit(b" ", 1)[1].strip(b'"') for r in untagged]
+
+
+def run(users=(ALICE, BOB, CAROL), separate=None, **settings):
+    if separate is None:
+        separate = server.is_root()
+    return restante.Restante(users=list(users), separate=separate,
+                             settings=settings)
+
+
+@pytest.fixture
+def starts():
+    started = []
+
+    def start(s):
+        started.append(s)
+        return s.start()
+    yield start
+    for s in started:
+        try:
+            s.stop()
+        finally:
+            s.remove()
+
+
+# ---- the user's own
+
+def test_prefix(starts):
+    s = starts(run(namespace_prefix="INBOX."))
+    c = s.imap(ALICE)
+    assert c.ok("NAMESPACE") == [b'* NAMESPACE (("INBOX." ".")) NIL NIL']
+    c.ok("CREATE INBOX.a.b")
+    assert os.path.isdir(s.maildir(ALICE, ".a.b"))
+    found = c.ok('LIST "" *')
+    assert names(found)[0] == b"INBOX"
+    assert all(n.startswith(b"INBOX.") for n in names(found)[1:])
+    assert b"INBOX.a.b" in names(found) and b"INBOX.Sent" in names(found)
+    assert [r for r in found if r.endswith(b" INBOX.a")][0].startswith(
+        b"* LIST (\\Noselect")
+    assert b"\\HasChildren" in [r for r in found if r.endswith(b" INBOX")][0]
+    assert names(c.ok('LIST "" INBOX.%')).count(b"INBOX.a") == 1
+    c.append("INBOX.a.b", b"a: b\r\n\r\n")
+    c.append("INBOX.Sent", b"a: b\r\n\r\n")
+    assert os.path.isdir(s.maildir(ALICE, ".Sent"))
+    c.ok("SELECT inbox.a.b")
+    c.ok("COPY 1 INBOX")
+    c.ok("RENAME INBOX.a.b INBOX.c")
+    assert os.path.isdir(s.maildir(ALICE, ".c"))
+    # Without the prefix a name is in no namespace.
+    for command in ("SELECT Sent", "STATUS a (MESSAGES)", "CREATE x",
+                    "RENAME INBOX.c d", "DELETE c", "SELECT INBOX.INBOX"):
+        c.no(command)
+    # Subscriptions are stored as ever.
+    c.ok("SUBSCRIBE INBOX.c")
+    assert names(c.ok('LSUB "" *')) == [b"INBOX.c"]
+    with open(s.maildir(ALICE, "subscriptions"), "rb") as f:
+        assert b"INBOX" not in f.read()
+    c.ok("UNSUBSCRIBE INBOX.c")
+    assert c.ok('LSUB "" *') == []
+
+
+def test_names_of_courier(starts):
+    s = starts(run(inbox_alias="yes"))
+    c = s.imap(ALICE)
+    c.ok("CREATE Work")
+    c.append("Work", b"a: b\r\n\r\n")
+    # What really lies below INBOX comes first.
+    maildir.create(s.maildir(ALICE, ".INBOX.real"), s.uid_of(ALICE))
+    assert c.ok("NAMESPACE") == [b'* NAMESPACE (("" ".")) NIL NIL']
+    listed = names(c.ok('LIST "" *'))
+    assert b"Work" in listed and b"INBOX.Work" not in listed
+    assert b"INBOX.Work" in names(c.ok('LIST "" INBOX.%'))
+    assert b"* 1 EXISTS" in c.ok("SELECT INBOX.Work")
+    c.ok("SELECT INBOX.real")
+    c.ok("CREATE INBOX.New")
+    assert os.path.isdir(s.maildir(ALICE, ".New"))
+    c.ok("RENAME INBOX.New INBOX.Newer")
+    c.ok("SUBSCRIBE INBOX.Newer")
+    assert b"Newer" in names(c.ok('LSUB "" *'))
+    c.ok("DELETE INBOX.Newer")
+    assert not os.path.exists(s.maildir(ALICE, ".Newer"))
+
+
+def test_alias_is_off_without_courier(starts):
+    s = starts(run())
+    c = s.imap(ALICE)
+    c.ok("CREATE Work")
+    c.no("SELECT INBOX.Work")
+    c.ok("CREATE INBOX.Sub")
+    assert os.path.isdir(s.maildir(ALICE, ".INBOX.Sub"))
+
+
+# ---- public mailboxes
+
+def open_to_all(path, mode):
+    for base, _, files in os.walk(path):
+        os.chmod(base, mode)
+        for f in files:
+            os.chmod(os.path.join(base, f), mode & 0o666)
+
+
+def test_public(starts):
+    s = run()
+    place = os.path.join(s.dir, "public")
+    s.settings["public_location"] = "maildir:%s:LAYOUT=fs" % place
+    maildir.create(os.path.join(place, "Staff", "News"), None)
+    for i in range(3):
+        maildir.deliver(os.path.join(place, "Staff", "News"), message(i))
+    open_to_all(place, 0o777)
+    starts(s)
+    c = s.imap(ALICE)
+    assert c.ok("NAMESPACE") == [
+        b'* NAMESPACE (("" ".")) NIL (("#public/" "/"))']
+    found = c.ok('LIST "" *')
+    assert b'* LIST (\\Noselect \\HasChildren) "/" #public/Staff' in found
+    assert b"#public/Staff/News" in names(found)
+    # No INBOX there, and nothing that is made on first use.
+    assert [n for n in names(found) if n.startswith(b"#public/")] == [
+        b"#public/Staff", b"#public/Staff/News"]
+    assert names(c.ok('LIST "" %')).count(b"#public") == 1
+    assert names(c.ok('LIST "#public/" %')) == [b"#public/Staff"]
+    assert c.ok('LIST "#public/" ""') == [
+        b'* LIST (\\Noselect) "/" #public/']
+    assert b"* 3 EXISTS" in c.ok("SELECT #public/Staff/News")
+    c.ok("STORE 1 +FLAGS ($Later)")
+    assert b"MESSAGES 3" in c.ok("STATUS #public/Staff/News (MESSAGES)")[0]
+    # In and out, by copy and by move; other sessions and users see it.
+    d = s.imap(BOB)
+    d.ok("SELECT #public/Staff/News")
+    c.ok("COPY 1 INBOX")
+    c.append("#public/Staff/News", b"a: b\r\n\r\n")
+    assert b"* 4 EXISTS" in d.ok("NOOP")
+    c.ok("SELECT INBOX")
+    c.ok("MOVE 1 #public/Staff/News")
+    assert b"* 5 EXISTS" in d.ok("NOOP")
+    assert "$Later" in d.flags()[1]
+    c.ok("CREATE #public/Staff/Old.2026")
+    assert os.path.isdir(os.path.join(place, "Staff", "Old.2026", "cur"))
+    c.ok("RENAME #public/Staff/Old.2026 #public/Staff/Older")
+    c.no("RENAME #public/Staff/Older Older")
+    c.no("RENAME INBOX.x #public/x")
+    c.ok("SUBSCRIBE #public/Staff/News")
+    assert names(c.ok('LSUB "" *')) == [b"#public/Staff/News"]
+    assert names(s.imap(ALICE).ok('LSUB "" #public/%')) == [b"#public/Staff"]
+    assert s.imap(BOB).ok('LSUB "" *') == []
+    c.ok("DELETE #public/Staff/Older")
+    c.ok("UNSUBSCRIBE #public/Staff/News")
+    assert c.ok('LSUB "" *') == []
+    for name in ("#public", "#public/", "#public/INBOX", "#public/none"):
+        c.no("SELECT " + name)
+
+
+def test_idle_on_public(starts):
+    s = run()
+    place = os.path.join(s.dir, "public")
+    s.settings["public_location"] = "maildir:" + place
+    maildir.create(os.path.join(place, ".a"), None)
+    open_to_all(place, 0o777)
+    starts(s)
+    c = s.imap(ALICE)
+    # A Maildir++ place: levels are dots on disk, slashes for clients.
+    c.ok("CREATE #public/b/c")
+    assert os.path.isdir(os.path.join(place, ".b.c"))
+    assert b"#public/b/c" in names(c.ok('LIST "" #public/*'))
+    c.no("CREATE #public/b.c")
+    c.ok("SELECT #public/a")
+    tag = c.idle()
+    maildir.deliver(os.path.join(place, ".a"), message(1))
+    c.until(rb"\* 1 EXISTS")
+    c.done(tag)
+
+
+def test_public_place_is_missing(starts):
+    s = run(public_location="maildir:/nowhere/at/all")
+    starts(s)
+    c = s.imap(ALICE)
+    assert c.ok("NAMESPACE") == [b'* NAMESPACE (("" ".")) NIL NIL']
+    c.no("CREATE #public/x")
+    s.wait_log("no public mailboxes")
+
+
+# ---- other users
+
+@pytest.mark.skipif(not server.is_root(), reason="needs uids")
+def test_other_users(starts):
+    s = run()
+    s.settings["other_users_location"] = \
+        "maildir:%s/%%u/Maildir" % os.path.dirname(s.home(ALICE))
+    for i in range(2):
+        s.deliver(BOB, message(i))
+    starts(s)
+    b = s.imap(BOB)
+    b.ok("CREATE Shared")
+    b.ok("CREATE Private")
+    b.append("Shared", b"a: b\r\n\r\n")
+    home, mail = s.home(BOB), s.maildir(BOB)
+    c = s.imap(ALICE)
+    assert c.ok("NAMESPACE") == [
+        b'* NAMESPACE (("" ".")) (("#user/" "/")) NIL']
+    # Closed to all, as mail is.
+    os.chmod(mail, 0o700)
+    os.chmod(s.maildir(CAROL), 0o700)
+    c.no("SELECT #user/bob/Shared")
+    assert not [n for n in names(c.ok('LIST "" *')) if n.startswith(b"#")]
+    # Bob opens the way to one of them, for reading.
+    os.chmod(home, 0o755)
+    os.chmod(mail, 0o755)
+    open_to_all(s.maildir(BOB, ".Shared"), 0o755)
+    os.chmod(s.maildir(BOB, ".Private"), 0o700)
+    assert [r for r in c.ok("SELECT #user/bob/Shared")
+            if r == b"* 1 EXISTS"]
+    c.ok("FETCH 1 BODY[]")
+    c.no("STORE 1 +FLAGS (\\Flagged)")
+    c.no("SELECT #user/bob/Private")
+    d = s.imap(CAROL)
+    assert b"#user/bob/Shared" in names(d.ok('LIST "" #user/*'))
+    # And for writing.
+    open_to_all(s.maildir(BOB, ".Shared"), 0o777)
+    d.ok("SELECT #user/bob/Shared")
+    d.ok("STORE 1 +FLAGS (\\Flagged)")
+    b.ok("SELECT Shared")
+    assert "\\Flagged" in b.flags()[1]
+    for name in ("#user", "#user/", "#user/bob", "#user/none/INBOX",
+                 "#user/../bob/Shared", "#user/carol/INBOX", "#user//x"):
+        d.no('SELECT "%s"' % name)
+    # Nothing of ours was made in his home.
+    for path, _, _ in os.walk(home):
+        assert os.stat(path).st_uid == s.uid_of(BOB), path
+
+
+def test_modes_are_what_they_were(starts):
+    """The permissions of a folder decide; we do not widen them."""
+    s = starts(run())
+    os.chmod(s.maildir(ALICE), 0o700)
+    c = s.imap(ALICE)
+    c.ok("CREATE x")
+    assert stat.S_IMODE(os.stat(s.maildir(ALICE, ".x")).st_mode) & 0o077 == 0
