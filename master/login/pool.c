@@ -8,7 +8,8 @@
  *
  * CLIENTs are strangers: past login_workers_max of them the one that has waited
  * longest from the address block with the most of them is ended, so that a
- * flood costs the one who makes it.
+ * flood costs the one who makes it; while others wait in the queue behind them,
+ * that block's new ones are not even served (shed.h).
  *
  * Owns:    the sets of channels not yet in use, the sockets, the children.
  * Runs in: login parent, confined; reads nothing but the workers' sockets.
@@ -36,6 +37,9 @@
 /* A spare that dies without a client this often in a second is a fault that
  * more forks will not mend. */
 #define SPARE_DEATHS_MAX 20
+
+/* A block with fewer has no part in a flood. */
+#define SHED_MIN 5
 
 enum worker_state { SPARE, CLIENT, DONE };
 
@@ -75,6 +79,9 @@ struct pool {
 	uint32_t asked; /* sets that master has not sent yet */
 	uint32_t spare_deaths;
 	int64_t death_second;
+	struct shed *shed; /* NULL: there is none */
+	int64_t dropped_s; /* the second of the last line about it */
+	uint32_t dropped; /* not in the log yet */
 	bool started, stopping;
 	bool retired; /* stopping, and on_retired has been called */
 };
@@ -161,10 +168,17 @@ drop_one(struct pool *p)
 	if (busiest == NULL)
 		return;
 	oldest = LIST_OF(busiest->clients.next, struct worker, in_block);
-	addr_text(&busiest->addr, text);
-	log_warn("too many connections before login dropped=%s "
-		 "from_there=%zu in_all=%zu",
-	    text, busiest->n, p->n_client);
+	p->dropped++;
+	if (clock_mono_ms() / 1000 != p->dropped_s) {
+		addr_text(&busiest->addr, text);
+		log_warn("too many connections before login dropped=%s "
+			 "from_there=%zu in_all=%zu times=%u",
+		    text, busiest->n, p->n_client, p->dropped);
+		p->dropped_s = clock_mono_ms() / 1000;
+		p->dropped = 0;
+	}
+	if (p->shed != NULL && busiest->n >= SHED_MIN)
+		shed_set(p->shed, &busiest->addr);
 	leave_block(oldest);
 	oldest->state = DONE;
 	p->n_client--;
@@ -208,6 +222,9 @@ forget(struct worker *w)
 	buf_done(&w->seen);
 	free(w);
 	p->n_workers--;
+	if (p->shed != NULL &&
+	    p->n_client < p->s.settings->workers_max * 9 / 10)
+		shed_set(p->shed, NULL);
 }
 
 static struct worker *
@@ -332,7 +349,8 @@ be_worker(struct pool *p, const struct set *s, int fd_parent)
 					 .fd_master = s->fds[2],
 					 .fd_parent = fd_parent},
 	    .listeners = p->s.listeners,
-	    .n_listeners = p->s.n_listeners};
+	    .n_listeners = p->s.n_listeners,
+	    .shed = p->shed};
 
 	worker_run(&start);
 }
@@ -469,9 +487,12 @@ struct pool *
 pool_new(struct ev_loop *loop, const struct pool_settings *s)
 {
 	struct pool *p = mem_new(1, sizeof(*p));
+	struct err e;
 
 	p->s = *s;
 	p->loop = loop;
+	if (shed_new(&p->shed, &e) == -1)
+		log_warn("a flood will make others wait reason=\"%s\"", e.text);
 	list_init(&p->workers);
 	map_init(&p->blocks);
 	ev_timer_init(&p->again, on_again, 0.0, 0.0);

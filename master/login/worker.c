@@ -24,6 +24,7 @@
 #include "base/log.h"
 #include "ipc/child.h"
 #include "login/worker.h"
+#include "net/addr.h"
 #include "net/tls.h"
 #include "os/fd.h"
 #include "os/sandbox.h"
@@ -104,15 +105,36 @@ open_epoll(const struct worker_start *w)
 	return ep;
 }
 
+/*
+ * Of the one who fills the pool, while others wait behind it. A proxy's address
+ * says nothing of its client.
+ */
+static bool
+is_shed(const struct worker_start *w, const struct login_listening *l, int fd)
+{
+	struct pollfd queue = {.fd = l->fd, .events = POLLIN};
+	struct addr peer;
+	struct err e;
+
+	return !l->from.proxy && addr_peer(fd, &peer, &e) == 0 &&
+	    shed_has(w->shed, &peer) && poll(&queue, 1, 0) == 1;
+}
+
 /* -1: another spare was faster, or the client has left. */
 static int
-accept_from(const struct login_listening *l, struct login_from *from)
+accept_from(const struct worker_start *w, const struct login_listening *l,
+    struct login_from *from)
 {
-	int fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	for (;;) {
+		int fd =
+		    accept4(l->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
-	if (fd != -1)
-		*from = l->from;
-	return fd;
+		if (fd == -1 || !is_shed(w, l, fd)) {
+			*from = l->from;
+			return fd;
+		}
+		(void)close(fd);
+	}
 }
 
 /* Of whichever socket has one. */
@@ -122,7 +144,7 @@ accept_any(const struct worker_start *w, struct login_from *from)
 	int fd = -1;
 
 	for (size_t i = 0; i < w->n_listeners && fd == -1; i++)
-		fd = accept_from(&w->listeners[i], from);
+		fd = accept_from(w, &w->listeners[i], from);
 	return fd;
 }
 
@@ -141,7 +163,7 @@ next_client(const struct worker_start *w, int ep, struct login_from *from)
 				is_over = true;
 			else
 				fd = accept_from(
-				    &w->listeners[ev[i].data.u64], from);
+				    w, &w->listeners[ev[i].data.u64], from);
 		}
 		/* A client that woke us alone must not be left waiting. */
 		if (fd == -1 && is_over)

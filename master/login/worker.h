@@ -4,6 +4,7 @@
 #define LOGIN_WORKER_H
 
 #include "login/login.h"
+#include "login/shed.h"
 
 #define LOGIN_LISTENERS_MAX 64
 
@@ -16,6 +17,7 @@ struct worker_start {
 	struct login login;
 	const struct login_listening *listeners;
 	size_t n_listeners;
+	const struct shed *shed; /* NULL: nobody is turned away */
 };
 
 /* Runs in the child right after fork(); keeps no descriptor but its own. */

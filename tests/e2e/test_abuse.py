@@ -109,7 +109,7 @@ def is_open(sock):
 
 
 @pytest.mark.parametrize("kind", ["idle", "half a handshake", "half a line"])
-def test_flood_costs_the_busiest_its_oldest(watched, kind):
+def test_flood_costs_the_busiest(watched, kind):
     s = watched()
     port = s.imaps_port if kind == "half a handshake" else s.imap_port
     words = {"idle": b"", "half a handshake": HELLO,
@@ -132,10 +132,9 @@ def test_flood_costs_the_busiest_its_oldest(watched, kind):
             break
         assert time.monotonic() < end, len(left)
         time.sleep(0.1)
-    # the newest are left, apart from a few that overtook each other
+    # (Which ones are left depends on how fast they came: who only waits in
+    # the queue is turned away there. test_login has the slow form.)
     assert len(left) > ROOM // 2
-    oldest = sorted(left)[len(left) // 20]
-    assert oldest > FLOOD - 2 * ROOM, (oldest, len(left))
     assert all(is_open(c) for c in few)
     assert "dropped=127.0.0.2" in s.log()
     assert "dropped=127.0.0.3" not in s.log()
