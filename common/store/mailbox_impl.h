@@ -157,6 +157,7 @@ struct store {
 	bool folder_names_auto; /* the backend finds out which */
 	bool is_courier; /* Courier's files are kept up to date */
 	bool courier_auto; /* the backend finds out whether */
+	bool warned_acl;
 	char delimiter;
 	bool poll_only;
 	uint32_t poll_ms;

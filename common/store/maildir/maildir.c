@@ -134,7 +134,8 @@ open_dirs(struct mailbox *m, struct err *e)
 		return -1;
 	if (!is_mailbox(m->store, name, md->dirfd))
 		return err_set(e, ERR_NOT_FOUND, "no mailbox, only a folder");
-	if (file_perm_of(md->dirfd, &md->perm, e) == -1)
+	if (maildir_check_acl(m->store, md->dirfd, name, e) == -1 ||
+	    file_perm_of(md->dirfd, &md->perm, e) == -1)
 		return -1;
 	md->newfd = open_subdir(md, "new", e);
 	if (md->newfd == -1)

@@ -118,6 +118,23 @@ maildir_place_close(struct store *s)
 	s->impl = NULL;
 }
 
+int
+maildir_check_acl(struct store *s, int dirfd, struct str name, struct err *e)
+{
+	struct stat st;
+
+	if (faccessat(dirfd, "dovecot-acl", F_OK, AT_SYMLINK_NOFOLLOW) == -1 ||
+	    fstat(dirfd, &st) == -1 || st.st_uid == geteuid())
+		return 0;
+	if (!s->warned_acl)
+		store_warn(s,
+		    "mailbox=%.*s has a dovecot-acl, whose rights are not "
+		    "known here: only its owner is served",
+		    STR_ARG(name));
+	s->warned_acl = true;
+	return err_set(e, ERR_PERM, "served to its owner only");
+}
+
 /* ---- names to paths ------------------------------------------------------ */
 
 static bool

@@ -176,6 +176,40 @@ test_another_map_with_the_same_inode(void **state)
 	view_close(&v);
 }
 
+/* Rights that are not applied are not given: a folder of somebody else. */
+static void
+test_acl_of_others(void **state)
+{
+	struct box *b = *state;
+	struct view *v;
+	struct err e;
+
+	if (geteuid() != 0)
+		skip();
+	box_dirs(b, ".Theirs");
+	box_msg(b, ".Theirs/cur/x:2,S");
+	box_write(b, ".Theirs/dovecot-acl", "owner lrwstipekxa\nanyone l\n");
+	box_dirs(b, ".Mine");
+	box_write(b, ".Mine/dovecot-acl", "user=bob lr\n");
+	assert_int_equal(chown(box_path(b, ".Theirs"), 20001, 20001), 0);
+	box_open(b);
+	assert_int_equal(
+	    now_view_open(b->store, STR("Theirs"), true, &v, &e), -1);
+	assert_int_equal(e.code, ERR_PERM);
+	assert_int_equal(now_delete(b->store, STR("Theirs"), &e), -1);
+	assert_int_equal(e.code, ERR_PERM);
+	assert_int_equal(
+	    now_rename(b->store, STR("Theirs"), STR("New"), &e), -1);
+	assert_int_equal(e.code, ERR_PERM);
+	assert_true(box_has(b, ".Theirs/cur/x:2,S"));
+	/* For the owner it has no effect. */
+	v = box_view(b, "Mine", false);
+	view_close(&v);
+	assert_int_equal(unlink(box_path(b, ".Theirs/dovecot-acl")), 0);
+	v = box_view(b, "Theirs", true);
+	view_close(&v);
+}
+
 /* The mailbox can be read and nothing else (D13). */
 static void
 test_d13_read_only(void **state)
@@ -272,6 +306,7 @@ main(void)
 	    T(test_store_finds_a_renamed_file),
 	    T(test_d15_restored_file_gets_a_new_uid),
 	    T(test_another_map_with_the_same_inode),
+	    T(test_acl_of_others),
 	    T(test_d13_read_only),
 	    T(test_examine_changes_nothing),
 	};
