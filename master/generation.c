@@ -244,6 +244,8 @@ backoff_ms(unsigned failures)
 static void
 spoold_changed(struct service_proc *p)
 {
+	if (p->state == SERVICE_RUNNING)
+		spools_running(p->m);
 	if (p->state != SERVICE_DOWN)
 		return;
 	if (p->m->stopping)

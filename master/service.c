@@ -23,11 +23,13 @@
 #include "ipc/chan_grant.h"
 #include "ipc/chan_log.h"
 #include "ipc/chan_login.h"
+#include "ipc/chan_spool.h"
 #include "ipc/child.h"
 #include "os/fd.h"
 #include "os/proc.h"
 #include "reload.h"
 #include "session.h"
+#include "spools.h"
 #include "text/hex.h"
 #include "worker.h"
 
@@ -127,6 +129,18 @@ on_retired(UNUSED struct chan *c, struct chan_msg *m, void *arg, struct err *e)
 	return 0;
 }
 
+static int
+on_cut(UNUSED struct chan *c, struct chan_msg *m, void *arg, struct err *e)
+{
+	struct service_proc *p = arg;
+	uint32_t pid;
+
+	if (spool_cut_parse(&m->in, &pid, e) == -1)
+		return -1;
+	spools_cut(p->m, (pid_t)pid);
+	return 0;
+}
+
 static void send_log_target(struct service_proc *p);
 
 static int
@@ -151,6 +165,8 @@ on_reopen(UNUSED struct chan *c, struct chan_msg *m, void *arg, struct err *e)
 	}
 
 static const struct chan_entry plain_entries[] = {COMMON_ENTRIES};
+static const struct chan_entry spoold_entries[] = {
+    COMMON_ENTRIES, {SPOOL_CUT, 0, CHAN_ANY_STATE, SPOOL_FRAME_MAX, on_cut}};
 static const struct chan_entry logd_entries[] = {
     COMMON_ENTRIES, {LOG_REOPEN, 0, CHAN_ANY_STATE, LOG_FRAME_MAX, on_reopen}};
 static const struct chan_entry authd_entries[] = {COMMON_ENTRIES,
@@ -175,7 +191,7 @@ static const struct chan_def defs[] = {
     [PROGRAM_AUTHD] = DEF("authd", authd_entries),
     [PROGRAM_KEYD] = DEF("keyd", plain_entries),
     [PROGRAM_LOGIN] = DEF("login", login_entries),
-    [PROGRAM_SPOOLD] = DEF("spoold", plain_entries),
+    [PROGRAM_SPOOLD] = DEF("spoold", spoold_entries),
 };
 
 /* The channel is over; the process's exit decides what happens. */

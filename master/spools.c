@@ -3,7 +3,7 @@
  * spools.c - spoold, and the channels of mail processes to it. A process asks
  * for one when it first needs it: most mail is no mbox.
  *
- * Owns:    nothing that stays; both ends of a channel are sent away.
+ * Owns:    nothing; struct user_proc keeps spoold's end, for the next spoold.
  * Runs in: master.
  * Trusts:  nothing a mail process says; who it is, master knows.
  */
@@ -13,7 +13,6 @@
 
 #include "spools.h"
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "ipc/chan_session.h"
@@ -22,8 +21,6 @@
 #include "service.h"
 #include "users.h"
 
-/* A process does not ask faster than that. */
-#define ASK_PAUSE_MS 50
 #define STOP_PATIENCE_S 2
 
 /* What a running spoold was started with; another key: another spoold. */
@@ -78,9 +75,10 @@ spools_settings_changed(struct master *m)
 	m->spool_key = key;
 }
 
-int
-spools_channel(
-    struct master *m, pid_t pid, uid_t sysuid, gid_t sysgid, const char *user)
+/* Gives spoold its end `fd` (which stays ours) of a process's channel. */
+static bool
+offer(struct master *m, int fd, pid_t pid, uid_t sysuid, gid_t sysgid,
+    const char *user)
 {
 	const struct spool_client_msg msg = {.pid = (uint32_t)pid,
 	    .sysuid = sysuid,
@@ -89,40 +87,78 @@ spools_channel(
 	struct spool_client_msg check;
 	struct msg_in in;
 	struct buf *b = chan_frame();
-	int fds[2];
 	struct err e;
 
 	if (m->spoold.state != SERVICE_RUNNING || pid <= 0)
-		return -1;
+		return false;
 	/* What it would not take must not be its end. */
 	spool_client_write(&msg, b);
 	if (msg_parse(buf_str(b), &in, &e) == -1 ||
 	    spool_client_parse(&in, &check, &e) == -1)
-		return -1;
+		return false;
+	service_send(&m->spoold, b, &fd, 1);
+	return true;
+}
+
+int
+spools_channel(
+    struct master *m, pid_t pid, uid_t sysuid, gid_t sysgid, const char *user)
+{
+	struct err e;
+	int fds[2];
+
 	if (fd_pair(fds, &e) == -1) {
 		log_error("no channel to spoold: %s", e.text);
 		return -1;
 	}
-	service_send(&m->spoold, b, &fds[1], 1);
+	if (!offer(m, fds[1], pid, sysuid, sysgid, user))
+		fd_close(&fds[0]);
 	fd_close(&fds[1]);
 	return fds[0];
 }
 
 void
+spools_offer(struct user_proc *p)
+{
+	if (p->spool_fd != -1)
+		(void)offer(
+		    p->m, p->spool_fd, p->pid, p->sysuid, p->sysgid, p->user);
+}
+
+void
+spools_running(struct master *m)
+{
+	LIST_EACH(&m->user_procs, it)
+		spools_offer(LIST_OF(it, struct user_proc, link));
+}
+
+void
+spools_cut(struct master *m, pid_t pid)
+{
+	LIST_EACH(&m->user_procs, it) {
+		struct user_proc *p = LIST_OF(it, struct user_proc, link);
+
+		if (p->pid == pid)
+			fd_close(&p->spool_fd);
+	}
+}
+
+/* The process has its end at once; spoold gets the other one when it runs. */
+void
 spools_give(struct user_proc *p)
 {
-	int64_t now = clock_mono_ms();
+	bool has_spool = p->m->now->settings->spool_dir[0] != '\0';
 	struct buf *b;
 	struct err e;
-	int fd = -1;
+	int fds[2] = {-1, -1};
 
-	if (p->spool_ms == 0 || now - p->spool_ms >= ASK_PAUSE_MS)
-		fd =
-		    spools_channel(p->m, p->pid, p->sysuid, p->sysgid, p->user);
-	if (fd != -1)
-		p->spool_ms = now;
+	fd_close(&p->spool_fd);
+	if (has_spool && fd_pair(fds, &e) == -1)
+		log_error("no channel to spoold: %s", e.text);
 	b = chan_frame();
-	session_spool_is_write(fd != -1, b);
-	(void)users_send(p, b, &fd, fd != -1 ? 1 : 0, &e);
-	fd_close(&fd);
+	session_spool_is_write(fds[0] != -1, b);
+	(void)users_send(p, b, &fds[0], fds[0] != -1 ? 1 : 0, &e);
+	fd_close(&fds[0]);
+	p->spool_fd = fds[1];
+	spools_offer(p);
 }

@@ -64,6 +64,7 @@ free_if_gone(struct user_proc *p)
 	leave_map(p);
 	ev_child_stop(m->loop, &p->child);
 	ev_timer_stop(m->loop, &p->timer);
+	fd_close(&p->spool_fd);
 	logs_end(&m->logs, &p->feed);
 	list_remove(&p->link);
 	free(p->identity);
@@ -302,6 +303,7 @@ on_held(UNUSED struct chan *c, struct chan_msg *m, void *arg, struct err *e)
 	if (got.type == CHAN_HOLD_STARTED) {
 		p->pid = (pid_t)got.pid;
 		logs_begin(&p->m->logs, p->feed, p->pid);
+		spools_offer(p);
 		return 0;
 	}
 	if (got.ended.text.n > 0)
@@ -482,6 +484,7 @@ user_new(struct master *m, const struct grant_entry *grant, struct str identity)
 	p->identity = mem_dup(identity.p, identity.n);
 	p->identity_n = identity.n;
 	p->started_wall_s = clock_wall_s();
+	p->spool_fd = -1;
 	list_init(&p->sessions);
 	list_append(&m->user_procs, &p->link);
 	ev_child_init(&p->child, on_exit_seen, 0, 0);

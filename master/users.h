@@ -35,7 +35,7 @@ struct user_proc {
 	struct list sessions;
 	uint32_t n_sessions;
 	int64_t started_wall_s;
-	int64_t spool_ms; /* when it was given a channel to spoold */
+	int spool_fd; /* spoold's end of its channel to it, or -1 */
 };
 
 /* The process for this grant. NULL: it can not be had now. */

@@ -89,10 +89,15 @@ add_mail_place(const char *path, void *arg, UNUSED struct err *e)
 	struct places *p = arg;
 	struct stat st;
 
-	add_path(p, path, SANDBOX_MAIL);
-	if (stat(path, &st) == -1 || !S_ISDIR(st.st_mode))
+	bool is_dir = stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+
+	/* In a spool that spoold locks, only the files that are there. */
+	add_path(p, path,
+	    spool_will_need(p->h, path) && is_dir && access(path, W_OK) == -1
+		? SANDBOX_WRITE_FILE
+		: SANDBOX_MAIL);
+	if (!is_dir)
 		add_file_place(p, path);
-	spool_will_need(p->h, path);
 	return 0;
 }
 

@@ -100,7 +100,7 @@ void spool_done(struct host *h);
 /* A channel from master; -1: there is none now. */
 void spool_channel(struct host *h, int fd);
 /* The mail place `path` may need it: the channel is asked for early, */
-void spool_will_need(struct host *h, const char *path);
+bool spool_will_need(struct host *h, const char *path);
 /* as soon as there is one to master. */
 void spool_open(struct host *h);
 

@@ -7,13 +7,13 @@
  * Trusts:  spoold's word; that the lock is there is looked at by the caller.
  *
  *	       ask master            channel
- * NONE ----------------> ASKED ----------> READY --closed--> NONE
- *   ^                      | none now (asked again after a while)
- *   `----------------------'
+ * NONE ----------------> ASKED ----------> READY --closed: cut off--> NONE
+ *
  * FREE --lock--> SENT --held--> HELD --unlock--> FREE
  *                SENT --busy, refused--> told once --> FREE
- * A channel that closes while HELD is renewed at once, and the new spoold is
- * shown the lock.
+ *                SENT --no answer for long--> SENT again
+ * The channel outlives spoold (master keeps its other end for the next one).
+ * An answer may be lost with the old one, so it is asked for again.
  */
 #include <poll.h>
 #include <stdio.h>
@@ -30,15 +30,20 @@
 
 #define ASK_AGAIN_MS 200
 #define ANSWER_SOON_MS 2
+#define ANSWER_WAIT_MS 300
+#define START_WAIT_MS 500
 
 struct host_spool {
 	struct host *h;
 	struct stat dir; /* the spool */
 	struct chan *chan; /* NULL: none yet, or lost */
 	int64_t asked_ms; /* for a channel */
-	bool is_asked, had_one, is_needed;
+	bool is_asked, is_needed;
+	bool is_waiting; /* for master's answer, at the start */
 	uint32_t ticket;
 	bool is_sent, is_told; /* a request; its answer is in `answer` */
+	int64_t sent_ms; /* first time, and again */
+	int64_t resent_ms;
 	bool is_held;
 	uint64_t dev, ino; /* of the lock */
 	struct spool_helper_answer answer;
@@ -128,8 +133,6 @@ on_close(UNUSED struct chan *c, const struct err *why, void *arg)
 	chan_free(&s->chan);
 	s->is_sent = false;
 	s->is_asked = false;
-	if (s->is_held)
-		ask_for_channel(s);
 }
 
 static const struct chan_entry entries[] = {
@@ -158,13 +161,14 @@ send_frame(struct host_spool *s, const struct buf *frame)
 static void
 send_lock(struct host_spool *s, bool create)
 {
-	const struct spool_lock_msg m = {.ticket = ++s->ticket,
-	    .create = create,
-	    .dev = s->is_held ? s->dev : 0,
-	    .ino = s->is_held ? s->ino : 0};
+	const struct spool_lock_msg m = {
+	    .ticket = ++s->ticket, .create = create};
 	struct buf *frame = chan_frame();
 
 	spool_lock_write(&m, frame);
+	s->resent_ms = clock_mono_ms();
+	if (!s->is_sent)
+		s->sent_ms = s->resent_ms;
 	s->is_sent = true;
 	s->is_told = false;
 	send_frame(s, frame);
@@ -175,15 +179,15 @@ spool_channel(struct host *h, int fd)
 {
 	struct host_spool *s = h->spool;
 
-	if (s == NULL || fd == -1)
+	if (s == NULL)
+		return;
+	s->is_waiting = false;
+	if (fd == -1)
 		return;
 	chan_free(&s->chan);
 	s->is_sent = false;
-	s->had_one = true;
 	s->chan = chan_new(h->loop, fd, &def, s);
 	chan_keeps_loop(s->chan, false);
-	if (s->is_held)
-		send_lock(s, false);
 }
 
 /* ---- for os/spool_lock --------------------------------------------------- */
@@ -204,6 +208,21 @@ serves(void *arg, const char *path)
 	    st.st_dev == s->dir.st_dev && st.st_ino == s->dir.st_ino;
 }
 
+/* No spoold runs, or none that answers: soon there will be one. */
+static void
+tell_waiting(const struct host_spool *s, struct spool_helper_answer *out)
+{
+	int64_t now = clock_mono_ms();
+	int64_t since = s->chan == NULL ? s->asked_ms : s->sent_ms;
+
+	if (now - since < ANSWER_WAIT_MS)
+		return;
+	out->busy = true;
+	out->retry_ms = ASK_AGAIN_MS;
+	(void)snprintf(
+	    out->holder, sizeof(out->holder), "nobody: spoold does not answer");
+}
+
 static void
 lock(void *arg, bool create, struct spool_helper_answer *out)
 {
@@ -211,55 +230,58 @@ lock(void *arg, bool create, struct spool_helper_answer *out)
 
 	*out = (struct spool_helper_answer){
 	    .step = LOCK_WAIT, .retry_ms = ANSWER_SOON_MS};
+	/* Its answer may be there already; a caller without a loop waits for
+	 * nothing else. */
+	if (s->chan != NULL && s->is_sent)
+		chan_read_now(s->chan);
 	if (s->is_held) {
 		out->step = LOCK_DONE;
 		out->dev = (dev_t)s->dev;
 		out->ino = (ino_t)s->ino;
-		return;
-	}
-	if (s->chan != NULL && !s->is_told) {
-		if (!s->is_sent)
-			send_lock(s, create);
-		return;
-	}
-	if (s->is_told) {
+	} else if (s->is_told) {
 		*out = s->answer;
 		s->is_told = false;
-		return;
-	}
-	ask_for_channel(s);
-	if (!s->is_asked) {
+	} else if (s->chan != NULL) {
+		if (!s->is_sent ||
+		    clock_mono_ms() - s->resent_ms >= ANSWER_WAIT_MS)
+			send_lock(s, create);
+		tell_waiting(s, out);
+	} else {
+		ask_for_channel(s);
+		if (s->is_asked) {
+			tell_waiting(s, out);
+			return;
+		}
 		out->step = LOCK_FAIL;
 		err_set(&out->why, ERR_PERM, "no spoold to lock the spool");
-	} else if (s->had_one || clock_mono_ms() - s->asked_ms > 50) {
-		/* It is about to be started again. */
-		out->busy = true;
-		out->retry_ms = ASK_AGAIN_MS;
-		(void)snprintf(out->holder, sizeof(out->holder),
-		    "nobody: spoold does not answer");
 	}
+}
+
+static void
+send_which(struct host_spool *s, uint16_t type)
+{
+	const struct spool_which m = {
+	    .dev = s->is_held ? s->dev : 0, .ino = s->is_held ? s->ino : 0};
+	struct buf *frame = chan_frame();
+
+	spool_which_write(type, &m, frame);
+	send_frame(s, frame);
 }
 
 static void
 unlock(void *arg)
 {
 	struct host_spool *s = arg;
-	struct buf *frame = chan_frame();
 
-	if (!s->is_held && !s->is_sent)
-		return;
-	spool_unlock_write(frame);
-	send_frame(s, frame);
+	if (s->is_held || s->is_sent)
+		send_which(s, SPOOL_UNLOCK);
 	s->is_held = s->is_sent = s->is_told = false;
 }
 
 static void
 touch(void *arg)
 {
-	struct buf *frame = chan_frame();
-
-	spool_touch_write(frame);
-	send_frame(arg, frame);
+	send_which(arg, SPOOL_TOUCH);
 }
 
 static void
@@ -305,18 +327,42 @@ spool_init(struct host *h)
 	}
 }
 
-void
+bool
 spool_will_need(struct host *h, const char *path)
 {
-	if (h->spool != NULL && serves(h->spool, path))
-		h->spool->is_needed = true;
+	struct stat st;
+
+	if (h->spool == NULL || stat(path, &st) == -1)
+		st = (struct stat){0};
+	if (h->spool == NULL ||
+	    !(serves(h->spool, path) ||
+		(st.st_dev == h->spool->dir.st_dev &&
+		    st.st_ino == h->spool->dir.st_ino)))
+		return false;
+	h->spool->is_needed = true;
+	return true;
 }
 
+/*
+ * The channel is there before the first session works: what locks without
+ * coming back to the loop would not see it arrive.
+ */
 void
 spool_open(struct host *h)
 {
-	if (h->spool != NULL && h->spool->is_needed)
-		ask_for_channel(h->spool);
+	struct host_spool *s = h->spool;
+	int64_t until = clock_mono_ms() + START_WAIT_MS;
+	struct pollfd p = {.events = POLLIN};
+
+	if (s == NULL || !s->is_needed)
+		return;
+	ask_for_channel(s);
+	s->is_waiting = s->is_asked;
+	while (s->is_waiting && h->master != NULL && clock_mono_ms() < until) {
+		p.fd = chan_fd(h->master);
+		if (poll(&p, 1, 10) == 1)
+			chan_read_now(h->master);
+	}
 }
 
 void

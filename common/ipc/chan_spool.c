@@ -51,8 +51,6 @@ spool_lock_write(const struct spool_lock_msg *m, struct buf *out)
 	msg_begin(out, SPOOL_LOCK, 0);
 	msg_put_u32(out, m->ticket);
 	msg_put_bool(out, m->create);
-	msg_put_u64(out, m->dev);
-	msg_put_u64(out, m->ino);
 }
 
 int
@@ -62,8 +60,6 @@ spool_lock_parse(struct msg_in *in, struct spool_lock_msg *m, struct err *e)
 
 	got.ticket = msg_get_u32(in);
 	got.create = msg_get_bool(in);
-	got.dev = msg_get_u64(in);
-	got.ino = msg_get_u64(in);
 	if (msg_end(in, e) == -1)
 		return -1;
 	*m = got;
@@ -71,21 +67,24 @@ spool_lock_parse(struct msg_in *in, struct spool_lock_msg *m, struct err *e)
 }
 
 void
-spool_unlock_write(struct buf *out)
+spool_which_write(uint16_t type, const struct spool_which *m, struct buf *out)
 {
-	msg_begin(out, SPOOL_UNLOCK, 0);
-}
-
-void
-spool_touch_write(struct buf *out)
-{
-	msg_begin(out, SPOOL_TOUCH, 0);
+	msg_begin(out, type, 0);
+	msg_put_u64(out, m->dev);
+	msg_put_u64(out, m->ino);
 }
 
 int
-spool_empty_parse(struct msg_in *in, struct err *e)
+spool_which_parse(struct msg_in *in, struct spool_which *m, struct err *e)
 {
-	return msg_end(in, e);
+	struct spool_which got = {0};
+
+	got.dev = msg_get_u64(in);
+	got.ino = msg_get_u64(in);
+	if (msg_end(in, e) == -1)
+		return -1;
+	*m = got;
+	return 0;
 }
 
 void
@@ -156,5 +155,23 @@ spool_refused_parse(struct msg_in *in, struct spool_refused *m, struct err *e)
 	if (msg_end(in, e) == -1)
 		return -1;
 	*m = got;
+	return 0;
+}
+
+void
+spool_cut_write(uint32_t pid, struct buf *out)
+{
+	msg_begin(out, SPOOL_CUT, 0);
+	msg_put_u32(out, pid);
+}
+
+int
+spool_cut_parse(struct msg_in *in, uint32_t *pid, struct err *e)
+{
+	uint32_t got = msg_get_u32(in);
+
+	if (msg_end(in, e) == -1)
+		return -1;
+	*pid = got;
 	return 0;
 }

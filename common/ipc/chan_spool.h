@@ -6,6 +6,11 @@
  * On the ends: spoold; a mail process, whose channel master has made. Which file
  * it is, and for whom, spoold knows from master by the channel: nothing a mail
  * process says names a file. spoold trusts master, mail processes not at all.
+ *
+ * Master keeps spoold's end of each channel: when spoold ends, the next one gets
+ * it, with what waits in it. What the old one had read and not answered is asked
+ * again; of locks that it had made, the next one learns by UNLOCK and TOUCH, or
+ * finds them by the process that they name.
  */
 #ifndef IPC_CHAN_SPOOL_H
 #define IPC_CHAN_SPOOL_H
@@ -22,6 +27,7 @@ enum {
 	SPOOL_HELD = 148,
 	SPOOL_BUSY = 149,
 	SPOOL_REFUSED = 150,
+	SPOOL_CUT = 151,
 };
 
 #define SPOOL_FRAME_MAX 1024
@@ -48,24 +54,25 @@ int spool_client_parse(
  * SPOOL_LOCK  process -> spoold: one attempt
  *   u32 ticket   comes back in the answer
  *   bool create  the file is made when it is not there, once it is locked
- *   u64 dev, ino  0, or the lock file that an earlier spoold made for this
- *                process and that it still holds
- * Answered by SPOOL_HELD, SPOOL_BUSY or SPOOL_REFUSED.
- * SPOOL_UNLOCK, SPOOL_TOUCH  process -> spoold, no fields, no answer; without
- *                a lock they mean nothing
+ * Answered by SPOOL_HELD (also when the process has it already), SPOOL_BUSY or
+ * SPOOL_REFUSED.
+ * SPOOL_UNLOCK, SPOOL_TOUCH  process -> spoold, no answer
+ *   u64 dev, u64 ino   the lock file that it holds; ino 0: the one that it may
+ *                have been given meanwhile
  */
 struct spool_lock_msg {
 	uint32_t ticket;
 	bool create;
+};
+struct spool_which {
 	uint64_t dev, ino;
 };
 void spool_lock_write(const struct spool_lock_msg *m, struct buf *out);
 int spool_lock_parse(
     struct msg_in *in, struct spool_lock_msg *m, struct err *e);
-void spool_unlock_write(struct buf *out);
-void spool_touch_write(struct buf *out);
-/* Of SPOOL_UNLOCK and SPOOL_TOUCH. */
-int spool_empty_parse(struct msg_in *in, struct err *e);
+void spool_which_write(
+    uint16_t type, const struct spool_which *m, struct buf *out);
+int spool_which_parse(struct msg_in *in, struct spool_which *m, struct err *e);
 
 /*
  * SPOOL_HELD     spoold -> process: u32 ticket, u64 dev, u64 ino of the lock
@@ -94,5 +101,12 @@ struct spool_refused {
 void spool_refused_write(const struct spool_refused *m, struct buf *out);
 int spool_refused_parse(
     struct msg_in *in, struct spool_refused *m, struct err *e);
+
+/*
+ * SPOOL_CUT  spoold -> master: u32 pid; this process sends what it must not:
+ *            its channel is over
+ */
+void spool_cut_write(uint32_t pid, struct buf *out);
+int spool_cut_parse(struct msg_in *in, uint32_t *pid, struct err *e);
 
 #endif

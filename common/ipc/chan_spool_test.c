@@ -24,7 +24,9 @@ static void
 test_round_trip(void **state)
 {
 	struct spool_client_msg client = {7, 1000, 8, STR("ann")}, client2;
-	struct spool_lock_msg lock = {9, true, 1, UINT64_MAX}, lock2;
+	struct spool_lock_msg lock = {9, true}, lock2;
+	struct spool_which which = {1, UINT64_MAX}, which2;
+	uint32_t pid;
 	struct spool_held held = {9, 5, 6}, held2;
 	struct spool_busy busy = {1, 250, STR("process 7")}, busy2;
 	struct spool_refused no = {2, ERR_PERM, STR("not yours")}, no2;
@@ -42,7 +44,7 @@ test_round_trip(void **state)
 	spool_lock_write(&lock, &out);
 	in = back();
 	assert_int_equal(spool_lock_parse(&in, &lock2, &e), 0);
-	assert_true(lock2.create && lock2.ino == UINT64_MAX);
+	assert_true(lock2.create && lock2.ticket == 9);
 	spool_held_write(&held, &out);
 	in = back();
 	assert_int_equal(spool_held_parse(&in, &held2, &e), 0);
@@ -55,13 +57,15 @@ test_round_trip(void **state)
 	in = back();
 	assert_int_equal(spool_refused_parse(&in, &no2, &e), 0);
 	assert_int_equal(no2.code, ERR_PERM);
-	spool_unlock_write(&out);
+	spool_which_write(SPOOL_UNLOCK, &which, &out);
 	in = back();
-	assert_int_equal(spool_empty_parse(&in, &e), 0);
-	spool_touch_write(&out);
+	assert_int_equal(in.type, SPOOL_UNLOCK);
+	assert_int_equal(spool_which_parse(&in, &which2, &e), 0);
+	assert_true(which2.dev == 1 && which2.ino == UINT64_MAX);
+	spool_cut_write(77, &out);
 	in = back();
-	assert_int_equal(in.type, SPOOL_TOUCH);
-	assert_int_equal(spool_empty_parse(&in, &e), 0);
+	assert_int_equal(spool_cut_parse(&in, &pid, &e), 0);
+	assert_int_equal(pid, 77);
 }
 
 static void

@@ -389,8 +389,9 @@ dotlock_adopt(struct dotlock *l, int dirfd, const char *name, dev_t dev,
 		fd = file_open(dirfd, l->name, &st, &e);
 	if (fd == -1)
 		return false;
-	if (fstat(fd, &st) == -1 || !S_ISREG(st.st_mode) || st.st_dev != dev ||
-	    st.st_ino != ino || holder_of(dirfd, l->name) != pid) {
+	if (fstat(fd, &st) == -1 || !S_ISREG(st.st_mode) ||
+	    (ino != 0 && (st.st_dev != dev || st.st_ino != ino)) ||
+	    holder_of(dirfd, l->name) != pid) {
 		close(fd);
 		return false;
 	}

@@ -62,8 +62,8 @@ int dotlock_take(struct dotlock *l, int dirfd, const char *name,
 enum lock_step dotlock_try(struct dotlock *l, int dirfd, const char *name,
     const struct dotlock_rules *rules, int64_t *retry_ms, struct err *e);
 /*
- * Takes over the lock file of this number, made by an earlier process like
- * this one for `pid` of this host. False: it is not there any more.
+ * Takes over the lock file of this number (ino 0: any), made by an earlier
+ * process like this one for `pid` of this host. False: it is not there.
  */
 bool dotlock_adopt(struct dotlock *l, int dirfd, const char *name, dev_t dev,
     ino_t ino, pid_t pid);

@@ -8,7 +8,7 @@
  *
  * A lock goes when its process says so, or ends, or gives no sign of life for
  * five minutes. When spoold itself ends, locks stay: their processes still work
- * under them, and show them to the next spoold.
+ * under them, and the next spoold takes them over.
  *
  * Owns:    the descriptor of the spool, a channel and at most one lock for each
  *          mail process.
@@ -70,14 +70,26 @@ client_free(struct client *c)
 {
 	struct spoold *d = c->d;
 
-	if (c->user.lock.held)
+	if (place_leave(&d->place, &c->user))
 		log_info("lock left behind user=<%s> pid=%ld removed",
 		    c->user.name, (long)c->user.pid);
-	place_unlock(&c->user);
 	list_remove(&c->link);
 	chan_free(&c->chan);
 	free(c);
 	leave_when_done(d);
+}
+
+/* Master keeps the channel alive: it must let go of it. */
+static void
+tell_cut(struct client *c)
+{
+	struct buf *frame = chan_frame();
+	struct err e;
+
+	if (c->d->master == NULL)
+		return;
+	spool_cut_write((uint32_t)c->user.pid, frame);
+	(void)chan_send(c->d->master, frame, NULL, 0, &e);
 }
 
 static void
@@ -85,9 +97,11 @@ on_client_close(UNUSED struct chan *chan, const struct err *why, void *arg)
 {
 	struct client *c = arg;
 
-	if (why->code == ERR_VIOLATION)
+	if (why->code == ERR_VIOLATION) {
 		log_error("mail process cut off user=<%s> pid=%ld reason=%s",
 		    c->user.name, (long)c->user.pid, why->text);
+		tell_cut(c);
+	}
 	client_free(c);
 }
 
@@ -110,9 +124,8 @@ answer_refused(
 	const struct spool_refused m = {
 	    .ticket = ticket, .code = why->code, .reason = str_of(why->text)};
 
-	if (why->code != ERR_GONE)
-		log_warn("no lock user=<%s> pid=%ld reason=%s", c->user.name,
-		    (long)c->user.pid, why->text);
+	log_warn("no lock user=<%s> pid=%ld reason=%s", c->user.name,
+	    (long)c->user.pid, why->text);
 	spool_refused_write(&m, frame);
 }
 
@@ -138,8 +151,6 @@ on_lock(UNUSED struct chan *chan, struct chan_msg *m, void *arg, struct err *e)
 
 	if (spool_lock_parse(&m->in, &got, e) == -1)
 		return -1;
-	if (c->user.lock.held)
-		return err_set(e, ERR_VIOLATION, "locks twice");
 	switch (
 	    place_lock(&c->d->place, &c->user, &got, &retry_ms, holder, &why)) {
 	case LOCK_DONE:
@@ -164,10 +175,11 @@ on_unlock(
     UNUSED struct chan *chan, struct chan_msg *m, void *arg, struct err *e)
 {
 	struct client *c = arg;
+	struct spool_which which;
 
-	if (spool_empty_parse(&m->in, e) == -1)
+	if (spool_which_parse(&m->in, &which, e) == -1)
 		return -1;
-	place_unlock(&c->user);
+	place_unlock(&c->d->place, &c->user, &which);
 	return 0;
 }
 
@@ -175,10 +187,11 @@ static int
 on_touch(UNUSED struct chan *chan, struct chan_msg *m, void *arg, struct err *e)
 {
 	struct client *c = arg;
+	struct spool_which which;
 
-	if (spool_empty_parse(&m->in, e) == -1)
+	if (spool_which_parse(&m->in, &which, e) == -1)
 		return -1;
-	place_touch(&c->user);
+	place_touch(&c->d->place, &c->user, &which);
 	return 0;
 }
 
@@ -207,7 +220,7 @@ on_look(UNUSED struct ev_loop *loop, ev_timer *w, UNUSED int events)
 			 "of life for %lld s\"",
 		    c->user.name, (long)c->user.pid,
 		    (long long)PLACE_HOLD_MAX_MS / 1000);
-		place_unlock(&c->user);
+		place_take_away(&c->user);
 	}
 }
 

@@ -99,16 +99,15 @@ asks_too_often(struct place_user *u)
 	return ++u->attempts > ATTEMPTS_PER_S;
 }
 
-static enum lock_step
-adopt(const struct place *p, struct place_user *u,
-    const struct spool_lock_msg *m, struct err *e)
+/* A lock that names the process: an earlier spoold made it. */
+static bool
+adopt(const struct place *p, struct place_user *u, const struct spool_which *m)
 {
-	if (dotlock_adopt(&u->lock, p->dirfd, u->name, (dev_t)m->dev,
-		(ino_t)m->ino, u->pid))
-		return LOCK_DONE;
-	err_set(e, ERR_GONE, "%s.lock is not that of process %ld any more",
-	    u->name, (long)u->pid);
-	return LOCK_FAIL;
+	if (u->lock.held)
+		return true;
+	return p->dirfd != -1 &&
+	    dotlock_adopt(&u->lock, p->dirfd, u->name, (dev_t)m->dev,
+		(ino_t)m->ino, u->pid);
 }
 
 enum lock_step
@@ -125,6 +124,7 @@ place_lock(const struct place *p, struct place_user *u,
 	    .owner = u->sysuid,
 	    .group = p->group,
 	};
+	const struct spool_which any = {0};
 	enum lock_step step;
 	bool is_there;
 
@@ -138,8 +138,8 @@ place_lock(const struct place *p, struct place_user *u,
 		return LOCK_WAIT;
 	if (check_owner(p, u, &is_there, e) == -1)
 		return LOCK_FAIL;
-	if (m->ino != 0)
-		step = adopt(p, u, m, e);
+	if (adopt(p, u, &any))
+		step = LOCK_DONE;
 	else
 		step = dotlock_try(
 		    &u->lock, p->dirfd, u->name, &rules, retry_ms, e);
@@ -156,19 +156,38 @@ place_lock(const struct place *p, struct place_user *u,
 }
 
 void
-place_unlock(struct place_user *u)
+place_take_away(struct place_user *u)
 {
 	if (u->lock.held)
 		dotlock_release(&u->lock);
 }
 
 void
-place_touch(struct place_user *u)
+place_unlock(
+    const struct place *p, struct place_user *u, const struct spool_which *m)
 {
-	if (!u->lock.held)
+	if (adopt(p, u, m))
+		place_take_away(u);
+}
+
+void
+place_touch(
+    const struct place *p, struct place_user *u, const struct spool_which *m)
+{
+	if (!adopt(p, u, m))
 		return;
 	u->seen_ms = clock_mono_ms();
 	(void)dotlock_touch(&u->lock);
+}
+
+bool
+place_leave(const struct place *p, struct place_user *u)
+{
+	const struct spool_which any = {0};
+	bool had = adopt(p, u, &any);
+
+	place_take_away(u);
+	return had;
 }
 
 bool

@@ -41,8 +41,15 @@ void place_user_init(struct place_user *u, const struct spool_client_msg *m);
 enum lock_step place_lock(const struct place *p, struct place_user *u,
     const struct spool_lock_msg *m, int64_t *retry_ms,
     char holder[DOTLOCK_HOLDER_MAX], struct err *e);
-void place_unlock(struct place_user *u);
-void place_touch(struct place_user *u);
+/* `m` tells of a lock that an earlier spoold made. */
+void place_unlock(
+    const struct place *p, struct place_user *u, const struct spool_which *m);
+void place_touch(
+    const struct place *p, struct place_user *u, const struct spool_which *m);
+/* The process has gone; true when it left a lock behind. */
+bool place_leave(const struct place *p, struct place_user *u);
+/* Takes the lock away. */
+void place_take_away(struct place_user *u);
 /* Holds a lock, but has not been heard of for too long. */
 bool place_is_overdue(const struct place_user *u);
 

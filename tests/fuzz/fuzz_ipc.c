@@ -101,20 +101,9 @@ session_spool(struct msg_in *in, struct buf *out)
 	return true;
 }
 
-static bool
-spool_empty(struct msg_in *in, struct buf *out)
-{
-	struct err e;
-
-	if (spool_empty_parse(in, &e) == -1)
-		return false;
-	if (in->type == SPOOL_UNLOCK)
-		spool_unlock_write(out);
-	else
-		spool_touch_write(out);
-	return true;
-}
-
+AGAIN(spool_which, struct spool_which, spool_which_parse(in, &m, &e),
+    spool_which_write(in->type, &m, out))
+AGAIN(spool_cut, uint32_t, spool_cut_parse(in, &m, &e), spool_cut_write(m, out))
 AGAIN(spool_client, struct spool_client_msg, spool_client_parse(in, &m, &e),
     spool_client_write(&m, out))
 AGAIN(spool_lock, struct spool_lock_msg, spool_lock_parse(in, &m, &e),
@@ -163,8 +152,9 @@ static const struct {
     {SESSION_SPOOL_IS, 1, session_spool},
     {SPOOL_CLIENT, 1, spool_client},
     {SPOOL_LOCK, 0, spool_lock},
-    {SPOOL_UNLOCK, 0, spool_empty},
-    {SPOOL_TOUCH, 0, spool_empty},
+    {SPOOL_UNLOCK, 0, spool_which},
+    {SPOOL_TOUCH, 0, spool_which},
+    {SPOOL_CUT, 0, spool_cut},
     {SPOOL_HELD, 0, spool_held},
     {SPOOL_BUSY, 0, spool_busy},
     {SPOOL_REFUSED, 0, spool_refused},

@@ -8,7 +8,7 @@ from . import server
 from .authd import BOOL, STR, U32, U64, Child, encode, pair
 from .login import FILE, GO, READY, program
 
-CLIENT, LOCK, UNLOCK, TOUCH, HELD, BUSY, REFUSED = range(144, 151)
+CLIENT, LOCK, UNLOCK, TOUCH, HELD, BUSY, REFUSED, CUT = range(144, 152)
 SPOOL_UID, SPOOL_GID = 64105, 64106
 
 
@@ -17,17 +17,23 @@ class User:
 
     def __init__(self, spoold, name, pid, uid):
         self.name, self.pid, self.uid = name, pid, uid
-        self.chan, theirs = pair()
-        spoold.master.send(
-            encode(CLIENT, (U32, pid), (U32, uid), (U32, uid), (STR, name),
-                   fds=1), [theirs.fileno()])
-        theirs.close()
+        self.chan, self.theirs = pair()
+        self.offer(spoold)
         self.ticket = 0
 
-    def ask(self, create=False, dev=0, ino=0):
+    def offer(self, spoold):
+        """Master gives spoold, or the next one, its end."""
+        spoold.master.send(
+            encode(CLIENT, (U32, self.pid), (U32, self.uid), (U32, self.uid),
+                   (STR, self.name), fds=1), [self.theirs.fileno()])
+
+    def forget(self):
+        """Master lets go of it."""
+        self.theirs.close()
+
+    def ask(self, create=False):
         self.ticket += 1
-        self.chan.send(encode(LOCK, (U32, self.ticket), (BOOL, create),
-                              (U64, dev), (U64, ino)))
+        self.chan.send(encode(LOCK, (U32, self.ticket), (BOOL, create)))
 
     def answer(self):
         kind, values = self.chan.recv()
@@ -38,14 +44,15 @@ class User:
         self.ask(**kw)
         return self.answer()
 
-    def unlock(self):
-        self.chan.send(encode(UNLOCK))
+    def unlock(self, dev=0, ino=0):
+        self.chan.send(encode(UNLOCK, (U64, dev), (U64, ino)))
 
-    def touch(self):
-        self.chan.send(encode(TOUCH))
+    def touch(self, dev=0, ino=0):
+        self.chan.send(encode(TOUCH, (U64, dev), (U64, ino)))
 
     def close(self):
         self.chan.close()
+        self.theirs.close()
 
 
 class Spoold:
@@ -91,10 +98,11 @@ class Spoold:
     def path(self, name):
         return os.path.join(self.spool, name)
 
-    def end(self):
-        for u in self.users:
-            u.close()
-        self.users = []
+    def end(self, keep=False):
+        if not keep:
+            for u in self.users:
+                u.close()
+            self.users = []
         self.child.end()
 
     def stop(self):
