@@ -231,8 +231,8 @@ spool_lock_end(struct spool_lock *l)
 	*l = (struct spool_lock){.dirfd = -1};
 }
 
-static void
-wait_ms(const struct spool_lock *l, int64_t ms)
+void
+spool_lock_wait(const struct spool_lock *l, int64_t ms)
 {
 	struct timespec ts = {
 	    .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
@@ -259,7 +259,7 @@ spool_lock_take(struct spool_lock *l, const char *path,
 			spool_lock_end(l);
 			return -1;
 		case LOCK_WAIT:
-			wait_ms(l, retry_ms);
+			spool_lock_wait(l, retry_ms);
 		}
 	}
 }

@@ -91,6 +91,8 @@ int spool_lock_begin(struct spool_lock *l, const char *path,
  */
 enum lock_step spool_lock_step(
     struct spool_lock *l, int64_t *retry_ms, struct err *e);
+/* Sleeps for so long, or until the helper says something. */
+void spool_lock_wait(const struct spool_lock *l, int64_t ms);
 /* After LOCK_WAIT: somebody else has the lock. */
 bool spool_lock_is_busy(const struct spool_lock *l);
 /* False when somebody broke it: then nothing may be written any more. */

@@ -62,7 +62,8 @@ def running(form):
     s = restante.Restante(users=users, separate=form == "separate")
     spool = os.path.join(s.dir, "spool")
     os.makedirs(spool, exist_ok=True)
-    os.chmod(spool, 0o1777)
+    if form == "plain":
+        os.chmod(spool, 0o1777)
     s.extra = {u: "userdb_mail=mbox:~/mail:INBOX=%s/%s" % (spool, u)
                for u in users}
     s.write_passwd()

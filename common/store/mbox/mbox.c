@@ -71,6 +71,8 @@ open_mailbox(struct mailbox *m, struct err *e)
 	mb->dirfd = file_open_dir(AT_FDCWD, dir, true, e);
 	if (mb->dirfd == -1)
 		return err_in(e, "%s", m->name);
+	if (mb->is_inbox)
+		mbox_lock_prepare(m);
 	/* Its identity is in the file, so that is read now. */
 	return mbox_sync(m, SYNC_FORCE, e);
 }

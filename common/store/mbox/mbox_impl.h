@@ -124,6 +124,11 @@ bool mbox_name_of_storage(struct store *s, struct str storage, struct buf *out);
 int mbox_lock(
     struct mailbox *m, bool exclusive, int64_t wait_ms, struct err *e);
 void mbox_unlock(struct mailbox *m);
+/*
+ * Where only the helper may lock: calls it, so that it is there when a write
+ * comes.
+ */
+void mbox_lock_prepare(struct mailbox *m);
 /* As mbox_lock for writing; makes the file when there is none. */
 int mbox_lock_or_make(struct mailbox *m, int64_t wait_ms, struct err *e);
 

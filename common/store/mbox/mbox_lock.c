@@ -181,7 +181,7 @@ try_dotlock(struct mailbox *m, int64_t deadline, struct err *e)
 				return TRY_BUSY;
 			if (clock_mono_ms() >= deadline)
 				return TRY_BUSY;
-			sleep_ms(retry < 2 ? 2 : retry);
+			spool_lock_wait(&mb->dot, retry < 2 ? 2 : retry);
 			continue;
 		case LOCK_FAIL:
 			break;
@@ -368,4 +368,19 @@ mbox_unlock(struct mailbox *m)
 	if (mb->fd != -1)
 		(void)set_fcntl(mb, F_UNLCK);
 	mb->is_exclusive = false;
+}
+
+void
+mbox_lock_prepare(struct mailbox *m)
+{
+	struct mbox *mb = mbox_of(m);
+	const struct spool_lock_options o = {0};
+	int64_t retry;
+	struct err e;
+
+	if (faccessat(mb->dirfd, ".", W_OK, AT_EACCESS) == 0 ||
+	    spool_lock_begin(&mb->dot, mb->path, &o, &e) == -1)
+		return;
+	(void)spool_lock_step(&mb->dot, &retry, &e);
+	end_dotlock(mb);
 }

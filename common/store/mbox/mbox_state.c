@@ -162,6 +162,8 @@ parse_field(
 	case MBOX_CONTENT_LENGTH:
 		st->has_length =
 		    num_parse_u64(value, 0, INT64_MAX, &st->length);
+		if (!st->has_length)
+			st->length = 0;
 		break;
 	case MBOX_VISIBLE:
 		break;
