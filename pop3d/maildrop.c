@@ -73,23 +73,52 @@ maildrop_open(struct maildrop *d, struct store *s, const char *place,
 	return 0;
 }
 
-/* False: gone meanwhile, it gets no number. */
-static int
+/* A few megabytes of counting at a time. STEP_FAIL: gone, it gets no number. */
+static enum step
 load_message(
     struct maildrop *d, uint32_t uid, struct maildrop_msg *out, struct err *e)
 {
-	struct msg *m;
-	int rc = -1;
+	enum step step;
 
 	*out = (struct maildrop_msg){.uid = uid};
-	if (msg_open(d->view, uid, &m, e) == -1)
-		return -1;
-	if (msg_wire_size(m, &out->size, e) == 0 &&
-	    msg_pop3_uidl(
-		m, d->uidl_format, &d->arena, &out->uidl, &out->order, e) == 0)
-		rc = 0;
-	msg_close(&m);
-	return rc;
+	if (d->loading == NULL && msg_open(d->view, uid, &d->loading, e) == -1)
+		return STEP_FAIL;
+	step = msg_wire_size_step(d->loading, e);
+	if (step == STEP_MORE)
+		return step;
+	if (step == STEP_DONE &&
+	    (msg_wire_size(d->loading, &out->size, e) == -1 ||
+		msg_pop3_uidl(d->loading, d->uidl_format, &d->arena, &out->uidl,
+		    &out->order, e) == -1))
+		step = STEP_FAIL;
+	msg_close(&d->loading);
+	return step;
+}
+
+/* All messages, from d->at on. */
+static enum step
+load_messages(struct maildrop *d, int64_t deadline_ms, struct err *e)
+{
+	uint32_t count = view_count(d->view);
+
+	while (d->at < count) {
+		struct maildrop_msg *m = &d->v[d->n];
+		enum step step =
+		    load_message(d, view_uid(d->view, d->at + 1), m, e);
+
+		if (step == STEP_FAIL && e->code != ERR_GONE &&
+		    e->code != ERR_NOT_FOUND)
+			return STEP_FAIL;
+		if (step == STEP_DONE) {
+			d->size += m->size;
+			d->n++;
+		}
+		d->at += step != STEP_MORE;
+		if ((step == STEP_MORE || d->at % MESSAGES_PER_LOOK == 0) &&
+		    clock_mono_ms() >= deadline_ms)
+			return STEP_MORE;
+	}
+	return STEP_DONE;
 }
 
 /* Messages with an order come first, ascending, then the rest by UID. */
@@ -108,7 +137,6 @@ compare(const void *a, const void *b)
 enum step
 maildrop_load(struct maildrop *d, int64_t deadline_ms, struct err *e)
 {
-	uint32_t count, uid;
 	bool ordered = false;
 	enum step step;
 
@@ -122,19 +150,9 @@ maildrop_load(struct maildrop *d, int64_t deadline_ms, struct err *e)
 			return step;
 		d->v = mem_new((size_t)view_count(d->view) + 1, sizeof(*d->v));
 	}
-	count = view_count(d->view);
-	while (d->at < count) {
-		uid = view_uid(d->view, ++d->at);
-		if (load_message(d, uid, &d->v[d->n], e) == 0) {
-			d->size += d->v[d->n].size;
-			d->n++;
-		} else if (e->code != ERR_GONE && e->code != ERR_NOT_FOUND) {
-			return STEP_FAIL;
-		}
-		if (d->at % MESSAGES_PER_LOOK == 0 &&
-		    clock_mono_ms() >= deadline_ms)
-			return STEP_MORE;
-	}
+	step = load_messages(d, deadline_ms, e);
+	if (step != STEP_DONE)
+		return step;
 	for (uint32_t i = 0; i < d->n; i++)
 		ordered = ordered || d->v[i].order != 0;
 	if (ordered)
@@ -230,6 +248,7 @@ maildrop_close(struct maildrop *d)
 {
 	if (!d->is_locked)
 		return;
+	msg_close(&d->loading);
 	view_close(&d->view);
 	if (d->lock_fd != -1)
 		close(d->lock_fd);

@@ -8,7 +8,7 @@
 
 #include "base/arena.h"
 #include "base/err.h"
-#include "store/mailbox.h"
+#include "store/msg.h"
 
 struct maildrop_msg {
 	uint32_t uid;
@@ -28,6 +28,7 @@ struct maildrop {
 	struct arena arena;
 	int lock_fd;
 	uint32_t at; /* while loading: sequence number done last */
+	struct msg *loading; /* the one behind it, when it takes long */
 	char *uidl_format;
 	/* while updating */
 	struct set32 set;

@@ -278,6 +278,40 @@ test_one_session_at_a_time(void **state)
 	maildrop_close(&d);
 }
 
+/* A message without a size in its name is counted a few megabytes at a time. */
+static void
+test_a_large_message_is_counted_in_steps(void **state)
+{
+	struct box *b = *state;
+	struct maildrop d;
+	struct err e;
+	unsigned steps = 0;
+	enum step step;
+	FILE *f = fopen(box_path(b, "cur/1.M1.x:2,"), "w");
+
+	assert_non_null(f);
+	for (int i = 0; i < 900000; i++)
+		assert_true(fputs("sixteen bytes..\n", f) >= 0);
+	assert_int_equal(fclose(f), 0);
+	box_open(b);
+	assert_int_equal(maildrop_open(&d, b->store, b->root, "", &e), 0);
+	while ((step = maildrop_load(&d, 0, &e)) == STEP_MORE)
+		steps++;
+	assert_int_equal(step, STEP_DONE);
+	assert_true(steps >= 3);
+	assert_int_equal(d.n, 1);
+	assert_int_equal(d.size, 900000 * 17);
+	maildrop_close(&d);
+	/* Another one, given up in the middle. */
+	box_move(b, "cur/1.M1.x:2,", "cur/2.M2.x:2,");
+	assert_int_equal(maildrop_open(&d, b->store, b->root, "", &e), 0);
+	for (steps = 0; d.loading == NULL; steps++) {
+		assert_true(steps < 1000);
+		assert_int_equal(maildrop_load(&d, 0, &e), STEP_MORE);
+	}
+	maildrop_close(&d);
+}
+
 static void
 test_loads_in_steps(void **state)
 {
@@ -320,6 +354,7 @@ main(void)
 	    CASE(test_others_are_at_work),
 	    CASE(test_one_session_at_a_time),
 	    CASE(test_loads_in_steps),
+	    CASE(test_a_large_message_is_counted_in_steps),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
