@@ -5,7 +5,15 @@
  *
  * The calls that change files are replaced in this program by ones that count.
  * The operation runs in a child; at the chosen call the child ends at once, as
- * by kill -9, or writes half of its bytes first, or gets an error.
+ * by kill -9, or writes half of its bytes first, or gets an error, or a write is
+ * short. Messages have one letter each, by which they are known again:
+ *  1. none is lost, none is there twice;
+ *  2. each has the UID that it had; no UID is given twice;
+ *  3. what was acknowledged is there, what failed left nothing;
+ *  4. no lock is left, and nobody has to repair anything.
+ *
+ * With RESTANTE_CRASH_STATES what each killed child leaves is kept in that
+ * folder, for Dovecot to look at (tests/e2e/test_crash_states.py).
  */
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -16,7 +24,7 @@
 #include "store/maildir/maildir_impl.h"
 #include "tests/lib/test_store.h"
 
-enum fault { FAULT_NONE, FAULT_KILL, FAULT_HALF, FAULT_ERROR };
+enum fault { FAULT_NONE, FAULT_KILL, FAULT_HALF, FAULT_ERROR, FAULT_SHORT };
 
 static enum fault fault;
 static int fault_errno;
@@ -38,6 +46,7 @@ hit(const char *name, int fd, const void *bytes, size_t n)
 		return false;
 	switch (fault) {
 	case FAULT_NONE:
+	case FAULT_SHORT:
 		return false;
 	case FAULT_HALF:
 		if (bytes != NULL)
@@ -57,7 +66,19 @@ hit(const char *name, int fd, const void *bytes, size_t n)
 ssize_t
 write(int fd, const void *p, size_t n)
 {
-	return hit("write", fd, p, n) ? -1 : syscall(SYS_write, fd, p, n);
+	if (hit("write", fd, p, n))
+		return -1;
+	if (is_armed && fault == FAULT_SHORT && calls == fault_at && n > 1)
+		n /= 2;
+	return syscall(SYS_write, fd, p, n);
+}
+
+ssize_t
+pwrite(int fd, const void *p, size_t n, off_t off)
+{
+	return hit("pwrite", -1, NULL, 0)
+	    ? -1
+	    : syscall(SYS_pwrite64, fd, p, n, off);
 }
 
 int
@@ -145,6 +166,23 @@ openat(int dirfd, const char *name, int flags, ...)
 
 /* ---- operations ----------------------------------------------------------- */
 
+/* The message that goes by this letter. */
+static const char *
+text_of(char letter)
+{
+	static char text[sizeof(TEST_MSG)];
+
+	memcpy(text, TEST_MSG, sizeof(text));
+	*(strstr(text, "msg 1") + 4) = letter;
+	return text;
+}
+
+static void
+put(const struct box *b, const char *rel, char letter)
+{
+	box_write(b, rel, text_of(letter));
+}
+
 #define GUID "620a5138f51b026bb745000083ecc375"
 
 /* What the child says; shared memory. */
@@ -172,7 +210,7 @@ append_two(struct box *b, unsigned n, uint32_t *uid, struct err *e)
 	for (unsigned i = 0; i < n; i++) {
 		if (append_message(a, &w, 5000, sizeof(TEST_MSG) - 1, e) ==
 			-1 ||
-		    append_data(a, STR(TEST_MSG), e) == -1)
+		    append_data(a, str_of(text_of((char)('x' + i))), e) == -1)
 			goto out;
 		w.system = 0;
 	}
@@ -273,7 +311,7 @@ op_deliver(struct box *b, UNUSED uint32_t *uid, struct err *e)
 	int rc;
 
 	is_armed = false;
-	box_msg(b, "new/1795300400.M1P1.mx1");
+	put(b, "new/1795300400.M1P1.mx1", 'z');
 	is_armed = true;
 	rc = now_view_open(b->store, STR("INBOX"), false, &v, e);
 	if (rc == 0)
@@ -292,6 +330,49 @@ op_keyword(struct box *b, UNUSED uint32_t *uid, struct err *e)
 	rc = box_store(v, 1, 3, STORE_ADD, FLAG_FLAGGED, "fresh", e);
 	view_close(&v);
 	return rc;
+}
+
+static int
+op_flags(struct box *b, UNUSED uint32_t *uid, struct err *e)
+{
+	struct view *v;
+	int rc;
+
+	if (now_view_open(b->store, STR("INBOX"), false, &v, e) == -1)
+		return -1;
+	rc = box_store(v, 1, 3, STORE_ADD, FLAG_FLAGGED, NULL, e);
+	view_close(&v);
+	return rc;
+}
+
+/* The 26 letters are taken: a file of our own, and its lines. */
+static int
+op_more_keywords(struct box *b, UNUSED uint32_t *uid, struct err *e)
+{
+	struct view *v;
+	int rc;
+
+	is_armed = false;
+	if (now_view_open(b->store, STR("INBOX"), false, &v, e) == -1)
+		return -1;
+	for (char c = 'A'; c <= 'Y'; c++) {
+		char word[] = {c, 'k', 'w', '\0'};
+		size_t number;
+
+		while (maildir_keyword(view_mailbox(v), str_of(word), &number,
+			   e) == STEP_MORE)
+			continue;
+	}
+	is_armed = true;
+	rc = box_store(v, 1, 3, STORE_ADD, FLAG_FLAGGED, "fresh", e);
+	view_close(&v);
+	return rc;
+}
+
+static int
+op_rename_inbox(struct box *b, UNUSED uint32_t *uid, struct err *e)
+{
+	return now_rename(b->store, STR("INBOX"), STR("Moved"), e);
 }
 
 static int
@@ -353,6 +434,9 @@ static const struct op ops[] = {
     {"expunge", op_expunge, 1, 3, 1, ANY, 1, 1, 1, 1, false},
     {"deliver", op_deliver, 4, 4, 4, 4, 1, 1, 1, 1, false},
     {"keyword", op_keyword, 3, 3, 3, 3, 1, 1, 1, 1, false},
+    {"flags", op_flags, 3, 3, 3, 3, 1, 1, 1, 1, false},
+    {"more keywords", op_more_keywords, 3, 3, 3, 3, 1, 1, 1, 1, false},
+    {"rename INBOX", op_rename_inbox, 0, 3, 0, ANY, 1, 4, 4, ANY, false},
     {"create", op_create, 3, 3, 3, 3, 1, 1, 1, 1, false},
     {"delete", op_delete, 3, 3, 3, 3, 0, 1, 0, ANY, false},
     {"rename", op_rename, 3, 3, 3, 3, 1, 1, 1, 1, false},
@@ -368,13 +452,13 @@ fill(struct box *b)
 	box_write(b, "dovecot-uidlist",
 	    "3 V1795300341 N1 G" GUID "\n1 :a\n2 :b\n3 :c\n");
 	box_write(b, "dovecot-keywords", "0 $Label1\n");
-	box_msg(b, "cur/a:2,S");
-	box_msg(b, "cur/b:2,Fa");
-	box_msg(b, "cur/c:2,");
+	put(b, "cur/a:2,S", 'a');
+	put(b, "cur/b:2,Fa", 'b');
+	put(b, "cur/c:2,", 'c');
 	box_dirs(b, ".To");
 	box_write(
 	    b, ".To/dovecot-uidlist", "3 V1795300342 N1 G" GUID "\n1 :a\n");
-	box_msg(b, ".To/cur/a:2,");
+	put(b, ".To/cur/a:2,", 'd');
 	box_write(b, "dovecot-uidvalidity", "6b021bf8");
 	box_write(b, "dovecot-uidvalidity.6b021bf8", "");
 }
@@ -424,13 +508,34 @@ age_locks(struct box *b)
 			(void)utimensat(AT_FDCWD, box_path(b, locks[i]), ts, 0);
 }
 
+/* The letter of a message that is whole. */
+static char
+letter_of(struct view *v, uint32_t uid, const char *where)
+{
+	char text[300], letter;
+	struct msg *m;
+	struct err e;
+	size_t got;
+
+	assert_int_equal(msg_open(v, uid, &m, &e), 0);
+	if (msg_read(m, 0, text, sizeof(text) - 1, &got, &e) == -1)
+		fail_msg("%s: read %s", where, e.text);
+	msg_close(&m);
+	text[got] = '\0';
+	letter = got < sizeof(TEST_MSG) - 1 ? '?' : *(strstr(text, "msg ") + 4);
+	if (strcmp(text, text_of(letter)) != 0)
+		fail_msg("%s: uid %u is torn", where, uid);
+	return letter;
+}
+
 /*
- * Every message whole, UIDs ascending and below UIDNEXT. Returns how many;
- * *uids, if given, are theirs.
+ * Every message whole and there once, UIDs ascending and below UIDNEXT.
+ * Returns how many; *uids, if given, are theirs. letters[i] is the UID of
+ * message 'a' + i, 0 when it is not there.
  */
 static unsigned
-check_box(
-    struct box *b, const char *name, const char *where, struct set32 *uids)
+check_box(struct box *b, const char *name, const char *where,
+    struct set32 *uids, uint32_t letters[26])
 {
 	struct view *v;
 	struct err e;
@@ -445,25 +550,44 @@ check_box(
 	n = view_count(v);
 	for (uint32_t seq = 1; seq <= n; seq++) {
 		uint32_t uid = view_uid(v, seq);
-		char text[300];
-		struct msg *m;
-		size_t got;
+		char letter;
 
 		if (uid <= last || uid >= mailbox_uidnext(view_mailbox(v)))
 			fail_msg("%s: %s: uid %u", where, name, uid);
 		last = uid;
 		if (uids != NULL)
 			set32_add(uids, uid);
-		assert_int_equal(msg_open(v, uid, &m, &e), 0);
-		if (msg_read(m, 0, text, sizeof(text), &got, &e) == -1)
-			fail_msg("%s: %s: read %s", where, name, e.text);
-		msg_close(&m);
-		if (got != sizeof(TEST_MSG) - 1 ||
-		    memcmp(text, TEST_MSG, got) != 0)
-			fail_msg("%s: %s: uid %u is torn", where, name, uid);
+		letter = letter_of(v, uid, where);
+		if (letters == NULL)
+			continue;
+		if (letters[letter - 'a'] != 0)
+			fail_msg(
+			    "%s: %s: %c is there twice", where, name, letter);
+		letters[letter - 'a'] = uid;
 	}
 	view_close(&v);
 	return n;
+}
+
+/* Who was there has the UID that he had, and nobody is nowhere. */
+static void
+check_letters(const struct op *op, const char *where, const uint32_t inbox[26],
+    const uint32_t to[26], const uint32_t moved[26])
+{
+	for (uint32_t i = 0; i < 3; i++) {
+		bool may_go = (op->fn == op_expunge && i < 2);
+
+		if (inbox[i] != 0 && inbox[i] != i + 1 && !op->renumbers)
+			fail_msg("%s: %c has uid %u", where, (char)('a' + i),
+			    inbox[i]);
+		if (inbox[i] == 0 && to[i] == 0 && moved[i] == 0 && !may_go)
+			fail_msg("%s: %c is lost", where, (char)('a' + i));
+	}
+	if (to[3] > 1 || (to[3] == 0 && moved[3] == 0 && op->fn != op_delete))
+		fail_msg("%s: d has uid %u", where, to[3]);
+	for (uint32_t i = 0; i < 3; i++)
+		if (to[i] == 1)
+			fail_msg("%s: uid 1 again", where);
 }
 
 static bool
@@ -478,12 +602,18 @@ check_flags(struct box *b, const struct op *op, const char *where)
 	struct view *v = box_view(b, "INBOX", true);
 
 	if (!op->renumbers && op->inbox_min == 3) {
-		bool is_keyword = op->fn == op_keyword;
+		bool is_keyword =
+		    op->fn == op_keyword || op->fn == op_more_keywords;
+		bool is_flag = op->fn == op_flags || is_keyword;
 		const char *f = box_flags(v, 1);
 
 		if (strcmp(f, "S") != 0 &&
+		    !(is_flag && strcmp(f, "FS") == 0 && !said->acked) &&
+		    !(is_flag && !is_keyword && strcmp(f, "FS") == 0) &&
 		    !(is_keyword && strcmp(f, "FS fresh") == 0))
 			fail_msg("%s: flags %s", where, f);
+		if (said->acked && is_flag && *f != 'F')
+			fail_msg("%s: acknowledged, flags %s", where, f);
 		f = box_flags(v, 2);
 		if (strcmp(f, "F $Label1") != 0 &&
 		    !(is_keyword && strcmp(f, "F $Label1 fresh") == 0))
@@ -509,6 +639,7 @@ check_after(struct box *b, const struct op *op, const char *where)
 {
 	unsigned inbox, to;
 	uint32_t before, next;
+	uint32_t letters[3][26] = {{0}};
 	struct set32 told, again;
 	struct view *v;
 
@@ -516,9 +647,10 @@ check_after(struct box *b, const struct op *op, const char *where)
 	box_open(b);
 	set32_init(&told);
 	set32_init(&again);
-	inbox = check_box(b, "INBOX", where, &told);
-	to = check_box(b, "To", where, NULL) +
-	    check_box(b, "Moved", where, NULL);
+	inbox = check_box(b, "INBOX", where, &told, letters[0]);
+	to = check_box(b, "To", where, NULL, letters[1]) +
+	    check_box(b, "Moved", where, NULL, letters[2]);
+	check_letters(op, where, letters[0], letters[1], letters[2]);
 	if (fault == FAULT_ERROR && !said->acked) {
 		if (op->inbox_failed != ANY && inbox != op->inbox_failed)
 			fail_msg("%s: failed, INBOX has %u", where, inbox);
@@ -540,7 +672,7 @@ check_after(struct box *b, const struct op *op, const char *where)
 	v = box_view(b, "INBOX", true);
 	before = mailbox_uidnext(view_mailbox(v));
 	view_close(&v);
-	next = box_append(b, "INBOX", TEST_MSG, 0, -1);
+	next = box_append(b, "INBOX", text_of('w'), 0, -1);
 	if (next < before || (said->acked && next <= said->uid))
 		fail_msg("%s: uid %u again", where, next);
 	if (said->acked && said->uid != 0) {
@@ -556,7 +688,7 @@ check_after(struct box *b, const struct op *op, const char *where)
 	/* And all of it is on disk so that the next one can read it. */
 	box_open(b);
 	set32_add(&told, next);
-	if (check_box(b, "INBOX", where, &again) != inbox + 1 ||
+	if (check_box(b, "INBOX", where, &again, NULL) != inbox + 1 ||
 	    again.n != told.n ||
 	    memcmp(again.r, told.r, told.n * sizeof(*told.r)) != 0)
 		fail_msg("%s: other messages than were told", where);
@@ -564,6 +696,20 @@ check_after(struct box *b, const struct op *op, const char *where)
 	set32_done(&again);
 	box_close(b);
 	check_no_broken(b, where);
+}
+
+/* Keeps what the child has left for another test to look at, instead. */
+static bool
+keep_state(const struct box *b, const char *where)
+{
+	const char *dir = getenv("RESTANTE_CRASH_STATES");
+	char to[300];
+
+	if (dir == NULL)
+		return false;
+	(void)snprintf(to, sizeof(to), "%s/%s", dir, where);
+	assert_int_equal(rename(b->root, to), 0);
+	return true;
 }
 
 static void
@@ -591,7 +737,10 @@ try_all(const struct op *op, enum fault how, int error, const char *what)
 		fault_errno = error;
 		fault_at = n;
 		run_child(op, &b);
-		check_after(&b, op, where);
+		if (how == FAULT_SHORT && !said->acked)
+			fail_msg("%s: %s", where, said->e.text);
+		if (!keep_state(&b, where))
+			check_after(&b, op, where);
 		box_done(&b);
 	}
 }
@@ -615,6 +764,13 @@ test_no_space(UNUSED void **state)
 {
 	for (size_t i = 0; i < ARRAY_LEN(ops); i++)
 		try_all(&ops[i], FAULT_ERROR, ENOSPC, "ENOSPC");
+}
+
+static void
+test_short_writes(UNUSED void **state)
+{
+	for (size_t i = 0; i < ARRAY_LEN(ops); i++)
+		try_all(&ops[i], FAULT_SHORT, 0, "short write");
 }
 
 static void
@@ -657,11 +813,19 @@ main(void)
 	    cmocka_unit_test(test_kill_in_the_middle_of_a_write),
 	    cmocka_unit_test(test_no_space),
 	    cmocka_unit_test(test_io_error),
+	    cmocka_unit_test(test_short_writes),
+	};
+
+	const struct CMUnitTest kills[] = {
+	    cmocka_unit_test(test_kill),
+	    cmocka_unit_test(test_kill_in_the_middle_of_a_write),
 	};
 
 	said = mmap(NULL, sizeof(*said), PROT_READ | PROT_WRITE,
 	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (said == MAP_FAILED)
 		return 1;
+	if (getenv("RESTANTE_CRASH_STATES") != NULL)
+		return cmocka_run_group_tests(kills, NULL, NULL);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
