@@ -120,6 +120,8 @@ read_handoff(int fd, struct buf *room, struct handoff *out, struct err *e)
 	switch (fd_recv(fd, p, MSG_MAX_BYTES, &n, NULL, &n_fds, true, e)) {
 	case STEP_DONE:
 		room->n = n;
+		/* Wiping what was never written would touch 32 pages. */
+		buf_shrink(room);
 		return handoff_parse(buf_str(room), out, e);
 	case STEP_MORE:
 		return err_set(e, ERR_VIOLATION, "handoff: nothing there");

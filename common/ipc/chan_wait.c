@@ -75,6 +75,8 @@ chan_recv_wait(int fd, uint16_t type, struct buf *room, struct msg_in *in,
 			return -1;
 	}
 	room->n = n;
+	/* Messages are short: what lies behind need not be wiped. */
+	buf_shrink(room);
 	if (msg_parse(buf_str(room), in, e) == -1 ||
 	    check(type, n_fds, n_got, in, e) == -1) {
 		close_all(got, n_got);

@@ -20,7 +20,7 @@
 #include "base/bounds.h"
 #include "base/clock.h"
 
-#define READ_STEP_BYTES 16384
+#define READ_STEP_BYTES 4096
 
 void
 fd_close(int *fd)

@@ -830,6 +830,8 @@ def test_killed_worker_and_parent(shared, user):
               if int(proc.stat(p)[1]) == shared.pid()]
     os.kill(parent[0], signal.SIGKILL)
     c.ok("NOOP")
+    # Its spares go with it; until then one may still take a connection.
+    shared.wait_pids("login", lambda pids: parent[0] not in pids)
     end = time.monotonic() + 10
     while True:
         try:
