@@ -113,7 +113,8 @@ cmd_close(struct cmd *c)
 		return reply_bad(c, "No arguments expected");
 	if (at == NULL)
 		at = c->state = arena_new(c->arena, 1, sizeof(*at));
-	step = s->read_only ? STEP_DONE : view_expunge(s->view, NULL, at, &e);
+	step = !view_may_change(s->view) ? STEP_DONE
+					 : view_expunge(s->view, NULL, at, &e);
 	while (step == STEP_MORE && !cmd_time_is_up(c))
 		step = view_expunge(s->view, NULL, at, &e);
 	if (step == STEP_MORE)

@@ -105,7 +105,9 @@ sync_write_flag_names(struct session *s)
 	reply_end(s);
 	reply_begin(s);
 	buf_add_c(&s->out, "OK [PERMANENTFLAGS (");
-	if (!s->read_only) {
+	if (!s->read_only && !view_may_change(s->view)) {
+		buf_add_c(&s->out, "\\Seen");
+	} else if (!s->read_only) {
 		flags_write_names(&s->out, m);
 		buf_add_c(&s->out, " \\*");
 	}

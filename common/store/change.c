@@ -22,6 +22,7 @@
 #include "store/derived.h"
 #include "store/mailbox_impl.h"
 #include "store/notify.h"
+#include "store/seen.h"
 #include "store/quota.h"
 
 #define COPY_PIECE (64 * 1024)
@@ -47,12 +48,53 @@ next_in_view(
 static int
 may_write(struct view *v, struct err *e)
 {
-	if (view_is_read_only(v))
+	if (!view_may_change(v))
 		return err_set(e, ERR_READ_ONLY, "%s: read-only", v->m->name);
 	return 0;
 }
 
 /* ---- STORE --------------------------------------------------------------- */
+
+/* What of a wish is the viewer's own: is \Seen touched, and how. */
+struct own_seen {
+	bool is_own, touches, on;
+};
+
+static struct own_seen
+split_seen(const struct mailbox *m, enum store_op op, struct flag_wish *w)
+{
+	struct own_seen own = {.is_own = seen_is_own(m)};
+
+	if (!own.is_own)
+		return own;
+	own.touches = op == STORE_SET || w->system & FLAG_SEEN;
+	own.on = w->system & FLAG_SEEN && op != STORE_REMOVE;
+	w->system &= (uint8_t)~FLAG_SEEN;
+	return own;
+}
+
+static enum step
+set_flags(struct mailbox *m, uint32_t uid, const struct flag_change *c,
+    const struct own_seen *own, bool in_files, bool *changed, struct err *e)
+{
+	const struct msg_rec *r = own->is_own ? mailbox_rec(m, uid) : NULL;
+	struct flag_change with = *c;
+	enum step step = STEP_DONE;
+
+	*changed = false;
+	if (own->is_own && (r == NULL || r->state != REC_LIVE)) {
+		(void)err_set(e, ERR_GONE, "message is gone");
+		return STEP_FAIL;
+	}
+	/* In the file it stays what its owner sees. */
+	if (own->is_own && c->op == STORE_SET)
+		with.system |= r->system & FLAG_SEEN;
+	if (in_files)
+		step = m->store->ops->set_flags(m, uid, &with, changed, e);
+	if (step == STEP_DONE && own->touches && seen_change(m, uid, own->on))
+		*changed = true;
+	return step;
+}
 
 enum step
 view_store(struct view *v, const struct set32 *uids, enum store_op op,
@@ -61,19 +103,23 @@ view_store(struct view *v, const struct set32 *uids, enum store_op op,
 {
 	struct mailbox *m = v->m;
 	int64_t until = clock_mono_ms() + STEP_SLICE_MS;
+	struct flag_wish rest = *w;
+	struct own_seen own = split_seen(m, op, &rest);
 	struct flag_change c;
 	struct arena a;
 	enum step result = STEP_FAIL, one;
 	uint32_t uid;
-	bool changed;
+	bool changed, in_files;
 
 	store_begin_step(m->store);
-	if (may_write(v, e) == -1)
+	in_files = !own.touches || op == STORE_SET || rest.system != 0 ||
+	    rest.n_keywords > 0;
+	if ((in_files || view_is_read_only(v)) && may_write(v, e) == -1)
 		return STEP_FAIL;
 	arena_init(&a);
-	result = mailbox_resolve(m, op, w, &a, &c, e);
+	result = mailbox_resolve(m, op, &rest, &a, &c, e);
 	while (result == STEP_DONE && next_in_view(v, uids, at, &uid)) {
-		one = m->store->ops->set_flags(m, uid, &c, &changed, e);
+		one = set_flags(m, uid, &c, &own, in_files, &changed, e);
 		if (one == STEP_MORE ||
 		    (one == STEP_FAIL && e->code != ERR_GONE)) {
 			result = one;
@@ -90,7 +136,8 @@ view_store(struct view *v, const struct set32 *uids, enum store_op op,
 		if (clock_mono_ms() >= until)
 			result = STEP_MORE;
 	}
-	if (result != STEP_FAIL && m->store->ops->flush(m, e) == -1)
+	if (result != STEP_FAIL &&
+	    (m->store->ops->flush(m, e) == -1 || seen_save(m, e) == -1))
 		result = STEP_FAIL;
 	arena_done(&a);
 	return result;
@@ -185,6 +232,17 @@ append_begin(
 	return append_open(s, mailbox, out, e);
 }
 
+/* The message that comes next is seen by who adds it, and by nobody else. */
+static void
+take_seen(struct append *a, uint32_t nth, struct flag_wish *w)
+{
+	if (!seen_is_own(a->m))
+		return;
+	if (w->system & FLAG_SEEN)
+		set32_add(&a->seen, nth);
+	w->system &= (uint8_t)~FLAG_SEEN;
+}
+
 int
 append_message(struct append *a, const struct flag_wish *w, int64_t date_s,
     uint64_t size, struct err *e)
@@ -194,6 +252,7 @@ append_message(struct append *a, const struct flag_wish *w, int64_t date_s,
 	if (a->left > 0)
 		return err_set(e, ERR_SYNTAX, "append: message too short");
 	stored.system &= FLAGS_STORED;
+	take_seen(a, (uint32_t)a->count + 1, &stored);
 	if (a->m->store->ops->append->message(a, &stored, date_s, e) == -1)
 		return -1;
 	a->left = size;
@@ -224,11 +283,17 @@ commit_some(
     struct append *a, uint32_t *uidvalidity, struct set32 *uids, struct err *e)
 {
 	enum step step = a->m->store->ops->append->commit(a, e);
+	struct err why;
 
 	if (step != STEP_DONE)
 		return step;
 	*uidvalidity = set32_is_empty(&a->uids) ? 0 : a->m->uidvalidity;
 	set32_copy(uids, &a->uids);
+	for (uint32_t n = 1; set32_next(&a->seen, n, &n); n++)
+		(void)seen_change(a->m, set32_at(uids, n), true);
+	/* The messages are there; that they are seen is not worth a failure. */
+	if (seen_save(a->m, &why) == -1)
+		store_warn(a->m->store, "%s: %s", a->m->name, why.text);
 	return STEP_DONE;
 }
 
@@ -255,6 +320,7 @@ append_free(struct append **ap)
 		a->m->store->ops->append->free(a);
 	mailbox_release(&a->m);
 	set32_done(&a->uids);
+	set32_done(&a->seen);
 	free(a);
 }
 
@@ -293,6 +359,10 @@ flags_of(struct mailbox *from, const struct msg_rec *r, struct arena *a,
 	    .system = r->system & (FLAGS_STORED | FLAG_PASSED),
 	    .keywords = names,
 	};
+	if (seen_is_own(from)) {
+		out->system &= (uint8_t)~FLAG_SEEN;
+		out->system |= seen_has(from, r->uid) ? FLAG_SEEN : 0;
+	}
 	for (size_t i = 0; i < n; i++)
 		if (names[i].n > 0)
 			names[out->n_keywords++] = names[i];
@@ -365,11 +435,14 @@ stage_one(
 	}
 	arena_init(&a);
 	flags_of(from, r, &a, &w);
-	job->to->bytes += size_of(from, uid);
-	job->to->count++;
+	take_seen(job->to, set32_count(&job->from) + 1, &w);
 	step = job->to->m->store->ops->append->copy(job->to, from, uid, &w, e);
 	if (step == STEP_FAIL && e->code == ERR_UNSUPPORTED)
 		step = copy_bytes(job->to, from, uid, &w, e);
+	if (step == STEP_DONE) {
+		job->to->bytes += size_of(from, uid);
+		job->to->count++;
+	}
 	arena_done(&a);
 	return step;
 }

@@ -15,6 +15,7 @@
 #include "store/derived.h"
 #include "store/mailbox_impl.h"
 #include "store/notify.h"
+#include "store/seen.h"
 
 #define KEPT_MAX 4
 #define KEPT_MS 60000
@@ -35,6 +36,7 @@ mailbox_find_open(struct store *s, struct str name)
 static void
 destroy(struct mailbox *m)
 {
+	seen_close(m);
 	derived_done(m);
 	list_remove(&m->link);
 	if (m->impl != NULL)
@@ -127,8 +129,10 @@ mailbox_acquire(
 	}
 	if (m->is_opening)
 		step = s->ops->open(m, e);
-	if (step == STEP_DONE)
+	if (step == STEP_DONE) {
 		m->is_opening = false;
+		seen_open(m);
+	}
 	if (step != STEP_FAIL)
 		return step;
 	m->is_gone = true; /* nobody finds this one any more */
@@ -180,6 +184,11 @@ mailbox_sync(struct mailbox *m, struct sync_mark *mark, struct err *e)
 	}
 	if (step != STEP_MORE)
 		*mark = (struct sync_mark){0};
+	if (step == STEP_DONE) {
+		/* Its GUID may have come into being with the first sync. */
+		seen_open(m);
+		seen_sync(m);
+	}
 	return step;
 }
 

@@ -56,6 +56,11 @@ enum step view_open(struct store *s, struct str name, bool read_only,
 void view_close(struct view **v);
 struct mailbox *view_mailbox(struct view *v);
 bool view_is_read_only(const struct view *v); /* also: the place is */
+/*
+ * False in a view that is not read-only: \Seen alone can be changed, because
+ * it is the viewer's own (mailboxes of others that he may only read).
+ */
+bool view_may_change(const struct view *v);
 
 struct str mailbox_name(const struct mailbox *m);
 uint32_t mailbox_uidvalidity(const struct mailbox *m);

@@ -95,6 +95,7 @@ struct mailbox {
 	uint32_t uidnext;
 	char guid[33];
 	bool is_read_only; /* nothing can be changed here */
+	struct seen *seen; /* \Seen is the viewer's own: seen.h; or NULL */
 	bool is_broken; /* a sync failed: read-only until reopened */
 	bool is_gone; /* removed by somebody */
 	bool is_opening; /* ops->open has not come to its end */
@@ -122,6 +123,7 @@ struct view {
 	struct store *store;
 	struct mailbox *m; /* NULL while it is not acquired */
 	bool read_only;
+	bool is_writer; /* counted in m->n_writers */
 	struct set32 uids; /* what the session knows */
 	struct set32 changed; /* flags to tell */
 	struct set32 recent;
@@ -403,6 +405,7 @@ struct append {
 	uint64_t left; /* bytes of the present message still to come */
 	uint64_t bytes, count; /* of all messages, for the quota */
 	struct set32 uids;
+	struct set32 seen; /* which of them, from 1 on, with seen_is_own() */
 };
 
 extern const struct store_ops maildir_ops;

@@ -126,12 +126,13 @@ retry_within(struct store *s, uint32_t ms)
 bool
 store_must_wait(const struct store *s)
 {
-	return s->wait_ms > 0;
+	return (s->head != NULL ? s->head : s)->wait_ms > 0;
 }
 
 bool
 store_wait(struct store *s, struct store_waiter *w)
 {
+	s = store_head(s);
 	if (s->wait_ms == 0 || s->notify == NULL)
 		return false;
 	if (!w->is_waiting)
@@ -153,14 +154,15 @@ store_wait_end(struct store_waiter *w)
 void
 store_pause(struct store *s)
 {
+	uint32_t ms = store_head(s)->wait_ms;
 	const struct timespec ts = {
-	    .tv_sec = s->wait_ms / 1000,
-	    .tv_nsec = (long)(s->wait_ms % 1000) * 1000000,
+	    .tv_sec = ms / 1000,
+	    .tv_nsec = (long)(ms % 1000) * 1000000,
 	};
 
-	if (s->wait_ms > 0)
+	if (ms > 0)
 		(void)nanosleep(&ts, NULL);
-	s->wait_ms = 0;
+	store_head(s)->wait_ms = 0;
 }
 
 #define PAUSE_MAX_MS 100

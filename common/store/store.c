@@ -25,6 +25,7 @@
 #include "store/msg.h"
 #include "store/notify.h"
 #include "store/quota.h"
+#include "store/seen.h"
 #include "store/space.h"
 #include "store/special.h"
 #include "store/subs.h"
@@ -713,7 +714,8 @@ fill_status(struct mailbox *m, struct mailbox_status *out)
 
 		if (r->state != REC_LIVE)
 			continue;
-		out->unseen += !(r->system & FLAG_SEEN);
+		out->unseen += seen_is_own(m) ? !seen_has(m, r->uid)
+					      : !(r->system & FLAG_SEEN);
 		out->deleted += (r->system & FLAG_DELETED) != 0;
 	}
 }

@@ -17,6 +17,7 @@
 #include "store/derived.h"
 #include "store/mailbox_impl.h"
 #include "store/notify.h"
+#include "store/seen.h"
 
 /* Adds the LIVE messages above `top`; returns how many. */
 static uint32_t
@@ -55,9 +56,10 @@ join(struct view *v)
 {
 	list_append(&v->m->views, &v->link);
 	v->is_linked = true;
-	if (!view_is_read_only(v))
+	v->is_writer = view_may_change(v);
+	if (v->is_writer)
 		v->m->n_writers++;
-	else
+	else if (view_is_read_only(v))
 		v->read_only = true;
 }
 
@@ -118,7 +120,7 @@ view_close(struct view **vp)
 		view_listen(v, NULL, NULL);
 	if (v->is_linked) {
 		list_remove(&v->link);
-		if (!v->read_only)
+		if (v->is_writer)
 			v->m->n_writers--;
 	}
 	mailbox_release(&v->m);
@@ -137,9 +139,15 @@ view_mailbox(struct view *v)
 }
 
 bool
+view_may_change(const struct view *v)
+{
+	return !v->read_only && !v->m->is_read_only && !v->m->is_broken;
+}
+
+bool
 view_is_read_only(const struct view *v)
 {
-	return v->read_only || v->m->is_read_only || v->m->is_broken;
+	return v->read_only || (!view_may_change(v) && !seen_is_own(v->m));
 }
 
 uint32_t
@@ -160,6 +168,12 @@ view_first_unseen(struct view *v)
 	struct mailbox *m = v->m;
 	uint32_t uid = derived_counts(m).first_unseen, seq;
 
+	if (seen_is_own(m)) {
+		for (uid = 0; set32_next(&v->uids, uid, &uid); uid++)
+			if (!seen_has(m, uid))
+				return set32_pos(&v->uids, uid);
+		return 0;
+	}
 	if (uid != 0 && (seq = set32_pos(&v->uids, uid)) != 0)
 		return seq;
 	for (size_t i = 0; i < m->recs.n; i++) {
@@ -214,6 +228,10 @@ view_flags(struct view *v, uint32_t uid, struct flags *out)
 	out->keywords = r->keywords & v->m->named_letters;
 	out->more = mailbox_more(v->m, r, &n);
 	out->n_more = (uint16_t)n;
+	if (seen_is_own(v->m)) {
+		out->system &= (uint8_t)~FLAG_SEEN;
+		out->system |= seen_has(v->m, uid) ? FLAG_SEEN : 0;
+	}
 	return true;
 }
 

@@ -149,6 +149,26 @@ def test_public(starts):
     c.ok("MOVE 1 #public/Staff/News")
     assert b"* 5 EXISTS" in d.ok("NOOP")
     assert "$Later" in d.flags()[1]
+    # Who has read what is nobody else's business.
+    c.ok("SELECT #public/Staff/News")
+    c.ok("FETCH 1 BODY[]")
+    c.ok("STORE 2 FLAGS (\\Seen \\Answered)")
+    c.append("#public/Staff/News", b"a: b\r\n\r\n", "(\\Seen)")
+    c.ok("NOOP")
+    mine, others = c.flags(), d.ok("NOOP") and d.flags()
+    assert [i for i in mine if "\\Seen" in mine[i]] == [1, 2, 6]
+    assert not [i for i in others if "\\Seen" in others[i]]
+    assert "\\Answered" in others[2]
+    assert b"UNSEEN 3" in c.ok("STATUS #public/Staff/News (UNSEEN)")[0]
+    assert [r for r in s.imap(ALICE).ok("SELECT #public/Staff/News")
+            if r.startswith(b"* OK [UNSEEN 3]")]
+    c.ok("STORE 1 -FLAGS (\\Seen)")
+    c.ok("STORE 2 FLAGS ()")
+    assert [i for i, f in c.flags().items() if "\\Seen" in f] == [6]
+    # A copy to one's own takes it along.
+    c.ok("COPY 5:6 Archive")
+    c.ok("SELECT Archive")
+    assert ["\\Seen" in f for f in c.flags().values()] == [False, True]
     c.ok("CREATE #public/Staff/Old.2026")
     assert os.path.isdir(os.path.join(place, "Staff", "Old.2026", "cur"))
     c.ok("RENAME #public/Staff/Old.2026 #public/Staff/Older")
@@ -227,6 +247,18 @@ def test_other_users(starts):
     c.ok("FETCH 1 BODY[]")
     c.no("STORE 1 +FLAGS (\\Flagged)")
     c.no("SELECT #user/bob/Private")
+    # What she has read is hers to know, and stays known.
+    untagged = c.ok("SELECT #user/bob/Shared")
+    assert [r for r in untagged if b"[PERMANENTFLAGS (\\Seen)]" in r]
+    c.ok("STORE 1 +FLAGS (\\Seen)")
+    c.no("STORE 1 +FLAGS (\\Seen \\Flagged)")
+    c.no("EXPUNGE")
+    assert "\\Seen" in c.flags()[1]
+    c.ok("CLOSE")
+    assert b"UNSEEN 0" in c.ok("STATUS #user/bob/Shared (UNSEEN)")[0]
+    b.ok("SELECT Shared")
+    assert "\\Seen" not in b.flags()[1]
+    b.ok("CLOSE")
     d = s.imap(CAROL)
     assert b"#user/bob/Shared" in names(d.ok('LIST "" #user/*'))
     # And for writing.

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * seen.c - a viewer's own \Seen in mailboxes that are not his own.
+ *
+ * Owns:    struct seen, the files "seen-GUID" in the state folder.
+ * Runs in: imapd, as the mail user.
+ * Trusts:  nothing in the file.
+ * Spec:    RFC 3501 section 2.3.2; RFC 4314 section 4 (the right "s").
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/num.h"
+#include "os/file.h"
+#include "store/seen.h"
+
+#define HEADER "restante-seen 1 "
+#define FILE_MAX (16 * 1024 * 1024)
+
+struct seen {
+	struct set32 uids;
+	struct set32 added, removed; /* since the file was read */
+	struct file_stamp stamp; /* of the file that was read */
+	char name[8 + 33];
+	int dirfd;
+};
+
+/* ---- the file ------------------------------------------------------------ */
+
+static bool
+parse_range(struct str range, struct set32 *out)
+{
+	struct str first;
+	uint32_t from, to;
+	bool has_end = str_cut(&range, ':', &first);
+
+	if (!num_parse_u32(first, 1, UINT32_MAX, &from))
+		return false;
+	to = from;
+	if (has_end && !num_parse_u32(range, from, UINT32_MAX, &to))
+		return false;
+	set32_add_range(out, from, to);
+	return true;
+}
+
+bool
+seen_parse(struct str bytes, uint32_t uidvalidity, struct set32 *out)
+{
+	struct str line, range;
+	uint32_t of;
+
+	set32_clear(out);
+	if (!str_starts(bytes, STR(HEADER)) || !str_cut(&bytes, '\n', &line) ||
+	    !num_parse_u32(str_skip(line, strlen(HEADER)), 1, UINT32_MAX, &of))
+		return false;
+	/* Other messages than those of today: none of these is seen. */
+	if (of != uidvalidity)
+		return true;
+	(void)str_cut(&bytes, '\n', &line);
+	while (line.n > 0 && str_next(&line, ',', &range))
+		if (!parse_range(range, out)) {
+			set32_clear(out);
+			return false;
+		}
+	return true;
+}
+
+void
+seen_write(const struct set32 *uids, uint32_t uidvalidity, struct buf *b)
+{
+	buf_addf(b, HEADER "%u\n", uidvalidity);
+	for (size_t i = 0; i < uids->n; i++) {
+		const struct set32_range *r = &uids->r[i];
+
+		buf_addf(b, i == 0 ? "%u" : ",%u", r->first);
+		if (r->last != r->first)
+			buf_addf(b, ":%u", r->last);
+	}
+	buf_add_c(b, "\n");
+}
+
+/* The file's set, and over it what we have changed since. */
+static void
+load(struct mailbox *m, struct set32 *out)
+{
+	struct seen *s = m->seen;
+	struct buf b;
+	struct stat st;
+	struct err e;
+
+	buf_init(&b, FILE_MAX);
+	set32_clear(out);
+	s->stamp = (struct file_stamp){0};
+	if (file_load(s->dirfd, s->name, &b, &st, &e) == 0) {
+		s->stamp = file_stamp_of(&st);
+		if (!seen_parse(buf_str(&b), m->uidvalidity, out))
+			store_warn(m->store,
+			    "mailbox=%s: %s is damaged, all is unseen", m->name,
+			    s->name);
+	} else if (e.code != ERR_NOT_FOUND) {
+		store_warn(m->store, "mailbox=%s: %s", m->name, e.text);
+	}
+	buf_done(&b);
+	for (size_t i = 0; i < s->added.n; i++)
+		set32_add_range(out, s->added.r[i].first, s->added.r[i].last);
+	for (size_t i = 0; i < s->removed.n; i++)
+		set32_remove_range(
+		    out, s->removed.r[i].first, s->removed.r[i].last);
+}
+
+/* ---- a mailbox ----------------------------------------------------------- */
+
+void
+seen_open(struct mailbox *m)
+{
+	struct seen *s;
+	struct err e;
+	int dirfd;
+
+	if (m->store->head == NULL || m->guid[0] == '\0' || m->seen != NULL)
+		return;
+	if (file_make_path(m->store->state, &e) == -1 ||
+	    (dirfd = file_open_dir(AT_FDCWD, m->store->state, true, &e)) ==
+		-1) {
+		store_warn(m->store, "no \\Seen of one's own: %s", e.text);
+		return;
+	}
+	s = m->seen = mem_new(1, sizeof(*s));
+	set32_init(&s->uids);
+	set32_init(&s->added);
+	set32_init(&s->removed);
+	s->dirfd = dirfd;
+	(void)snprintf(s->name, sizeof(s->name), "seen-%s", m->guid);
+	load(m, &s->uids);
+}
+
+void
+seen_close(struct mailbox *m)
+{
+	struct seen *s = m->seen;
+	struct err e;
+
+	if (s == NULL)
+		return;
+	if (seen_save(m, &e) == -1)
+		store_warn(m->store, "mailbox=%s: %s", m->name, e.text);
+	m->seen = NULL;
+	close(s->dirfd);
+	set32_done(&s->uids);
+	set32_done(&s->added);
+	set32_done(&s->removed);
+	free(s);
+}
+
+void
+seen_sync(struct mailbox *m)
+{
+	struct seen *s = m->seen;
+	struct file_stamp now;
+	struct set32 fresh;
+
+	if (s == NULL || !file_stamp_at(s->dirfd, s->name, &now) ||
+	    file_stamp_eq(&now, &s->stamp))
+		return;
+	set32_init(&fresh);
+	load(m, &fresh);
+	for (size_t i = 0; i < m->recs.n; i++) {
+		const struct msg_rec *r = &m->recs.v[i];
+
+		if (r->state == REC_LIVE &&
+		    set32_has(&fresh, r->uid) != set32_has(&s->uids, r->uid))
+			mailbox_note_flags(m, r, NULL);
+	}
+	set32_done(&s->uids);
+	s->uids = fresh;
+}
+
+bool
+seen_has(const struct mailbox *m, uint32_t uid)
+{
+	return set32_has(&m->seen->uids, uid);
+}
+
+bool
+seen_change(struct mailbox *m, uint32_t uid, bool on)
+{
+	struct seen *s = m->seen;
+
+	if (set32_has(&s->uids, uid) == on)
+		return false;
+	if (on) {
+		set32_add(&s->uids, uid);
+		set32_add(&s->added, uid);
+		set32_remove(&s->removed, uid);
+	} else {
+		set32_remove(&s->uids, uid);
+		set32_add(&s->removed, uid);
+		set32_remove(&s->added, uid);
+	}
+	return true;
+}
+
+int
+seen_save(struct mailbox *m, struct err *e)
+{
+	const struct file_perm perm = {
+	    .dir_mode = 0700, .file_mode = 0600, .gid = (gid_t)-1};
+	struct seen *s = m->seen;
+	struct buf b;
+	char temp[sizeof(s->name) + 24];
+	int rc;
+
+	if (s == NULL ||
+	    (set32_is_empty(&s->added) && set32_is_empty(&s->removed)))
+		return 0;
+	seen_sync(m);
+	buf_init(&b, FILE_MAX);
+	seen_write(&s->uids, m->uidvalidity, &b);
+	(void)snprintf(temp, sizeof(temp), "%s.%ld", s->name, (long)getpid());
+	rc = buf_is_over(&b) ? err_set(e, ERR_LIMIT, "%s: too large", s->name)
+			     : file_replace(s->dirfd, s->name, temp,
+				   buf_str(&b), &perm, &s->stamp, e);
+	buf_done(&b);
+	if (rc == 0) {
+		set32_clear(&s->added);
+		set32_clear(&s->removed);
+	}
+	return rc;
+}
