@@ -5,6 +5,7 @@
 #   B=folder        where to build (default: build)
 #   SANITIZE=list   e.g. address,undefined (use a B of its own)
 #   WERROR=1        warnings are errors
+#   VALGRIND=1      for check-valgrind, without system call filters (own B)
 #   CONFIGURE_ARGS  handed to configure when it is first run
 #   FUZZ=1          libFuzzer's main in the fuzz targets (make fuzz sets it)
 #   FUZZ_SECONDS=n  how long `make fuzz` runs each target (default 60)
@@ -13,6 +14,7 @@ B ?= build
 SANITIZE ?=
 WERROR ?=
 CONFIGURE_ARGS ?=
+VALGRIND ?=
 FUZZ ?=
 FUZZ_SECONDS ?= 60
 PYTEST_ARGS ?=
@@ -63,6 +65,9 @@ else
 HARDEN := -fsanitize=$(SANITIZE) -fno-sanitize-recover=all \
     -fno-omit-frame-pointer -DRESTANTE_SANITIZE=1
 LINK_HARDEN := -pie -fsanitize=$(SANITIZE)
+endif
+ifneq ($(VALGRIND),)
+HARDEN := -O1 -fno-omit-frame-pointer -DRESTANTE_SANITIZE=1 -DRESTANTE_VALGRIND=1
 endif
 
 ALL_CPPFLAGS = -Icommon -Imaster -I. -I$(B) -D_GNU_SOURCE \
@@ -163,7 +168,7 @@ $(TEST_PROGRAMS): %: %.o $(COMMON_LIBS)
 	    -Wl,--start-group $(OWN_LIB) $(COMMON_LIBS) -Wl,--end-group \
 	    $(ALL_SYS_LIBS) $(CMOCKA_LIBS)
 
-.PHONY: all check check-unit check-fuzz check-e2e install dist fuzz bench lint \
+.PHONY: all check check-unit check-fuzz check-e2e check-valgrind install dist fuzz bench lint \
     clean distclean
 check-unit: $(TEST_PROGRAMS)
 	@set -e; for t in $(TEST_PROGRAMS); do \
@@ -185,6 +190,28 @@ check-e2e: all
 	RESTANTE_BUILD=$(abspath $(B)) RESTANTE_SANITIZE=$(SANITIZE) \
 	    $(PYTHON) -m pytest -q -p no:cacheprovider $(PYTEST_PARALLEL) tests/e2e \
 	    $(PYTEST_ARGS)
+
+# make B=build/valgrind VALGRIND=1 check-valgrind: every unit test, and a part
+# of the others (about ten minutes). index_test ends itself in many ways.
+VALGRIND_UNIT = valgrind -q --error-exitcode=99 --child-silent-after-fork=yes \
+    --leak-check=full --errors-for-leak-kinds=definite --show-leak-kinds=definite \
+    --suppressions=tests/lib/valgrind.supp
+VALGRIND_SKIP := $(B)/common/index/index_test $(B)/common/os/os_test
+VALGRIND_E2E ?= tests/e2e/test_auth.py tests/e2e/test_pop3.py \
+    tests/e2e/test_imap_fetch.py tests/e2e/test_imap_store.py \
+    tests/e2e/test_imap_append.py tests/e2e/test_imap_copy.py \
+    tests/e2e/test_handover.py
+
+check-valgrind: all $(TEST_PROGRAMS)
+	@test -n "$(VALGRIND)" || { echo "say VALGRIND=1 and a B of its own"; exit 1; }
+	@bad=0; for t in $(filter-out $(VALGRIND_SKIP),$(TEST_PROGRAMS)); do \
+	    if $(VALGRIND_UNIT) $$t >$$t.valgrind 2>&1; then echo "  ok      $$t"; \
+	    else echo "  FAILED  $$t (see $$t.valgrind)"; bad=1; fi; done; exit $$bad
+	rm -rf $(B)/findings && mkdir -p $(B)/findings
+	RESTANTE_BUILD=$(abspath $(B)) RESTANTE_SANITIZE=valgrind \
+	    RESTANTE_VALGRIND=$(abspath $(B))/findings \
+	    $(PYTHON) -m pytest -q -p no:cacheprovider $(VALGRIND_E2E) $(PYTEST_ARGS)
+	@if [ -n "$$(ls $(B)/findings)" ]; then cat $(B)/findings/*; exit 1; fi
 
 check: all check-unit check-fuzz check-e2e
 

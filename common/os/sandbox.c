@@ -72,6 +72,9 @@ sandbox_limits(
 	address = data = KEEP; /* its shadow takes terabytes */
 	file = KEEP; /* a report must reach standard error */
 #endif
+#ifdef RESTANTE_VALGRIND
+	descriptors = KEEP; /* it has some of its own */
+#endif
 	/* With -F standard error may be a file: a line that can not be written
 	 * there is lost, it does not end the process. */
 	if (file != KEEP && sigaction(SIGXFSZ, &ignore, NULL) == -1)

@@ -17,6 +17,8 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))))
 BUILD = os.environ.get("RESTANTE_BUILD") or os.path.join(TOP, "build")
 SANITIZED = bool(os.environ.get("RESTANTE_SANITIZE"))
+# A folder for what valgrind finds (make check-valgrind).
+VALGRIND = os.environ.get("RESTANTE_VALGRIND")
 SERVICE_UID = 20900  # and the five behind it
 SPOOL_GID = 20990  # as the group mail
 SERVICES = ("login", "key", "auth", "pass", "spool", "log")
@@ -29,14 +31,30 @@ def programs():
     in build/bin; a checkout below a closed folder is copied out of it."""
     global staged
     here = os.path.join(BUILD, "bin")
-    if not server.is_root():
+    if not server.is_root() and not VALGRIND:
         return here
     if staged is None or not os.path.isdir(staged):
         staged = server.scratch("restante-bin.")
+        shutil.copy(os.path.join(TOP, "tests", "lib", "valgrind.supp"),
+                    os.path.join(staged, "supp"))
         for name in os.listdir(here):
             shutil.copy2(os.path.join(here, name), staged)
             os.chmod(os.path.join(staged, name), 0o755)
+            if VALGRIND and name != "restantectl":
+                wrap(os.path.join(staged, name))
     return staged
+
+
+def wrap(path):
+    """Puts valgrind in the place of a program. It writes to descriptor 2, a
+    pipe, because its processes may write no file."""
+    os.rename(path, path + ".real")
+    with open(path, "w") as f:
+        f.write("#!/bin/sh\nexec valgrind -q --log-fd=2 --leak-check=full "
+                "--errors-for-leak-kinds=definite "
+                "--show-leak-kinds=definite --suppressions=%s %s.real "
+                "\"$@\"\n" % (os.path.join(staged, "supp"), path))
+    os.chmod(path, 0o755)
 
 
 def unstage():
@@ -150,10 +168,15 @@ class Restante(server.Server):
         self.errors = open(os.path.join(self.dir, "stderr"), "ab")
         if not self.separate and server.is_root():
             os.chown(self.errors.name, self.uid, self.uid)
+        errors = self.errors
+        if VALGRIND:
+            errors = subprocess.Popen(["cat"], stdin=subprocess.PIPE,
+                                      stdout=self.errors).stdin
         self.process = self.run(
             argv, None if self.separate else self.uid,
-            stdin=subprocess.DEVNULL, stdout=self.errors,
-            stderr=self.errors, cwd="/")
+            stdin=subprocess.DEVNULL, stdout=errors,
+            stderr=errors, cwd="/")
+        errors.close()
         self.errors.close()
         if wait:
             self.wait_port(self.imap_port or self.imaps_port)
@@ -161,7 +184,27 @@ class Restante(server.Server):
             self.wait_control()
         return self
 
-    def wait_control(self, timeout=20):
+    def stop(self, *args, **kw):
+        if VALGRIND:
+            kw["timeout"] = 60
+        super().stop(*args, **kw)
+        if VALGRIND:
+            self.keep_findings()
+
+    def keep_findings(self):
+        time.sleep(0.2)
+        try:
+            with open(os.path.join(self.dir, "stderr"),
+                      errors="replace") as f:
+                found = [line for line in f if line.startswith("==")]
+        except FileNotFoundError:
+            return
+        if found:
+            with open(os.path.join(VALGRIND, os.path.basename(self.dir)),
+                      "w") as f:
+                f.writelines(found)
+
+    def wait_control(self, timeout=20 if not VALGRIND else 90):
         end = time.monotonic() + timeout
         while not os.path.exists(os.path.join(self.dir, "run", "control")):
             assert time.monotonic() < end and self.process.poll() is None, \
@@ -203,6 +246,9 @@ class Restante(server.Server):
         for pid in proc.tree(self.pid()):
             try:
                 exe = os.readlink("/proc/%d/exe" % pid)
+                if VALGRIND:
+                    with open("/proc/%d/cmdline" % pid) as f:
+                        exe = f.read().partition(".real")[0]
             except OSError:
                 continue
             if os.path.basename(exe) == program:
