@@ -59,8 +59,7 @@ rights_of(enum sandbox_access access)
 	case SANDBOX_READ:
 		return FS_READ_FILE | FS_READ_DIR;
 	case SANDBOX_WRITE_FILE:
-		return FS_READ_FILE | FS_READ_DIR | FS_WRITE_FILE |
-		    FS_TRUNCATE;
+		return FS_READ_FILE | FS_READ_DIR | FS_WRITE_FILE | FS_TRUNCATE;
 	case SANDBOX_LOCK:
 		return FS_READ_FILE | FS_WRITE_FILE | FS_MAKE_REG |
 		    FS_REMOVE_FILE;
