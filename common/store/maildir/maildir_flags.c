@@ -283,8 +283,8 @@ maildir_rewrite_keywords(struct mailbox *m, struct err *e)
 		names[i] = m->keywords.v[i];
 	if (fstatat(md->controlfd, KEYWORDS_FILE, &st, AT_SYMLINK_NOFOLLOW) ==
 		0 &&
-	    keywords_save(md->controlfd, &md->perm, names, &md->keywords_stamp,
-		e) == -1)
+	    keywords_save(
+		md->controlfd, &md->perm, names, &md->keywords_stamp, e) == -1)
 		return -1;
 	/* A file of a later version is not ours to write. */
 	return md->more_read.end == 0 ? 0 : rewrite_more(m, STR(""), e);
