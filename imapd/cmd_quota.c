@@ -5,8 +5,9 @@
  * Owns:    nothing.
  * Runs in: imapd, as the mail user.
  * Trusts:  nothing.
- * Spec:    RFC 9208 (RFC 2087 before it). Every mailbox of the user is covered
- *          by the same roots; limits are set by the administrator alone.
+ * Spec:    RFC 9208 (RFC 2087 before it). Every mailbox of the user's own is
+ *          covered by the same roots, those of others by none that he is told;
+ *          limits are set by the administrator alone.
  */
 #include "imap/imap_write.h"
 #include "imapd/commands.h"
@@ -103,6 +104,8 @@ cmd_getquotaroot(struct cmd *c)
 	step = get_roots(c, roots, &n);
 	if (step != STEP_DONE)
 		return step == STEP_MORE ? STEP_MORE : STEP_DONE;
+	if (!store_quota_covers(c->s->store, name))
+		n = 0;
 	reply_begin(c->s);
 	buf_add_c(&c->s->out, "QUOTAROOT ");
 	imap_write_mailbox(&c->s->out, name);

@@ -24,6 +24,7 @@
 #include "store/maildir/maildirsize.h"
 #include "store/mailbox_impl.h"
 #include "store/quota.h"
+#include "store/space.h"
 
 #define FRESH_S (15 * 60)
 #define BACKGROUND_S 0.05
@@ -250,6 +251,20 @@ store_quota(struct store *s, struct quota_root roots[QUOTA_ROOTS], size_t *n,
 	    (struct quota_root){.kind = QUOTA_DISK, .name = "Disk quota"};
 	*n += disk_usage(s, &roots[*n]);
 	return STEP_DONE;
+}
+
+bool
+store_quota_covers(struct store *s, struct str name)
+{
+	struct store *of = s;
+	struct arena a;
+	struct err e;
+	bool is_own;
+
+	arena_init(&a);
+	is_own = space_of(&of, &a, &name, &e) == -1 || of == s;
+	arena_done(&a);
+	return is_own;
 }
 
 void

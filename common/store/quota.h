@@ -20,11 +20,13 @@ struct quota_root {
 };
 
 /*
- * The roots that there are now, of all the user's mailboxes; *n may be 0. May
+ * The roots that there are now, of all the user's own mailboxes; *n may be 0. May
  * have to count all messages: steps as in store.h.
  */
 enum step store_quota(struct store *s, struct quota_root roots[QUOTA_ROOTS],
     size_t *n, struct err *e);
+/* Do they cover this mailbox? It need not exist. Not those of others. */
+bool store_quota_covers(struct store *s, struct str name);
 /*
  * May messages of this size come into `mailbox`? ERR_OVER_QUOTA. (The kernel's
  * quota is asked for nothing: it refuses by itself.)
