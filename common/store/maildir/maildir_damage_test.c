@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /* maildir_damage_test.c - damaged and odd Maildirs (compat-tests.md 3). */
 #include "base/clock.h"
+#include "tests/lib/test_store.h"
+
 #include "store/maildir/maildir_test.h"
 
 /* ---- damage (compat-tests.md 3) ------------------------------------------ */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /* maildir_size_test.c - sizes in names and in the UID map. */
 
+#include "tests/lib/test_store.h"
+
 #include "store/maildir/maildir_test.h"
 
 static void

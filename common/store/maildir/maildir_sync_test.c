@@ -3,6 +3,8 @@
 #include <sys/wait.h>
 
 #include "base/clock.h"
+#include "tests/lib/test_store.h"
+
 #include "store/maildir/maildir_test.h"
 
 /* ---- another program beside us ------------------------------------------- */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /* maildir_test.c - what Dovecot wrote, read and changed (compat-tests.md 1). */
 
+#include "tests/lib/test_store.h"
+
 #include "store/maildir/maildir_test.h"
 
 static void

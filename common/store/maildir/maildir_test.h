@@ -4,7 +4,6 @@
 #define STORE_MAILDIR_TEST_H
 
 #include "store/maildir/maildir_impl.h"
-#include "tests/lib/test_store.h"
 
 #define BASE1 "1795300341.M945632P17847.mx1,S=127,W=134"
 #define BASE2 "1795300341.M946189P17847.mx1,S=127,W=134"
