@@ -14,8 +14,10 @@
  * its lock, by courierimapuiddb. When Courier was used meanwhile its file knows
  * larger UIDs than ours: these are taken for the files that have none.
  *
- * Keywords are Courier's when its folder was changed after dovecot-keywords;
- * what we write there gets the time of dovecot-keywords.
+ * Keywords are Courier's when its folder was changed after dovecot-keywords,
+ * whose time runs ahead of the clock when keywords are added (Dovecot compares
+ * whole seconds). When we have read or written there the folder gets a time that
+ * is past and whose fraction of a second tells that it was us.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -37,6 +39,8 @@
 
 #define FILE_MAX (UINT64_C(64) * 1024 * 1024)
 #define CHANGES_MAX 100000
+#define SETTLED_NS 777777777
+#define AHEAD_S 64
 /* A list that is not written in a moment takes a twentieth of the time. */
 #define EXPORT_CHEAP_MS 5
 #define EXPORT_SHARE 20
@@ -520,11 +524,14 @@ is_complete(struct mailbox *m)
 	    h.uidnext >= md->list.head.uidnext;
 }
 
-/* Under the lock. False: it must be done again. */
+/*
+ * Under the lock. With `only_lost` for messages without keywords alone. False:
+ * it must be done again.
+ */
 static bool
-take_keywords(struct mailbox *m, int dirfd)
+take_keywords(struct mailbox *m, int dirfd, bool only_lost)
 {
-	bool complete = is_complete(m), all = true;
+	bool complete = !only_lost && is_complete(m), all = true;
 	struct kw_import k;
 	struct set32 uids;
 	uint32_t uid;
@@ -547,7 +554,8 @@ take_keywords(struct mailbox *m, int dirfd)
 		    : map_find(&k.sets, maildir_base(m, r));
 
 		if (r == NULL || r->state != REC_LIVE ||
-		    (set == NULL && !complete))
+		    (set == NULL && !complete) ||
+		    (only_lost && (r->keywords != 0 || r->more != 0)))
 			continue;
 		all = set_keywords(m, uid, set) && all;
 	}
@@ -556,7 +564,7 @@ take_keywords(struct mailbox *m, int dirfd)
 	return all;
 }
 
-/* The folder gets the time of dovecot-keywords: nothing new in it. */
+/* Marks the folder: nothing new in it. */
 static void
 settle_time(struct mailbox *m)
 {
@@ -566,7 +574,10 @@ settle_time(struct mailbox *m)
 
 	if (fstatat(md->controlfd, KEYWORDS_FILE, &st, AT_SYMLINK_NOFOLLOW) ==
 	    0) {
-		ts[0] = ts[1] = st.st_mtim;
+		ts[0] = ts[1] = (struct timespec){
+		    .tv_sec = st.st_mtim.tv_sec - 2 * AHEAD_S,
+		    .tv_nsec = SETTLED_NS,
+		};
 		(void)utimensat(
 		    md->dirfd, COURIER_KEYWORDS, ts, AT_SYMLINK_NOFOLLOW);
 	}
@@ -574,13 +585,26 @@ settle_time(struct mailbox *m)
 		md->courier_keywords = st.st_mtim;
 }
 
+/* Has Courier written there since we did, or since Dovecot was used? */
+static bool
+has_news(const struct maildir *md, const struct stat *folder)
+{
+	struct stat own;
+
+	if (fstatat(md->controlfd, KEYWORDS_FILE, &own, AT_SYMLINK_NOFOLLOW) ==
+	    -1)
+		return true;
+	return folder->st_mtim.tv_nsec != SETTLED_NS &&
+	    folder->st_mtim.tv_sec > own.st_mtim.tv_sec - AHEAD_S;
+}
+
 void
 maildir_courier_keywords(struct mailbox *m)
 {
 	struct maildir *md = maildir_of(m);
-	struct stat st, own;
+	struct stat st;
 	struct err e;
-	bool has_own, all = false;
+	bool all = false, only_lost;
 	int fd;
 
 	if (m->is_read_only || md->is_in_memory || m->is_broken ||
@@ -591,15 +615,16 @@ maildir_courier_keywords(struct mailbox *m)
 	    file_time_cmp(&st.st_mtim, &md->courier_keywords) == 0)
 		return;
 	md->courier_keywords = st.st_mtim;
-	has_own = fstatat(md->controlfd, KEYWORDS_FILE, &own,
-		      AT_SYMLINK_NOFOLLOW) == 0;
-	if (has_own && file_time_cmp(&st.st_mtim, &own.st_mtim) <= 0)
+	/* Courier changes flags without keeping the letters: give them back. */
+	only_lost = !has_news(md, &st);
+	if (only_lost && (!m->store->is_courier || md->courier_looked))
 		return;
+	md->courier_looked = true;
 	fd = file_open_dir(md->dirfd, COURIER_KEYWORDS, false, &e);
 	if (fd == -1)
 		return;
 	if (maildir_lock_now(m)) {
-		all = take_keywords(m, fd);
+		all = take_keywords(m, fd, only_lost);
 		maildir_unlock(m);
 	}
 	close(fd);

@@ -223,6 +223,25 @@ test_c5_courier_in_between(void **state)
 	box_close(b);
 }
 
+/* Courier drops the letters of keywords when it changes flags. */
+static void
+test_letters_come_back(void **state)
+{
+	struct box *b = *state;
+	struct view *v;
+
+	write_tree(b);
+	box_open(b);
+	v = box_view(b, "INBOX", false);
+	close_view(b, &v);
+	box_move(b, "cur/" NAME1 ":2,Rb", "cur/" NAME1 ":2,FR");
+	box_open(b);
+	v = box_view(b, "INBOX", false);
+	assert_string_equal(box_flags(v, 2), "RF $Two");
+	assert_true(box_has(b, "cur/" NAME1 ":2,FRb"));
+	close_view(b, &v);
+}
+
 /* An UID that Courier gave, and we too, to another message. */
 static void
 test_c5_conflict(void **state)
@@ -300,6 +319,8 @@ main(void)
 		test_c4_kept_up_to_date, setup, teardown),
 	    cmocka_unit_test_setup_teardown(
 		test_c5_courier_in_between, setup, teardown),
+	    cmocka_unit_test_setup_teardown(
+		test_letters_come_back, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_c5_conflict, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_pop3_only, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_damaged, setup, teardown),

@@ -99,7 +99,7 @@ struct maildir {
 	struct timespec courier_keywords;
 	int64_t courier_next_ms; /* its keywords are not written before */
 	bool courier_is_dirty; /* keywords that its files do not have */
-	bool warned_courier;
+	bool courier_looked, warned_courier;
 
 	bool must_scan; /* records came without their files */
 	bool is_in_memory; /* no UID map can be written here */
