@@ -19,7 +19,7 @@
  * write may wake the peer, and most of what a write costs is that.
  */
 #define OUT_FLUSH_BYTES (192 * 1024)
-#define PUMP_BYTES (64 * 1024)
+#define PUMP_BYTES (128 * 1024)
 #define BUF_MAX_BYTES ((size_t)64 * 1024 * 1024)
 #define IOV_MAX_HERE 16
 
