@@ -350,24 +350,33 @@ learn_seq(struct mbox_shift *s)
 	free(load_last(s, &r));
 }
 
-/*
- * Nothing is under way any more. Not synced: what the record says is looked
- * at before it is believed. Room that only large rounds need is given back.
- */
-static void
-set_idle(struct mbox_shift *s)
+/* Nothing is under way any more. */
+static int
+write_idle(struct mbox_shift *s, struct err *e)
 {
 	struct record r = {.kind = KIND_IDLE};
-	uint64_t n;
-	struct err e;
 
 	memcpy(r.magic, magic, sizeof(magic));
 	r.seq = ++s->seq;
 	r.dev = s->dev;
 	r.ino = s->ino;
 	r.check = check_of((const char *)&r, sizeof(r));
-	(void)write_at(s->journal, place_of(s->seq, sizeof(r)),
-	    (const char *)&r, sizeof(r), &e);
+	return write_at(s->journal, place_of(s->seq, sizeof(r)),
+	    (const char *)&r, sizeof(r), e);
+}
+
+/*
+ * The same after a move; neither synced nor looked at: what the record before
+ * says is compared with the file before it is believed. Room that only large
+ * rounds need is given back.
+ */
+static void
+set_idle(struct mbox_shift *s)
+{
+	uint64_t n;
+	struct err e;
+
+	(void)write_idle(s, &e);
 	if (size_of(s->journal, &n, &e) == 0 && n > HEAD_BYTES + 2 * HALF_SMALL)
 		(void)!ftruncate(s->journal, HEAD_BYTES + 2 * HALF_SMALL);
 }
@@ -852,12 +861,16 @@ mbox_shift_extend(struct mbox_shift *s, uint64_t n, struct str start,
 	return 0;
 }
 
+/*
+ * Here the end must be in the journal, durably: a message that begins as the
+ * record says would be taken for one that was not finished.
+ */
 int
 mbox_shift_end(struct mbox_shift *s, struct err *e)
 {
-	if (file_sync_data(s->fd, s->path, e) == -1)
+	if (file_sync_data(s->fd, s->path, e) == -1 || write_idle(s, e) == -1 ||
+	    file_sync_data(s->journal, "journal", e) == -1)
 		return -1;
-	set_idle(s);
 	return 0;
 }
 
