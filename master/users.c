@@ -353,6 +353,56 @@ add_extra(struct buf *b, const char *extra)
 			    b, "%.*s = %.*s\n", STR_ARG(name), STR_ARG(line));
 }
 
+/* %u, %h and %%; what stands for nothing stays as it is. */
+static bool
+expand(const struct grant_entry *g, const char *from, char *out, size_t size)
+{
+	struct buf b;
+	bool ok;
+
+	buf_init(&b, size - 1);
+	for (; *from != '\0'; from++) {
+		if (from[0] != '%' || from[1] == '\0')
+			(void)buf_add_byte(&b, *from);
+		else if (*++from == 'u')
+			(void)buf_add_c(&b, g->user);
+		else if (*from == 'h')
+			(void)buf_add_c(&b, g->home);
+		else
+			(void)buf_add(
+			    &b, from - (*from != '%'), *from == '%' ? 1 : 2);
+	}
+	ok = !buf_is_over(&b) && str_to_c(buf_str(&b), out, size);
+	buf_done(&b);
+	return ok;
+}
+
+/*
+ * The folder of the user's index. Below index_dir it is made here, for him; a
+ * place of his own he makes himself, because nothing is done with more rights
+ * than his where he may have put links.
+ */
+static int
+index_place(const struct settings *s, const struct grant_entry *g, char *out,
+    size_t size, struct err *e)
+{
+	struct str dir = str_of(s->index_dir);
+	char root[PATH_BYTES];
+
+	if (str_eq(dir, STR("none")) || str_eq(dir, STR("memory"))) {
+		(void)snprintf(out, size, "none");
+		return 0;
+	}
+	if (str_ends(dir, STR("/%u")))
+		dir.n -= 3;
+	if (str_find(dir, '%') == dir.n && str_to_c(dir, root, sizeof(root)))
+		return user_dir_make(root, g->user, s->privileged, g->sysuid,
+		    g->sysgid, out, size, e);
+	if (expand(g, s->index_dir, out, size))
+		return 0;
+	return err_set(e, ERR_LIMIT, "the path of index_dir is too long");
+}
+
 int
 users_settings(
     const struct settings *s, const struct grant_entry *g, struct err *e)
@@ -362,8 +412,7 @@ users_settings(
 	bool ok;
 	int fd = -1;
 
-	if (user_dir_make(s->index_dir, g->user, s->privileged, g->sysuid,
-		g->sysgid, index, sizeof(index), e) == -1 ||
+	if (index_place(s, g, index, sizeof(index), e) == -1 ||
 	    user_dir_make(s->state_dir, g->user, s->privileged, g->sysuid,
 		g->sysgid, state, sizeof(state), e) == -1)
 		return -1;

@@ -26,6 +26,15 @@ check_uidl(struct str value, struct err *e)
 	return uidl_format_check(value, NULL, e);
 }
 
+static int
+check_index_dir(struct str value, struct err *e)
+{
+	if (str_starts(value, STR("/")) || str_starts(value, STR("%h/")) ||
+	    str_eq(value, STR("none")) || str_eq(value, STR("memory")))
+		return 0;
+	return err_set(e, ERR_SYNTAX, "must be an absolute path, or none");
+}
+
 /* clang-format off */
 static const struct schema_setting TABLE[] = {
 {
@@ -172,12 +181,17 @@ static const struct schema_setting TABLE[] = {
 	    ".Cm yes\n"
 	    "where Courier's files are found.",
 }, {
-	.name = "index_dir", .type = SCHEMA_PATH,
+	.name = "index_dir", .type = SCHEMA_TEXT,
 	.preset = LOCALSTATEDIR "/lib/restante/index",
+	.check = check_index_dir,
 	.readers = SCHEMA_MASTER | MAIL_PROCESSES | SCHEMA_CTL,
 	.help = "where each user's derived data lies",
 	.detail =
-	    "It must be on a disk of this host and may be deleted at any time.",
+	    "Each user has a folder of his name there.\n"
+	    "With %u (his name) or %h (his home) in it, it is the path of that\n"
+	    "folder.\n"
+	    "It must be on a disk of this host and may be deleted at any time.\n"
+	    "With \"none\" nothing is kept, and every mailbox is read anew.",
 }, {
 	.name = "key_processes", .type = SCHEMA_NUMBER,
 	.min = 1, .max = 64, .preset = "1", .readers = SCHEMA_MASTER,

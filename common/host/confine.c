@@ -15,6 +15,7 @@
 #include "base/num.h"
 #include "base/vec.h"
 #include "host/host_impl.h"
+#include "os/file.h"
 #include "os/sandbox.h"
 
 #if defined(__x86_64__)
@@ -127,8 +128,11 @@ confine_enter(struct host *h, const struct store_settings *set, struct err *e)
 	if (store_places(set, add_mail_place, &p, e) == -1)
 		goto out;
 	h->mail_place = mem_strdup(p.paths.n > 0 ? p.paths.v[0].path : h->home);
-	if ((dir = host_setting(h, "index_dir")) != NULL && dir[0] == '/')
+	if ((dir = host_setting(h, "index_dir")) != NULL && dir[0] == '/') {
+		/* Master's is there; where none can be made it is without. */
+		(void)file_make_path(dir, e);
 		add_path(&p, dir, SANDBOX_MAIL);
+	}
 	if ((dir = host_setting(h, "state_dir")) != NULL && dir[0] == '/')
 		add_path(&p, dir, SANDBOX_MAIL);
 	for (i = 0; i < ARRAY_LEN(read_only); i++)

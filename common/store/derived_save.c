@@ -381,6 +381,30 @@ count_flags(const struct mailbox *m, struct index_head *h)
 	}
 }
 
+/* Those that are \Recent also when the index is lost. */
+static uint32_t
+write_recents(struct mailbox *m, struct buf *out)
+{
+	struct set32 kept;
+	uint32_t uid = 1, n;
+
+	set32_init(&kept);
+	for (; set32_next(&m->recent, uid, &uid); uid++) {
+		const struct msg_rec *r =
+		    uid <= m->lazy_top ? NULL : mailbox_rec(m, uid);
+
+		if (uid <= m->lazy_top ||
+		    (r != NULL && m->store->ops->index_is_recent(r)))
+			set32_add(&kept, uid);
+		if (uid == UINT32_MAX)
+			break;
+	}
+	index_set_write(out, &kept);
+	n = set32_count(&kept);
+	set32_done(&kept);
+	return n;
+}
+
 static int
 save_head(struct index *ix, struct job *j, struct err *e)
 {
@@ -401,14 +425,13 @@ save_head(struct index *ix, struct job *j, struct err *e)
 	if (j->is_whole && !m->store->ops->index_save(m, &backend, &j->again))
 		buf_clear(&backend);
 	index_set_write(&live, &m->live);
-	index_set_write(&recents, &m->recent);
+	h->recent = write_recents(m, &recents);
 	count_flags(m, h);
 	h->place = str_of(m->derived->place);
 	h->generation++;
 	h->uidvalidity = m->uidvalidity;
 	h->uidnext = m->uidnext;
 	h->messages = set32_count(&m->live);
-	h->recent = set32_count(&m->recent);
 	h->highest_modseq = m->highest_modseq;
 	memcpy(h->guid, m->guid, sizeof(h->guid));
 	h->keywords = buf_str(&names);

@@ -346,6 +346,8 @@ struct store_ops {
 	bool (*index_load)(
 	    struct mailbox *m, struct msg_rec *r, struct str side);
 	void (*index_loaded)(struct mailbox *m, bool is_ours);
+	/* Would the message be \Recent for a process that knows nothing? */
+	bool (*index_is_recent)(const struct msg_rec *r);
 	/*
 	 * The index has failed: makes records of m->live from what lies on disk.
 	 * m->recs is empty.

@@ -32,6 +32,8 @@ int ctl_config(const struct ctl_options *o, int argc, char **argv);
 /* cmd_mail.c: the mail of a user. */
 int ctl_check_mail(const struct ctl_options *o, const char *user);
 int ctl_repair(const struct ctl_options *o, int argc, char **argv);
+/* cmd_index.c */
+int ctl_index(const struct ctl_options *o, int argc, char **argv);
 
 /* Reads the configuration; prints every problem to standard error. */
 int ctl_load(const struct ctl_options *o, struct conf **out);

@@ -28,6 +28,8 @@ static const struct ctl_command COMMANDS[] = {
     {"check", "[USER]", "check the configuration, or the mail of a user",
 	ctl_check},
     {"repair", "USER", "mend what check has found", ctl_repair},
+    {"index", "USER", "list a user's mail once, so that sessions need not",
+	ctl_index},
     {"config", "[--all] [--plain imap|pop3]", "show the settings in effect",
 	ctl_config},
 };

@@ -252,8 +252,8 @@ add_location(const struct store_settings *set, struct places *p, struct err *e)
 	return 0;
 }
 
-static int
-become(const struct ctl_user *u, struct err *e)
+int
+ctl_user_become(const struct ctl_user *u, struct err *e)
 {
 	gid_t groups[GROUPS_MAX];
 	int n = GROUPS_MAX;
@@ -309,7 +309,7 @@ run_child(const struct ctl_user *u, bool read_only, ctl_user_fn *fn, void *arg,
 	struct err e;
 
 	buf_init(&out, max_bytes);
-	if (become(u, &e) == -1 || confine(&set, read_only, &e) == -1)
+	if (ctl_user_become(u, &e) == -1 || confine(&set, read_only, &e) == -1)
 		buf_addf(&out, "%s", e.text);
 	else
 		status = fn(&set, &out, arg);
@@ -353,4 +353,78 @@ ctl_user_run(const struct ctl_user *u, bool read_only, ctl_user_fn *fn,
 	if (WEXITSTATUS(status) == STATUS_FAILED)
 		return err_set(e, ERR_OTHER, "%.*s", STR_ARG(buf_str(out)));
 	return WEXITSTATUS(status);
+}
+
+/* ---- his imapd ------------------------------------------------------------------ */
+
+/* Below the folder of all indexes: made here for him, as master makes it. */
+static int
+make_index_dir(const char *all, const struct ctl_user *u, char *out,
+    size_t size, struct err *e)
+{
+	struct str name = str_of(u->name);
+	struct stat st;
+	int at, fd = -1, rc = -1;
+
+	if (name.n == 0 || *name.p == '.' || str_find(name, '/') != name.n ||
+	    snprintf(out, size, "%s/%s", all, u->name) >= (int)size)
+		return err_set(
+		    e, ERR_BAD_NAME, "no folder can be called %s", u->name);
+	at = file_open_dir(AT_FDCWD, all, true, e);
+	if (at == -1)
+		return err_in(e, "index_dir");
+	if (mkdirat(at, u->name, 0700) == 0 && priv_is_root() &&
+	    fchownat(at, u->name, u->sysuid, u->sysgid, AT_SYMLINK_NOFOLLOW) ==
+		-1)
+		(void)err_sys(e, "%s", out);
+	else if ((fd = file_open_dir(at, u->name, false, e)) == -1 ||
+	    fstat(fd, &st) == -1)
+		(void)err_in(e, "%s", out);
+	else if (st.st_uid != u->sysuid)
+		(void)err_set(
+		    e, ERR_PERM, "%s does not belong to %s", out, u->name);
+	else
+		rc = 0;
+	if (fd != -1)
+		close(fd);
+	close(at);
+	return rc;
+}
+
+static bool
+find_imapd(const char *dir, size_t n, char *out, size_t size)
+{
+	return n > 0 &&
+	    snprintf(out, size, "%.*s/imapd", (int)n, dir) < (int)size &&
+	    access(out, X_OK) == 0;
+}
+
+int
+ctl_user_imapd(const struct ctl_options *o, const struct ctl_user *u,
+    char *program, char *index, size_t size, struct err *e)
+{
+	struct conf *conf = NULL;
+	char own[4000];
+	const char *libexec, *all;
+	ssize_t n = readlink("/proc/self/exe", own, sizeof(own));
+	int rc = 0;
+
+	if (ctl_load(o, &conf) == -1)
+		return err_set(e, ERR_SYNTAX, "the configuration is wrong");
+	libexec = setting(conf, "libexec_dir");
+	all = setting(conf, "index_dir");
+	n = n < 0 ? 0 : (ssize_t)str_rfind(str_make(own, (size_t)n), '/');
+	if (!find_imapd(own, (size_t)n, program, size) &&
+	    !find_imapd(libexec, strlen(libexec), program, size))
+		rc = err_set(e, ERR_NOT_FOUND, "imapd is not installed");
+	else if (all[0] != '/')
+		rc = err_set(e, ERR_UNSUPPORTED,
+		    "index_dir is %s: nothing is kept", all);
+	else if (strchr(all, '%') != NULL)
+		rc = err_set(e, ERR_UNSUPPORTED,
+		    "index_dir is a place of the user's own: he can do it");
+	else
+		rc = make_index_dir(all, u, index, size, e);
+	conf_free(&conf);
+	return rc;
 }

@@ -28,6 +28,15 @@ struct ctl_user {
 int ctl_user_find(const struct ctl_options *o, const char *name,
     struct arena *a, struct ctl_user *out, struct err *e);
 
+/* In a child: takes his ids. */
+int ctl_user_become(const struct ctl_user *u, struct err *e);
+/*
+ * The program that serves him, and the folder of his index, made if need be;
+ * both have room for `size` bytes. ERR_NOT_FOUND, ERR_PERM, ERR_UNSUPPORTED.
+ */
+int ctl_user_imapd(const struct ctl_options *o, const struct ctl_user *u,
+    char *program, char *index, size_t size, struct err *e);
+
 /* Runs in a process of the user; returns its exit status. */
 typedef int ctl_user_fn(
     const struct store_settings *set, struct buf *out, void *arg);

@@ -597,6 +597,7 @@ const struct store_ops maildir_ops = {
     .index_side = maildir_index_side,
     .index_load = maildir_index_load,
     .index_loaded = maildir_index_loaded,
+    .index_is_recent = maildir_index_is_recent,
     .reload = maildir_reload,
     .append = &maildir_append,
     .quota = &maildir_quota,

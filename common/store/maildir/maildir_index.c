@@ -304,6 +304,12 @@ maildir_index_loaded(struct mailbox *m, bool is_ours)
 		md->dirs[DIR_NEW].is_dirty = md->dirs[DIR_CUR].is_dirty = true;
 }
 
+bool
+maildir_index_is_recent(const struct msg_rec *r)
+{
+	return (r->own & OWN_NEW) != 0;
+}
+
 /* ---- a message that is not loaded ---------------------------------------- */
 
 bool
