@@ -208,7 +208,7 @@ disk_usage(const struct store *s, struct quota_root *out)
 
 	if (fd == -1)
 		return false;
-	rc = syscall(SYS_quotactl_fd, fd, QCMD(Q_GETQUOTA, USRQUOTA),
+	rc = syscall(SYS_quotactl_fd, fd, QCMD((uint32_t)Q_GETQUOTA, USRQUOTA),
 	    (long)geteuid(), &d);
 	close(fd);
 	if (rc == -1 || (d.dqb_bhardlimit == 0 && d.dqb_bsoftlimit == 0))
