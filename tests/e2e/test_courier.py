@@ -196,3 +196,27 @@ def test_not_kept_up_to_date(box):
         box.pair.ours.ctl("reload")
     assert before == {x: box.read(x) for x in before}
     assert re.match(r"3 V%d N" % courier.V, box.read("dovecot-uidlist"))
+
+
+@user("c10")
+def test_c7_names_below_inbox(box):
+    """With Courier's prefix clients see the names that Courier gave them."""
+    box.pair.ours.settings["namespace_prefix"] = "INBOX."
+    box.pair.ours.write()
+    box.pair.ours.ctl("reload")
+    try:
+        c = box.ours()
+        listed = agree.names(c)
+        assert {"INBOX", "INBOX.Sent", "INBOX." + JAPAN, "INBOX.a",
+                "INBOX.a.b", "INBOX.a.b.c"} <= set(listed)
+        assert "\\noselect" in listed["INBOX.a"]
+        assert set(agree.names(c, "LSUB")) == \
+            {"INBOX.Sent", "INBOX", "INBOX." + JAPAN, "INBOX.nonexist"}
+        assert agree.facts(c, "INBOX.Sent")["messages"][1][1] == {"\\Seen"}
+        c.ok("SUBSCRIBE INBOX.a.b.c")
+        c.logout()
+    finally:
+        del box.pair.ours.settings["namespace_prefix"]
+        box.pair.ours.write()
+        box.pair.ours.ctl("reload")
+    assert box.read("courierimapsubscribed").endswith("INBOX.a.b.c\n")
