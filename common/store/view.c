@@ -206,6 +206,15 @@ view_uids(struct view *v)
 	return &v->uids;
 }
 
+static void
+take_own_seen(const struct view *v, uint32_t uid, struct flags *out)
+{
+	if (!seen_is_own(v->m))
+		return;
+	out->system &= (uint8_t)~FLAG_SEEN;
+	out->system |= seen_has(v->m, uid) ? FLAG_SEEN : 0;
+}
+
 bool
 view_flags(struct view *v, uint32_t uid, struct flags *out)
 {
@@ -217,6 +226,7 @@ view_flags(struct view *v, uint32_t uid, struct flags *out)
 	if (uid <= v->m->lazy_top && derived_flags(v->m, uid, out)) {
 		if (set32_has(&v->recent, uid))
 			out->system |= FLAG_RECENT;
+		take_own_seen(v, uid, out);
 		return true;
 	}
 	r = mailbox_rec(v->m, uid);
@@ -228,10 +238,7 @@ view_flags(struct view *v, uint32_t uid, struct flags *out)
 	out->keywords = r->keywords & v->m->named_letters;
 	out->more = mailbox_more(v->m, r, &n);
 	out->n_more = (uint16_t)n;
-	if (seen_is_own(v->m)) {
-		out->system &= (uint8_t)~FLAG_SEEN;
-		out->system |= seen_has(v->m, uid) ? FLAG_SEEN : 0;
-	}
+	take_own_seen(v, uid, out);
 	return true;
 }
 
