@@ -116,7 +116,7 @@ static const char *const sanitizer[] = {"openat", "open", "readlink",
     "prlimit64", "getrlimit", "ptrace", "process_vm_readv", "ioctl",
     "personality", "sched_setaffinity", "getdents64", "mprotect", "mmap",
     "setrlimit", "pipe2", "membarrier", "getcwd", "prctl", "sigaltstack",
-    "madvise", NULL};
+    "madvise", "quotactl_fd", NULL};
 
 /* valgrind makes calls of its own, and does not know seccomp(). */
 #ifdef RESTANTE_VALGRIND
