@@ -163,6 +163,7 @@ size_of(int fd, uint64_t *size, struct err *e)
 {
 	struct stat st;
 
+	*size = 0; /* newer compilers can not see that it is set on success */
 	if (fstat(fd, &st) == -1)
 		return err_sys(e, "fstat");
 	*size = (uint64_t)st.st_size;
