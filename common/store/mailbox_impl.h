@@ -142,6 +142,7 @@ struct view {
 	} work;
 	struct sync_mark sync;
 	bool is_linked; /* one of the mailbox's views */
+	bool is_second_try; /* to open: the first found another mailbox */
 	VEC(uint32_t) gone; /* UIDs to tell as expunged, ascending */
 };
 

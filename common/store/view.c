@@ -63,6 +63,31 @@ join(struct view *v)
 		v->read_only = true;
 }
 
+/* And no more. */
+static void
+leave(struct view *v)
+{
+	struct mailbox *m = v->m;
+	struct err ignored;
+
+	if (v->is_linked)
+		mailbox_sync_end(m, &v->sync);
+	if (v->is_linked && !m->is_gone)
+		(void)m->store->ops->flush(m, &ignored);
+	if (v->is_linked && !m->is_gone && !v->read_only && m->n_writers == 1 &&
+	    m->store->ops->leave != NULL)
+		m->store->ops->leave(m);
+	if (v->listener != NULL)
+		view_listen(v, NULL, NULL);
+	if (v->is_linked) {
+		list_remove(&v->link);
+		if (v->is_writer)
+			m->n_writers--;
+	}
+	v->is_linked = v->is_writer = false;
+	mailbox_release(&v->m);
+}
+
 enum step
 view_open(struct store *s, struct str name, bool read_only, struct view **out,
     struct err *e)
@@ -86,6 +111,14 @@ view_open(struct store *s, struct str name, bool read_only, struct view **out,
 	}
 	if (step == STEP_DONE)
 		step = mailbox_sync(v->m, &v->sync, e);
+	/* What was kept open is no more what lies there: once from the start. */
+	if (step == STEP_FAIL && v->m != NULL && v->m->is_gone &&
+	    !v->is_second_try) {
+		leave(v);
+		v->is_second_try = true;
+		v->work = VIEW_OPENING;
+		return STEP_MORE;
+	}
 	if (step == STEP_FAIL)
 		view_close(out);
 	if (step != STEP_DONE)
@@ -103,27 +136,12 @@ view_close(struct view **vp)
 {
 	struct view *v = *vp;
 	struct store *s;
-	struct err ignored;
 
 	*vp = NULL;
 	if (v == NULL)
 		return;
-	s = v->store;
-	if (v->is_linked)
-		mailbox_sync_end(v->m, &v->sync);
-	if (v->is_linked && !v->m->is_gone)
-		(void)s->ops->flush(v->m, &ignored);
-	if (v->is_linked && !v->m->is_gone && !v->read_only &&
-	    v->m->n_writers == 1 && s->ops->leave != NULL)
-		s->ops->leave(v->m);
-	if (v->listener != NULL)
-		view_listen(v, NULL, NULL);
-	if (v->is_linked) {
-		list_remove(&v->link);
-		if (v->is_writer)
-			v->m->n_writers--;
-	}
-	mailbox_release(&v->m);
+	s = v->m != NULL ? v->m->store : v->store;
+	leave(v);
 	VEC_DONE(&v->gone);
 	set32_done(&v->uids);
 	set32_done(&v->changed);

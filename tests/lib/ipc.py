@@ -79,10 +79,15 @@ class Chan:
                     array.array("i", fds))] if fds else []
         self.sock.sendmsg([data], control)
 
+    def is_ready(self, timeout):
+        """poll, because select knows no descriptor above 1023."""
+        p = select.poll()
+        p.register(self.sock, select.POLLIN)
+        return bool(p.poll(timeout * 1000))
+
     def recv(self, timeout=10):
         """A Message; None when the other end has closed."""
-        ready, _, _ = select.select([self.sock], [], [], timeout)
-        assert ready, "no message in time"
+        assert self.is_ready(timeout), "no message in time"
         try:
             data, control, _, _ = self.sock.recvmsg(
                 131072, socket.CMSG_SPACE(4 * FDS_MAX))
@@ -116,7 +121,7 @@ class Chan:
         assert m is None, (m.type, m.fields)
 
     def is_quiet(self, seconds=0.3):
-        return not select.select([self.sock], [], [], seconds)[0]
+        return not self.is_ready(seconds)
 
     def close(self):
         self.sock.close()
