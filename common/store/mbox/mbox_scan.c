@@ -203,7 +203,10 @@ read_from(struct mbox_scan *s, struct mbox_msg *m, struct err *e)
 	if (look_line(s, m->off, MBOX_FROM_MAX, &line, &whole, e) == -1)
 		return -1;
 	if (!whole || !mbox_from_parse(line, true, &from))
-		return err_set(e, ERR_CORRUPT, "not a valid mbox file");
+		return err_set(e, ERR_CORRUPT,
+		    "not a valid mbox file: no \"From \" line with a date at "
+		    "byte %llu",
+		    (unsigned long long)m->off);
 	m->from_len = (uint32_t)line.n;
 	m->date_s = from.date_s;
 	memcpy(s->sender, from.sender.p, from.sender.n);

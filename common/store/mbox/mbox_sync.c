@@ -396,7 +396,7 @@ scan(struct reading *r, uint64_t from, uint64_t size, uint64_t *end,
 	}
 	*end = s.next;
 	mbox_scan_done(&s);
-	return rc;
+	return rc == -1 ? err_in(e, "%s", mb->path) : rc;
 }
 
 /* A reading that failed has changed nothing but flags. */
