@@ -340,8 +340,12 @@ place(struct worker *w, struct grant_entry *grant,
 	}
 	s = session_new(w, proc, grant, &block, client_fd);
 	use_proxied(s, offer->remote);
-	if (offer_to_process(s, offer->tag, second_fd, &e) == -1)
+	if (offer_to_process(s, offer->tag, second_fd, &e) == -1) {
+		log_warn("session can not be offered user=<%s> service=%s "
+			 "reason=\"%s\"",
+		    proc->user, service_name(s->service), e.text);
 		session_refused(s, e.text);
+	}
 }
 
 void
