@@ -181,10 +181,10 @@ PYTHON ?= $(shell for p in python3 /usr/bin/python3; do \
     $$p -c 'import pytest' 2>/dev/null && { echo $$p; exit; }; done; \
     echo python3)
 
-# Tests mostly wait; with pytest-xdist two files run at a time (more
+# Tests mostly wait; with pytest-xdist three files run at a time (more
 # would use up the 128 inotify instances that one uid has).
 PYTEST_PARALLEL ?= $(shell $(PYTHON) -c 'import xdist' 2>/dev/null && \
-    printf '%s' '-n 2 --dist loadfile')
+    printf '%s' '-n 3 --dist loadfile')
 
 check-e2e: all
 	RESTANTE_BUILD=$(abspath $(B)) RESTANTE_SANITIZE=$(SANITIZE) \

@@ -96,7 +96,11 @@ def test_foreground(quick):
     q = quick("--password", "pw", "--users", "1")
     p = subprocess.Popen(q.command(), stdout=subprocess.PIPE,
                          stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-                         start_new_session=True)
+                         start_new_session=True,
+                         # Ours may be ignored, as of what runs behind "&";
+                         # a shell can not catch what was ignored before it.
+                         preexec_fn=lambda: signal.signal(
+                             signal.SIGINT, signal.SIG_DFL))
     seen = b""
     while b"ctrl-C" not in seen:
         line = p.stdout.readline()

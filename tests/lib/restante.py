@@ -122,6 +122,8 @@ class Restante(server.Server):
             "log": self.log_path, "log_level": "debug",
             "libexec_dir": programs(),
             "first_valid_uid": 500, "max_sessions_per_user": 1000,
+            # Each process has one of the 128 inotify instances of its uid.
+            "process_linger": 10,
             "max_sessions_per_address": 5000,
             "mail_location": "maildir:~/Maildir",
             # In the plain form all users share one uid's inotify instances;
