@@ -199,6 +199,10 @@ ask_spawner(struct attempt *a)
 	chan_try_write(&m, b);
 	if (chan_send(a->b->spawner, b, NULL, 0, &e) == 0)
 		return;
+	/* It has died, and we have not heard of it yet: the next one is asked,
+	 * see attempt_spawner_is_there(). */
+	if (e.code == ERR_CLOSED)
+		return;
 	/* Fails from the loop, not in here. */
 	log_error("the spawner does not listen: %s", e.text);
 	set_timer(a, 0);

@@ -610,9 +610,7 @@ def test_spawner_dies_before_the_child(start):
     a.spawner.master.send(authd.encode(authd.GO))
     assert a.spawner.master.recv()[0] == authd.READY
     assert w.answer() == ("ok",)
-    # Now and then UNAVAILABLE, from a child of the first moments: not yet
-    # understood. Never a yes.
-    assert other.answer()[0] == "fail"
+    assert other.answer() == ("fail", authd.BAD)
 
 
 def salt_of(worker, user):
