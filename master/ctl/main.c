@@ -69,7 +69,7 @@ ctl_print(const struct buf *out)
 {
 	if (buf_is_over(out))
 		return ctl_complain("the answer is too long");
-	if (fwrite(out->p, 1, out->n, stdout) != out->n ||
+	if ((out->n > 0 && fwrite(out->p, 1, out->n, stdout) != out->n) ||
 	    fflush(stdout) == EOF)
 		return ctl_complain("standard output: %m");
 	return 0;
