@@ -23,6 +23,7 @@ struct arena_mark {
 	size_t used;
 };
 
+/* Empty; allocates nothing yet. arena_done() ends it. */
 void arena_init(struct arena *a);
 /* Frees everything; the arena can be used again. */
 void arena_done(struct arena *a);

@@ -17,6 +17,10 @@ struct buf {
 	bool over; /* something did not fit */
 };
 
+/*
+ * Empty; allocates nothing yet. What would make it longer than max_bytes is left
+ * out and noted, see buf_is_over(). buf_done() ends it.
+ */
 void buf_init(struct buf *b, size_t max_bytes);
 /* Frees the bytes; the buffer keeps its maximum and can be used again. */
 void buf_done(struct buf *b);

@@ -19,6 +19,7 @@ struct map {
 	size_t n, size; /* entries; slots, a power of two or 0 */
 };
 
+/* Empty; allocates nothing yet. map_done() ends it; keys and values are borrowed. */
 void map_init(struct map *m);
 void map_done(struct map *m);
 /* The value of `key` or NULL. */

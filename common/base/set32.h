@@ -20,6 +20,7 @@ struct set32 {
 	bool counted; /* `before` is up to date */
 };
 
+/* Empty; allocates nothing yet. A zeroed one is the same. set32_done() ends it. */
 void set32_init(struct set32 *s);
 void set32_done(struct set32 *s);
 void set32_clear(struct set32 *s);

@@ -80,6 +80,7 @@ void host_tell_states(struct host *h);
 /* Settings and log from master; false: this process is not master's. */
 bool intake_start(struct host *h);
 struct child_settings;
+/* Copies all of them over what h->settings has; the last of a name counts. */
 void intake_put_settings(struct host *h, const struct child_settings *cs);
 /* From now on connections come. */
 void intake_open(struct host *h);

@@ -85,6 +85,7 @@ struct index_figures {
 	unsigned readers;
 };
 
+/* As of now, for people; all 0 when it is not open. */
 void index_figures(struct index *ix, struct index_figures *out);
 /* The value is known to be nonsense: everything is forgotten at the pause. */
 void index_note_damage(struct index *ix, const char *what);

@@ -46,6 +46,7 @@ enum index_slot {
 	INDEX_THREADID = 'r',
 };
 
+/* The head of the mailbox at `place`; a hash, so compare the head's place. */
 struct index_key index_key_head(struct str place);
 struct index_key index_key_next_box(void);
 /* `uid` also is the first UID of a chunk. */
@@ -101,6 +102,7 @@ struct index_chunk {
 	struct str side; /* p NULL: not looked for yet */
 };
 
+/* Pointers go into `value`. False: not in this form. */
 bool index_chunk_parse(struct str value, struct index_chunk *out);
 void index_chunk_write(struct buf *b, const struct index_rec *recs, uint32_t n);
 static inline struct index_rec
@@ -137,6 +139,7 @@ struct index_head {
 	struct str live, recents; /* sets of UIDs, see index_set_write */
 };
 
+/* Appends the value to `b`; slices of `h` are copied. */
 void index_head_write(struct buf *b, const struct index_head *h);
 /* Slices point into `value`. */
 bool index_head_parse(struct str value, struct index_head *out);
