@@ -355,7 +355,8 @@ static const struct schema_setting TABLE[] = {
 	    "what a user may read or change there is what the permissions of\n"
 	    "the files let him.\n"
 	    "A user's process then reaches all of the folder in front of\n"
-	    ".Ql %u .",
+	    ".Ql %u .\n"
+	    "At most 64 owners' mail is open in one process.",
 }, {
 	.name = "pam_service", .type = SCHEMA_TEXT, .per_service = true,
 	.preset = "", .readers = SCHEMA_AUTHD,

@@ -24,7 +24,8 @@
 #define OTHERS_PREFIX "#user/"
 #define OUTER '/' /* delimiter of names in other stores than the head */
 #define OTHERS_FRESH_MS 10000
-#define OTHERS_MAX 1000
+#define OTHERS_MAX 1000 /* looked at */
+#define SPACES_MAX 64 /* open: each has a descriptor */
 
 static bool
 is_set(const char *s)
@@ -140,6 +141,17 @@ may_read(const struct store *head, struct arena *a, const char *owner)
 	    access(arena_c(a, loc.root), R_OK | X_OK) == 0;
 }
 
+static size_t
+count_spaces(const struct store *head)
+{
+	size_t n = 0;
+
+	for (const struct list *l = head->spaces.next; l != &head->spaces;
+	     l = l->next)
+		n++;
+	return n;
+}
+
 static struct store *
 open_other(struct store *head, struct str owner, struct err *e)
 {
@@ -150,7 +162,9 @@ open_other(struct store *head, struct str owner, struct err *e)
 	arena_init(&a);
 	prefix = arena_printf(&a, OTHERS_PREFIX "%.*s/", STR_ARG(owner));
 	s = find_space(head, prefix);
-	if (s == NULL && memchr(owner.p, '\0', owner.n) == NULL &&
+	if (s == NULL && count_spaces(head) >= SPACES_MAX)
+		(void)err_set(e, ERR_LIMIT, "too many users' mail is open");
+	else if (s == NULL && memchr(owner.p, '\0', owner.n) == NULL &&
 	    !str_eq(owner, str_of(head->user)) &&
 	    may_read(head, &a, arena_c(&a, owner)))
 		s = add_space(head, SPACE_OTHERS, head->others_location,
