@@ -231,6 +231,27 @@ feed_utf8(struct charset *c, struct str in, struct buf *out)
 	return utf8_add_clean(out, in);
 }
 
+/*
+ * glibc lets pass what is beyond U+10FFFF, and knows UTF-8 by names that are
+ * not in our table: what it wrote behind `from` is made valid UTF-8.
+ */
+static bool
+clean_tail(struct buf *out, size_t from)
+{
+	struct str made = str_skip(buf_str(out), from);
+	struct buf copy;
+	bool fits;
+
+	if (utf8_is_valid(made))
+		return true;
+	buf_init(&copy, made.n);
+	(void)buf_add_str(&copy, made);
+	out->n = from;
+	fits = utf8_add_clean(out, buf_str(&copy));
+	buf_done(&copy);
+	return fits;
+}
+
 /* One turn of iconv; *in is what it did not take. */
 static bool
 feed_iconv(struct charset *c, struct str *in, struct buf *out)
@@ -256,6 +277,8 @@ feed_iconv(struct charset *c, struct str *in, struct buf *out)
 		    : 0;
 		got = room - to_left;
 		out->n += got;
+		if (!clean_tail(out, out->n - got))
+			return false;
 		if (rc == E2BIG && out->over)
 			return false;
 		if (rc == EINVAL)
@@ -390,6 +413,7 @@ charset_finish(struct charset *c, struct buf *out)
 			return false;
 		(void)iconv(c->cd, NULL, NULL, &to, &left);
 		out->n += 32 - left;
+		fits = clean_tail(out, out->n - (32 - left)) && fits;
 	}
 	return fits;
 }

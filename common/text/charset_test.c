@@ -24,6 +24,8 @@ static const struct {
     {"iso-8859-1", STR_LIT("\x93x\x94"), "\xe2\x80\x9cx\xe2\x80\x9d"},
     {"windows-1252", STR_LIT("\x80\x81"), "\xe2\x82\xac" BAD},
     {"koi8-r", STR_LIT("\xf0\xf2\xe9"), "\xd0\x9f\xd0\xa0\xd0\x98"},
+    /* glibc takes this name for UTF-8, and lets more pass than there is */
+    {"+utf-8", STR_LIT("a\xf4\x90\x80\x80"), "a" BAD BAD BAD BAD},
     {"iso-2022-jp", STR_LIT("\x1b$B%O%m\x1b(B!"), "\xe3\x83\x8f\xe3\x83\xad!"},
     {"Shift_JIS", STR_LIT("\x83n\x83\x8d\x81"), "\xe3\x83\x8f\xe3\x83\xad" BAD},
     {"gb2312", STR_LIT("\xc4\xe3\xba\xc3"), "\xe4\xbd\xa0\xe5\xa5\xbd"},

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * fuzz_charset.c - charsets: a text is the same whole and in pieces.
+ * fuzz_charset.c - charsets: a text is the same whole and in pieces. Of a text
+ * with faults glibc makes more or fewer replacement characters, depending on
+ * where it was cut (it keeps part of a bad shift): there only UTF-8, which is
+ * our own, must be the same.
  *
  * Owns:    nothing.
  * Runs in: make fuzz, make check.
@@ -15,6 +18,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static const char *const names[] = {"utf-8", "us-ascii", "iso-8859-1",
     "iso-2022-jp", "shift_jis", "gb2312", "big5", "euc-kr", "utf-7", "utf-16",
     "utf-16le", "koi8-r", "euc-jp", "iso-2022-kr", "x-no"};
+
+static bool
+has_fault(struct str s)
+{
+	return str_find_str(s, STR(UTF8_REPLACEMENT)) < s.n;
+}
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -40,7 +49,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		ASSERT(charset_finish(c, &pieces));
 		charset_close(&c);
 		ASSERT(utf8_is_valid(buf_str(&pieces)));
-		ASSERT(str_eq(buf_str(&whole), buf_str(&pieces)));
+		if (data[0] % ARRAY_LEN(names) == 0 ||
+		    !has_fault(buf_str(&whole)))
+			ASSERT(str_eq(buf_str(&whole), buf_str(&pieces)));
 	}
 	buf_done(&whole);
 	buf_done(&pieces);

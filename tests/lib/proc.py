@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: ISC
 """proc.py - what /proc says of a server's processes."""
+import itertools
 import os
+import random
 import socket
 
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -83,14 +85,44 @@ def pss_kib(root):
     return total
 
 
+# Below the range from which the kernel takes the ports of clients: between
+# the choice of a port and its use, on whatever address, nobody gets it.
+FIRST_PORT, BLOCK, BLOCKS = 12000, 400, 50
+claim = None
+offers = None
+
+
+def claim_block():
+    """A block of ports that no other test process has until this one ends (a
+    name in the abstract name space says so)."""
+    global claim
+    for i in random.sample(range(BLOCKS), BLOCKS):
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind("\0restante-test-ports-%d" % i)
+        except OSError:
+            claim.close()
+            continue
+        first = FIRST_PORT + i * BLOCK
+        return itertools.cycle(range(first, first + BLOCK))
+    raise RuntimeError("no free block of ports")
+
+
 def free_ports(n):
-    """Ports that nobody has at this moment."""
-    socks = []
-    for _ in range(n):
-        s = socket.socket()
-        s.bind(("127.0.0.1", 0))
-        socks.append(s)
-    ports = [s.getsockname()[1] for s in socks]
-    for s in socks:
-        s.close()
-    return ports
+    """Ports that nobody has; each of the block comes once before the first
+    comes again."""
+    global offers
+    offers = offers or claim_block()
+    ports = []
+    for port in itertools.islice(offers, BLOCK):
+        with socket.socket() as s:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                s.bind(("", port))
+                s.listen(1)
+            except OSError:
+                continue
+        ports.append(port)
+        if len(ports) == n:
+            return ports
+    raise RuntimeError("no free port")
