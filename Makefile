@@ -188,8 +188,8 @@ PYTEST_PARALLEL ?= $(shell $(PYTHON) -c 'import xdist' 2>/dev/null && \
 
 check-e2e: all
 	RESTANTE_BUILD=$(abspath $(B)) RESTANTE_SANITIZE=$(SANITIZE) \
-	    $(PYTHON) -m pytest -q -p no:cacheprovider $(PYTEST_PARALLEL) tests/e2e \
-	    $(PYTEST_ARGS)
+	    tests/e2e/run $(PYTHON) $(abspath $(B))/e2e.failed -q \
+	    -p no:cacheprovider $(PYTEST_PARALLEL) tests/e2e $(PYTEST_ARGS)
 
 # make B=build/valgrind VALGRIND=1 check-valgrind: every unit test, and a part
 # of the others (some twenty minutes). Not those that start themselves anew or

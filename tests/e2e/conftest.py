@@ -25,8 +25,21 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.skip("not below a sanitizer"))
 
 
-def pytest_sessionfinish():
+def pytest_sessionfinish(session):
     restante.unstage()
+    # For tests/e2e/run. (The workers of xdist report to one process.)
+    path = os.environ.get("RESTANTE_FAILED")
+    if path and not hasattr(session.config, "workerinput"):
+        with open(path, "w", encoding="utf-8") as f:
+            f.writelines(n + "\n" for n in failed)
+
+
+failed = []
+
+
+def pytest_runtest_logreport(report):
+    if report.failed and report.nodeid not in failed:
+        failed.append(report.nodeid)
 
 
 # To see that a test asks for what is right, it can be run against Dovecot.
