@@ -630,11 +630,14 @@ index_remove(struct index *ix, const struct index_key *k, struct err *e)
 	return rc == 0 || rc == MDB_NOTFOUND ? 0 : fail(e, rc, "remove");
 }
 
-/* Removes from `from` on what `is_in` accepts, up to the first it does not. */
+/*
+ * Removes from `from` on what `is_in` accepts, up to the first it does not, or
+ * *left values, which counts down.
+ */
 static int
 remove_while(struct index *ix, const struct index_key *from,
     bool (*is_in)(struct str key, const struct index_key *with),
-    const struct index_key *with, struct err *e)
+    const struct index_key *with, size_t *left, struct err *e)
 {
 	MDB_val key = val_of_key(from), raw;
 	MDB_cursor *c;
@@ -643,7 +646,8 @@ remove_while(struct index *ix, const struct index_key *from,
 	if (rc != 0)
 		return fail(e, rc, "cursor");
 	rc = mdb_cursor_get(c, &key, &raw, MDB_SET_RANGE);
-	while (rc == 0 && is_in(str_of_val(&key), with)) {
+	while (rc == 0 && *left > 0 && is_in(str_of_val(&key), with)) {
+		--*left;
 		rc = mdb_cursor_del(c, 0);
 		/* After a removal that is the one that came behind. */
 		if (rc == 0)
@@ -657,7 +661,21 @@ int
 index_remove_all(
     struct index *ix, const struct index_key *prefix, struct err *e)
 {
-	return remove_while(ix, prefix, index_key_starts, prefix, e);
+	size_t left = SIZE_MAX;
+
+	return remove_while(ix, prefix, index_key_starts, prefix, &left, e);
+}
+
+int
+index_remove_some(struct index *ix, const struct index_key *prefix, size_t max,
+    bool *is_all, struct err *e)
+{
+	size_t left = max;
+	int rc = remove_while(ix, prefix, index_key_starts, prefix, &left, e);
+
+	if (rc == 0)
+		*is_all = left > 0;
+	return rc;
 }
 
 static bool
@@ -670,7 +688,9 @@ int
 index_remove_range(struct index *ix, const struct index_key *from,
     const struct index_key *to, struct err *e)
 {
-	return remove_while(ix, from, is_up_to, to, e);
+	size_t left = SIZE_MAX;
+
+	return remove_while(ix, from, is_up_to, to, &left, e);
 }
 
 /* Twice the room, when the limit allows it. */

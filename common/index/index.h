@@ -74,6 +74,9 @@ int index_remove(struct index *ix, const struct index_key *k, struct err *e);
 /* Removes all keys that begin like `prefix`. */
 int index_remove_all(
     struct index *ix, const struct index_key *prefix, struct err *e);
+/* The same for `max` of them; *is_all: nothing is left. */
+int index_remove_some(struct index *ix, const struct index_key *prefix,
+    size_t max, bool *is_all, struct err *e);
 /* Removes keys from `from` to `to`, both included. */
 int index_remove_range(struct index *ix, const struct index_key *from,
     const struct index_key *to, struct err *e);

@@ -203,11 +203,44 @@ index_box_save_head(struct index *ix, const struct index_head *h, struct err *e)
 }
 
 int
-index_box_clear(struct index *ix, uint32_t box, struct err *e)
+index_box_kill(struct index *ix, uint32_t box, struct err *e)
 {
-	struct index_key k = index_key_box(box);
+	struct index_key k = index_key_dead_box(box);
 
-	return index_remove_all(ix, &k, e);
+	return index_put(ix, &k, STR(""), e);
+}
+
+struct burial {
+	uint32_t box;
+	size_t max;
+	bool is_all; /* of this box */
+};
+
+static int
+bury_some(struct index *ix, void *arg, struct err *e)
+{
+	struct burial *b = arg;
+	struct index_key k = index_key_box(b->box);
+	struct index_key dead = index_key_dead_box(b->box);
+
+	if (index_remove_some(ix, &k, b->max, &b->is_all, e) == -1)
+		return -1;
+	return b->is_all ? index_remove(ix, &dead, e) : 0;
+}
+
+int
+index_box_bury(struct index *ix, size_t max, bool *is_all, struct err *e)
+{
+	struct index_key dead = index_key_dead();
+	struct burial b = {.max = max};
+	struct str key, value;
+
+	*is_all = true;
+	if (!index_seek(ix, &dead, &dead, &key, &value))
+		return 0;
+	b.box = index_key_box_of_dead(key);
+	*is_all = false;
+	return index_write(ix, bury_some, &b, e);
 }
 
 int

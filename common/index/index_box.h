@@ -50,8 +50,13 @@ size_t index_side_parse(struct str side, unsigned known, uint16_t *more,
 int index_box_new(struct index *ix, uint32_t *box, struct err *e);
 int index_box_save_head(
     struct index *ix, const struct index_head *h, struct err *e);
-/* Everything of a mailbox but its head. */
-int index_box_clear(struct index *ix, uint32_t box, struct err *e);
+/* Nobody needs this number any more: what it has goes bit by bit. */
+int index_box_kill(struct index *ix, uint32_t box, struct err *e);
+/*
+ * Up to `max` values of a box that was killed, outside of index_write().
+ * *is_all: nothing of any such box is left.
+ */
+int index_box_bury(struct index *ix, size_t max, bool *is_all, struct err *e);
 int index_box_remove_head(struct index *ix, struct str place, struct err *e);
 
 /* Sums that the head has of all chunks. */

@@ -83,6 +83,51 @@ index_key_head(struct str place)
 }
 
 struct index_key
+index_key_heads(void)
+{
+	struct index_key k = {.n = 0};
+
+	put_be(&k, 'H', 1);
+	return k;
+}
+
+struct index_key
+index_key_dead(void)
+{
+	struct index_key k = {.n = 0};
+
+	put_be(&k, 'X', 1);
+	return k;
+}
+
+struct index_key
+index_key_dead_box(uint32_t box)
+{
+	struct index_key k = index_key_dead();
+
+	put_be(&k, box, 4);
+	return k;
+}
+
+uint32_t
+index_key_box_of_dead(struct str key)
+{
+	return key.n == 5 ? (uint32_t)get_be(key.p + 1, 4) : 0;
+}
+
+struct index_key
+index_key_missing(const struct index_key *head)
+{
+	struct index_key k = {.n = 0};
+
+	if (head != NULL)
+		k = *head;
+	k.bytes[0] = 'G';
+	k.n = head != NULL ? head->n : 1;
+	return k;
+}
+
+struct index_key
 index_key_next_box(void)
 {
 	struct index_key k = {.n = 0};

@@ -5,6 +5,9 @@
  *
  *	'H' hash of a mailbox's place     its head
  *	'N'                               the next mailbox number
+ *	'X' box                           a box that nobody needs any more
+ *	'G'                               when missing places were looked for
+ *	'G' hash of a mailbox's place     since when it has been missing
  *	'B' box 'R' first uid             a chunk of records
  *	'B' box 'S' first uid             what goes with them (names, ...)
  *	'B' box 'V' modseq                UIDs that vanished then
@@ -48,7 +51,16 @@ enum index_slot {
 
 /* The head of the mailbox at `place`; a hash, so compare the head's place. */
 struct index_key index_key_head(struct str place);
+/* The first key of all heads: for a walk. */
+struct index_key index_key_heads(void);
 struct index_key index_key_next_box(void);
+/* All boxes that are to go; one of them. */
+struct index_key index_key_dead(void);
+struct index_key index_key_dead_box(uint32_t box);
+/* 0: this key is none of those. */
+uint32_t index_key_box_of_dead(struct str key);
+/* Seconds since 1970; `head` NULL: of the last look, else a head's key. */
+struct index_key index_key_missing(const struct index_key *head);
 /* `uid` also is the first UID of a chunk. */
 struct index_key index_key_of(uint32_t box, int kind, uint32_t uid);
 struct index_key index_key_vanished(uint32_t box, uint64_t modseq);

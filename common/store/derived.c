@@ -102,6 +102,8 @@ derived_index(struct store *s)
 		ds->was_tried = true;
 		if (index_open(ds->dir, 0, &ds->ix, &e) == -1)
 			store_warn(s, "working without index: %s", e.text);
+		else
+			derived_sweep_arm(s);
 	}
 	return ds->ix != NULL && index_is_open(ds->ix) ? ds->ix : NULL;
 }
@@ -145,7 +147,7 @@ derived_pause(struct store *s)
 	LIST_EACH(&s->mailboxes, l) {
 		struct mailbox *m = LIST_OF(l, struct mailbox, link);
 
-		if (m->derived != NULL &&
+		if (m->derived != NULL && !m->is_gone &&
 		    m->derived->facts.n + m->derived->slots.n > 0)
 			derived_write_facts(m);
 	}
@@ -191,6 +193,7 @@ derived_store_close(struct store *s)
 		ev_ref(s->loop);
 		ev_timer_stop(s->loop, &ds->save);
 	}
+	derived_sweep_end(s);
 	if (ds->ix != NULL)
 		index_close(&ds->ix);
 	free(ds->dir);
@@ -833,61 +836,4 @@ derived_status(struct store *s, struct str name, struct str place,
 	};
 	memcpy(out->mailbox_id, h.guid, sizeof(h.guid));
 	return true;
-}
-
-/* ---- other places -------------------------------------------------------- */
-
-struct move {
-	struct str from, to;
-};
-
-static int
-move_head(struct index *ix, void *arg, struct err *e)
-{
-	const struct move *mv = arg;
-	struct index_head h;
-	struct buf copy;
-	struct str value;
-	struct index_key k = index_key_head(mv->from);
-	int rc = 0;
-
-	if (!index_get(ix, &k, &value))
-		return 0;
-	buf_init(&copy, SIZE_MAX / 2);
-	(void)buf_add_str(&copy, value);
-	if (index_head_parse(buf_str(&copy), &h) && str_eq(h.place, mv->from)) {
-		rc = index_remove(ix, &k, e);
-		if (rc == 0 && mv->to.p == NULL)
-			rc = index_box_clear(ix, h.box, e);
-		h.place = mv->to;
-		if (rc == 0 && mv->to.p != NULL)
-			rc = index_box_save_head(ix, &h, e);
-	}
-	buf_done(&copy);
-	return rc;
-}
-
-static void
-move(struct store *s, struct str from, struct str to)
-{
-	struct index *ix = derived_index(s);
-	struct move mv = {from, to};
-	struct err e;
-
-	if (ix == NULL)
-		return;
-	derived_touch(s);
-	(void)index_write(ix, move_head, &mv, &e);
-}
-
-void
-derived_forget(struct store *s, struct str place)
-{
-	move(s, place, str_make(NULL, 0));
-}
-
-void
-derived_rename(struct store *s, struct str from, struct str to)
-{
-	move(s, from, to);
 }

@@ -36,9 +36,22 @@ struct index *derived_index(struct store *s);
 void derived_pause(struct store *s);
 /* Writes all that is to be written now: for tests and at the end. */
 void derived_flush(struct store *s);
-/* The mailbox at `place` is removed, or has another place. */
+/*
+ * The mailbox at `place` is removed: what the index has of it goes. Those below
+ * it stay, they are asked for one by one.
+ */
 void derived_forget(struct store *s, struct str place);
+/*
+ * The mailbox at `from`, which may be but a level, and all below it have
+ * another place now; so have open ones. What the index had of `to` goes.
+ */
 void derived_rename(struct store *s, struct str from, struct str to);
+/*
+ * What the index has of mailboxes whose file or folder has been missing for a
+ * month goes: other programs remove them without a word. Once a day a process
+ * does so in its idle time; this does it now, whatever the time.
+ */
+void derived_sweep(struct store *s);
 /*
  * What is known of the mailbox at `place`, when the backend finds it true
  * (ops->index_is_true): for STATUS without opening it.

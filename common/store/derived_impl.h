@@ -16,6 +16,8 @@ struct derived_store {
 	bool was_tried;
 	ev_prepare prepare;
 	ev_timer save;
+	ev_timer sweep;
+	struct index_key sweep_at; /* n 0: not under way */
 };
 
 struct change {
@@ -77,6 +79,11 @@ void derived_write_facts(struct mailbox *m);
  * STEP_FAIL: it could not be done now.
  */
 enum step derived_save(struct mailbox *m);
+/* The daily look for what is long gone, a while after the index was opened. */
+void derived_sweep_arm(struct store *s);
+/* There is something to be thrown away. */
+void derived_sweep_soon(struct store *s);
+void derived_sweep_end(struct store *s);
 /* Something was read or is to be written at the end of this step. */
 void derived_touch(struct store *s);
 

@@ -275,9 +275,13 @@ find_box(struct index *ix, struct job *j, struct err *e)
 
 	if (is_there && j->head.uidvalidity == m->uidvalidity)
 		return 0;
-	if (is_there && index_box_clear(ix, j->head.box, e) == -1)
-		return -1;
-	if (!is_there && index_box_new(ix, &j->head.box, e) == -1)
+	/* Of another UIDVALIDITY: nothing of it is true of these messages. */
+	if (is_there) {
+		if (index_box_kill(ix, j->head.box, e) == -1)
+			return -1;
+		derived_sweep_soon(m->store);
+	}
+	if (index_box_new(ix, &j->head.box, e) == -1)
 		return -1;
 	j->head = (struct index_head){
 	    .box = j->head.box,
@@ -607,7 +611,9 @@ derived_write_facts(struct mailbox *m)
 	if (ix != NULL && needs_records(m) && derived_save(m) != STEP_FAIL)
 		return;
 	job_init(&j, m, false);
-	if (ix != NULL && index_write(ix, write_facts, &j, &e) == 0) {
+	/* One that is gone would come back as a head without a mailbox. */
+	if (ix != NULL && !m->is_gone &&
+	    index_write(ix, write_facts, &j, &e) == 0) {
 		m->derived->box = j.head.box;
 		m->derived->epoch = index_epoch(ix);
 	}

@@ -463,23 +463,43 @@ store_create(struct store *s, struct str name, struct err *e)
 	return rc;
 }
 
+/* Where the index has a mailbox; empty: nowhere. */
+static void
+index_place(struct store *s, struct str name, struct buf *out)
+{
+	buf_init(out, 16 * 1024);
+	if (s->derived == NULL || s->ops->index_place == NULL ||
+	    !s->ops->index_place(s, name, out))
+		buf_clear(out);
+}
+
 enum step
 store_delete(struct store *s, struct str name, unsigned *phase, struct err *e)
 {
 	struct arena a;
+	struct buf place;
 	enum step step = STEP_FAIL;
 	bool was_gone = *phase == REMOVE_GONE;
 
 	store_begin_step(s);
 	arena_init(&a);
+	buf_init(&place, 0);
 	if (space_of(&s, &a, &name, e) == -1)
 		step = STEP_FAIL;
 	else if (str_eq(name, STR("INBOX")))
 		(void)err_set(e, ERR_PERM, "INBOX can not be removed");
-	else
+	else {
+		/* It has none any more afterwards. */
+		if (!was_gone)
+			index_place(s, name, &place);
 		step = s->ops->remove(s, name, phase, e);
-	if (!was_gone && (step == STEP_DONE || *phase == REMOVE_GONE))
+	}
+	if (!was_gone && (step == STEP_DONE || *phase == REMOVE_GONE)) {
 		mark_gone(s, name);
+		if (place.n > 0)
+			derived_forget(s, buf_str(&place));
+	}
+	buf_done(&place);
 	arena_done(&a);
 	return step;
 }
@@ -555,6 +575,27 @@ rename_job_free(struct rename_job **jobp)
 	free(job);
 }
 
+static enum step
+rename_folder(struct store *s, struct str from, struct str to, struct err *e)
+{
+	struct buf old, new;
+	enum step step = STEP_FAIL;
+
+	/* Each is known only as long as the folder has that name. */
+	index_place(s, from, &old);
+	buf_init(&new, 0);
+	if (s->ops->rename(s, from, to, e) == 0) {
+		rename_open(s, from, to);
+		index_place(s, to, &new);
+		if (old.n > 0 && new.n > 0)
+			derived_rename(s, buf_str(&old), buf_str(&new));
+		step = STEP_DONE;
+	}
+	buf_done(&old);
+	buf_done(&new);
+	return step;
+}
+
 enum step
 store_rename(struct store *s, struct str from, struct str to,
     struct rename_job **job, struct err *e)
@@ -585,10 +626,7 @@ store_rename(struct store *s, struct str from, struct str to,
 		goto out;
 	}
 	mailbox_close_idle(s, true);
-	if (s->ops->rename(s, from, to, e) == 0) {
-		rename_open(s, from, to);
-		step = STEP_DONE;
-	}
+	step = rename_folder(s, from, to, e);
 out:
 	arena_done(&a);
 	return step;
