@@ -55,6 +55,33 @@ test_num(UNUSED void **state)
 	assert_int_equal(v, 0x6b021bf8);
 }
 
+/* Around each power of ten, against printf. */
+static void
+test_digits(UNUSED void **state)
+{
+	char expect[32], got[NUM_DIGITS_MAX];
+	struct buf b;
+
+	buf_init(&b, 64);
+	for (uint64_t power = 1;; power *= 10) {
+		for (uint64_t v = power - 1; v <= power + 1; v++) {
+			int n = snprintf(expect, sizeof(expect), "%llu",
+			    (unsigned long long)v);
+
+			assert_int_equal(num_write_u64(got, v), n);
+			assert_memory_equal(got, expect, (size_t)n);
+			buf_clear(&b);
+			assert_true(buf_add_u64(&b, v));
+			assert_true(str_eq(buf_str(&b), str_of(expect)));
+		}
+		if (power > UINT64_MAX / 10)
+			break;
+	}
+	assert_int_equal(num_write_u64(got, UINT64_MAX), NUM_DIGITS_MAX);
+	assert_memory_equal(got, "18446744073709551615", NUM_DIGITS_MAX);
+	buf_done(&b);
+}
+
 static void
 test_buf_stops_at_its_maximum(UNUSED void **state)
 {
@@ -200,6 +227,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_str),
 	    cmocka_unit_test(test_num),
+	    cmocka_unit_test(test_digits),
 	    cmocka_unit_test(test_buf_stops_at_its_maximum),
 	    cmocka_unit_test(test_arena_rewinds),
 	    cmocka_unit_test(test_map_against_array),

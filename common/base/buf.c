@@ -13,6 +13,7 @@
 #include "base/assert.h"
 #include "base/buf.h"
 #include "base/mem.h"
+#include "base/num.h"
 
 void
 buf_init(struct buf *b, size_t max_bytes)
@@ -65,7 +66,7 @@ buf_room(struct buf *b, size_t n)
 }
 
 bool
-buf_add(struct buf *b, const void *p, size_t n)
+buf_add_grown(struct buf *b, const void *p, size_t n)
 {
 	char *at = buf_room(b, n);
 
@@ -78,21 +79,11 @@ buf_add(struct buf *b, const void *p, size_t n)
 }
 
 bool
-buf_add_str(struct buf *b, struct str s)
+buf_add_u64(struct buf *b, uint64_t v)
 {
-	return buf_add(b, s.p, s.n);
-}
+	char digits[NUM_DIGITS_MAX];
 
-bool
-buf_add_c(struct buf *b, const char *text)
-{
-	return buf_add(b, text, strlen(text));
-}
-
-bool
-buf_add_byte(struct buf *b, char c)
-{
-	return buf_add(b, &c, 1);
+	return buf_add(b, digits, num_write_u64(digits, v));
 }
 
 bool

@@ -92,3 +92,36 @@ num_to_size(uint64_t v, size_t *out)
 	*out = (size_t)v;
 	return true;
 }
+
+/* Two digits at a time: sequence numbers and UIDs go out by the million. */
+static const char pairs[200] =
+    "00010203040506070809101112131415161718192021222324252627282930313233343536"
+    "37383940414243444546474849505152535455565758596061626364656667686970717273"
+    "7475767778798081828384858687888990919293949596979899";
+
+static size_t
+count_digits(uint64_t v)
+{
+	size_t n = 1;
+
+	for (; v >= 10000; v /= 10000)
+		n += 4;
+	return n + (v >= 10) + (v >= 100) + (v >= 1000);
+}
+
+size_t
+num_write_u64(char out[NUM_DIGITS_MAX], uint64_t v)
+{
+	size_t n = count_digits(v);
+	char *p = out + n;
+
+	for (; v >= 100; v /= 100) {
+		p -= 2;
+		memcpy(p, &pairs[v % 100 * 2], 2);
+	}
+	if (v >= 10)
+		memcpy(out, &pairs[v * 2], 2);
+	else
+		*out = (char)('0' + v);
+	return n;
+}

@@ -93,20 +93,6 @@ str_find_str(struct str s, struct str needle)
 	return at != NULL ? (size_t)(at - s.p) : s.n;
 }
 
-struct str
-str_skip(struct str s, size_t from)
-{
-	if (from >= s.n)
-		return str_make(s.n > 0 ? s.p + s.n : s.p, 0);
-	return str_make(s.p + from, s.n - from);
-}
-
-struct str
-str_head(struct str s, size_t n)
-{
-	return str_make(s.p, n < s.n ? n : s.n);
-}
-
 static bool
 is_blank(char c)
 {

@@ -55,9 +55,19 @@ size_t str_rfind(struct str s, char c);
 /* Position of `needle` or s.n when it is not there. */
 size_t str_find_str(struct str s, struct str needle);
 /* The bytes from `from` on; empty when past the end. */
-struct str str_skip(struct str s, size_t from);
+static inline struct str
+str_skip(struct str s, size_t from)
+{
+	if (from >= s.n)
+		return str_make(s.n > 0 ? s.p + s.n : s.p, 0);
+	return str_make(s.p + from, s.n - from);
+}
 /* The first `n` bytes at most. */
-struct str str_head(struct str s, size_t n);
+static inline struct str
+str_head(struct str s, size_t n)
+{
+	return str_make(s.p, n < s.n ? n : s.n);
+}
 /* Without spaces, tabs, CR and LF at both ends. */
 struct str str_trim(struct str s);
 /*

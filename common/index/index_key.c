@@ -29,26 +29,27 @@ mix(uint64_t h, uint64_t w)
 	return h ^ h >> 29;
 }
 
+/* Four lanes, so that the multiplications do not wait for one another. */
 uint64_t
 index_sum(uint64_t seed, struct str s)
 {
-	uint64_t lanes[4] = {seed, ~seed, seed + MULT, seed ^ MULT}, h;
+	uint64_t a = seed, b = ~seed, c = seed + MULT, d = seed ^ MULT, h;
+	const char *p = s.p, *end = p + s.n;
 	uint64_t rest = 0;
 
-	while (s.n >= 32) {
-		for (size_t i = 0; i < 4; i++)
-			lanes[i] = mix(lanes[i], word_at(s.p + i * 8));
-		s = str_skip(s, 32);
+	for (; end - p >= 32; p += 32) {
+		a = mix(a, word_at(p));
+		b = mix(b, word_at(p + 8));
+		c = mix(c, word_at(p + 16));
+		d = mix(d, word_at(p + 24));
 	}
-	h = mix(mix(lanes[0], lanes[1]), mix(lanes[2], lanes[3]));
-	while (s.n >= 8) {
-		h = mix(h, word_at(s.p));
-		s = str_skip(s, 8);
-	}
-	if (s.n > 0)
-		memcpy(&rest, s.p, s.n);
+	h = mix(mix(a, b), mix(c, d));
+	for (; end - p >= 8; p += 8)
+		h = mix(h, word_at(p));
+	if (p < end)
+		memcpy(&rest, p, (size_t)(end - p));
 	h = mix(h, rest);
-	h = mix(h, s.n + 1);
+	h = mix(h, (uint64_t)(end - p) + 1);
 	return h ^ h >> 32;
 }
 
