@@ -15,6 +15,8 @@
 #include "base/buf.h"
 #include "base/err.h"
 
+struct mbox_shift_work;
+
 /* Replaces `del` bytes at `off` by `ins`. */
 struct mbox_edit {
 	uint64_t off, del;
@@ -29,6 +31,7 @@ struct mbox_shift {
 	void *arg;
 	size_t chunk_bytes; /* 0: as the code thinks best */
 	int journal; /* -1: not open yet */
+	struct mbox_shift_work *work; /* what is under way, or NULL */
 	uint64_t seq;
 	uint64_t dev, ino;
 };
@@ -37,10 +40,17 @@ struct mbox_shift {
 void mbox_shift_init(struct mbox_shift *s);
 void mbox_shift_done(struct mbox_shift *s);
 /*
- * Makes the changes, which ascend and do not overlap. Afterwards the file is
- * whole and durable. On failure nothing is lost: what was done stays, what was
- * not is not; the caller reads the file again. ERR_NO_SPACE.
+ * Makes the changes, which ascend, do not overlap and are borrowed until the
+ * end: by steps of some milliseconds each, between which the lock is kept.
+ * Afterwards the file is whole and durable. On failure nothing is lost: what
+ * was done stays, what was not is not; the caller reads the file again.
+ * ERR_NO_SPACE. mbox_shift_done() in the midst leaves the rest to recovery.
  */
+int mbox_shift_begin(
+    struct mbox_shift *s, const struct mbox_edit *v, size_t n, struct err *e);
+enum step mbox_shift_step(struct mbox_shift *s, struct err *e);
+bool mbox_shift_is_busy(const struct mbox_shift *s);
+/* All steps at once. */
 int mbox_shift_apply(
     struct mbox_shift *s, const struct mbox_edit *v, size_t n, struct err *e);
 /*
@@ -55,9 +65,12 @@ void mbox_shift_cut(struct mbox_shift *s, uint64_t off);
 /* Is there a round that was not finished? */
 bool mbox_shift_is_pending(struct mbox_shift *s);
 /*
- * Finishes what somebody has begun; *lost says that the file had been rewritten
- * meanwhile, so that its journal was put aside.
+ * Finishes what somebody has begun, or leaves the rest to mbox_shift_step();
+ * *lost says that the file had been rewritten meanwhile, so that its journal
+ * was put aside.
  */
+int mbox_shift_recover_begin(struct mbox_shift *s, bool *lost, struct err *e);
+/* And all of its steps at once. */
 int mbox_shift_recover(struct mbox_shift *s, bool *lost, struct err *e);
 
 #endif

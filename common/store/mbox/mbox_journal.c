@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * mbox_journal.c - the file that says, durably, what is being done to an mbox
+ * file.
+ *
+ * Owns:    the journal "<dev>.<ino>" in the state folder.
+ * Runs in: imapd, pop3d, as the mail user, who holds the write lock.
+ * Trusts:  nothing in a journal before its checksum.
+ * Spec:    security.md 7.3.
+ *
+ * The records alternate between two places, so that a new one never destroys
+ * the one before; small ones lie in room that is there from the start, so that
+ * EXPUNGE needs none on a full disk.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "os/file.h"
+#include "store/mbox/mbox_shift_impl.h"
+#include "store/mbox/mbox_state.h"
+
+#define CHUNK (1024 * 1024) /* some milliseconds */
+#define HEAD_BYTES 4096
+#define HALF_SMALL (28 * 1024) /* two of them and the head: 60 KiB */
+
+static const char magic[8] = "RsMbJ01\n";
+
+static void
+journal_path(const struct mbox_shift *s, char out[PATH_MAX])
+{
+	(void)snprintf(out, PATH_MAX, "%s/%llx.%llx", s->dir,
+	    (unsigned long long)s->dev, (unsigned long long)s->ino);
+}
+
+int
+mbox_journal_open(struct mbox_shift *s, bool make, struct err *e)
+{
+	char path[PATH_MAX], head[HEAD_BYTES] = {0};
+	int fd, dirfd, rc;
+
+	if (s->journal != -1)
+		return 0;
+	journal_path(s, path);
+	s->journal = openat(
+	    AT_FDCWD, path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (s->journal != -1)
+		return 0;
+	if (errno != ENOENT || !make)
+		return err_sys(e, "open %s", path);
+	if (file_make_path(s->dir, e) == -1)
+		return -1;
+	fd = openat(AT_FDCWD, path,
+	    O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd == -1)
+		return err_sys(e, "create %s", path);
+	(void)snprintf(head, sizeof(head),
+	    "Journal of changes to an mbox file of Restante:\n%s\n", s->path);
+	rc = mbox_bytes_write(fd, 0, head, sizeof(head), e);
+	if (rc == 0 &&
+	    (errno = posix_fallocate(fd, 0, HEAD_BYTES + 2 * HALF_SMALL)) !=
+		0 &&
+	    errno != EOPNOTSUPP && errno != EINVAL)
+		rc = err_sys(e, "reserve %s", path);
+	dirfd = rc == 0 ? file_open_dir(AT_FDCWD, s->dir, true, e) : -1;
+	if (rc == 0 &&
+	    (dirfd == -1 || file_sync(fd, path, e) == -1 ||
+		file_sync(dirfd, "journals", e) == -1))
+		rc = -1;
+	if (dirfd != -1)
+		close(dirfd);
+	if (rc == -1) {
+		close(fd);
+		(void)unlinkat(AT_FDCWD, path, 0);
+		return -1;
+	}
+	s->journal = fd;
+	return 0;
+}
+
+static uint64_t
+half_at(uint64_t seq, bool small)
+{
+	return HEAD_BYTES +
+	    (seq % 2) * (small ? HALF_SMALL : UINT64_C(2) * MBOX_CHUNK_MAX);
+}
+
+/* Small rounds lie in the room that is there; large ones behind it. */
+static uint64_t
+place_of(uint64_t seq, size_t bytes)
+{
+	return bytes <= HALF_SMALL ? half_at(seq, true)
+				   : HEAD_BYTES + 2 * HALF_SMALL +
+		(seq % 2) * UINT64_C(2) * MBOX_CHUNK_MAX;
+}
+
+static uint64_t
+check_of(const char *p, size_t n)
+{
+	const size_t skip = offsetof(struct mbox_record, seq);
+
+	return mbox_bytes_hash(MBOX_HASH_INIT, p + skip, n - skip);
+}
+
+/* A record at a place, whole and valid; NULL. The caller frees it. */
+static char *
+load_at(const struct mbox_shift *s, uint64_t at, struct mbox_record *r)
+{
+	struct err e;
+	size_t n;
+	char *p;
+
+	if (mbox_bytes_read(s->journal, at, (char *)r, sizeof(*r), &e) == -1 ||
+	    memcmp(r->magic, magic, sizeof(magic)) != 0 || r->dev != s->dev ||
+	    r->ino != s->ino || r->n_hashes > 2 * MBOX_CHUNK_MAX / MBOX_BLOCK ||
+	    r->data_len > MBOX_CHUNK_MAX + MBOX_CHUNK_MAX / 2 ||
+	    r->start_len > MBOX_GUARD || r->before_len > MBOX_GUARD ||
+	    r->after_len > MBOX_GUARD)
+		return NULL;
+	n = sizeof(*r) + (size_t)r->n_hashes * sizeof(uint64_t) +
+	    (size_t)r->data_len;
+	p = mem_resize(NULL, 1, n);
+	if (mbox_bytes_read(s->journal, at, p, n, &e) == 0 &&
+	    check_of(p, n) == r->check)
+		return p;
+	free(p);
+	return NULL;
+}
+
+char *
+mbox_journal_load(struct mbox_shift *s, struct mbox_record *out)
+{
+	const uint64_t places[] = {half_at(0, true), half_at(1, true),
+	    HEAD_BYTES + 2 * HALF_SMALL,
+	    HEAD_BYTES + 2 * HALF_SMALL + UINT64_C(2) * MBOX_CHUNK_MAX};
+	char *best = NULL;
+	struct err e;
+
+	if (mbox_journal_open(s, false, &e) == -1)
+		return NULL;
+	for (size_t i = 0; i < ARRAY_LEN(places); i++) {
+		struct mbox_record r;
+		char *p = load_at(s, places[i], &r);
+
+		if (p == NULL)
+			continue;
+		if (best != NULL && r.seq <= out->seq) {
+			free(p);
+			continue;
+		}
+		free(best);
+		best = p;
+		*out = r;
+	}
+	if (best == NULL)
+		return NULL;
+	s->seq = out->seq > s->seq ? out->seq : s->seq;
+	if (out->kind != MBOX_IDLE)
+		return best;
+	free(best);
+	return NULL;
+}
+
+/* Newer than all that lies in the journal. */
+static void
+learn_seq(struct mbox_shift *s)
+{
+	struct mbox_record r;
+
+	free(mbox_journal_load(s, &r));
+}
+
+int
+mbox_journal_save(struct mbox_shift *s, struct mbox_record *r,
+    const uint64_t *hashes, const char *data, struct err *e)
+{
+	size_t n_hashes = (size_t)r->n_hashes * sizeof(*hashes);
+	size_t n = sizeof(*r) + n_hashes + (size_t)r->data_len;
+	char *p;
+	int rc;
+
+	if (mbox_journal_open(s, true, e) == -1)
+		return -1;
+	if (s->seq == 0)
+		learn_seq(s);
+	memcpy(r->magic, magic, sizeof(magic));
+	r->seq = ++s->seq;
+	r->dev = s->dev;
+	r->ino = s->ino;
+	p = mem_resize(NULL, 1, n);
+	memcpy(p, r, sizeof(*r));
+	if (n_hashes > 0)
+		memcpy(p + sizeof(*r), hashes, n_hashes);
+	if (r->data_len > 0)
+		memcpy(p + sizeof(*r) + n_hashes, data, (size_t)r->data_len);
+	r->check = check_of(p, n);
+	memcpy(p + offsetof(struct mbox_record, check), &r->check,
+	    sizeof(r->check));
+	rc = mbox_bytes_write(s->journal, place_of(s->seq, n), p, n, e);
+	free(p);
+	if (rc == 0)
+		rc = file_sync_data(s->journal, "journal", e);
+	return rc == -1 ? err_in(e, "journal of %s", s->path) : 0;
+}
+
+int
+mbox_journal_write_idle(struct mbox_shift *s, struct err *e)
+{
+	struct mbox_record r = {.kind = MBOX_IDLE};
+
+	memcpy(r.magic, magic, sizeof(magic));
+	r.seq = ++s->seq;
+	r.dev = s->dev;
+	r.ino = s->ino;
+	r.check = check_of((const char *)&r, sizeof(r));
+	return mbox_bytes_write(s->journal, place_of(s->seq, sizeof(r)),
+	    (const char *)&r, sizeof(r), e);
+}
+
+void
+mbox_journal_end(struct mbox_shift *s)
+{
+	uint64_t n;
+	struct err e;
+
+	(void)mbox_journal_write_idle(s, &e);
+	if (mbox_bytes_size(s->journal, &n, &e) == 0 &&
+	    n > HEAD_BYTES + 2 * HALF_SMALL)
+		(void)!ftruncate(s->journal, HEAD_BYTES + 2 * HALF_SMALL);
+}
+
+size_t
+mbox_journal_room(struct mbox_shift *s, uint64_t bytes, struct err *e)
+{
+	size_t chunk = s->chunk_bytes != 0 ? s->chunk_bytes : CHUNK;
+
+	if (mbox_journal_open(s, true, e) == -1)
+		return 0;
+	if (bytes <= MBOX_CHUNK_SMALL || chunk <= MBOX_CHUNK_SMALL)
+		return chunk < MBOX_CHUNK_SMALL ? chunk : MBOX_CHUNK_SMALL;
+	if (bytes < chunk)
+		chunk = (size_t)bytes + MBOX_CHUNK_SMALL;
+	for (uint64_t half = 0; half < 2; half++) {
+		int sys = posix_fallocate(s->journal,
+		    (off_t)(HEAD_BYTES + 2 * HALF_SMALL +
+			half * 2 * MBOX_CHUNK_MAX),
+		    (off_t)(chunk + chunk / 4));
+
+		if (sys == ENOSPC || sys == EDQUOT)
+			return MBOX_CHUNK_SMALL;
+	}
+	return chunk;
+}
+
+void
+mbox_journal_put_aside(struct mbox_shift *s)
+{
+	char path[PATH_MAX], aside[PATH_MAX + 16];
+
+	journal_path(s, path);
+	(void)snprintf(aside, sizeof(aside), "%s.recovered", path);
+	(void)renameat(AT_FDCWD, path, AT_FDCWD, aside);
+	close(s->journal);
+	s->journal = -1;
+}

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * mbox_round.c - one move of bytes in an mbox file: made, or made again after
+ * a crash.
+ *
+ * Owns:    the bytes that a record of the journal speaks of.
+ * Runs in: imapd, pop3d, as the mail user, who holds the write lock.
+ * Trusts:  nothing in the file that is neither what was there before a round
+ *          nor what it writes.
+ * Spec:    security.md 7.3; the invariants are in mbox_shift.c.
+ */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+#include "base/mem.h"
+#include "os/file.h"
+#include "store/mbox/mbox_shift_impl.h"
+#include "store/mbox/mbox_state.h"
+
+/* Hashes of the file's blocks below [off, off + n). */
+static int
+hash_blocks(const struct mbox_shift *s, uint64_t off, uint64_t n,
+    uint64_t *hashes, uint64_t *n_hashes, struct err *e)
+{
+	char block[MBOX_BLOCK];
+
+	*n_hashes = 0;
+	while (n > 0) {
+		size_t k = MBOX_BLOCK - (size_t)(off % MBOX_BLOCK);
+
+		if (k > n)
+			k = (size_t)n;
+		if (mbox_bytes_read(s->fd, off, block, k, e) == -1)
+			return -1;
+		hashes[(*n_hashes)++] =
+		    mbox_bytes_hash(MBOX_HASH_INIT, block, k);
+		off += k;
+		n -= k;
+	}
+	return 0;
+}
+
+/* A few bytes at a place that the round leaves alone. */
+static int
+guard(const struct mbox_shift *s, uint64_t off, uint64_t len, uint64_t *hash,
+    struct err *e)
+{
+	char bytes[MBOX_GUARD];
+
+	ASSERT(len <= MBOX_GUARD);
+	if (mbox_bytes_read(s->fd, off, bytes, (size_t)len, e) == -1)
+		return -1;
+	*hash = mbox_bytes_hash(MBOX_HASH_INIT, bytes, (size_t)len);
+	return 0;
+}
+
+static int
+set_guards(const struct mbox_shift *s, struct mbox_record *r, uint64_t size,
+    struct err *e)
+{
+	uint64_t low = r->data_off, high = r->data_off + r->data_len;
+
+	if (r->lines_len > 0) {
+		low = low < r->lines_off ? low : r->lines_off;
+		high = high > r->lines_off + r->lines_len
+		    ? high
+		    : r->lines_off + r->lines_len;
+	}
+	r->before_len = low < MBOX_GUARD ? low : MBOX_GUARD;
+	r->before_off = low - r->before_len;
+	r->after_off = high;
+	r->after_len = size - high < MBOX_GUARD ? size - high : MBOX_GUARD;
+	return guard(s, r->before_off, r->before_len, &r->before, e) == -1 ||
+		guard(s, r->after_off, r->after_len, &r->after, e) == -1
+	    ? -1
+	    : 0;
+}
+
+static int
+write_round(const struct mbox_shift *s, const struct mbox_record *r,
+    const char *data, struct err *e)
+{
+	if (mbox_bytes_write(
+		s->fd, r->data_off, data, (size_t)r->data_len, e) == -1 ||
+	    mbox_bytes_newlines(s->fd, r->lines_off, r->lines_len, e) == -1 ||
+	    file_sync_data(s->fd, s->path, e) == -1)
+		return -1;
+	return 0;
+}
+
+int
+mbox_round_do(struct mbox_shift *s, struct mbox_record *r, struct str data,
+    uint64_t size, struct err *e)
+{
+	uint64_t *hashes = mem_new(data.n / MBOX_BLOCK + 2, sizeof(*hashes));
+	int rc = -1;
+
+	r->kind = MBOX_ROUND;
+	r->data_len = data.n;
+	if (hash_blocks(s, r->data_off, r->data_len, hashes, &r->n_hashes, e) ==
+		0 &&
+	    set_guards(s, r, size, e) == 0 &&
+	    mbox_journal_save(s, r, hashes, data.p, e) == 0)
+		rc = write_round(s, r, data.p, e);
+	free(hashes);
+	if (s->keep != NULL)
+		s->keep(s->arg);
+	return rc;
+}
+
+int
+mbox_round_hole(struct mbox_shift *s, uint64_t off, uint64_t n,
+    struct str start, struct err *e)
+{
+	struct mbox_record r = {
+	    .kind = MBOX_HOLE,
+	    .hole_off = off,
+	    .hole_len = n,
+	    .start_len = start.n < MBOX_GUARD ? start.n : MBOX_GUARD,
+	};
+
+	memcpy(r.start, start.p, (size_t)r.start_len);
+	r.before_len = off < MBOX_GUARD ? off : MBOX_GUARD;
+	r.before_off = off - r.before_len;
+	if (guard(s, r.before_off, r.before_len, &r.before, e) == -1)
+		return -1;
+	return mbox_journal_save(s, &r, NULL, NULL, e);
+}
+
+/* The round before must not be done again when something was appended then. */
+int
+mbox_round_cut(struct mbox_shift *s, uint64_t off, uint64_t n, struct err *e)
+{
+	if (mbox_round_hole(s, off, n, STR(""), e) == -1)
+		return -1;
+	if (ftruncate(s->fd, (off_t)off) == -1)
+		return err_sys(e, "cut %s", s->path);
+	return file_sync_data(s->fd, s->path, e);
+}
+
+/* ---- after a crash --------------------------------------------------------- */
+
+static bool
+is_guard_there(
+    const struct mbox_shift *s, uint64_t off, uint64_t len, uint64_t hash)
+{
+	uint64_t now;
+	struct err e;
+
+	return guard(s, off, len, &now, &e) == 0 && now == hash;
+}
+
+/* Every block as it was, or as it becomes; two may be broken off. */
+static bool
+is_old_or_new(
+    const struct mbox_shift *s, const struct mbox_record *r, const char *rest)
+{
+	const char *data = rest + r->n_hashes * sizeof(uint64_t);
+	uint64_t off = r->data_off, left = r->data_len, i = 0;
+	unsigned broken = 0;
+	char block[MBOX_BLOCK];
+	struct err e;
+
+	while (left > 0) {
+		size_t k = MBOX_BLOCK - (size_t)(off % MBOX_BLOCK);
+		uint64_t old;
+
+		if (k > left)
+			k = (size_t)left;
+		if (i >= r->n_hashes ||
+		    mbox_bytes_read(s->fd, off, block, k, &e) == -1)
+			return false;
+		memcpy(&old, rest + i * sizeof(old), sizeof(old));
+		if (memcmp(block, data, k) != 0 &&
+		    mbox_bytes_hash(MBOX_HASH_INIT, block, k) != old)
+			broken++;
+		data += k;
+		off += k;
+		left -= k;
+		i++;
+	}
+	return broken <= 2;
+}
+
+/* Nothing but newlines and NULs; behind `start`, if that is how it begins. */
+static bool
+is_hole(const struct mbox_shift *s, const struct mbox_record *r)
+{
+	uint64_t off = r->hole_off, left = r->hole_len;
+	char piece[MBOX_BLOCK];
+	struct err e;
+	size_t same = 0;
+	bool is_first = true;
+
+	while (left > 0) {
+		size_t k = left < MBOX_BLOCK ? (size_t)left : MBOX_BLOCK, i = 0;
+
+		if (mbox_bytes_read(s->fd, off, piece, k, &e) == -1)
+			return false;
+		if (is_first)
+			while (same < r->start_len && same < k &&
+			    piece[same] == r->start[same])
+				same++;
+		/* All that was asked for is there: the message is ours. */
+		if (same > 0 && same == r->start_len)
+			return true;
+		for (i = is_first ? same : 0; i < k; i++)
+			if (piece[i] != '\n' && piece[i] != '\0')
+				return false;
+		is_first = false;
+		off += k;
+		left -= k;
+	}
+	return true;
+}
+
+int
+mbox_round_redo(struct mbox_shift *s, const struct mbox_record *r,
+    const char *p, bool *lost, bool *has_hole, struct err *e)
+{
+	const char *rest = p + sizeof(*r);
+	uint64_t size;
+
+	*lost = *has_hole = false;
+	if (mbox_bytes_size(s->fd, &size, e) == -1)
+		return -1;
+	if (!is_guard_there(s, r->before_off, r->before_len, r->before) ||
+	    (r->kind == MBOX_ROUND &&
+		(!is_guard_there(s, r->after_off, r->after_len, r->after) ||
+		    !is_old_or_new(s, r, rest)))) {
+		*lost = true;
+		return 0;
+	}
+	if (r->kind == MBOX_ROUND &&
+	    write_round(s, r, rest + r->n_hashes * sizeof(uint64_t), e) == -1)
+		return -1;
+	*has_hole = r->hole_len > 0 && size >= r->hole_off + r->hole_len &&
+	    is_hole(s, r);
+	return 0;
+}
