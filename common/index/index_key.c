@@ -138,11 +138,19 @@ index_key_next_box(void)
 }
 
 struct index_key
-index_key_box(uint32_t box)
+index_key_boxes(void)
 {
 	struct index_key k = {.n = 0};
 
 	put_be(&k, 'B', 1);
+	return k;
+}
+
+struct index_key
+index_key_box(uint32_t box)
+{
+	struct index_key k = index_key_boxes();
+
 	put_be(&k, box, 4);
 	return k;
 }
@@ -179,6 +187,12 @@ index_key_starts(struct str key, const struct index_key *prefix)
 {
 	return key.n >= prefix->n &&
 	    memcmp(key.p, prefix->bytes, prefix->n) == 0;
+}
+
+uint32_t
+index_key_box_of(struct str key)
+{
+	return key.n > 5 && *key.p == 'B' ? (uint32_t)get_be(key.p + 1, 4) : 0;
 }
 
 uint32_t

@@ -64,12 +64,14 @@ struct index_key index_key_missing(const struct index_key *head);
 /* `uid` also is the first UID of a chunk. */
 struct index_key index_key_of(uint32_t box, int kind, uint32_t uid);
 struct index_key index_key_vanished(uint32_t box, uint64_t modseq);
-/* The first keys of a box, of one of its kinds: for a walk. */
+/* The first keys of all boxes, of a box, of one of its kinds: for a walk. */
+struct index_key index_key_boxes(void);
 struct index_key index_key_box(uint32_t box);
 struct index_key index_key_kind(uint32_t box, int kind);
 /* Does `key` begin like `prefix`? */
 bool index_key_starts(struct str key, const struct index_key *prefix);
-/* The UID or modseq at the end of such a key; 0: it has none. */
+/* The box of such a key; the UID or modseq at its end; 0: it has none. */
+uint32_t index_key_box_of(struct str key);
 uint32_t index_key_uid(struct str key);
 uint64_t index_key_modseq(struct str key);
 

@@ -18,6 +18,7 @@ static const struct checker {
 	checker_fn *run;
 } checkers[] = {
     {"maildir", maildir_check},
+    {NULL, index_check_user},
 };
 
 void
@@ -72,7 +73,7 @@ store_check(const struct store_settings *set, check_found_fn *found, void *arg,
 		if (checkers[i].driver != NULL &&
 		    strcmp(checkers[i].driver, loc.driver) != 0)
 			continue;
-		known = true;
+		known = known || checkers[i].driver != NULL;
 		rc = checkers[i].run(&c, e);
 	}
 	if (rc == 0 && !known)
@@ -119,11 +120,12 @@ repair_one(struct store *s, struct str name, struct err *e)
 }
 
 static void
-tell_failed(struct repair *r, struct str name, const struct err *e)
+tell_failed(
+    struct repair *r, const char *kind, struct str name, const struct err *e)
 {
 	struct check_finding f = {
 	    .weight = CHECK_FAULT,
-	    .kind = "open",
+	    .kind = kind,
 	    .mailbox = name,
 	    .text = str_of(e->text),
 	    .cure = STR("See what the system says above; nothing was changed."),
@@ -143,6 +145,8 @@ store_repair(const struct store_settings *set, struct ev_loop *loop,
 	struct err own;
 	enum step step;
 
+	if (index_repair_user(set, &own) == -1)
+		tell_failed(&r, "index", STR(""), &own);
 	if (store_open(set, loop, &r.s, e) == -1)
 		return -1;
 	arena_init(&a);
@@ -155,7 +159,7 @@ store_repair(const struct store_settings *set, struct ev_loop *loop,
 	for (; step == STEP_DONE && m != NULL; m = m->next)
 		if (!(m->attrs & (MBOX_NOSELECT | MBOX_NONEXISTENT)) &&
 		    repair_one(r.s, m->name, &own) == -1)
-			tell_failed(&r, m->name, &own);
+			tell_failed(&r, "open", m->name, &own);
 	r.s->ops->list_end(&at);
 	arena_done(&a);
 	store_close(&r.s);

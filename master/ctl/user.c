@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <limits.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -182,6 +183,50 @@ check_right(const struct conf *conf, struct ctl_user *u, struct err *e)
 	return 0;
 }
 
+/* %u, %h and %%; what stands for nothing stays as it is. */
+static const char *
+expand(const struct ctl_user *u, const char *from, struct arena *a)
+{
+	struct buf b;
+	const char *out;
+
+	buf_init(&b, PATH_MAX);
+	for (; *from != '\0'; from++) {
+		if (from[0] != '%' || from[1] == '\0')
+			(void)buf_add_byte(&b, *from);
+		else if (*++from == 'u')
+			(void)buf_add_c(&b, u->name);
+		else if (*from == 'h')
+			(void)buf_add_c(&b, u->home);
+		else
+			(void)buf_add(
+			    &b, from - (*from != '%'), *from == '%' ? 1 : 2);
+	}
+	out = buf_is_over(&b) ? NULL : arena_c(a, buf_str(&b));
+	buf_done(&b);
+	return out;
+}
+
+/* Where his sessions have their index; it is not made here. */
+static const char *
+find_index(const struct conf *conf, const struct ctl_user *u, struct arena *a)
+{
+	struct str dir = str_of(setting(conf, "index_dir"));
+	const char *text = dir.p;
+
+	if ((*text != '/' && *text != '%') || *u->name == '.' ||
+	    strchr(u->name, '/') != NULL)
+		return NULL; /* "none", or none that master would make */
+	if (str_ends(dir, STR("/%u")))
+		dir.n -= 3;
+	if (str_find(dir, '%') == dir.n)
+		text = arena_printf(a, "%.*s/%s", STR_ARG(dir), u->name).p;
+	else
+		text = expand(u, text, a);
+	return text != NULL && *text == '/' && access(text, F_OK) == 0 ? text
+								       : NULL;
+}
+
 int
 ctl_user_find(const struct ctl_options *o, const char *name, struct arena *a,
     struct ctl_user *out, struct err *e)
@@ -212,6 +257,7 @@ ctl_user_find(const struct ctl_options *o, const char *name, struct arena *a,
 			    e, ERR_NOT_FOUND, "no user %s is known", name);
 	} else {
 		rc = check_right(conf, out, e);
+		out->index = find_index(conf, out, a);
 	}
 	conf_free(&conf);
 	return rc;
@@ -280,6 +326,8 @@ confine(const struct store_settings *set, bool read_only, struct err *e)
 	arena_init(&p.arena);
 	rc = read_only ? add_location(set, &p, e)
 		       : store_places(set, add_place, &p, e);
+	if (set->index_dir != NULL)
+		(void)add_place(set->index_dir, &p, e);
 	if (rc == 0) {
 		s.paths = p.paths.v;
 		s.n_paths = p.paths.n;
@@ -302,6 +350,7 @@ run_child(const struct ctl_user *u, bool read_only, ctl_user_fn *fn, void *arg,
 	    .mail_location = u->mail_location,
 	    .folder_names = u->folder_names,
 	    .courier_compat = u->courier_compat,
+	    .index_dir = u->index,
 	    .poll_only = true,
 	};
 	int status = STATUS_FAILED;

@@ -16,6 +16,7 @@
 struct ctl_user {
 	const char *name, *home, *mail_location;
 	const char *folder_names, *courier_compat;
+	const char *index; /* the folder of his index, NULL: none is kept */
 	uid_t sysuid;
 	gid_t sysgid;
 };

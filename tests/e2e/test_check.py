@@ -279,3 +279,62 @@ def test_root_touches_nothing(mail):
         assert os.lstat(mail.path(name)).st_uid in (mail.uid, 0) and \
             (name == "dovecot-uidlist" or
              os.lstat(mail.path(name)).st_uid == mail.uid), name
+
+
+def with_index(mail):
+    """The index as `restantectl index` leaves it; its folder."""
+    top = os.path.join(mail.dir, "index")
+    os.mkdir(top)
+    os.chmod(top, 0o755)
+    with open(mail.conf, "a") as f:
+        f.write("index_dir = %s\n" % top)
+    # Older than the clock's granularity, so that it can be believed.
+    for name in ("cur", "new"):
+        os.utime(mail.path(name), (time.time() - 100,) * 2)
+    status, out, err = mail.run("index", "anna")
+    assert status == 0 and out.startswith("3 messages in "), err
+    return os.path.join(top, "anna")
+
+
+def test_index_in_order(mail):
+    with_index(mail)
+    before = mail.snapshot()
+    report = mail.findings()
+    assert report["ok"] and report["findings"] == []
+    assert mail.snapshot() == before
+
+
+def test_index_damaged(mail):
+    index = with_index(mail)
+    path = os.path.join(index, "data.mdb")
+    with open(path, "r+b") as f:
+        data = f.read()
+        at = data.find(BASES[1].encode())
+        assert at > 0
+        while at >= 0:
+            f.seek(at + 3)
+            f.write(b"#")
+            at = data.find(BASES[1].encode(), at + 1)
+    before = mail.snapshot()
+    for _ in range(2):  # who meets it, and who is told of it
+        status, out, _ = mail.run("check", "anna")
+        assert status == 1
+        assert "damaged" in out and "repair" in out
+    report = mail.findings("repair")
+    assert report["ok"], report
+    assert "index" in [f["kind"] for f in report["findings"]
+                       if f["state"] == "mended"]
+    report = mail.findings()
+    assert report["ok"], report
+    assert [f["state"] for f in report["findings"]] == ["note"]  # data.bad
+    assert mail.snapshot().keys() == before.keys()
+
+
+def test_index_of_others(mail):
+    index = with_index(mail)
+    os.chmod(index, 0o777)
+    report = mail.findings()
+    assert [f["kind"] for f in report["findings"]] == ["index"]
+    assert "Others may write" in report["findings"][0]["text"]
+    os.chmod(index, 0o700)
+    assert mail.findings()["ok"]
