@@ -328,15 +328,18 @@ close_set(struct set *s)
 		fd_close(&s->fds[i]);
 }
 
-/* An end of it may have gone while it lay here. */
+/*
+ * An end of it may have gone while it lay here. Without certificates there is
+ * no keyd, and nobody at the other end of its channel from the beginning.
+ */
 static bool
-is_alive(const struct set *s)
+is_alive(const struct pool *p, const struct set *s)
 {
-	struct pollfd p[3] = {{.fd = s->fds[0], .events = POLLRDHUP},
-	    {.fd = s->fds[1], .events = POLLRDHUP},
+	struct pollfd v[3] = {{.fd = s->fds[0], .events = POLLRDHUP},
+	    {.fd = p->s.tls == NULL ? -1 : s->fds[1], .events = POLLRDHUP},
 	    {.fd = s->fds[2], .events = POLLRDHUP}};
 
-	return poll(p, 3, 0) == 0;
+	return poll(v, ARRAY_LEN(v), 0) == 0;
 }
 
 NORETURN static void
@@ -441,7 +444,7 @@ fill(struct pool *p)
 		bool ok = true;
 
 		VEC_REMOVE(&p->sets, 0);
-		if (is_alive(&s))
+		if (is_alive(p, &s))
 			ok = fork_worker(p, &s);
 		close_set(&s);
 		if (!ok) {

@@ -98,7 +98,8 @@ open_epoll(const struct worker_start *w)
 	for (size_t i = 0; i < w->n_listeners; i++)
 		watch(ep, w->listeners[i].fd, EPOLLIN | EPOLLEXCLUSIVE, i);
 	watch(ep, w->login.fd_auth, EPOLLRDHUP, LOGIN_LISTENERS_MAX);
-	watch(ep, w->login.fd_key, EPOLLRDHUP, LOGIN_LISTENERS_MAX);
+	if (w->login.tls != NULL)
+		watch(ep, w->login.fd_key, EPOLLRDHUP, LOGIN_LISTENERS_MAX);
 	watch(ep, w->login.fd_master, EPOLLRDHUP, LOGIN_LISTENERS_MAX);
 	/* The parent shuts its end when it needs no more spares. */
 	watch(ep, w->login.fd_parent, EPOLLRDHUP, LOGIN_LISTENERS_MAX);

@@ -805,6 +805,15 @@ def test_workers_are_used_once(shared, user):
     assert set(after) - before
 
 
+def test_workers_without_tls(start):
+    """Where there is no keyd, spares live until a client comes."""
+    s = start(tls=False)
+    for _ in range(20):
+        s.imap("alice").logout()
+    s.wait_pids("login", lambda p: len(p) > 1)
+    assert "login workers die" not in s.log()
+
+
 def test_reuse(start):
     s = start(settings={"login_reuse": 5, "login_workers_spare": 1})
     time.sleep(0.3)
