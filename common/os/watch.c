@@ -11,12 +11,19 @@
  */
 #include <errno.h>
 #include <ev.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "base/list.h"
 #include "base/mem.h"
 #include "os/watch.h"
+
+#define READ_BYTES (64 * 1024)
+#define EVENT_MAX (sizeof(struct inotify_event) + NAME_MAX + 1)
+
+/* The buffer below is one for all hubs. */
+static unsigned n_draining;
 
 struct watch {
 	struct list link; /* in hub->watches */
@@ -69,20 +76,25 @@ deliver(struct watch_hub *h, const struct inotify_event *ev)
 void
 watch_drain(struct watch_hub *h)
 {
-	char bytes[16384]
+	static char bytes[READ_BYTES]
 	    __attribute__((aligned(__alignof__(struct inotify_event))));
 	const struct inotify_event *ev;
 	ssize_t n;
 
-	if (h == NULL || h->depth > 0)
+	if (h == NULL || h->depth > 0 || n_draining > 0)
 		return;
 	h->depth++;
-	while ((n = read(h->fd, bytes, sizeof(bytes))) > 0)
+	n_draining++;
+	do {
+		n = read(h->fd, bytes, sizeof(bytes));
 		for (char *p = bytes; p < bytes + n;
 		     p += sizeof(*ev) + ev->len) {
 			ev = (const struct inotify_event *)(void *)p;
 			deliver(h, ev);
 		}
+		/* Where there is room left for one more, there was none. */
+	} while (n > READ_BYTES - (ssize_t)EVENT_MAX);
+	n_draining--;
 	h->depth--;
 	free_dead(h);
 }

@@ -11,6 +11,7 @@
  *
  *	OPENING --> STAGING --all there--> CHECKING --> COMMITTING --COPY--> done
  *	                                       COMMITTING --MOVE--> REMOVING --> done
+ *	                                       COMMITTING --no links--> OPENING
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -290,7 +291,10 @@ commit_some(
 	*uidvalidity = set32_is_empty(&a->uids) ? 0 : a->m->uidvalidity;
 	set32_copy(uids, &a->uids);
 	for (uint32_t n = 1; set32_next(&a->seen, n, &n); n++)
-		(void)seen_change(a->m, set32_at(uids, n), true);
+		if (!set32_has(&a->dropped, n))
+			(void)seen_change(a->m,
+			    set32_at(uids, n - set32_count_le(&a->dropped, n)),
+			    true);
 	/* The messages are there; that they are seen is not worth a failure. */
 	if (seen_save(a->m, &why) == -1)
 		store_warn(a->m->store, "%s: %s", a->m->name, why.text);
@@ -321,6 +325,7 @@ append_free(struct append **ap)
 	mailbox_release(&a->m);
 	set32_done(&a->uids);
 	set32_done(&a->seen);
+	set32_done(&a->dropped);
 	free(a);
 }
 
@@ -337,6 +342,8 @@ struct copy_job {
 		COMMITTING,
 		REMOVING,
 	} phase;
+	bool counts; /* sizes, for the quota */
+	bool no_links; /* what struct append has */
 	uint32_t uidvalidity;
 	struct set32 uids; /* new ones */
 };
@@ -440,7 +447,8 @@ stage_one(
 	if (step == STEP_FAIL && e->code == ERR_UNSUPPORTED)
 		step = copy_bytes(job->to, from, uid, &w, e);
 	if (step == STEP_DONE) {
-		job->to->bytes += size_of(from, uid);
+		if (job->counts)
+			job->to->bytes += size_of(from, uid);
 		job->to->count++;
 	}
 	arena_done(&a);
@@ -468,6 +476,54 @@ stage_some(struct copy_job *job, struct view *v, const struct set32 *uids,
 	return STEP_DONE;
 }
 
+static enum step
+open_target(struct copy_job *job, struct view *v, struct str dest, bool move,
+    struct err *e)
+{
+	enum step step = append_open(v->store, dest, &job->to, e);
+
+	if (step != STEP_DONE)
+		return step;
+	job->to->may_drop = move;
+	job->to->no_links = job->no_links;
+	/* What moves stays the user's. */
+	job->counts = !move && quota_is_kept(v->store);
+	return step;
+}
+
+/* Those whose messages were gone before they could be copied. */
+static void
+forget_dropped(struct copy_job *job)
+{
+	struct set32 *dropped = &job->to->dropped, gone;
+	uint32_t n, uid;
+
+	set32_init(&gone);
+	for (n = 1; set32_next(dropped, n, &n); n++)
+		set32_add(&gone, set32_at(&job->from, n));
+	for (uid = 1; set32_next(&gone, uid, &uid); uid++)
+		set32_remove(&job->from, uid);
+	set32_done(&gone);
+}
+
+static enum step
+commit_copies(struct copy_job *job, struct err *e)
+{
+	enum step step = commit_some(job->to, &job->uidvalidity, &job->uids, e);
+
+	if (step == STEP_DONE)
+		forget_dropped(job);
+	if (step != STEP_FAIL || e->code != ERR_UNSUPPORTED || job->no_links)
+		return step;
+	/* Not all can be linked to their place: once more, by way of tmp/. */
+	append_free(&job->to);
+	set32_clear(&job->from);
+	job->at = 0;
+	job->no_links = true;
+	job->phase = OPENING;
+	return STEP_MORE;
+}
+
 enum step
 view_copy(struct view *v, const struct set32 *uids, struct str dest, bool move,
     struct copy_job **jobp, struct copy_result *out, struct err *e)
@@ -482,20 +538,19 @@ view_copy(struct view *v, const struct set32 *uids, struct str dest, bool move,
 		job = *jobp = mem_new(1, sizeof(*job));
 	switch (job->phase) {
 	case OPENING:
-		step = append_open(v->store, dest, &job->to, e);
+		step = open_target(job, v, dest, move, e);
 		break;
 	case STAGING:
 		step = stage_some(job, v, uids, move, e);
 		break;
 	case CHECKING:
-		/* What moves stays the user's. */
-		if (!move)
+		if (job->counts)
 			step = store_quota_may_add(v->store,
 			    mailbox_name(job->to->m), job->to->bytes,
 			    job->to->count, e);
 		break;
 	case COMMITTING:
-		step = commit_some(job->to, &job->uidvalidity, &job->uids, e);
+		step = commit_copies(job, e);
 		break;
 	case REMOVING:
 		step = remove_some(v, &job->from, false, &job->remove_at, e);

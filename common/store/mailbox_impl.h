@@ -391,7 +391,8 @@ struct append_ops {
 	int (*data)(struct append *a, struct str bytes, struct err *e);
 	/*
 	 * Adds message `uid` of `from` whole, without reading it when the file
-	 * system can. ERR_UNSUPPORTED: the caller reads and uses data(). ERR_GONE.
+	 * system can. `from` must stay open until the commit. ERR_UNSUPPORTED:
+	 * the caller reads and uses data(). ERR_GONE.
 	 */
 	enum step (*copy)(struct append *a, struct mailbox *from, uint32_t uid,
 	    const struct flag_wish *w, struct err *e);
@@ -409,6 +410,13 @@ struct append {
 	uint64_t bytes, count; /* of all messages, for the quota */
 	struct set32 uids;
 	struct set32 seen; /* which of them, from 1 on, with seen_is_own() */
+	/* Of copies: may one be left out whose message is gone by the time of
+	 * the commit? Then it stands here, by its number from 1 on. */
+	bool may_drop;
+	struct set32 dropped;
+	/* Set before the first copy: none is linked to its place at the end.
+	 * A commit that fails with ERR_UNSUPPORTED asks for that. */
+	bool no_links;
 };
 
 extern const struct store_ops maildir_ops;

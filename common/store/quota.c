@@ -159,6 +159,18 @@ usage(struct quota *q, bool must_be_fresh, bool *has, struct maildirsize *out,
 	return count_some(q, out, e);
 }
 
+bool
+quota_is_kept(struct store *s)
+{
+	struct maildirsize ignored;
+	struct err e;
+
+	if (s->ops->quota == NULL)
+		return false;
+	return s->quota->is_set || s->ops->quota->load(s, &ignored, &e) == 0 ||
+	    e.code != ERR_NOT_FOUND;
+}
+
 static bool
 is_over(const struct maildirsize *m, uint64_t bytes, uint64_t count)
 {

@@ -34,6 +34,9 @@ bool store_quota_covers(struct store *s, struct str name);
 enum step store_quota_may_add(struct store *s, struct str mailbox,
     uint64_t bytes, uint64_t count, struct err *e);
 
+/* Is there a quota of the mail at all? Else nobody need know sizes. */
+bool quota_is_kept(struct store *s);
+
 /* In store_open and store_close. Limits that do not parse are none. */
 void quota_open(struct store *s, const char *limits);
 void quota_close(struct store *s);

@@ -325,40 +325,65 @@ maildir_save_more(struct mailbox *m, struct str lines, struct err *e)
 
 /* ---- flags --------------------------------------------------------------- */
 
+/* The name that a record's file gets with these flags; `name` has parts of it.
+ * False: it would be too long. */
+static bool
+name_with(const struct mailbox *m, const struct msg_rec *r, uint8_t system,
+    uint32_t keywords, char to[512], struct maildir_name *name)
+{
+	struct str base = maildir_base(m, r);
+	char plain[MAILDIR_INFO_MAX];
+	struct buf b;
+	size_t n;
+	bool ok;
+
+	if (!(r->own & OWN_INFO)) {
+		n = maildir_name_info(plain, system, keywords);
+		if (base.n + n > MAILDIR_NAME_MAX)
+			return false;
+		memcpy(to, base.p, base.n);
+		memcpy(to + base.n, plain, n);
+		to[base.n + n] = '\0';
+		*name = (struct maildir_name){
+		    .base = str_make(to, base.n),
+		    .info = str_make(to + base.n, n),
+		    .system = system,
+		    .keywords = keywords,
+		    .is_plain = true,
+		};
+		return true;
+	}
+	buf_init(&b, MAILDIR_NAME_MAX);
+	(void)buf_add_str(&b, base);
+	(void)maildir_name_change(
+	    &b, maildir_info(m, r, plain), system, keywords);
+	ok = !buf_is_over(&b) && str_to_c(buf_str(&b), to, 512) &&
+	    maildir_name_parse(str_of(to), name);
+	buf_done(&b);
+	return ok;
+}
+
 /* Renames the file for these flags; ERR_NOT_FOUND: it is not there. */
 static int
 rename_for(struct mailbox *m, struct msg_rec *r, uint8_t system,
     uint32_t keywords, struct err *e)
 {
 	struct maildir *md = maildir_of(m);
-	char from[512], to[512], plain[MAILDIR_INFO_MAX];
+	char from[512], to[512];
 	bool to_cur = m->n_writers > 0 || !(r->own & OWN_NEW);
 	enum maildir_dir from_dir = r->own & OWN_NEW ? DIR_NEW : DIR_CUR;
 	enum maildir_dir to_dir = to_cur ? DIR_CUR : DIR_NEW;
-	struct dir_touch t_from, t_to;
 	struct maildir_name name;
-	struct buf b;
-	int rc;
 
 	(void)maildir_file_name(m, r, from);
-	buf_init(&b, MAILDIR_NAME_MAX);
-	(void)buf_add_str(&b, maildir_base(m, r));
-	(void)maildir_name_change(
-	    &b, maildir_info(m, r, plain), system, keywords);
-	if (buf_is_over(&b) || !str_to_c(buf_str(&b), to, sizeof(to))) {
-		buf_done(&b);
+	if (!name_with(m, r, system, keywords, to, &name))
 		return err_set(e, ERR_LIMIT, "file name too long");
-	}
-	maildir_touch_begin(md, from_dir, &t_from);
-	maildir_touch_begin(md, to_dir, &t_to);
-	rc = file_rename_free(from_dir == DIR_NEW ? md->newfd : md->curfd, from,
-	    to_dir == DIR_NEW ? md->newfd : md->curfd, to, e);
-	if (rc == 0 && maildir_name_parse(buf_str(&b), &name))
-		(void)maildir_take_name(m, r, to_dir, &name);
-	maildir_touch_end(md, from_dir, &t_from);
-	maildir_touch_end(md, to_dir, &t_to);
-	buf_done(&b);
-	return rc;
+	maildir_change_begin(md);
+	if (file_rename_free(from_dir == DIR_NEW ? md->newfd : md->curfd, from,
+		to_dir == DIR_NEW ? md->newfd : md->curfd, to, e) == -1)
+		return -1;
+	(void)maildir_take_name(m, r, to_dir, &name);
+	return 0;
 }
 
 static int
@@ -486,8 +511,12 @@ maildir_count(
 	uint64_t size;
 
 	/* As Courier does it: the trash does not count. */
-	if (!maildir_is_counted(str_of(m->name)) ||
-	    !maildirsize_is_there(root_of(m)))
+	if (md->counts == COUNTS_UNKNOWN)
+		md->counts = maildir_is_counted(str_of(m->name)) &&
+			maildirsize_is_there(root_of(m))
+		    ? COUNTS_YES
+		    : COUNTS_NO;
+	if (md->counts == COUNTS_NO)
 		return;
 	if (!maildir_name_size(base, 'S', &size)) {
 		if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == -1)
@@ -590,6 +619,8 @@ maildir_flush(struct mailbox *m, struct err *e)
 	struct maildir *md = maildir_of(m);
 
 	(void)e;
+	maildir_change_end(md);
+	md->counts = COUNTS_UNKNOWN;
 	maildirsize_add(root_of(m), md->quota_bytes, md->quota_count);
 	md->quota_bytes = md->quota_count = 0;
 	save_fields(m);
@@ -604,13 +635,11 @@ maildir_expunge(
     struct mailbox *m, uint32_t uid, bool only_deleted, struct err *e)
 {
 	struct maildir *md = maildir_of(m);
-	struct dir_touch t;
 	char name[512];
 	enum step step;
 
 	for (int i = 0; i < TRIES; i++) {
 		struct msg_rec *r = mailbox_rec(m, uid);
-		enum maildir_dir dir;
 		int64_t bytes;
 		int rc;
 
@@ -618,12 +647,11 @@ maildir_expunge(
 			return gone(m, uid, e);
 		if (only_deleted && !(r->system & FLAG_DELETED))
 			return STEP_DONE;
-		dir = r->own & OWN_NEW ? DIR_NEW : DIR_CUR;
 		(void)maildir_file_name(m, r, name);
 		bytes = md->quota_bytes;
 		maildir_count(
 		    m, maildir_base(m, r), maildir_dir_fd(md, r), name, -1);
-		maildir_touch_begin(md, dir, &t);
+		maildir_change_begin(md);
 		rc = unlinkat(maildir_dir_fd(md, r), name, 0);
 		if (rc == 0) {
 			md->n_new -= (r->own & OWN_NEW) != 0;
@@ -633,7 +661,6 @@ maildir_expunge(
 			md->quota_count += md->quota_bytes != bytes;
 			md->quota_bytes = bytes;
 		}
-		maildir_touch_end(md, dir, &t);
 		if (rc == 0)
 			return STEP_DONE;
 		if (e->code != ERR_NOT_FOUND)

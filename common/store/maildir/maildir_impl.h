@@ -11,7 +11,8 @@
  *	maildir_sync.c   the order of all that, in steps; new -> cur
  *	maildir_watch.c  inotify, our own changes
  *	maildir_flags.c  flags, keywords, expunge
- *	maildir_save.c   append and copy
+ *	maildir_save.c   append and copy: what comes, until it is whole
+ *	maildir_commit.c  the same: what makes it seen
  *	maildir_list.c   folders
  *	maildir_courier.c  Courier's files, in and out
  *	maildir_check.c  for restantectl: what is wrong here, repair
@@ -47,6 +48,11 @@ struct dir_state {
 	int64_t read_us; /* wall clock when reading began */
 	bool is_read;
 	bool is_dirty; /* told by inotify */
+};
+
+/* A change of ours in a directory that was up to date: stays so. */
+struct dir_touch {
+	bool was_current;
 };
 
 struct extra {
@@ -115,6 +121,14 @@ struct maildir {
 	const void *lock_owner; /* who has list.lock between two steps */
 	struct lock_wait open_wait, keyword_wait;
 	uint32_t own_changes; /* counts renames and so on of ours */
+	/* A group of changes, until the next flush or sync. */
+	bool is_changing;
+	struct dir_touch changing[2];
+	enum {
+		COUNTS_UNKNOWN,
+		COUNTS_YES,
+		COUNTS_NO,
+	} counts; /* does anybody count for a quota? Until the next flush */
 	struct watch *watch_new, *watch_cur;
 	bool wants_watch, watch_failed;
 };
@@ -288,14 +302,16 @@ int maildir_save_more(struct mailbox *m, struct str lines, struct err *e);
 /* Both keyword files as they should be, under the lock. */
 int maildir_rewrite_keywords(struct mailbox *m, struct err *e);
 int maildir_dir_fd(const struct maildir *md, const struct msg_rec *r);
-/* A change of ours in a directory that was up to date: stays so. */
-struct dir_touch {
-	bool was_current;
-};
 void maildir_touch_begin(
     struct maildir *md, enum maildir_dir dir, struct dir_touch *t);
 void maildir_touch_end(
     struct maildir *md, enum maildir_dir dir, const struct dir_touch *t);
+/*
+ * The same for a group of changes in both directories: begin before each, end
+ * when there are no more, or somebody wants to know what the directories are.
+ */
+void maildir_change_begin(struct maildir *md);
+void maildir_change_end(struct maildir *md);
 
 /* ---- maildir_index.c ----------------------------------------------------- */
 

@@ -108,6 +108,7 @@ maildir_index_save(struct mailbox *m, struct buf *out, bool *again)
 	struct saved s;
 
 	memset(&s, 0, sizeof(s));
+	maildir_change_end(md);
 	if (m->store->hub != NULL)
 		watch_drain(m->store->hub);
 	/* Courier's files are looked at from the beginning, each time. */

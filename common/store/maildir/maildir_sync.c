@@ -378,6 +378,7 @@ sync_some(struct mailbox *m, enum sync_how how, bool no_wait, struct err *e)
 		(void)err_set(e, ERR_GONE, "%s: folder removed", m->name);
 		return STEP_FAIL;
 	}
+	maildir_change_end(md);
 	if (md->job == NULL && how == SYNC_NORMAL && is_being_filled(m))
 		return STEP_DONE;
 	if (md->job == NULL) {
@@ -445,6 +446,7 @@ maildir_may_have_news(struct mailbox *m)
 {
 	struct maildir *md = maildir_of(m);
 
+	maildir_change_end(md);
 	if (m->store->hub != NULL)
 		watch_drain(m->store->hub);
 	if (is_being_filled(m))

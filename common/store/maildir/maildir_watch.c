@@ -42,6 +42,27 @@ maildir_touch_end(
 		md->dirs[dir].mtime = st.st_mtim;
 }
 
+void
+maildir_change_begin(struct maildir *md)
+{
+	md->own_changes++;
+	if (md->is_changing)
+		return;
+	md->is_changing = true;
+	maildir_touch_begin(md, DIR_NEW, &md->changing[DIR_NEW]);
+	maildir_touch_begin(md, DIR_CUR, &md->changing[DIR_CUR]);
+}
+
+void
+maildir_change_end(struct maildir *md)
+{
+	if (!md->is_changing)
+		return;
+	md->is_changing = false;
+	maildir_touch_end(md, DIR_NEW, &md->changing[DIR_NEW]);
+	maildir_touch_end(md, DIR_CUR, &md->changing[DIR_CUR]);
+}
+
 /* Does this event tell something that the records do not say already? */
 static bool
 is_news(const struct mailbox *m, enum maildir_dir dir, uint32_t mask,

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * maildir_copy_test.c - copies: linked to their place, or by way of tmp/, or
+ * byte by byte, as file systems and other programs allow it.
+ */
+#include <sys/syscall.h>
+
+#include "tests/lib/test_store.h"
+#include "store/maildir/maildir_test.h"
+
+#define OTHER "this is not the first message\n"
+
+/* The n-th link of messages from now on fails so, and all behind it. */
+static int link_errno;
+static unsigned links_left, links_made;
+
+int
+linkat(int d1, const char *from, int d2, const char *to, int flags)
+{
+	/* Locks are links, too. */
+	if (strstr(to, ".lock") == NULL) {
+		if (link_errno != 0 && links_left == 0) {
+			errno = link_errno;
+			return -1;
+		}
+		links_left -= links_left > 0;
+		links_made++;
+	}
+	return (int)syscall(SYS_linkat, d1, from, d2, to, flags);
+}
+
+static int
+begin(void **state)
+{
+	struct box *b;
+
+	link_errno = 0;
+	links_left = links_made = 0;
+	store_slice_ms = 0;
+	(void)setup(state);
+	b = *state;
+	write_m1(b);
+	box_write(b, "cur/" BASE2 ":2,Fab", OTHER);
+	box_dirs(b, ".There");
+	box_open(b);
+	return 0;
+}
+
+static void
+refuse_links(unsigned after, int error)
+{
+	link_errno = error;
+	links_left = after;
+	links_made = 0;
+}
+
+/* `between` is called once, when nothing was placed yet but all is staged. */
+static int
+copy_all(struct box *b, struct view *v, bool move, struct copy_result *r,
+    void (*between)(struct box *), struct err *e)
+{
+	struct set32 all = box_set(1, 3);
+	struct copy_job *job = NULL;
+	unsigned steps = 0;
+	enum step step;
+
+	*r = (struct copy_result){0};
+	while ((step = view_copy(v, &all, STR("There"), move, &job, r, e)) ==
+	    STEP_MORE) {
+		/* A step for each message, one when there are no more. */
+		if (box_files(b, ".There/cur") + box_files(b, ".There/new") ==
+			0 &&
+		    between != NULL && ++steps == 5)
+			between(b);
+		store_pause(b->store);
+	}
+	copy_job_free(&job);
+	set32_done(&all);
+	assert_int_equal(box_files(b, "tmp"), 0);
+	assert_int_equal(box_files(b, ".There/tmp"), 0);
+	return step == STEP_DONE ? 0 : -1;
+}
+
+static void
+result_done(struct copy_result *r)
+{
+	set32_done(&r->from);
+	set32_done(&r->to);
+}
+
+/* All three are in There, with their bytes, flags and keywords. */
+static void
+check_copies(struct box *b)
+{
+	struct view *v = box_view(b, "There", true);
+
+	assert_int_equal(view_count(v), 3);
+	assert_string_equal(box_flags(v, 1), "S");
+	assert_string_equal(box_flags(v, 2), "F $Label1 NonJunk");
+	assert_string_equal(box_flags(v, 3), "R Later");
+	view_close(&v);
+	assert_string_equal(
+	    box_read(b, box_find(b, ".There/cur", "1795300341.M945")),
+	    TEST_MSG);
+}
+
+static void
+check_links(struct box *b, struct view *v, unsigned after, int error)
+{
+	struct copy_result r;
+	struct err e;
+
+	refuse_links(after, error);
+	if (copy_all(b, v, false, &r, NULL, &e) == -1)
+		fail_msg("%s", e.text);
+	assert_int_equal(set32_count(&r.from), 3);
+	assert_int_equal(set32_count(&r.to), 3);
+	result_done(&r);
+}
+
+static void
+test_direct(void **state)
+{
+	struct box *b = *state;
+	struct view *v = box_view(b, "INBOX", false);
+
+	check_links(b, v, 0, 0);
+	assert_int_equal(links_made, 3);
+	check_copies(b);
+	assert_int_equal(view_count(v), 3);
+	view_close(&v);
+}
+
+/* One message can not be linked: that one is read and written. */
+static void
+test_one_without_link(void **state)
+{
+	struct box *b = *state;
+	struct view *v = box_view(b, "INBOX", false);
+	struct view *there;
+
+	check_links(b, v, 1, EMLINK);
+	there = box_view(b, "There", true);
+	assert_int_equal(view_count(there), 3);
+	assert_string_equal(box_flags(there, 2), "F $Label1 NonJunk");
+	view_close(&there);
+	assert_int_equal(box_files(b, ".There/cur"), 3);
+	view_close(&v);
+}
+
+static void
+test_no_links(void **state)
+{
+	struct box *b = *state;
+	struct view *v = box_view(b, "INBOX", false);
+	struct view *there;
+	struct msg *msg;
+	uint64_t size;
+	struct err e;
+
+	check_links(b, v, 0, EXDEV);
+	assert_int_equal(links_made, 0);
+	there = box_view(b, "There", true);
+	assert_int_equal(view_count(there), 3);
+	assert_string_equal(box_flags(there, 3), "R Later");
+	assert_int_equal(msg_open(there, 2, &msg, &e), 0);
+	assert_int_equal(msg_wire_size(msg, &size, &e), 0);
+	assert_int_equal(size, strlen(OTHER) + 1);
+	msg_close(&msg);
+	view_close(&there);
+	view_close(&v);
+}
+
+static void
+remove_second(struct box *b)
+{
+	assert_int_equal(links_made, 0);
+	box_unlink(b, "cur/" BASE2 ":2,Fab");
+}
+
+/* RFC 6851: what is gone is not moved; the others are, and are named. */
+static void
+test_move_without_gone(void **state)
+{
+	struct box *b = *state;
+	struct view *v = box_view(b, "INBOX", false);
+	struct copy_result r;
+	struct err e;
+
+	if (copy_all(b, v, true, &r, remove_second, &e) == -1)
+		fail_msg("%s", e.text);
+	assert_int_equal(set32_count(&r.from), 2);
+	assert_true(set32_has(&r.from, 1) && set32_has(&r.from, 3));
+	assert_int_equal(set32_count(&r.to), 2);
+	assert_true(set32_has(&r.to, 1) && set32_has(&r.to, 2));
+	result_done(&r);
+	assert_int_equal(box_files(b, "cur"), 0);
+	assert_int_equal(box_files(b, ".There/cur"), 2);
+	(void)box_sync(v, true);
+	assert_int_equal(view_count(v), 0);
+	view_close(&v);
+}
+
+/* RFC 2180 section 4.4: a COPY is of all messages, or of none. */
+static void
+test_copy_of_gone(void **state)
+{
+	struct box *b = *state;
+	struct view *v = box_view(b, "INBOX", false);
+	struct copy_result r;
+	struct err e;
+
+	assert_int_equal(copy_all(b, v, false, &r, remove_second, &e), -1);
+	assert_int_equal(e.code, ERR_GONE);
+	result_done(&r);
+	assert_int_equal(box_files(b, ".There/cur"), 0);
+	assert_int_equal(box_files(b, ".There/new"), 0);
+	view_close(&v);
+}
+
+static void
+rename_second(struct box *b)
+{
+	box_move(b, "cur/" BASE2 ":2,Fab", "cur/" BASE2 ":2,FSab");
+}
+
+static void
+test_copy_of_renamed(void **state)
+{
+	struct box *b = *state;
+	struct view *v = box_view(b, "INBOX", false);
+	struct copy_result r;
+	struct err e;
+
+	if (copy_all(b, v, false, &r, rename_second, &e) == -1)
+		fail_msg("%s", e.text);
+	assert_int_equal(set32_count(&r.to), 3);
+	result_done(&r);
+	check_copies(b);
+	view_close(&v);
+}
+
+#undef T
+#define T(f) cmocka_unit_test_setup_teardown(f, begin, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    T(test_direct),
+	    T(test_one_without_link),
+	    T(test_no_links),
+	    T(test_move_without_gone),
+	    T(test_copy_of_gone),
+	    T(test_copy_of_renamed),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * maildir_save.h - messages on their way into a Maildir mailbox, for
+ * maildir_save.c, which stages them, and maildir_commit.c, which makes them
+ * seen.
+ */
+#ifndef STORE_MAILDIR_SAVE_H
+#define STORE_MAILDIR_SAVE_H
+
+#include "store/maildir/maildir_impl.h"
+
+struct staged {
+	struct str tmp; /* name in tmp/; p NULL: linked when it is placed */
+	uint32_t from_uid; /* then: of save->from */
+	struct str base; /* final */
+	struct str fields; /* of the UID record */
+	struct str guid; /* of the source, when it is not its base */
+	struct str name; /* final, with info; NULL: not placed yet */
+	bool in_new, is_recent, is_dropped;
+	uint8_t system;
+	struct str *names; /* of keywords; numbers only when it is placed */
+	size_t n_names;
+	uint32_t keywords;
+	const uint16_t *more;
+	size_t n_more;
+	uint32_t uid;
+};
+
+enum commit_phase {
+	FINISH,
+	LOCK,
+	LIST,
+	NAMES,
+	PLACE,
+	DIRS,
+	UIDS,
+	RECORDS,
+	COUNT,
+	TAKE_BACK,
+	FAILED,
+};
+
+struct save {
+	struct arena arena;
+	VEC(struct staged) all;
+	bool is_synced;
+	struct mailbox *from; /* of messages that are linked */
+	struct sync_mark sync;
+	/* The commit. */
+	enum commit_phase phase;
+	struct lock_wait wait;
+	bool is_locked;
+	size_t at; /* message of the present phase */
+	struct dir_touch t_new, t_cur;
+	struct err why; /* it failed */
+	/* The message that is being written. */
+	int fd;
+	int64_t date_s;
+	char *out;
+	size_t n_out;
+	bool has_cr; /* a CR waits for what follows */
+	char last; /* byte written last */
+	uint64_t size, wire_size;
+};
+
+static inline struct save *
+save_of(const struct append *a)
+{
+	return a->impl;
+}
+
+/* Ends the message that is being written: durable, sizes in its name. */
+int maildir_save_finish(struct append *a, struct err *e);
+/*
+ * Links message `uid` of `from` to `name` in `dirfd`. ERR_GONE; ERR_UNSUPPORTED:
+ * its bytes must be copied; ERR_EXISTS.
+ */
+enum step maildir_save_link(struct mailbox *from, uint32_t uid, int dirfd,
+    const char *name, struct err *e);
+/* As struct append_ops says. */
+enum step maildir_commit(struct append *a, struct err *e);
+/* Given up in the middle: back, or, when UIDs are given, to the end. */
+void maildir_commit_end(struct append *a);
+
+#endif
