@@ -166,6 +166,8 @@ int mbox_flush(struct mailbox *m, struct err *e);
  * all of it. ERR_IN_USE: later.
  */
 int mbox_write(struct mailbox *m, bool all, int64_t wait_ms, struct err *e);
+/* Are there UIDs that mbox_write() would write at little cost? */
+bool mbox_has_unsaid_uids(const struct mailbox *m);
 /* Behind every change, still locked: times as other programs expect them. */
 void mbox_finish_write(struct mailbox *m);
 /* Its last UID, where it can be written in place. */

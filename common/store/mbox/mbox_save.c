@@ -575,6 +575,8 @@ commit_locked(struct append *a, struct err *e)
 	if (mb->base_is_dirty && mb->has_base &&
 	    mbox_write(m, true, 0, e) == -1)
 		return -1;
+	if (mbox_has_unsaid_uids(m) && mbox_write(m, false, 0, e) == -1)
+		return -1;
 	before = mb->slots.n;
 	if (write_all(a, e) == -1)
 		return -1;

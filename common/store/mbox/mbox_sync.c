@@ -213,9 +213,23 @@ match_content(struct reading *r, uint64_t hash)
 	return NULL;
 }
 
+/* May a new message have the UID that it says? */
+static bool
+is_believed(const struct reading *r, uint32_t uid)
+{
+	if (uid == 0 || !r->has_base || r->order_broken || uid <= r->prev)
+		return false;
+	if (r->was_known)
+		return uid >= r->floor &&
+		    (uid == r->m->uidnext || uid <= r->disk_last_uid);
+	return uid <= r->m->uidnext;
+}
+
 /*
  * The record of a message that we know, or NULL. With X-UID, also when its
- * headers have been changed, unless it stands among mail that has just come.
+ * headers have been changed, unless it stands among mail that has just come. By
+ * its content only if no other process has given it another UID: it was moved
+ * away and back.
  */
 static struct msg_rec *
 match(struct reading *r, const struct mbox_msg *msg)
@@ -230,19 +244,9 @@ match(struct reading *r, const struct mbox_msg *msg)
 	if (rec != NULL && !r->is_tail && r->has_base &&
 	    msg->state.uid > r->prev)
 		return rec;
+	if (is_believed(r, msg->state.uid))
+		return NULL;
 	return match_content(r, msg->state.hash);
-}
-
-/* May a new message have the UID that it says? */
-static bool
-is_believed(const struct reading *r, uint32_t uid)
-{
-	if (uid == 0 || !r->has_base || r->order_broken || uid <= r->prev)
-		return false;
-	if (r->was_known)
-		return uid >= r->floor &&
-		    (uid == r->m->uidnext || uid <= r->disk_last_uid);
-	return uid <= r->m->uidnext;
 }
 
 static int
@@ -725,6 +729,16 @@ sync_flags(struct mailbox *m, struct err *e)
 	return rc;
 }
 
+/* What can not be written now will be later. */
+static void
+say_uids(struct mailbox *m)
+{
+	struct err ignored;
+
+	if (mbox_has_unsaid_uids(m))
+		(void)mbox_write(m, false, 0, &ignored);
+}
+
 int
 mbox_sync(struct mailbox *m, enum sync_how how, struct err *e)
 {
@@ -742,6 +756,7 @@ mbox_sync(struct mailbox *m, enum sync_how how, struct err *e)
 	if (!is_first && how == SYNC_NORMAL && !has_changed(mb)) {
 		if (mb->is_stale && joined)
 			return sync_flags(m, e);
+		say_uids(m);
 		purge(m);
 		return 0;
 	}
@@ -765,6 +780,8 @@ mbox_sync(struct mailbox *m, enum sync_how how, struct err *e)
 	if (rc == 0 && mb->is_stale && joined)
 		rc = sync_flags(m, e);
 	mbox_unlock(m);
+	if (rc == 0)
+		say_uids(m);
 	return rc;
 }
 

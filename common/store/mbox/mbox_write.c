@@ -517,6 +517,13 @@ mbox_finish_write(struct mailbox *m)
 	mbox_take_stamp(m);
 }
 
+/* Behind this little has to be moved. */
+static uint64_t
+eager_from(const struct mbox *mb)
+{
+	return mb->end > EAGER_BYTES ? mb->end - EAGER_BYTES : 0;
+}
+
 /* Which messages are to be written? */
 static bool
 is_wanted(const struct mailbox *m, const struct mbox_slot *s, bool all,
@@ -551,9 +558,7 @@ write_slots(struct writing *w, bool all, struct err *e)
 	struct mailbox *m = w->m;
 	struct mbox *mb = mbox_of(m);
 	bool base = base_is_wanted(m, w->with_uids);
-	uint64_t eager = all        ? 0
-	    : mb->end > EAGER_BYTES ? mb->end - EAGER_BYTES
-				    : 0;
+	uint64_t eager = all ? 0 : eager_from(mb);
 	VEC(uint32_t) written = {0};
 	bool base_is_late = false;
 	int rc = 0;
@@ -570,7 +575,8 @@ write_slots(struct writing *w, bool all, struct err *e)
 		size_t planned = w->edits.n;
 
 		if (!(is_base && base) &&
-		    !is_wanted(m, s, all || planned > 0, w->with_uids))
+		    !is_wanted(m, s, all || planned > 0 || s->off >= eager,
+			w->with_uids))
 			continue;
 		rc = write_one(w, s, is_base, false, PADDING, e);
 		if (rc == -1)
@@ -683,6 +689,25 @@ mbox_write(struct mailbox *m, bool all, int64_t wait_ms, struct err *e)
 		rc = write_locked(m, all, e);
 	mbox_unlock(m);
 	return rc;
+}
+
+/*
+ * UIDs of new mail are told to clients next. If they were only in our memory,
+ * another process, or the next one, would give them to other messages.
+ */
+bool
+mbox_has_unsaid_uids(const struct mailbox *m)
+{
+	const struct mbox *mb = mbox_of(m);
+	uint64_t eager = eager_from(mb);
+
+	if (mb->n_dirty == 0 || (!mb->has_base && eager > 0))
+		return false;
+	for (size_t i = mb->slots.n; i > 0 && mb->slots.v[i - 1].off >= eager;
+	     i--)
+		if (mb->slots.v[i - 1].flags & SLOT_NO_UID)
+			return true;
+	return false;
 }
 
 /* ---- expunge --------------------------------------------------------------- */

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * mbox_two_test.c - two stores, as of two processes, on one mbox, and another
+ * program beside them: what one has told its clients holds for the other.
+ */
+#include "base/log.h"
+#include "store/mbox/mbox_impl.h"
+#include "tests/lib/other_mbox.h"
+
+#define PSEUDO                                                                 \
+	"From MAILER_DAEMON  Sat Nov 21 22:35:51 2026\n"                       \
+	"Subject: DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA\n"         \
+	"X-IMAP: 1795300550 0000000000\nStatus: RO\n\nThis text is "           \
+	"internal.\n\n"
+#define TEXT(n) "Subject: " n "\nMessage-ID: <" n "@x>\n\nbody " n "\n"
+#define INBOX "spool/joe"
+
+struct two {
+	struct box b;
+	struct store *stores[2];
+};
+
+static void
+begin(struct two *t)
+{
+	box_init_mbox(&t->b);
+	box_write(&t->b, INBOX, PSEUDO);
+	t->b.poll_only = true;
+	for (unsigned i = 0; i < 2; i++) {
+		box_open(&t->b);
+		t->stores[i] = t->b.store;
+	}
+}
+
+static void
+end(struct two *t)
+{
+	store_close(&t->stores[0]);
+	store_close(&t->stores[1]);
+	t->b.store = NULL;
+	box_done(&t->b);
+}
+
+static struct view *
+view_of(struct two *t, unsigned i, bool read_only)
+{
+	t->b.store = t->stores[i];
+	return box_view(&t->b, "INBOX", read_only);
+}
+
+static void
+deliver(struct two *t, const char *text)
+{
+	struct other_mbox o;
+
+	assert_true(other_lock(&o, box_path(&t->b, INBOX), true));
+	other_append(&o, text);
+	other_unlock(&o);
+}
+
+/* The message whose body says so is removed by another program. */
+static void
+remove_body(struct two *t, const char *body)
+{
+	struct other_mbox o;
+
+	assert_true(other_lock(&o, box_path(&t->b, INBOX), false));
+	other_load(&o);
+	for (size_t i = 0; i < o.n; i++)
+		if (strcmp(o.v[i].body, body) == 0)
+			o.v[i].is_gone = true;
+	other_save(&o, false);
+	other_unlock(&o);
+}
+
+/* An UID that a client has heard of is of no other message, for anybody. */
+static void
+check_told_uid(bool read_only)
+{
+	struct two t;
+	struct view *v[2];
+
+	begin(&t);
+	deliver(&t, TEXT("1"));
+	v[0] = view_of(&t, 0, read_only);
+	assert_int_equal(view_uid(v[0], 1), 1);
+	remove_body(&t, "body 1\n");
+	deliver(&t, TEXT("2"));
+	v[1] = view_of(&t, 1, false);
+	assert_int_equal(view_count(v[1]), 1);
+	assert_int_equal(view_uid(v[1], 1), 2);
+	view_close(&v[0]);
+	view_close(&v[1]);
+	end(&t);
+}
+
+static void
+test_told_uid(UNUSED void **state)
+{
+	check_told_uid(false);
+}
+
+static void
+test_told_uid_read_only(UNUSED void **state)
+{
+	check_told_uid(true);
+}
+
+/* One in the middle, which somebody has put before an older one. */
+static void
+test_told_uid_in_the_middle(UNUSED void **state)
+{
+	struct two t;
+	struct other_mbox o;
+	struct other_msg first;
+	struct view *v[2];
+
+	begin(&t);
+	for (unsigned i = 0; i < 3; i++)
+		deliver(&t,
+		    i == 0       ? TEXT("1")
+			: i == 1 ? TEXT("2")
+				 : TEXT("3"));
+	v[0] = view_of(&t, 0, false);
+	assert_true(other_lock(&o, box_path(&t.b, INBOX), false));
+	other_load(&o);
+	first = o.v[1];
+	o.v[1] = o.v[2];
+	o.v[2] = first;
+	other_save(&o, false);
+	other_unlock(&o);
+	/* 2, 1, 3 in the file: the second is given 4, the third 5. */
+	v[1] = view_of(&t, 1, false);
+	assert_int_equal(view_uid(v[1], 3), 5);
+	deliver(&t, TEXT("4"));
+	t.b.store = t.stores[0];
+	assert_int_equal(box_append(&t.b, "INBOX", TEXT("5"), 0, -1), 7);
+	view_close(&v[0]);
+	view_close(&v[1]);
+	end(&t);
+}
+
+/* Moved away and back by another process, between two looks of ours. */
+static void
+test_back_again(UNUSED void **state)
+{
+	struct two t;
+	struct view *v[2];
+	struct set32 uids = box_set(1, 1);
+	uint32_t at = 0;
+	struct err e;
+
+	begin(&t);
+	deliver(&t, TEXT("1"));
+	v[0] = view_of(&t, 0, false);
+	v[1] = view_of(&t, 1, false);
+	assert_int_equal(
+	    box_store(v[0], 1, 1, STORE_ADD, FLAG_DELETED, NULL, &e), 0);
+	assert_int_equal(view_expunge(v[0], &uids, &at, &e), STEP_DONE);
+	t.b.store = t.stores[0];
+	assert_int_equal(box_append(&t.b, "INBOX", TEXT("1"), 0, -1), 2);
+	assert_string_equal(box_sync(v[1], true), "x1 e1 r1 ");
+	assert_int_equal(view_uid(v[1], 1), 2);
+	set32_done(&uids);
+	view_close(&v[0]);
+	view_close(&v[1]);
+	end(&t);
+}
+
+/* A keyword that comes with a message is there once APPEND is acknowledged. */
+static void
+test_keyword_of_append(UNUSED void **state)
+{
+	struct two t;
+	struct str word = STR("word");
+	struct flag_wish wish = {FLAG_FLAGGED, &word, 1};
+	struct view *v, *open;
+	struct append *a;
+	struct set32 uids;
+	uint32_t validity;
+	struct err e;
+
+	begin(&t);
+	open = view_of(&t, 0, false); /* so that nothing is written late */
+	/* The second time the keyword is known, but a message has no UID. */
+	for (unsigned i = 1; i <= 2; i++) {
+		if (i == 2)
+			deliver(&t, TEXT("1"));
+		set32_init(&uids);
+		if (now_append_begin(t.stores[0], STR("INBOX"), &a, &e) == -1 ||
+		    append_message(a, &wish, -1, strlen(TEXT("2")), &e) == -1 ||
+		    append_data(a, STR(TEXT("2")), &e) == -1 ||
+		    now_append_commit(a, &validity, &uids, &e) == -1)
+			fail_msg("%s", e.text);
+		assert_int_equal(set32_at(&uids, 1), i == 1 ? 1 : 3);
+		append_free(&a);
+		set32_done(&uids);
+	}
+	v = view_of(&t, 1, true);
+	assert_int_equal(view_uid(v, 3), 3);
+	assert_string_equal(box_flags(v, 3), "Fr word");
+	view_close(&v);
+	view_close(&open);
+	end(&t);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_told_uid),
+	    cmocka_unit_test(test_told_uid_read_only),
+	    cmocka_unit_test(test_told_uid_in_the_middle),
+	    cmocka_unit_test(test_back_again),
+	    cmocka_unit_test(test_keyword_of_append),
+	};
+
+	log_set_level(LOG_LEVEL_FATAL);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
