@@ -8,16 +8,21 @@
  *          checked that it is whole.
  *
  * Changing the list, or the form of any value, changes INDEX_VERSION.
+ *
+ * Header fields are kept ready to be copied, so that a list of a client's own
+ * choice costs no parsing:
+ *
+ *	u8 1: a blank line ended the header; 0: there was none
+ *	for each field: u8 its number in the list + 1; u32 n; n bytes, CRLF last
  */
 #include "imapd/fetch_facts.h"
 
-#include <stdlib.h>
-
-#include "imapd/fetch_section.h"
+#include "imapd/fetch_stream.h"
+#include "mime/header.h"
 
 /* What Thunderbird, Evolution, mutt, iOS, Outlook, Roundcube, mbsync and their
- * kin ask for when they list; sorted without case. */
-static struct str listed[] = {
+ * kin ask for when they list. Numbers of fields are places here. */
+static const struct str listed[] = {
     STR_LIT("ARCHIVED-AT"),
     STR_LIT("AUTO-SUBMITTED"),
     STR_LIT("BCC"),
@@ -67,26 +72,83 @@ static struct str listed[] = {
     STR_LIT("X-UNIVERSALLY-UNIQUE-IDENTIFIER"),
 };
 
+_Static_assert(ARRAY_LEN(listed) < 64, "wanted fields are bits of a word");
+
+/* ---- names to numbers ------------------------------------------------------ */
+
+/* Names are told apart by their length and three of their letters, mostly. */
+#define PLACES 256u
+
+static uint8_t places[PLACES]; /* number + 1; 0: free */
+
+static unsigned
+letter(char c)
+{
+	return (uint8_t)c | 0x20u;
+}
+
+static unsigned
+place_of_name(struct str name)
+{
+	unsigned first = letter(name.p[0]), last = letter(name.p[name.n - 1]);
+	unsigned middle = letter(name.p[name.n / 2]);
+
+	return ((unsigned)name.n * 37 + first * 11 + middle * 5 + last) %
+	    PLACES;
+}
+
+static void
+fill_places(void)
+{
+	for (size_t i = 0; i < ARRAY_LEN(listed); i++) {
+		unsigned at = place_of_name(listed[i]);
+
+		while (places[at] != 0)
+			at = (at + 1) % PLACES;
+		places[at] = (uint8_t)(i + 1);
+	}
+}
+
+/* Its number + 1, or 0. */
+static uint8_t
+number_of(struct str name)
+{
+	static bool is_filled;
+
+	if (!is_filled)
+		fill_places();
+	is_filled = true;
+	if (name.n == 0)
+		return 0;
+	for (unsigned at = place_of_name(name); places[at] != 0;
+	     at = (at + 1) % PLACES)
+		if (str_eq_nocase(listed[places[at] - 1], name))
+			return places[at];
+	return 0;
+}
+
+/* ---- plans ------------------------------------------------------------------ */
+
+/* The fields as bits; 0: there are others among them. */
+static uint64_t
+bits_of(const struct fetch_section *sec)
+{
+	uint64_t bits = 0;
+
+	if (sec->n_numbers > 0 || sec->text != SECTION_FIELDS || sec->partial)
+		return 0;
+	for (size_t i = 0; i < sec->n_fields; i++) {
+		uint8_t number = number_of(sec->fields[i]);
+
+		if (number == 0)
+			return 0;
+		bits |= UINT64_C(1) << number;
+	}
+	return bits;
+}
+
 static int
-compare_names(const void *a, const void *b)
-{
-	return str_cmp_nocase(*(const struct str *)a, *(const struct str *)b);
-}
-
-static bool
-is_listed(const struct fetch_section *sec)
-{
-	if (sec->n_numbers > 0 || sec->text != SECTION_FIELDS)
-		return false;
-	for (size_t i = 0; i < sec->n_fields; i++)
-		if (bsearch(&sec->fields[i], listed, ARRAY_LEN(listed),
-			sizeof(listed[0]), compare_names) == NULL)
-			return false;
-	return true;
-}
-
-int
-fetch_facts_slot(const struct fetch_item *item)
+slot_of(const struct fetch_item *item)
 {
 	switch (item->kind) {
 	case FETCH_ENVELOPE:
@@ -96,47 +158,39 @@ fetch_facts_slot(const struct fetch_item *item)
 	case FETCH_BODYSTRUCTURE:
 		return INDEX_BODYSTRUCTURE;
 	case FETCH_SECTION:
-		return is_listed(&item->section) ? INDEX_FIELDS : 0;
+		return item->section.listed != 0 ? INDEX_FIELDS : 0;
 	default:
 		return 0;
+	}
+}
+
+void
+fetch_facts_prepare(struct fetch_plan *p)
+{
+	for (struct fetch_item *i = p->items; i != NULL; i = i->next) {
+		if (i->kind == FETCH_SECTION)
+			i->section.listed = bits_of(&i->section);
+		i->slot = slot_of(i);
 	}
 }
 
 bool
 fetch_facts_suffice(const struct fetch_plan *p)
 {
-	bool any = (p->needs & NEED_FACTS) != 0;
-
 	if (p->sets_seen)
 		return false;
-	for (const struct fetch_item *i = p->items; i != NULL; i = i->next) {
-		bool has_slot = fetch_facts_slot(i) != 0;
-
-		if (!has_slot &&
-		    (i->kind == FETCH_SECTION || i->kind == FETCH_BODY))
-			return false;
-		any = any || has_slot;
-	}
-	return any;
-}
-
-struct str
-fetch_facts_fields(
-    const struct fetch_section *sec, struct str block, struct arena *a)
-{
-	return fetch_section_filter(sec, block, a);
-}
-
-struct str
-fetch_facts_listed(struct str header, struct arena *a)
-{
-	const struct fetch_section all = {
-	    .text = SECTION_FIELDS,
-	    .fields = listed,
-	    .n_fields = ARRAY_LEN(listed),
-	};
-
-	return fetch_section_filter(&all, header, a);
+	for (const struct fetch_item *i = p->items; i != NULL; i = i->next)
+		switch (i->kind) {
+		case FETCH_UID:
+		case FETCH_FLAGS:
+		case FETCH_INTERNALDATE:
+		case FETCH_SIZE:
+			break;
+		default:
+			if (i->slot == 0)
+				return false;
+		}
+	return true;
 }
 
 static struct str *
@@ -163,12 +217,13 @@ fetch_facts_find(struct view *v, uint32_t uid, const struct fetch_plan *p,
 	    (!view_known(v, uid, &out->known) || !out->known.has_size ||
 		!out->known.has_date))
 		return false;
+	if ((p->needs & ~(unsigned)NEED_FACTS) == 0)
+		return true;
 	for (const struct fetch_item *i = p->items; i != NULL; i = i->next) {
-		int slot = fetch_facts_slot(i);
-		struct str *place = place_of(out, slot);
+		struct str *place = place_of(out, i->slot);
 
-		if (slot != 0 && place->p == NULL &&
-		    !view_fact(v, uid, (enum index_slot)slot, place))
+		if (i->slot != 0 && place->p == NULL &&
+		    !view_fact(v, uid, (enum index_slot)i->slot, place))
 			return false;
 	}
 	return true;
@@ -179,5 +234,93 @@ fetch_facts_value(const struct fetch_facts *f, const struct fetch_item *item)
 {
 	struct fetch_facts copy = *f;
 
-	return *place_of(&copy, fetch_facts_slot(item));
+	return *place_of(&copy, item->slot);
+}
+
+/* ---- header fields ----------------------------------------------------------- */
+
+struct kept_field {
+	uint8_t number;
+	struct str bytes;
+};
+
+#define FIELD_HEAD (1 + sizeof(uint32_t))
+
+/* False: no more, or (then *rest is not empty) not in this form. */
+static bool
+next_field(struct str *rest, struct kept_field *out)
+{
+	uint32_t n;
+
+	if (rest->n < FIELD_HEAD)
+		return false;
+	memcpy(&n, rest->p + 1, sizeof(n));
+	if (n > rest->n - FIELD_HEAD)
+		return false;
+	out->number = (uint8_t)*rest->p % 64;
+	out->bytes = str_make(rest->p + FIELD_HEAD, n);
+	*rest = str_make(out->bytes.p + n, rest->n - FIELD_HEAD - n);
+	return true;
+}
+
+void
+fetch_facts_pack(struct buf *out, struct str header)
+{
+	struct header_iter it;
+	struct header_field f;
+	size_t begin = out->n, from;
+
+	(void)buf_add_byte(out, 0);
+	header_iter_init(&it, header);
+	while (header_iter_next_any(&it, &f)) {
+		uint8_t number = number_of(f.name);
+		bool after_cr = false;
+		uint32_t n = 0;
+
+		if (number == 0)
+			continue;
+		(void)buf_add_byte(out, (char)number);
+		(void)buf_add(out, &n, sizeof(n));
+		from = out->n;
+		wire_convert(out, f.raw, &after_cr);
+		if (out->n > from && out->p[out->n - 1] != '\n')
+			(void)buf_add_c(out, "\r\n");
+		n = (uint32_t)(out->n - from);
+		memcpy(out->p + from - sizeof(n), &n, sizeof(n));
+	}
+	out->p[begin] = it.has_blank;
+}
+
+bool
+fetch_facts_size(
+    const struct fetch_section *sec, struct str packed, size_t *out)
+{
+	struct kept_field f;
+	size_t n;
+
+	if (packed.n == 0)
+		return false;
+	n = *packed.p != 0 ? 2 : 0;
+	packed = str_skip(packed, 1);
+	while (next_field(&packed, &f))
+		if (sec->listed >> f.number & 1)
+			n += f.bytes.n;
+	*out = n;
+	return packed.n == 0;
+}
+
+void
+fetch_facts_fields(const struct fetch_section *sec, struct str packed, char *to)
+{
+	bool has_blank = *packed.p != 0;
+	struct kept_field f;
+
+	packed = str_skip(packed, 1);
+	while (next_field(&packed, &f))
+		if (sec->listed >> f.number & 1) {
+			memcpy(to, f.bytes.p, f.bytes.n);
+			to += f.bytes.n;
+		}
+	if (has_blank)
+		memcpy(to, "\r\n", 2);
 }

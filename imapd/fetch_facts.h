@@ -9,17 +9,21 @@
 #include "imapd/fetch_plan.h"
 #include "store/msg.h"
 
+/* Notes in the items where their values are kept; first of all. */
+void fetch_facts_prepare(struct fetch_plan *p);
 /* Can all items of the plan be answered so? */
 bool fetch_facts_suffice(const struct fetch_plan *p);
-/* Where the value of this item is kept; 0: it has no slot. */
-int fetch_facts_slot(const struct fetch_item *item);
+
 /*
- * HEADER.FIELDS from the fields that are kept, or from a whole header; in `a`.
+ * Of a header: the fields that mail programs list with, in the form in which
+ * they are kept. HEADER.FIELDS of sections with `listed` come from there:
+ * first their size (false: not in that form), then `size` bytes to `to`.
  */
-struct str fetch_facts_fields(
-    const struct fetch_section *sec, struct str block, struct arena *a);
-/* Of a header: the fields that mail programs list with, to be kept. */
-struct str fetch_facts_listed(struct str header, struct arena *a);
+void fetch_facts_pack(struct buf *out, struct str header);
+bool fetch_facts_size(
+    const struct fetch_section *sec, struct str packed, size_t *size);
+void fetch_facts_fields(
+    const struct fetch_section *sec, struct str packed, char *to);
 
 /* All that a plan needs of a message; borrowed until the step ends. */
 struct fetch_facts {

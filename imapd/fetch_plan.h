@@ -41,11 +41,13 @@ struct fetch_section {
 	bool partial;
 	uint32_t start, count; /* of wire bytes */
 	struct str label; /* as it stands before the value in the answer */
+	uint64_t listed; /* fields as bits, when all are kept: fetch_facts.h */
 };
 
 struct fetch_item {
 	enum fetch_kind kind;
 	struct fetch_section section; /* FETCH_SECTION */
+	int slot; /* where its value is kept, or 0: fetch_facts.h */
 	struct fetch_item *next;
 };
 

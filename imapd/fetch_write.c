@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * fetch_write.c - FLAGS, ENVELOPE and BODYSTRUCTURE in IMAP syntax.
+ * fetch_write.c - ENVELOPE and BODYSTRUCTURE in IMAP syntax.
  *
  * Owns:    nothing.
  * Runs in: imapd.
@@ -9,50 +9,6 @@
  */
 #include "imap/imap_write.h"
 #include "imapd/fetch_write.h"
-
-/* ---- flags ----------------------------------------------------------------- */
-
-static const struct {
-	uint8_t bit;
-	const char *name;
-} system_flags[] = {
-    {FLAG_ANSWERED, "\\Answered"},
-    {FLAG_FLAGGED, "\\Flagged"},
-    {FLAG_DELETED, "\\Deleted"},
-    {FLAG_SEEN, "\\Seen"},
-    {FLAG_DRAFT, "\\Draft"},
-    {FLAG_RECENT, "\\Recent"},
-};
-
-static void
-add_flag(struct buf *b, struct str name, bool *first)
-{
-	if (name.p == NULL)
-		return;
-	if (!*first)
-		buf_add_byte(b, ' ');
-	*first = false;
-	buf_add_str(b, name);
-}
-
-void
-fetch_write_flags(struct buf *b, const struct mailbox *m, const struct flags *f)
-{
-	uint32_t bits = f->keywords;
-	bool first = true;
-	size_t i;
-
-	buf_add_byte(b, '(');
-	for (i = 0; i < ARRAY_LEN(system_flags); i++)
-		if ((f->system & system_flags[i].bit) != 0)
-			add_flag(b, str_of(system_flags[i].name), &first);
-	for (i = 0; bits != 0; i++, bits >>= 1)
-		if ((bits & 1) != 0)
-			add_flag(b, mailbox_keyword_name(m, i), &first);
-	for (i = 0; i < f->n_more; i++)
-		add_flag(b, mailbox_keyword_name(m, f->more[i]), &first);
-	buf_add_byte(b, ')');
-}
 
 /* ---- ENVELOPE -------------------------------------------------------------- */
 

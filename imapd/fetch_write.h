@@ -7,11 +7,7 @@
 
 #include "base/buf.h"
 #include "mime/part.h"
-#include "store/mailbox.h"
 
-/* "(\Seen $Label1)". */
-void fetch_write_flags(
-    struct buf *b, const struct mailbox *m, const struct flags *f);
 void fetch_write_envelope(struct buf *b, const struct envelope *env);
 /* BODYSTRUCTURE; without `extended` the form of BODY. */
 void fetch_write_body(struct buf *b, const struct part *root, bool extended);

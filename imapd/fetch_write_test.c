@@ -14,14 +14,6 @@
 #include "tests/lib/corpus.h"
 #include "tests/lib/part_dump.h"
 
-struct str
-mailbox_keyword_name(UNUSED const struct mailbox *m, size_t number)
-{
-	static const struct str names[] = {STR_LIT("$Label1"), STR_LIT("Junk")};
-
-	return number < ARRAY_LEN(names) ? names[number] : (struct str){0};
-}
-
 static const struct {
 	const char *message, *want;
 } bodies[] = {
@@ -76,26 +68,6 @@ test_bodies(UNUSED void **state)
 	arena_done(&a);
 }
 
-static void
-test_flags(UNUSED void **state)
-{
-	static const uint16_t more[] = {1, 77};
-	struct flags f = {.system = FLAG_SEEN | FLAG_RECENT,
-	    .keywords = 5,
-	    .more = more,
-	    .n_more = 2};
-	struct buf b;
-
-	buf_init(&b, 1000);
-	fetch_write_flags(&b, NULL, &f);
-	assert_true(str_eq(buf_str(&b), STR("(\\Seen \\Recent $Label1 Junk)")));
-	buf_clear(&b);
-	f = (struct flags){0};
-	fetch_write_flags(&b, NULL, &f);
-	assert_true(str_eq(buf_str(&b), STR("()")));
-	buf_done(&b);
-}
-
 static size_t n_messages;
 
 static void
@@ -123,7 +95,6 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_bodies),
-	    cmocka_unit_test(test_flags),
 	    cmocka_unit_test(test_corpus_reads_back),
 	};
 

@@ -48,9 +48,8 @@ set32_copy(struct set32 *to, const struct set32 *from)
 	to->n = from->n;
 }
 
-/* Index of the first range whose last is >= v; n when there is none. */
-static size_t
-lower_bound(const struct set32 *s, uint32_t v)
+size_t
+set32_range_of(const struct set32 *s, uint32_t v)
 {
 	size_t lo = 0, hi = s->n;
 
@@ -95,7 +94,7 @@ set32_add_range(struct set32 *s, uint32_t first, uint32_t last)
 
 	if (first > last)
 		return;
-	from = lower_bound(s, first > 0 ? first - 1 : 0);
+	from = set32_range_of(s, first > 0 ? first - 1 : 0);
 	for (to = from;
 	     to < s->n && (last == UINT32_MAX || s->r[to].first <= last + 1);
 	     to++) {
@@ -121,7 +120,7 @@ set32_remove_range(struct set32 *s, uint32_t first, uint32_t last)
 
 	if (first > last)
 		return;
-	from = lower_bound(s, first);
+	from = set32_range_of(s, first);
 	for (to = from; to < s->n && s->r[to].first <= last; to++)
 		continue;
 	if (from == to)
@@ -142,7 +141,7 @@ set32_remove(struct set32 *s, uint32_t v)
 bool
 set32_has(const struct set32 *s, uint32_t v)
 {
-	size_t i = lower_bound(s, v);
+	size_t i = set32_range_of(s, v);
 
 	return i < s->n && s->r[i].first <= v;
 }
@@ -204,7 +203,7 @@ set32_pos(struct set32 *s, uint32_t v)
 uint32_t
 set32_count_le(struct set32 *s, uint32_t v)
 {
-	size_t i = lower_bound(s, v);
+	size_t i = set32_range_of(s, v);
 
 	build_counts(s);
 	if (i == s->n || s->r[i].first > v)
@@ -215,7 +214,7 @@ set32_count_le(struct set32 *s, uint32_t v)
 bool
 set32_next(const struct set32 *s, uint32_t v, uint32_t *out)
 {
-	size_t i = lower_bound(s, v);
+	size_t i = set32_range_of(s, v);
 
 	if (i == s->n)
 		return false;

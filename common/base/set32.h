@@ -38,6 +38,8 @@ uint32_t set32_at(struct set32 *s, uint32_t pos);
 uint32_t set32_pos(struct set32 *s, uint32_t v);
 /* How many values are <= v. */
 uint32_t set32_count_le(struct set32 *s, uint32_t v);
+/* Index of the first range whose last is >= v; s->n: there is none. */
+size_t set32_range_of(const struct set32 *s, uint32_t v);
 /* Smallest value >= v; false when there is none. */
 bool set32_next(const struct set32 *s, uint32_t v, uint32_t *out);
 static inline bool

@@ -20,7 +20,12 @@ lower(char c)
 bool
 str_eq_nocase(struct str a, struct str b)
 {
-	return a.n == b.n && str_cmp_nocase(a, b) == 0;
+	if (a.n != b.n)
+		return false;
+	for (size_t i = 0; i < a.n; i++)
+		if (a.p[i] != b.p[i] && lower(a.p[i]) != lower(b.p[i]))
+			return false;
+	return true;
 }
 
 int

@@ -10,7 +10,7 @@
  */
 #include "imap/imap_date.h"
 
-#include <stdio.h>
+#include <time.h>
 
 #include "base/num.h"
 
@@ -191,19 +191,51 @@ imap_date_day(int64_t time_s, int zone_min)
 	return split(time_s, zone_min, &second);
 }
 
+/* Two digits; the first may be a blank instead of 0. */
+static char *
+put_two(char *p, uint32_t v, char zero)
+{
+	p[0] = v < 10 ? zero : (char)('0' + v / 10);
+	p[1] = (char)('0' + v % 10);
+	return p + 2;
+}
+
+static char *
+put_byte(char *p, char c)
+{
+	*p = c;
+	return p + 1;
+}
+
 void
 imap_date_time_write(
     int64_t time_s, int zone_min, char out[IMAP_DATE_TIME_SIZE])
 {
 	uint32_t y, m, d, second, zone;
-	char text[64];
+	char *p = out;
 
 	date_of(split(time_s, zone_min, &second), &y, &m, &d);
 	zone = (uint32_t)(zone_min < 0 ? -zone_min : zone_min);
-	(void)snprintf(text, sizeof(text),
-	    "%2u-%s-%04u %02u:%02u:%02u %c%02u%02u", d, months[m - 1], y,
-	    second / 3600, second / 60 % 60, second % 60,
-	    zone_min < 0 ? '-' : '+', zone / 60 % 24, zone % 60);
-	memcpy(out, text, IMAP_DATE_TIME_SIZE - 1);
-	out[IMAP_DATE_TIME_SIZE - 1] = '\0';
+	p = put_byte(put_two(p, d, ' '), '-');
+	memcpy(p, months[m - 1], 3);
+	p = put_two(put_byte(p + 3, '-'), y / 100, '0');
+	p = put_byte(put_two(p, y % 100, '0'), ' ');
+	p = put_byte(put_two(p, second / 3600, '0'), ':');
+	p = put_byte(put_two(p, second / 60 % 60, '0'), ':');
+	p = put_byte(put_two(p, second % 60, '0'), ' ');
+	p = put_byte(p, zone_min < 0 ? '-' : '+');
+	p = put_two(p, zone / 60 % 24, '0');
+	*put_two(p, zone % 60, '0') = '\0';
+}
+
+void
+imap_date_time_write_local(int64_t time_s, char out[IMAP_DATE_TIME_SIZE])
+{
+	time_t t = (time_t)time_s;
+	struct tm tm;
+	int zone = 0;
+
+	if (localtime_r(&t, &tm) != NULL)
+		zone = (int)(tm.tm_gmtoff / 60);
+	imap_date_time_write(time_s, zone, out);
 }

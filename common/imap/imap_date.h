@@ -25,6 +25,8 @@ bool imap_date_time_parse(struct str s, int64_t *time_s, int *zone_min);
  */
 void imap_date_time_write(
     int64_t time_s, int zone_min, char out[IMAP_DATE_TIME_SIZE]);
+/* The same in the zone of this host at that time. */
+void imap_date_time_write_local(int64_t time_s, char out[IMAP_DATE_TIME_SIZE]);
 /* The day of a moment in a zone, as imap_date_parse counts it. */
 int32_t imap_date_day(int64_t time_s, int zone_min);
 

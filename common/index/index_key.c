@@ -251,16 +251,6 @@ index_chunk_write(struct buf *b, const struct index_rec *recs, uint32_t n)
 	(void)buf_add(b, recs, n * sizeof(*recs));
 }
 
-static uint32_t
-uid_at(const struct index_chunk *c, uint32_t i)
-{
-	uint32_t uid;
-
-	memcpy(
-	    &uid, c->recs + (size_t)i * sizeof(struct index_rec), sizeof(uid));
-	return uid;
-}
-
 uint32_t
 index_chunk_find(const struct index_chunk *c, uint32_t uid)
 {
@@ -269,7 +259,7 @@ index_chunk_find(const struct index_chunk *c, uint32_t uid)
 	while (lo < hi) {
 		uint32_t mid = lo + (hi - lo) / 2;
 
-		if (uid_at(c, mid) < uid)
+		if (index_chunk_uid(c, mid) < uid)
 			lo = mid + 1;
 		else
 			hi = mid;

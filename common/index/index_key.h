@@ -23,7 +23,7 @@
 #include "base/set32.h"
 #include "base/vec.h"
 
-#define INDEX_VERSION 1u
+#define INDEX_VERSION 2u
 
 struct index_key {
 	uint8_t n;
@@ -41,7 +41,7 @@ enum index_slot {
 	INDEX_ENVELOPE = 'e', /* as it goes on the wire */
 	INDEX_BODYSTRUCTURE = 's',
 	INDEX_BODY = 'b',
-	INDEX_FIELDS = 'f', /* the header fields that lists are made of */
+	INDEX_FIELDS = 'f', /* the header fields of lists: fetch_facts.c */
 	INDEX_PREVIEW = 'p', /* RFC 8970 */
 	INDEX_SUBJECT = 'j', /* base subject (RFC 5256) */
 	INDEX_THREAD = 't', /* Message-ID and references */
@@ -126,6 +126,15 @@ index_chunk_rec(const struct index_chunk *c, uint32_t i)
 
 	memcpy(&r, c->recs + (size_t)i * sizeof(r), sizeof(r));
 	return r;
+}
+static inline uint32_t
+index_chunk_uid(const struct index_chunk *c, uint32_t i)
+{
+	uint32_t uid;
+
+	memcpy(
+	    &uid, c->recs + (size_t)i * sizeof(struct index_rec), sizeof(uid));
+	return uid;
 }
 /* Position of `uid`, or of the next larger one, up to c->n. */
 uint32_t index_chunk_find(const struct index_chunk *c, uint32_t uid);

@@ -345,49 +345,62 @@ derived_attach(struct mailbox *m, struct str place)
 
 /* ---- records that are not loaded ----------------------------------------- */
 
-/* Finds it in the chunk of the last one, most of the time. */
+/* Is it in the chunk of the last one, where or right behind that was? */
 static bool
-find_rec(struct mailbox *m, uint32_t uid, bool with_side,
-    struct index_chunk *out, uint32_t *i)
+find_near(struct derived *d, uint32_t uid)
+{
+	const struct index_chunk *c = &d->chunk;
+
+	for (uint32_t i = d->chunk_at; i < c->n && i <= d->chunk_at + 1; i++)
+		if (index_chunk_uid(c, i) == uid) {
+			d->chunk_at = i;
+			return true;
+		}
+	d->chunk_at = index_chunk_find(c, uid);
+	return uid >= c->first_uid && d->chunk_at < c->n;
+}
+
+/* The chunk with its record, which is number *i; NULL: there is none. */
+static const struct index_chunk *
+find_rec(struct mailbox *m, uint32_t uid, bool with_side, uint32_t *i)
 {
 	struct derived *d = m->derived;
 	struct index *ix;
 	struct index_chunk *c;
 
 	if (!derived_has_box(m))
-		return false;
+		return NULL;
 	ix = m->store->derived->ix;
 	c = &d->chunk;
-	if (d->chunk_serial == index_serial(ix) && c->n > 0 &&
-	    uid >= c->first_uid && (*i = index_chunk_find(c, uid)) < c->n)
-		goto found;
-	derived_touch(m->store);
-	d->chunk_serial = 0;
-	if (!index_box_chunk(ix, d->box, uid, false, c))
-		return false;
-	d->chunk_serial = index_serial(ix);
-	*i = index_chunk_find(c, uid);
-found:
-	if (*i == c->n || index_chunk_rec(c, *i).uid != uid ||
+	if (d->chunk_serial != index_serial(ix) || c->n == 0 ||
+	    !find_near(d, uid)) {
+		derived_touch(m->store);
+		d->chunk_serial = 0;
+		if (!index_box_chunk(ix, d->box, uid, false, c))
+			return NULL;
+		d->chunk_serial = index_serial(ix);
+		d->chunk_at = index_chunk_find(c, uid);
+	}
+	*i = d->chunk_at;
+	if (*i == c->n || index_chunk_uid(c, *i) != uid ||
 	    (with_side && !index_box_side(ix, d->box, c)))
-		return false;
-	*out = *c;
-	return true;
+		return NULL;
+	return c;
 }
 
 bool
 derived_side(
     struct mailbox *m, uint32_t uid, struct index_rec *r, struct str *side)
 {
+	const struct index_chunk *c;
 	uint16_t more[1];
-	struct index_chunk c;
 	uint32_t i;
 
-	if (!find_rec(m, uid, true, &c, &i))
+	c = find_rec(m, uid, true, &i);
+	if (c == NULL)
 		return false;
-	*r = index_chunk_rec(&c, i);
-	(void)index_side_parse(
-	    index_chunk_side(&c, i), r->known, more, 0, side);
+	*r = index_chunk_rec(c, i);
+	(void)index_side_parse(index_chunk_side(c, i), r->known, more, 0, side);
 	return true;
 }
 
@@ -406,14 +419,15 @@ bool
 derived_flags(struct mailbox *m, uint32_t uid, struct flags *out)
 {
 	static uint16_t more[MORE_MAX];
-	struct index_chunk c;
+	const struct index_chunk *c;
 	struct index_rec r;
 	struct str own;
 	uint32_t i;
 
-	if (!find_rec(m, uid, false, &c, &i))
+	c = find_rec(m, uid, false, &i);
+	if (c == NULL)
 		return false;
-	r = index_chunk_rec(&c, i);
+	r = index_chunk_rec(c, i);
 	*out = (struct flags){
 	    .system = r.system & FLAGS_STORED,
 	    .keywords = r.keywords & m->named_letters,
@@ -421,10 +435,10 @@ derived_flags(struct mailbox *m, uint32_t uid, struct flags *out)
 	};
 	if (!(r.known & INDEX_HAS_MORE))
 		return true;
-	if (!index_box_side(m->store->derived->ix, m->derived->box, &c))
+	if (find_rec(m, uid, true, &i) == NULL)
 		return false;
 	out->n_more = (uint16_t)index_side_parse(
-	    index_chunk_side(&c, i), r.known, more, ARRAY_LEN(more), &own);
+	    index_chunk_side(c, i), r.known, more, ARRAY_LEN(more), &own);
 	return true;
 }
 
@@ -702,12 +716,13 @@ derived_vanished(struct mailbox *m, uint64_t modseq, struct set32 *out)
 bool
 derived_facts(struct mailbox *m, uint32_t uid, struct index_rec *out)
 {
-	struct index_chunk c;
+	const struct index_chunk *c;
 	uint32_t i;
 
-	if (!find_rec(m, uid, false, &c, &i))
+	c = find_rec(m, uid, false, &i);
+	if (c == NULL)
 		return false;
-	*out = index_chunk_rec(&c, i);
+	*out = index_chunk_rec(c, i);
 	return true;
 }
 

@@ -68,6 +68,7 @@ struct derived {
 	struct buf bytes; /* of the slots */
 	struct index_chunk chunk; /* the last that was found */
 	uint64_t chunk_serial; /* of the index then; 0: none */
+	uint32_t chunk_at; /* the record in it that was found */
 };
 
 /* Is the number of this mailbox one of the index as it is now? */

@@ -90,6 +90,28 @@ const struct set32 *view_uids(struct view *v);
  */
 bool view_flags(struct view *v, uint32_t uid, struct flags *out);
 
+/*
+ * The messages of `uids` that are in a view, from UID `from` on, one after the
+ * other: cheaper than to ask for the number and the flags of each. Good until
+ * the step ends, and as long as nothing else is done with the view or `uids`.
+ */
+struct view_walk {
+	uint32_t uid, seq; /* of the present message */
+	struct view *v;
+	const struct set32 *uids;
+	uint64_t from; /* UIDs below are done */
+	size_t at, range; /* of `uids` and of the view's */
+	uint32_t before; /* messages before that range */
+	size_t rec; /* where the present one's record was */
+};
+
+void view_walk_begin(struct view_walk *w, struct view *v,
+    const struct set32 *uids, uint32_t from);
+/* False: there are no more. */
+bool view_walk_next(struct view_walk *w);
+/* As view_flags() of the present message. */
+bool view_walk_flags(struct view_walk *w, struct flags *out);
+
 /* ---- what changed -------------------------------------------------------- */
 
 struct view_sink {

@@ -233,31 +233,99 @@ take_own_seen(const struct view *v, uint32_t uid, struct flags *out)
 	out->system |= seen_has(v->m, uid) ? FLAG_SEEN : 0;
 }
 
-bool
-view_flags(struct view *v, uint32_t uid, struct flags *out)
+/* A record, looked for at *at and behind it first. */
+static const struct msg_rec *
+rec_near(struct mailbox *m, uint32_t uid, size_t *at)
+{
+	const struct msg_rec *r;
+
+	for (size_t i = *at; i < m->recs.n && i <= *at + 1; i++)
+		if (m->recs.v[i].uid == uid) {
+			*at = i;
+			return &m->recs.v[i];
+		}
+	r = mailbox_rec(m, uid);
+	if (r != NULL)
+		*at = (size_t)(r - m->recs.v);
+	return r;
+}
+
+/* Of a message in the view. */
+static bool
+flags_of(struct view *v, uint32_t uid, size_t *at, struct flags *out)
 {
 	const struct msg_rec *r;
 	size_t n;
 
-	if (!set32_has(&v->uids, uid))
-		return false;
-	if (uid <= v->m->lazy_top && derived_flags(v->m, uid, out)) {
-		if (set32_has(&v->recent, uid))
-			out->system |= FLAG_RECENT;
-		take_own_seen(v, uid, out);
-		return true;
+	if (uid > v->m->lazy_top || !derived_flags(v->m, uid, out)) {
+		r = rec_near(v->m, uid, at);
+		if (r == NULL)
+			return false;
+		out->system = r->system & FLAGS_STORED;
+		out->keywords = r->keywords & v->m->named_letters;
+		out->more = mailbox_more(v->m, r, &n);
+		out->n_more = (uint16_t)n;
 	}
-	r = mailbox_rec(v->m, uid);
-	if (r == NULL)
-		return false;
-	out->system = r->system & FLAGS_STORED;
-	if (set32_has(&v->recent, uid))
+	if (!set32_is_empty(&v->recent) && set32_has(&v->recent, uid))
 		out->system |= FLAG_RECENT;
-	out->keywords = r->keywords & v->m->named_letters;
-	out->more = mailbox_more(v->m, r, &n);
-	out->n_more = (uint16_t)n;
 	take_own_seen(v, uid, out);
 	return true;
+}
+
+bool
+view_flags(struct view *v, uint32_t uid, struct flags *out)
+{
+	size_t at = 0;
+
+	return set32_has(&v->uids, uid) && flags_of(v, uid, &at, out);
+}
+
+void
+view_walk_begin(struct view_walk *w, struct view *v, const struct set32 *uids,
+    uint32_t from)
+{
+	*w = (struct view_walk){.v = v, .uids = uids, .from = from};
+	if (from == 0)
+		return;
+	w->at = set32_range_of(uids, from);
+	w->range = set32_range_of(&v->uids, from);
+	w->before = set32_count_le(&v->uids, from - 1);
+	if (w->range < v->uids.n && v->uids.r[w->range].first < from)
+		w->before -= from - v->uids.r[w->range].first;
+}
+
+bool
+view_walk_next(struct view_walk *w)
+{
+	const struct set32 *in = &w->v->uids;
+
+	for (;;) {
+		while (w->at < w->uids->n && w->uids->r[w->at].last < w->from)
+			w->at++;
+		if (w->at == w->uids->n)
+			return false;
+		if (w->from < w->uids->r[w->at].first)
+			w->from = w->uids->r[w->at].first;
+		while (w->range < in->n && in->r[w->range].last < w->from) {
+			w->before +=
+			    in->r[w->range].last - in->r[w->range].first + 1;
+			w->range++;
+		}
+		if (w->range == in->n)
+			return false;
+		if (in->r[w->range].first <= w->from)
+			break;
+		w->from = in->r[w->range].first;
+	}
+	w->uid = (uint32_t)w->from++;
+	w->seq = w->before + (w->uid - in->r[w->range].first) + 1;
+	return true;
+}
+
+bool
+view_walk_flags(struct view_walk *w, struct flags *out)
+{
+	return flags_of(w->v, w->uid, &w->rec, out);
 }
 
 /* ---- what changed -------------------------------------------------------- */

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * fetch_job.h - a FETCH while it runs, for its three parts:
+ *
+ *	cmd_fetch.c    which message is next; opens and leaves it
+ *	fetch_known.c  messages that need not be opened, many at once
+ *	fetch_item.c   the items of an open one, its literals piece by piece
+ */
+#ifndef IMAPD_FETCH_JOB_H
+#define IMAPD_FETCH_JOB_H
+
+#include "base/set32.h"
+#include "imapd/command.h"
+#include "imapd/fetch_plan.h"
+#include "imapd/fetch_stream.h"
+
+struct fetch {
+	struct fetch_plan plan;
+	struct set32 uids;
+	uint32_t uid; /* the message being answered, or the next one */
+	bool at_end; /* there is none */
+	struct msg *msg; /* open when the plan needs it */
+	struct fetch_item *item; /* the next one; NULL in ITEMS: close */
+	struct fetch_item *current; /* the one before it */
+	bool in_open; /* msg is being read, before its answer begins */
+	bool in_message, in_measure, in_literal;
+	bool is_known; /* the plan needs no message that is known */
+	uint32_t known_from; /* UIDs before are not looked for there */
+	uint32_t misses; /* how many were not there, one after the other */
+	bool first; /* no blank before the next item */
+	bool seen_now; /* \Seen was set by this FETCH */
+	bool some_gone, some_failed;
+	struct fetch_stream stream;
+	uint64_t range_off; /* of the literal being sent */
+	struct buf scratch;
+	struct buf fields; /* of the message's header, see fetch_facts.h */
+	struct arena_mark mark; /* what one message used is given back */
+};
+
+/* The present message is done with. */
+static inline void
+fetch_pass(struct fetch *f)
+{
+	if (f->uid == UINT32_MAX)
+		f->at_end = true;
+	else
+		f->uid++;
+}
+
+/* Small answers travel together. */
+#define FETCH_SEND_BYTES 8192
+
+/*
+ * Answers messages from f->uid on, as long as all that is asked for is known.
+ * STEP_MORE: the connection is full, or the time is up; STEP_DONE: the message
+ * f->uid has to be opened, or there are no more.
+ */
+enum step fetch_known(struct cmd *c);
+
+/*
+ * One bit of the present literal, or the next item of f->msg. STEP_MORE: call
+ * again, when the connection has room; STEP_DONE: that was all.
+ */
+enum step fetch_item_step(struct cmd *c);
+/* "UID n" and "FLAGS (...)" of the present message. */
+void fetch_item_uid(struct cmd *c);
+void fetch_item_flags(struct cmd *c);
+
+#endif
