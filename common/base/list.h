@@ -42,6 +42,12 @@ list_append(struct list *head, struct list *l)
 	head->prev = l;
 }
 
+static inline void
+list_prepend(struct list *head, struct list *l)
+{
+	list_append(head->next, l);
+}
+
 /* Leaves `l` pointing to itself, so removing twice does no harm. */
 static inline void
 list_remove(struct list *l)

@@ -2,7 +2,11 @@
 /*
  * attempt.c - one question to one auth child.
  *
- * Owns:    struct attempt, the channel to the child.
+ * A child that has found a passwd-file's password right stays for the next
+ * question (try.h); one that does not want another has closed its channel, and
+ * the question goes to a new one.
+ *
+ * Owns:    struct attempt, the children's channels.
  * Runs in: authd.
  * Trusts:  the spawner and the children, which are where the truth is found.
  */
@@ -17,19 +21,53 @@
 /* The child ends itself after 30 s. */
 #define WALL_S 35.0
 
+struct child {
+	struct list link; /* while it is idle */
+	struct broker *b;
+	struct chan *chan;
+	struct attempt *attempt; /* NULL: idle */
+	bool has_answered; /* an attempt before this one */
+};
+
 struct attempt {
 	struct list link;
 	struct broker *b;
 	uint32_t number;
 	enum chan_try_kind kind;
+	enum chan_try_want want;
 	bool hold;
-	struct chan *child; /* NULL: asked, not there yet */
+	struct child *child; /* NULL: asked, not there yet */
 	int hold_fd;
-	struct buf work; /* the frame, until the child is there */
+	struct buf work; /* the frame, until it is sure who judges it */
 	ev_timer timer;
 	attempt_done_fn *done; /* NULL: forgotten */
 	void *arg;
 };
+
+static void ask_spawner(struct attempt *a);
+
+static void
+child_free(struct child *c)
+{
+	if (c->attempt == NULL) {
+		list_remove(&c->link);
+		c->b->n_idle--;
+	}
+	chan_free(&c->chan);
+	MEM_FREE(c);
+}
+
+/* It waits for the next question, or will say that it does not. */
+static void
+let_idle(struct child *c)
+{
+	c->attempt->child = NULL;
+	c->attempt = NULL;
+	c->has_answered = true;
+	/* The latest first: what it needs is in the caches. */
+	list_prepend(&c->b->idle, &c->link);
+	c->b->n_idle++;
+}
 
 static void
 attempt_free(struct attempt *a)
@@ -37,7 +75,7 @@ attempt_free(struct attempt *a)
 	ev_timer_stop(a->b->loop, &a->timer);
 	list_remove(&a->link);
 	if (a->child != NULL)
-		chan_free(&a->child);
+		child_free(a->child);
 	fd_close(&a->hold_fd);
 	buf_wipe(&a->work);
 	buf_done(&a->work);
@@ -87,13 +125,20 @@ on_time(UNUSED struct ev_loop *loop, ev_timer *w, UNUSED int events)
 static int
 on_result(UNUSED struct chan *c, struct chan_msg *m, void *arg, struct err *e)
 {
-	struct attempt *a = arg;
+	struct child *child = arg;
+	struct attempt *a = child->attempt;
 	struct chan_try_msg got;
 
 	if (chan_try_parse(&m->in, &got, e) == -1)
 		return -1;
+	if (a == NULL)
+		return err_set(e, ERR_VIOLATION, "answers what was not asked");
 	if (got.result.holding && a->hold_fd == -1)
 		return err_set(e, ERR_VIOLATION, "holds what was not asked");
+	if (a->kind == CHAN_TRY_PASSWD_FILE && a->want == CHAN_TRY_VERIFY &&
+	    got.result.outcome == CHAN_TRY_OK &&
+	    a->b->n_idle < a->b->running_max && a->b->spawner != NULL)
+		let_idle(child);
 	finish(a, &got.result);
 	return 0;
 }
@@ -101,9 +146,22 @@ on_result(UNUSED struct chan *c, struct chan_msg *m, void *arg, struct err *e)
 static void
 on_child_closed(UNUSED struct chan *c, const struct err *why, void *arg)
 {
+	struct child *child = arg;
+	struct attempt *a = child->attempt;
+
 	if (why->code == ERR_VIOLATION)
 		log_error("auth child broke the rules: %s", why->text);
-	fail(arg, "auth child ended without an answer");
+	if (a == NULL) {
+		child_free(child);
+	} else if (child->has_answered && why->code != ERR_VIOLATION) {
+		/* The question has crossed its end. */
+		a->child = NULL;
+		child_free(child);
+		if (a->b->spawner != NULL)
+			ask_spawner(a);
+	} else {
+		fail(a, "auth child ended without an answer");
+	}
 }
 
 static const struct chan_entry child_entries[] = {
@@ -113,6 +171,36 @@ static const struct chan_def child_def = {.name = "auth child",
     .entries = child_entries,
     .n_entries = ARRAY_LEN(child_entries),
     .on_close = on_child_closed};
+
+static void
+send_work(struct attempt *a, struct child *child)
+{
+	struct err ignored;
+
+	a->child = child;
+	child->attempt = a;
+	/* A send that fails is reported by on_child_closed, from the loop. */
+	(void)chan_send(child->chan, &a->work, NULL, 0, &ignored);
+	if (!child->has_answered)
+		buf_wipe(&a->work);
+}
+
+static struct child *
+take_idle(struct broker *b)
+{
+	struct child *c = LIST_OF(b->idle.next, struct child, link);
+
+	list_remove(&c->link);
+	b->n_idle--;
+	return c;
+}
+
+static void
+drop_idle(struct broker *b)
+{
+	LIST_EACH(&b->idle, l)
+		child_free(LIST_OF(l, struct child, link));
+}
 
 /* ---- the spawner ---- */
 
@@ -134,8 +222,8 @@ on_child(UNUSED struct chan *c, struct chan_msg *m, void *arg, struct err *e)
 {
 	struct broker *b = arg;
 	struct chan_try_msg got;
+	struct child *child;
 	struct attempt *a;
-	struct err why;
 
 	if (chan_try_parse(&m->in, &got, e) == -1)
 		return -1;
@@ -148,10 +236,10 @@ on_child(UNUSED struct chan *c, struct chan_msg *m, void *arg, struct err *e)
 	}
 	if (got.type == CHAN_TRY_CHILD_HOLD)
 		a->hold_fd = chan_take_fd(m, 1);
-	a->child = chan_new(b->loop, chan_take_fd(m, 0), &child_def, a);
-	/* A send that fails is reported by on_child_closed, from the loop. */
-	(void)chan_send(a->child, &a->work, NULL, 0, &why);
-	buf_wipe(&a->work);
+	child = mem_new(1, sizeof(*child));
+	child->b = b;
+	child->chan = chan_new(b->loop, chan_take_fd(m, 0), &child_def, child);
+	send_work(a, child);
 	return 0;
 }
 
@@ -165,6 +253,7 @@ on_spawner_closed(struct chan *c, const struct err *why, void *arg)
 	/* Master brings the next one; who waits for a child waits on. */
 	chan_free(&c);
 	b->spawner = NULL;
+	drop_idle(b);
 }
 
 static const struct chan_entry spawner_entries[] = {
@@ -228,6 +317,7 @@ attempt_start(struct broker *b, const struct attempt_question *q,
 
 	a->b = b;
 	a->kind = q->kind;
+	a->want = q->work.want;
 	a->hold = q->hold;
 	a->number = ++b->last_attempt;
 	a->hold_fd = -1;
@@ -239,7 +329,9 @@ attempt_start(struct broker *b, const struct attempt_question *q,
 	ev_timer_init(&a->timer, on_time, 0, 0);
 	a->timer.data = a;
 	set_timer(a, WALL_S);
-	if (b->spawner != NULL)
+	if (a->kind == CHAN_TRY_PASSWD_FILE && !list_is_empty(&b->idle))
+		send_work(a, take_idle(b));
+	else if (b->spawner != NULL)
 		ask_spawner(a);
 	return a;
 }

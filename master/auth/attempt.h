@@ -3,8 +3,10 @@
  * attempt.h - one question to one auth child.
  *
  *	attempt_start --> ASKED --TRY_CHILD--> WORKING --TRY_RESULT--> done
+ *	attempt_start --an idle child--------> WORKING
  *	                  ASKED --spawner gone--> ASKED (the next one)
  *	                  ASKED --TRY_REFUSED, time-------------------> done
+ *	                  ASKED <--EOF of one that was idle-- WORKING
  *	                                       WORKING --EOF, time----> done
  *
  * "Done" is called exactly once, unless attempt_forget() came before.

@@ -273,6 +273,7 @@ broker_run(const struct auth_settings *s, const struct child_settings *confine)
 
 	list_init(&b.workers);
 	list_init(&b.attempts);
+	list_init(&b.idle);
 	queue_init(&b.queue, QUEUE_MAX);
 	b.running_max = 2 * cores();
 	b.penalty = penalty_new();

@@ -27,6 +27,8 @@ struct broker {
 	/* Attempts (attempt.h) */
 	struct queue queue;
 	struct list attempts;
+	struct list idle; /* children that wait for another question */
+	size_t n_idle;
 	size_t running, running_max;
 	uint32_t last_attempt;
 };

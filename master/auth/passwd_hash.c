@@ -207,6 +207,16 @@ passwd_hash_verify(
 	return verify_crypt(stored, password, match, e);
 }
 
+bool
+passwd_hash_is_clean(struct str stored)
+{
+	enum scheme scheme;
+	struct err ignored;
+
+	return cut_scheme(&stored, &scheme, &ignored) == 0 &&
+	    scheme != SCHEME_SCRAM_SHA256;
+}
+
 int
 passwd_hash_keys(struct str stored, const unsigned char salt[16],
     struct passwd_hash_keys *out, struct err *e)

@@ -29,6 +29,11 @@ struct passwd_hash_keys {
 int passwd_hash_verify(
     struct str stored, struct str password, bool *match, struct err *e);
 /*
+ * Whether passwd_hash_verify() with this stored value leaves no copy of the
+ * password in memory, as far as ours and libcrypt go.
+ */
+bool passwd_hash_is_clean(struct str stored);
+/*
  * The SCRAM-SHA-256 keys of a {SCRAM-SHA-256} or {PLAIN} value; the latter are
  * made with `salt` (16 bytes). ERR_UNSUPPORTED: this value can not give keys.
  */

@@ -111,8 +111,11 @@ verify(const struct chan_try_work *w, const struct passwd_file_user *u,
 		set_text(a, CHAN_TRY_UNAVAILABLE, e.text);
 	else if (!match)
 		set_text(a, CHAN_TRY_MISMATCH, "password");
-	else if (may_log_in(u, w->rhost, a))
+	else if (may_log_in(u, w->rhost, a)) {
 		tell_who(u, a);
+		a->is_clean =
+		    a->outcome == CHAN_TRY_OK && passwd_hash_is_clean(u->hash);
+	}
 }
 
 /* Work for nobody that costs what it costs for the file's first user. */

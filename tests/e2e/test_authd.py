@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """authd and its spawner with a passwd-file; the test is master and the login
 workers (tests/lib/authd.py)."""
+import ctypes
 import os
 import select
 import signal
@@ -8,7 +9,7 @@ import time
 
 import pytest
 
-from lib import authd, proc, server
+from lib import authd, proc, restante, server
 from lib.authd import Authd, Scram, stored_key
 
 YESCRYPT = ("$y$j9T$F5Jx5fExrKuPp53xLKQ..1$"
@@ -683,6 +684,113 @@ def test_killed_child(start):
     assert w.answer() == ("fail", authd.UNAVAILABLE)
     assert other.plain("alice", "secret") == ("ok",)
     a.log("auth child killed by signal 9")
+
+
+# ---- a child that stays ---------------------------------------------------
+
+def the_child(a):
+    """The only child there is, once it is alone."""
+    end = time.monotonic() + 10
+    while time.monotonic() < end:
+        found = children_of(a.spawner.pid)
+        if len(found) == 1:
+            return found[0]
+        time.sleep(0.01)
+    raise AssertionError(found)
+
+
+def test_child_stays_for_the_next_right_password(start):
+    a = start()
+    w, other = a.worker(), a.worker()
+    assert w.plain("alice", "secret") == ("ok",)
+    child = the_child(a)
+    assert other.plain("alice", "secret") == ("ok",)
+    assert w.plain("alice", "secret") == ("ok",)
+    assert the_child(a) == child
+    # Who guesses leaves it to nobody.
+    assert w.plain("alice", "wrong") == ("fail", authd.BAD)
+    gone(child)
+    assert w.plain("nosuch", "secret") == ("fail", authd.BAD)
+    assert w.plain("alice", "secret") == ("ok",)
+    assert the_child(a) != child
+
+
+def gone(pid):
+    end = time.monotonic() + 10
+    while proc.stat(pid) is not None:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_child_that_stays_does_not_stay_for_ever(start):
+    a = start()
+    w = a.worker()
+    assert w.plain("alice", "secret") == ("ok",)
+    child = the_child(a)
+    for i in range(99):
+        assert w.plain("alice", "secret") == ("ok",), i
+    gone(child)
+    assert w.plain("alice", "secret") == ("ok",)
+    # What costs much does not stay either.
+    a.write_passwd("slow:%s:3001:3001::/h\n" %
+                   hashed("secret", "$6$rounds=900000$abcdefgh$"))
+    assert w.plain("slow", "secret") == ("ok",)
+    end = time.monotonic() + 10
+    while children_of(a.spawner.pid):
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("how", ["killed", "stopped"])
+def test_child_that_stays_ends_without_an_answer(start, how):
+    """Killed while it waits, or while it is asked: another one is."""
+    a = start()
+    w = a.worker()
+    assert w.plain("alice", "secret") == ("ok",)
+    child = the_child(a)
+    os.kill(child, signal.SIGKILL if how == "killed" else signal.SIGSTOP)
+    w.start("PLAIN", b"\0alice\0secret")
+    if how == "stopped":
+        time.sleep(0.1)
+        os.kill(child, signal.SIGKILL)
+    assert w.answer() == ("ok",)
+
+
+def hashed(password, setting):
+    lib = ctypes.CDLL("libcrypt.so.1")
+    lib.crypt.restype = ctypes.c_char_p
+    return lib.crypt(password.encode(), setting.encode()).decode()
+
+
+@pytest.mark.skipif(restante.SANITIZED, reason="the runtime keeps copies")
+@pytest.mark.skipif(not server.is_root(), reason="needs root")
+@pytest.mark.parametrize("setting", [
+    None, YESCRYPT, "$6$abcdefghij$", "$2b$04$abcdefghijklmnopqrstuu"],
+    ids=["plain", "yescrypt", "sha512", "bcrypt"])
+def test_child_that_stays_remembers_nothing(start, setting):
+    password = "Xq7-%d-abcdefgh-password" % os.getpid()
+    other = "something-else"
+    stored = hashed(password, setting) if setting else "{PLAIN}" + password
+    a = start("u:%s:3001:3001::/h\nv:{PLAIN}%s:3001:3001::/h\n" % (
+        stored, other), separate=True)
+    w = a.worker()
+    assert w.plain("u", password) == ("ok",)
+    assert w.plain("u", password) == ("ok",)
+    child = the_child(a)
+    found = []
+    with open("/proc/%d/maps" % child, encoding="ascii") as f:
+        spans = [line.split() for line in f]
+    with open("/proc/%d/mem" % child, "rb", buffering=0) as f:
+        for span in spans:
+            if "w" not in span[1]:
+                continue
+            begin, end = (int(x, 16) for x in span[0].split("-"))
+            f.seek(begin)
+            at = f.read(end - begin).find(password.encode())
+            if at != -1:
+                found.append((span, at))
+    assert not found
+    assert w.plain("v", other) == ("ok",)
 
 
 def test_end_with_master(start):

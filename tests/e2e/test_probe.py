@@ -76,7 +76,21 @@ def session(s, service):
     raise AssertionError(s.log())
 
 
+def judge(s):
+    """A child of authd's that has found a password right and waits."""
+    end = time.monotonic() + 30
+    while True:
+        s.imap("bob").ok("LOGOUT")
+        s.close_all()
+        spawner = authd(s, True)
+        found = [p for p in s.pids("authd") if parent_of(p) == spawner]
+        if found:
+            return found[0]
+        assert time.monotonic() < end, s.log()
+
+
 KINDS = {
+    "judge": judge,
     "login": login_parent,
     "worker": spare,
     "keyd": lambda s: s.pids("keyd")[0],
@@ -167,6 +181,8 @@ TABLE = {
     "worker": SOFT,
     "keyd": SOFT,
     "authd": SOFT,
+    # It stands in the root of all; what it may not do it does not survive.
+    "judge": {},
     "logd": SOFT,
     # It opens files, but Landlock knows the spool alone; names in the form
     # without a descriptor are nothing it needs.
@@ -308,7 +324,7 @@ def test_identity(s, kind):
     uids = {int(x) for x in status["Uid"].split()}
     gids = {int(x) for x in status["Gid"].split()}
     account = {"login": "login", "worker": "login", "keyd": "key",
-               "authd": "auth", "logd": "log",
+               "authd": "auth", "judge": "pass", "logd": "log",
                "spoold": "spool"}.get(kind)
     if not s.separate:
         want = s.uid
@@ -322,7 +338,7 @@ def test_identity(s, kind):
     # not dumpable: what is in /proc belongs to root
     assert os.stat("/proc/%d/mem" % pid).st_uid == 0
     root = os.readlink("/proc/%d/root" % pid)
-    if s.separate and account:
+    if s.separate and account and kind != "judge":
         assert root == os.path.join(s.dir, "run", "empty")
         assert os.listdir(root) == []
         assert stat.S_IMODE(os.stat(root).st_mode) == 0o555
@@ -335,6 +351,8 @@ LIMITS = {
                "open files": 32, "address space": 64 << 20},
     "keyd": {"core file size": 0, "file size": 0, "processes": 0},
     "authd": {"core file size": 0, "file size": 0, "processes": 0},
+    "judge": {"core file size": 0, "file size": 0, "processes": 0,
+              "open files": 64, "address space": 256 << 20},
     "logd": {"core file size": 0, "processes": 0},
     "spoold": {"core file size": 0, "processes": 0},
     "imapd": {"core file size": 0, "processes": 0, "data size": 1 << 30},
@@ -385,7 +403,8 @@ def test_descriptors(s, kind):
              if kind_.startswith("/") and link not in ("/dev/null",)]
     stderr = os.path.join(s.dir, "stderr")
     files = [f for f in files if f != stderr]
-    want = {"logd": [s.log_path], "spoold": [s.spool]}.get(kind, [])
+    want = {"logd": [s.log_path], "spoold": [s.spool],
+            "judge": [s.passwd]}.get(kind, [])
     if kind in MAIL:
         assert all(f.startswith((s.home("alice"), os.path.join(s.dir, "index"),
                                  os.path.join(s.dir, "state"))) or
