@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "limit.h"
-#include "user_dirs.h"
+#include "os/user_dir.h"
 
 static const struct settings settings = {
     .max_connections = 5, .max_per_user = {2, 1}, .max_per_address = {3, 3}};

@@ -26,7 +26,7 @@
 #include "service.h"
 #include "session.h"
 #include "spools.h"
-#include "user_dirs.h"
+#include "os/user_dir.h"
 
 #define LEAVE_PATIENCE_S 60
 #define PATH_BYTES 4096

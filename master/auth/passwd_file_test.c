@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "auth/name.h"
-#include "auth/passwd_file.h"
+#include "os/passwd_file.h"
 #include "auth/passwd_hash.h"
 #include "text/base64.h"
 

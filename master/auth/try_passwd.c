@@ -8,7 +8,7 @@
  */
 #include <stdio.h>
 
-#include "auth/passwd_file.h"
+#include "os/passwd_file.h"
 #include "auth/try.h"
 #include "auth/userdb.h"
 #include "base/map.h"

@@ -256,6 +256,7 @@ run_as(const struct ctl_options *o, const char *name, bool read_only,
     ctl_user_fn *fn)
 {
 	struct ctl_options own = *o;
+	char state[4200];
 	struct ctl_user u;
 	struct arena a;
 	struct buf out;
@@ -264,8 +265,13 @@ run_as(const struct ctl_options *o, const char *name, bool read_only,
 
 	arena_init(&a);
 	buf_init(&out, OUTPUT_MAX_BYTES);
-	if (ctl_user_find(o, name, &a, &u, &e) == 0)
+	if (ctl_user_find(o, name, &a, &u, &e) == 0) {
+		/* Journals of sessions are there; without, in his home. */
+		if (!read_only &&
+		    ctl_user_state(&u, state, sizeof(state), &e) == 0)
+			u.state = state;
 		status = ctl_user_run(&u, read_only, fn, &own, &out, &e);
+	}
 	if (status == -1) {
 		status = ctl_complain("%s", e.text);
 	} else {

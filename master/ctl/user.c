@@ -1,33 +1,25 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * user.c - finds a user and becomes him.
+ * user.c - finds a user as logins find him, his places and programs.
  *
- * Owns:    the child.
- * Runs in: restantectl; the child as the mail user, confined.
+ * Owns:    nothing.
+ * Runs in: restantectl.
  * Trusts:  the configuration, the passwd-file as far as its owner may write
- *          it; not what the child writes.
+ *          it.
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <limits.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/num.h"
-#include "base/vec.h"
-#include "os/fd.h"
-#include "os/file.h"
+#include "os/passwd_file.h"
 #include "os/priv.h"
-#include "os/sandbox.h"
-#include "store/location.h"
+#include "os/user_dir.h"
 #include "user.h"
-
-#define PASSWD_MAX ((size_t)256 * 1024 * 1024)
-#define GROUPS_MAX 4096
 
 /* ---- finding him ---------------------------------------------------------- */
 
@@ -35,6 +27,12 @@ static const char *
 setting(const struct conf *conf, const char *name)
 {
 	return conf_item(conf, schema_find(str_of(name)), SCHEMA_GLOBAL, 0);
+}
+
+static bool
+setting_is_on(const struct conf *conf, const char *name)
+{
+	return str_eq(str_of(setting(conf, name)), STR("yes"));
 }
 
 static bool
@@ -49,92 +47,66 @@ auth_has(const struct conf *conf, const char *word)
 	return false;
 }
 
-static bool
-take_extra(struct str word, struct arena *a, struct ctl_user *u)
+/* The "%%" of Dovecot's passwd-files is one "%" of ours. */
+static const char *
+halve_percents(struct arena *a, struct str s)
 {
-	struct str key, value = word;
-	uint32_t id;
+	char *out = arena_new(a, s.n + 1, 1);
+	size_t n = 0;
 
-	if (!str_cut(&value, '=', &key))
-		return true;
-	if (str_starts(key, STR("userdb_")))
-		key = str_skip(key, 7);
-	if (str_eq(key, STR("mail"))) {
-		u->mail_location = arena_c(a, value);
-	} else if (str_eq(key, STR("home"))) {
-		u->home = arena_c(a, value);
-	} else if (str_eq(key, STR("uid")) || str_eq(key, STR("gid"))) {
-		if (!num_parse_u32(value, 0, UINT32_MAX - 1, &id))
-			return false;
-		if (*key.p == 'u')
-			u->sysuid = id;
-		else
-			u->sysgid = id;
+	for (size_t i = 0; i < s.n; i++) {
+		if (s.p[i] == '%' && i + 1 < s.n && s.p[i + 1] == '%')
+			i++;
+		out[n++] = s.p[i];
 	}
-	return true;
+	return out;
 }
 
-/* name:hash:uid:gid::home::extra fields */
-static bool
-take_line(struct str line, struct arena *a, struct ctl_user *u)
+static void
+take_entry(
+    const struct passwd_file_user *p, struct arena *a, struct ctl_user *u)
 {
-	struct str field[7] = {{0}}, word;
-	uint32_t id;
-
-	for (size_t i = 0; i < ARRAY_LEN(field); i++)
-		if (!str_cut(&line, ':', &field[i]))
-			break;
-	if (field[2].n > 0) {
-		if (!num_parse_u32(field[2], 0, UINT32_MAX - 1, &id))
-			return false;
-		u->sysuid = id;
+	if (p->mail.n > 0)
+		u->mail_location = arena_c(a, p->mail);
+	if (p->home.n > 0)
+		u->home = arena_c(a, p->home);
+	if (p->uidl.n > 0)
+		u->pop3_uidl = halve_percents(a, p->uidl);
+	if (p->has_reuse_xuidl)
+		u->reuse_xuidl = p->reuse_xuidl;
+	if (p->has_uid && p->has_gid) {
+		u->sysuid = p->uid;
+		u->sysgid = p->gid;
 	}
-	if (field[3].n > 0) {
-		if (!num_parse_u32(field[3], 0, UINT32_MAX - 1, &id))
-			return false;
-		u->sysgid = id;
-	}
-	if (field[5].n > 0)
-		u->home = arena_c(a, field[5]);
-	while (str_next(&line, ' ', &word))
-		if (word.n > 0 && !take_extra(word, a, u))
-			return false;
-	return true;
 }
 
-/* True: he is there. */
+/* True: he is there. Else *e says why not. */
 static bool
 find_in_file(const struct conf *conf, const char *name, struct arena *a,
     struct ctl_user *u, struct err *e)
 {
-	struct buf b;
-	struct str rest, line, head;
-	bool found = false;
+	const char *path = setting(conf, "passwd_file");
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct passwd_file_user p;
+	struct buf line;
+	bool found;
 
-	buf_init(&b, PASSWD_MAX);
-	e->text[0] = '\0';
-	if (file_load(AT_FDCWD, setting(conf, "passwd_file"), &b, NULL, e) ==
-	    0) {
-		rest = buf_str(&b);
-		while (!found && str_next(&rest, '\n', &line)) {
-			head = str_head(line, str_find(line, ':'));
-			if (line.n == 0 || *line.p == '#' ||
-			    !str_eq(head, str_of(name)))
-				continue;
-			line = str_trim(line);
-			found = take_line(line, a, u);
-			if (!found)
-				(void)err_set(e, ERR_CORRUPT,
-				    "the line of %s in the passwd-file is "
-				    "wrong",
-				    name);
-		}
+	if (fd == -1) {
+		(void)err_sys(e, "open %s", path);
+		return false;
 	}
-	buf_wipe(&b);
-	buf_done(&b);
+	buf_init(&line, PASSWD_FILE_LINE_MAX);
+	found =
+	    passwd_file_find(fd, str_of(name), &line, &p, NULL, NULL, e) == 0;
+	if (found)
+		take_entry(&p, a, u);
+	buf_wipe(&line);
+	buf_done(&line);
+	close(fd);
 	return found;
 }
 
+/* What is not known yet comes from the account. */
 static void
 find_account(const char *name, struct arena *a, struct ctl_user *u)
 {
@@ -142,9 +114,12 @@ find_account(const char *name, struct arena *a, struct ctl_user *u)
 
 	if (pw == NULL)
 		return;
-	u->home = arena_c(a, str_of(pw->pw_dir));
-	u->sysuid = pw->pw_uid;
-	u->sysgid = pw->pw_gid;
+	if (u->home == NULL)
+		u->home = arena_c(a, str_of(pw->pw_dir));
+	if (u->sysuid == (uid_t)-1) {
+		u->sysuid = pw->pw_uid;
+		u->sysgid = pw->pw_gid;
+	}
 }
 
 static bool
@@ -209,9 +184,9 @@ expand(const struct ctl_user *u, const char *from, struct arena *a)
 
 /* Where his sessions have their index; it is not made here. */
 static const char *
-find_index(const struct conf *conf, const struct ctl_user *u, struct arena *a)
+find_index(const struct ctl_user *u, struct arena *a)
 {
-	struct str dir = str_of(setting(conf, "index_dir"));
+	struct str dir = str_of(u->index_dir);
 	const char *text = dir.p;
 
 	if ((*text != '/' && *text != '%') || *u->name == '.' ||
@@ -237,208 +212,80 @@ ctl_user_find(const struct ctl_options *o, const char *name, struct arena *a,
 
 	if (ctl_load(o, &conf) == -1)
 		return err_set(e, ERR_SYNTAX, "the configuration is wrong");
-	e->text[0] = '\0';
+	(void)err_set(e, ERR_NOT_FOUND, "no user %s is known", name);
 	*out = (struct ctl_user){
 	    .name = arena_c(a, str_of(name)),
 	    .mail_location = arena_c(a, str_of(setting(conf, "mail_location"))),
 	    .folder_names = arena_c(a, str_of(setting(conf, "folder_names"))),
 	    .courier_compat =
 		arena_c(a, str_of(setting(conf, "courier_compat"))),
+	    .pop3_uidl = arena_c(a, str_of(setting(conf, "pop3_uidl"))),
+	    .reuse_xuidl = setting_is_on(conf, "reuse_xuidl"),
+	    .index_dir = arena_c(a, str_of(setting(conf, "index_dir"))),
+	    .state_dir = arena_c(a, str_of(setting(conf, "state_dir"))),
 	    .sysuid = (uid_t)-1,
 	    .sysgid = (gid_t)-1,
 	};
 	if (auth_has(conf, "passwd-file"))
 		found = find_in_file(conf, name, a, out, e);
-	if (!found && auth_has(conf, "pam"))
+	if (found ? out->sysuid == (uid_t)-1 || out->home == NULL
+		  : auth_has(conf, "pam") &&
+		    (e->code == ERR_NOT_FOUND || !priv_is_root()))
 		find_account(name, a, out);
-	if (out->home == NULL) {
-		if (e->text[0] == '\0' || e->code == ERR_NOT_FOUND)
-			(void)err_set(
-			    e, ERR_NOT_FOUND, "no user %s is known", name);
-	} else {
+	if (found && out->home == NULL)
+		out->home = "";
+	if (out->home != NULL) {
 		rc = check_right(conf, out, e);
-		out->index = find_index(conf, out, a);
+		out->index = find_index(out, a);
+	} else if (e->code == ERR_NOT_FOUND) {
+		(void)err_set(e, ERR_NOT_FOUND, "no user %s is known", name);
 	}
 	conf_free(&conf);
 	return rc;
 }
 
-/* ---- becoming him ------------------------------------------------------------ */
+/* ---- his places ----------------------------------------------------------------- */
 
-struct places {
-	struct arena arena;
-	VEC(struct sandbox_path) paths;
-};
-
+/* Below a folder of all users' folders: made here for him, as master does. */
 static int
-add_place(const char *path, void *arg, UNUSED struct err *e)
+make_dir(const char *all, const struct ctl_user *u, char *out, size_t size,
+    struct err *e)
 {
-	struct places *p = arg;
+	struct str name = str_of(u->name);
 
-	*VEC_ADD(&p->paths) = (struct sandbox_path){
-	    .path = arena_c(&p->arena, str_of(path)),
-	    .access = SANDBOX_MAIL,
-	};
-	return 0;
+	if (name.n == 0 || *name.p == '.' || str_find(name, '/') != name.n)
+		return err_set(
+		    e, ERR_BAD_NAME, "no folder can be called %s", u->name);
+	return user_dir_make(
+	    all, u->name, priv_is_root(), u->sysuid, u->sysgid, out, size, e);
 }
 
-/* Only where the mail is, without making it. */
 static int
-add_location(const struct store_settings *set, struct places *p, struct err *e)
+make_index(const struct ctl_user *u, char *out, size_t size, struct err *e)
 {
-	struct location loc;
+	struct str all = str_of(u->index_dir);
+	char root[4000];
 
-	if (location_get(&p->arena, set, &loc, e) == -1)
-		return -1;
-	(void)add_place(loc.root.p, p, e);
-	if (loc.inbox.p != NULL)
-		(void)add_place(loc.inbox.p, p, e);
-	if (loc.control.p != NULL)
-		(void)add_place(loc.control.p, p, e);
-	return 0;
+	if (all.n == 0 || (*all.p != '/' && *all.p != '%'))
+		return err_set(e, ERR_UNSUPPORTED,
+		    "index_dir is %s: nothing is kept", u->index_dir);
+	if (str_ends(all, STR("/%u")))
+		all.n -= 3;
+	if (str_find(all, '%') != all.n)
+		return err_set(e, ERR_UNSUPPORTED,
+		    "index_dir is a place of the user's own: he can do it");
+	if (!str_to_c(all, root, sizeof(root)))
+		return err_set(e, ERR_LIMIT, "index_dir is too long");
+	return make_dir(root, u, out, size, e);
 }
 
 int
-ctl_user_become(const struct ctl_user *u, struct err *e)
+ctl_user_state(const struct ctl_user *u, char *out, size_t size, struct err *e)
 {
-	gid_t groups[GROUPS_MAX];
-	int n = GROUPS_MAX;
-
-	if (!priv_is_root())
-		return 0;
-	/* As logins have it: the groups of the account, if there is one. */
-	if (getpwnam(u->name) == NULL ||
-	    getgrouplist(u->name, u->sysgid, groups, &n) == -1) {
-		groups[0] = u->sysgid;
-		n = 1;
-	}
-	return priv_drop(u->sysuid, u->sysgid, groups, (size_t)n, e);
-}
-
-static int
-confine(const struct store_settings *set, bool read_only, struct err *e)
-{
-	struct sandbox s = {.profile = SANDBOX_USER};
-	struct sandbox_report report;
-	struct places p = {0};
-	int rc;
-
-	arena_init(&p.arena);
-	rc = read_only ? add_location(set, &p, e)
-		       : store_places(set, add_place, &p, e);
-	if (set->index_dir != NULL)
-		(void)add_place(set->index_dir, &p, e);
-	if (rc == 0) {
-		s.paths = p.paths.v;
-		s.n_paths = p.paths.n;
-		rc = sandbox_enter(&s, &report, e);
-	}
-	VEC_DONE(&p.paths);
-	arena_done(&p.arena);
-	return rc;
-}
-
-#define STATUS_FAILED 125 /* the reason is what was written */
-
-NORETURN static void
-run_child(const struct ctl_user *u, bool read_only, ctl_user_fn *fn, void *arg,
-    int fd, size_t max_bytes)
-{
-	const struct store_settings set = {
-	    .user = u->name,
-	    .home = u->home,
-	    .mail_location = u->mail_location,
-	    .folder_names = u->folder_names,
-	    .courier_compat = u->courier_compat,
-	    .index_dir = u->index,
-	    .poll_only = true,
-	};
-	int status = STATUS_FAILED;
-	struct buf out;
-	struct err e;
-
-	buf_init(&out, max_bytes);
-	if (ctl_user_become(u, &e) == -1 || confine(&set, read_only, &e) == -1)
-		buf_addf(&out, "%s", e.text);
-	else
-		status = fn(&set, &out, arg);
-	if (file_write(fd, buf_str(&out), &e) == -1)
-		status = STATUS_FAILED;
-	_exit(status);
-}
-
-int
-ctl_user_run(const struct ctl_user *u, bool read_only, ctl_user_fn *fn,
-    void *arg, struct buf *out, struct err *e)
-{
-	int fds[2], status, rc;
-	pid_t pid;
-
-	if (pipe2(fds, O_CLOEXEC) == -1)
-		return err_sys(e, "pipe");
-	pid = fork();
-	if (pid == -1) {
-		err_sys(e, "fork");
-		close(fds[0]);
-		close(fds[1]);
-		return -1;
-	}
-	if (pid == 0) {
-		close(fds[0]);
-		run_child(u, read_only, fn, arg, fds[1], out->max_bytes);
-	}
-	close(fds[1]);
-	rc = fd_read_all(fds[0], out, e);
-	close(fds[0]);
-	while (waitpid(pid, &status, 0) == -1)
-		if (errno != EINTR)
-			return err_sys(e, "waitpid");
-	if (rc == -1)
-		return -1;
-	if (!WIFEXITED(status))
-		return err_set(e, ERR_OTHER,
-		    "the process of %s was ended by signal %d", u->name,
-		    WTERMSIG(status));
-	if (WEXITSTATUS(status) == STATUS_FAILED)
-		return err_set(e, ERR_OTHER, "%.*s", STR_ARG(buf_str(out)));
-	return WEXITSTATUS(status);
+	return make_dir(u->state_dir, u, out, size, e);
 }
 
 /* ---- his imapd ------------------------------------------------------------------ */
-
-/* Below the folder of all indexes: made here for him, as master makes it. */
-static int
-make_index_dir(const char *all, const struct ctl_user *u, char *out,
-    size_t size, struct err *e)
-{
-	struct str name = str_of(u->name);
-	struct stat st;
-	int at, fd = -1, rc = -1;
-
-	if (name.n == 0 || *name.p == '.' || str_find(name, '/') != name.n ||
-	    snprintf(out, size, "%s/%s", all, u->name) >= (int)size)
-		return err_set(
-		    e, ERR_BAD_NAME, "no folder can be called %s", u->name);
-	at = file_open_dir(AT_FDCWD, all, true, e);
-	if (at == -1)
-		return err_in(e, "index_dir");
-	if (mkdirat(at, u->name, 0700) == 0 && priv_is_root() &&
-	    fchownat(at, u->name, u->sysuid, u->sysgid, AT_SYMLINK_NOFOLLOW) ==
-		-1)
-		(void)err_sys(e, "%s", out);
-	else if ((fd = file_open_dir(at, u->name, false, e)) == -1 ||
-	    fstat(fd, &st) == -1)
-		(void)err_in(e, "%s", out);
-	else if (st.st_uid != u->sysuid)
-		(void)err_set(
-		    e, ERR_PERM, "%s does not belong to %s", out, u->name);
-	else
-		rc = 0;
-	if (fd != -1)
-		close(fd);
-	close(at);
-	return rc;
-}
 
 static bool
 find_imapd(const char *dir, size_t n, char *out, size_t size)
@@ -454,26 +301,19 @@ ctl_user_imapd(const struct ctl_options *o, const struct ctl_user *u,
 {
 	struct conf *conf = NULL;
 	char own[4000];
-	const char *libexec, *all;
+	const char *libexec;
 	ssize_t n = readlink("/proc/self/exe", own, sizeof(own));
 	int rc = 0;
 
 	if (ctl_load(o, &conf) == -1)
 		return err_set(e, ERR_SYNTAX, "the configuration is wrong");
 	libexec = setting(conf, "libexec_dir");
-	all = setting(conf, "index_dir");
 	n = n < 0 ? 0 : (ssize_t)str_rfind(str_make(own, (size_t)n), '/');
 	if (!find_imapd(own, (size_t)n, program, size) &&
 	    !find_imapd(libexec, strlen(libexec), program, size))
 		rc = err_set(e, ERR_NOT_FOUND, "imapd is not installed");
-	else if (all[0] != '/')
-		rc = err_set(e, ERR_UNSUPPORTED,
-		    "index_dir is %s: nothing is kept", all);
-	else if (strchr(all, '%') != NULL)
-		rc = err_set(e, ERR_UNSUPPORTED,
-		    "index_dir is a place of the user's own: he can do it");
 	else
-		rc = make_index_dir(all, u, index, size, e);
+		rc = make_index(u, index, size, e);
 	conf_free(&conf);
 	return rc;
 }

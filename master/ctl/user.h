@@ -16,7 +16,11 @@
 struct ctl_user {
 	const char *name, *home, *mail_location;
 	const char *folder_names, *courier_compat;
+	const char *pop3_uidl;
+	bool reuse_xuidl;
+	const char *index_dir, *state_dir; /* the settings */
 	const char *index; /* the folder of his index, NULL: none is kept */
+	const char *state; /* of his state, for ctl_user_run(); or NULL */
 	uid_t sysuid;
 	gid_t sysgid;
 };
@@ -31,6 +35,9 @@ int ctl_user_find(const struct ctl_options *o, const char *name,
 
 /* In a child: takes his ids. */
 int ctl_user_become(const struct ctl_user *u, struct err *e);
+/* The folder of his state, made if need be. ERR_PERM. */
+int ctl_user_state(
+    const struct ctl_user *u, char *out, size_t size, struct err *e);
 /*
  * The program that serves him, and the folder of his index, made if need be;
  * both have room for `size` bytes. ERR_NOT_FOUND, ERR_PERM, ERR_UNSUPPORTED.

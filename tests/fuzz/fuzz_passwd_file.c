@@ -11,7 +11,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "auth/passwd_file.h"
+#include "os/passwd_file.h"
 #include "auth/passwd_hash.h"
 #include "base/assert.h"
 

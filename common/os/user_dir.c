@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * user_dirs.c - the index and state directories that each user owns.
+ * user_dir.c - the index and state directories that each user owns.
  *
  * Owns:    nothing that stays open.
- * Runs in: master.
+ * Runs in: master; restantectl.
  * Trusts:  the name has been judged (grants_judge): one path component. The
  *          parent directory is master's own, nobody else can put links there.
  */
@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "user_dirs.h"
+#include "os/user_dir.h"
 
 #include "os/fd.h"
 

@@ -7,8 +7,8 @@
  * in Dovecot's order; trailing fields may be missing, gecos and shell are not
  * used. `extra` are words separated by spaces, see restante.conf(5).
  */
-#ifndef AUTH_PASSWD_FILE_H
-#define AUTH_PASSWD_FILE_H
+#ifndef OS_PASSWD_FILE_H
+#define OS_PASSWD_FILE_H
 
 #include "base/buf.h"
 #include "base/err.h"

@@ -3,7 +3,7 @@
  * passwd_file.c - a file of users, read anew for each attempt.
  *
  * Owns:    nothing; the descriptor belongs to the caller.
- * Runs in: the passwd-file child of authd, as the pass user.
+ * Runs in: the passwd-file child of authd, as the pass user; restantectl.
  * Trusts:  the administrator, but not that every line is well formed: a bad
  *          line costs its own user the login and nobody else.
  * Spec:    Dovecot's passwd-file, as restante.conf(5) describes it.
@@ -12,7 +12,7 @@
 #include <errno.h>
 #include <unistd.h>
 
-#include "auth/passwd_file.h"
+#include "os/passwd_file.h"
 #include "base/num.h"
 
 #define CHUNK_BYTES (16 * 1024)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
-/* user_dirs.h - the index and state directories that each user owns. */
-#ifndef MASTER_USER_DIRS_H
-#define MASTER_USER_DIRS_H
+/* user_dir.h - the index and state directories that each user owns. */
+#ifndef OS_USER_DIR_H
+#define OS_USER_DIR_H
 
 #include <sys/types.h>
 
