@@ -320,6 +320,11 @@ struct store_ops {
 	 */
 	int (*repair)(struct mailbox *m, struct err *e);
 	/*
+	 * For restantectl, after that: writes what is kept for other servers and
+	 * only then written when it changes. NULL: nothing is.
+	 */
+	int (*give_back)(struct mailbox *m, struct err *e);
+	/*
 	 * For the index (derived.h); all NULL: records are not kept there.
 	 * Where it lies: its key there.
 	 */

@@ -291,6 +291,22 @@ add_argument(struct ctl_request *r, const char *name, const char *value)
 	return true;
 }
 
+int
+ctl_count_sessions(const struct ctl_options *o, const char *user, size_t *n)
+{
+	struct ctl_request r = {.verb = STR("who")};
+	struct answer a = {0};
+	struct err e;
+	int rc;
+
+	(void)add_argument(&r, "user", user);
+	rc = ask(o, &r, &a, &e) == 0 && a.ok ? 0 : -1;
+	if (rc == 0)
+		*n = a.rows.n;
+	answer_done(&a);
+	return rc;
+}
+
 /* Options --user, --service, --ip, --session with their values. */
 static bool
 take_filters(struct ctl_request *r, int argc, char **argv, bool bare_user)

@@ -25,6 +25,9 @@ struct ctl_command {
 int ctl_who(const struct ctl_options *o, int argc, char **argv);
 int ctl_kick(const struct ctl_options *o, int argc, char **argv);
 int ctl_simple(const struct ctl_options *o, int argc, char **argv);
+/* How many sessions of a user there are. -1: no server answers. */
+int ctl_count_sessions(
+    const struct ctl_options *o, const char *user, size_t *n);
 /* cmd_config.c: the configuration. */
 int ctl_check(const struct ctl_options *o, int argc, char **argv);
 int ctl_config(const struct ctl_options *o, int argc, char **argv);
@@ -32,6 +35,8 @@ int ctl_config(const struct ctl_options *o, int argc, char **argv);
 /* cmd_mail.c: the mail of a user. */
 int ctl_check_mail(const struct ctl_options *o, const char *user);
 int ctl_repair(const struct ctl_options *o, int argc, char **argv);
+/* cmd_give_back.c */
+int ctl_give_back(const struct ctl_options *o, int argc, char **argv);
 /* cmd_index.c */
 int ctl_index(const struct ctl_options *o, int argc, char **argv);
 

@@ -30,6 +30,8 @@ static const struct ctl_command COMMANDS[] = {
     {"repair", "USER", "mend what check has found", ctl_repair},
     {"index", "USER", "list a user's mail once, so that sessions need not",
 	ctl_index},
+    {"give-back", "[--to dovecot|courier] [--print] USER",
+	"bring to disk what another server needs", ctl_give_back},
     {"config", "[--all] [--plain imap|pop3]", "show the settings in effect",
 	ctl_config},
 };

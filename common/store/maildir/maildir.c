@@ -589,6 +589,7 @@ const struct store_ops maildir_ops = {
     .note_wire_size = maildir_note_wire_size,
     .note_uidl = maildir_note_uidl,
     .repair = maildir_repair,
+    .give_back = maildir_courier_give_back,
     .index_place = maildir_index_place,
     .index_is_settled = maildir_index_is_settled,
     .index_save = maildir_index_save,

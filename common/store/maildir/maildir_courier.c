@@ -744,6 +744,21 @@ maildir_courier_flush(struct mailbox *m, bool is_last)
 	    now < EXPORT_CHEAP_MS ? 0 : clock_mono_ms() + EXPORT_SHARE * now;
 }
 
+int
+maildir_courier_give_back(struct mailbox *m, struct err *e)
+{
+	struct maildir *md = maildir_of(m);
+
+	if (!m->store->is_courier)
+		return 0;
+	/* courierimapuiddb was written with dovecot-uidlist. */
+	md->courier_is_dirty = true;
+	maildir_courier_flush(m, true);
+	if (md->warned_courier)
+		return err_set(e, ERR_OTHER, "Courier's files, see the log");
+	return 0;
+}
+
 /* ---- subscriptions ----------------------------------------------------------- */
 
 /* Courier's list as dovecot's, in the order that it has. */

@@ -269,6 +269,8 @@ void maildir_courier_uids(struct mailbox *m, struct scan *s);
 void maildir_courier_keywords(struct mailbox *m);
 /* Writes keywords for Courier when they have changed; `is_last`: at once. */
 void maildir_courier_flush(struct mailbox *m, bool is_last);
+/* All of Courier's files of the mailbox as they should be, now. */
+int maildir_courier_give_back(struct mailbox *m, struct err *e);
 /* Takes over subscriptions when there are none yet, or Courier's are newer. */
 void maildir_courier_subs(struct store *s);
 /* Writes them for Courier. */
