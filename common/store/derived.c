@@ -23,6 +23,24 @@
 
 /* ---- the store's --------------------------------------------------------- */
 
+struct mailbox *
+derived_next_open(struct derived_store *ds, struct mailbox *m)
+{
+	struct store *s = m == NULL ? ds->s : m->store;
+	struct list *at = m == NULL ? &s->mailboxes : &m->link;
+
+	while (at->next == &s->mailboxes) {
+		struct list *next =
+		    s == ds->s ? ds->s->spaces.next : s->link.next;
+
+		if (next == &ds->s->spaces)
+			return NULL;
+		s = LIST_OF(next, struct store, link);
+		at = &s->mailboxes;
+	}
+	return LIST_OF(at->next, struct mailbox, link);
+}
+
 static void
 on_prepare(struct ev_loop *loop, ev_prepare *w, UNUSED int events)
 {
@@ -58,9 +76,8 @@ on_save(struct ev_loop *loop, ev_timer *w, UNUSED int events)
 
 	ev_ref(loop);
 	ev_timer_stop(loop, w);
-	LIST_EACH(&ds->s->mailboxes, l) {
-		struct mailbox *m = LIST_OF(l, struct mailbox, link);
-
+	for (struct mailbox *m = NULL;
+	     (m = derived_next_open(ds, m)) != NULL;) {
 		if (m->derived == NULL || !m->derived->is_dirty)
 			continue;
 		if (!is_due(m->derived, now_ms))
@@ -78,8 +95,11 @@ derived_store_open(struct store *s, const char *dir)
 {
 	struct derived_store *ds;
 
-	if (dir == NULL || *dir == '\0' || strcasecmp(dir, "none") == 0 ||
-	    strcasecmp(dir, "memory") == 0)
+	/* What the user knows of others' mail lies in his own index. */
+	if (s->head != NULL)
+		s->derived = s->head->derived;
+	if (s->head != NULL || dir == NULL || *dir == '\0' ||
+	    strcasecmp(dir, "none") == 0 || strcasecmp(dir, "memory") == 0)
 		return;
 	ds = mem_new(1, sizeof(*ds));
 	ds->s = s;
@@ -101,9 +121,9 @@ derived_index(struct store *s)
 	if (!ds->was_tried) {
 		ds->was_tried = true;
 		if (index_open(ds->dir, 0, &ds->ix, &e) == -1)
-			store_warn(s, "working without index: %s", e.text);
+			store_warn(ds->s, "working without index: %s", e.text);
 		else
-			derived_sweep_arm(s);
+			derived_sweep_arm(ds->s);
 	}
 	return ds->ix != NULL && index_is_open(ds->ix) ? ds->ix : NULL;
 }
@@ -124,57 +144,50 @@ derived_touch(struct store *s)
  * them from what is still open.
  */
 static void
-load_all_lazy(struct store *s)
+load_all_lazy(struct derived_store *ds)
 {
 	struct err e;
 
-	LIST_EACH(&s->mailboxes, l) {
-		struct mailbox *m = LIST_OF(l, struct mailbox, link);
-
+	for (struct mailbox *m = NULL; (m = derived_next_open(ds, m)) != NULL;)
 		if (m->lazy_top != 0 && mailbox_load(m, &e) == -1)
-			store_warn(s, "mailbox=%s: %s", m->name, e.text);
-	}
+			store_warn(m->store, "mailbox=%s: %s", m->name, e.text);
 }
 
 void
 derived_pause(struct store *s)
 {
 	struct derived_store *ds = s->derived;
+	struct mailbox *m;
 	uint64_t epoch;
 
 	if (ds == NULL || ds->ix == NULL)
 		return;
-	LIST_EACH(&s->mailboxes, l) {
-		struct mailbox *m = LIST_OF(l, struct mailbox, link);
-
+	for (m = NULL; (m = derived_next_open(ds, m)) != NULL;)
 		if (m->derived != NULL && !m->is_gone &&
 		    m->derived->facts.n + m->derived->slots.n > 0)
 			derived_write_facts(m);
-	}
 	if (index_is_stale(ds->ix))
-		load_all_lazy(s);
+		load_all_lazy(ds);
 	epoch = index_epoch(ds->ix);
 	index_pause(ds->ix);
 	if (epoch == index_epoch(ds->ix))
 		return;
-	LIST_EACH(&s->mailboxes, l) {
-		struct mailbox *m = LIST_OF(l, struct mailbox, link);
-
+	for (m = NULL; (m = derived_next_open(ds, m)) != NULL;)
 		if (m->derived != NULL)
 			derived_note_state(m);
-	}
 }
 
 void
 derived_flush(struct store *s)
 {
-	LIST_EACH(&s->mailboxes, l) {
-		struct mailbox *m = LIST_OF(l, struct mailbox, link);
+	struct mailbox *m = NULL;
 
+	if (s->derived == NULL)
+		return;
+	while ((m = derived_next_open(s->derived, m)) != NULL)
 		while (m->derived != NULL && m->derived->is_dirty &&
 		    derived_save(m) == STEP_MORE)
 			;
-	}
 	derived_pause(s);
 }
 
@@ -183,7 +196,8 @@ derived_store_close(struct store *s)
 {
 	struct derived_store *ds = s->derived;
 
-	if (ds == NULL)
+	s->derived = NULL;
+	if (ds == NULL || s->head != NULL)
 		return;
 	if (ev_is_active(&ds->prepare)) {
 		ev_ref(s->loop);
@@ -193,11 +207,11 @@ derived_store_close(struct store *s)
 		ev_ref(s->loop);
 		ev_timer_stop(s->loop, &ds->save);
 	}
-	derived_sweep_end(s);
+	derived_sweep_end(ds);
 	if (ds->ix != NULL)
 		index_close(&ds->ix);
 	free(ds->dir);
-	MEM_FREE(s->derived);
+	free(ds);
 }
 
 /* ---- a mailbox's beginning and end --------------------------------------- */
@@ -620,11 +634,39 @@ is_told(const struct mailbox *m)
 	return false;
 }
 
+/* Index of the arrival that has this UID, or of the first behind it. */
+static size_t
+find_arrival(const struct derived *d, uint32_t uid)
+{
+	size_t lo = 0, hi = d->arrivals.n;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (d->arrivals.v[mid].last < uid)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+const struct arrival *
+derived_arrival_of(const struct derived *d, uint32_t uid)
+{
+	size_t i = find_arrival(d, uid);
+
+	return i < d->arrivals.n && d->arrivals.v[i].first <= uid
+	    ? &d->arrivals.v[i]
+	    : NULL;
+}
+
 void
 derived_note_new(struct mailbox *m, uint32_t uid)
 {
 	struct derived *d = m->derived;
 	struct arrival *last;
+	size_t i;
 
 	if (d == NULL)
 		return;
@@ -634,12 +676,52 @@ derived_note_new(struct mailbox *m, uint32_t uid)
 		return;
 	last = d->arrivals.n == 0 ? NULL : &d->arrivals.v[d->arrivals.n - 1];
 	if (last != NULL && last->modseq == m->highest_modseq &&
-	    last->last + 1 == uid) {
+	    last->last < UINT32_MAX && last->last + 1 == uid) {
 		last->last = uid;
 		return;
 	}
 	m->highest_modseq = modlog_next(m->highest_modseq);
-	*VEC_ADD(&d->arrivals) = (struct arrival){uid, uid, m->highest_modseq};
+	/* Nearly always behind all others. */
+	i = find_arrival(d, uid);
+	(void)VEC_ADD(&d->arrivals);
+	memmove(&d->arrivals.v[i + 1], &d->arrivals.v[i],
+	    (d->arrivals.n - 1 - i) * sizeof(*d->arrivals.v));
+	d->arrivals.v[i] = (struct arrival){uid, uid, m->highest_modseq};
+}
+
+/* Index of the change of this message, or of the first behind it. */
+static size_t
+find_change(const struct derived *d, uint32_t uid)
+{
+	size_t lo = 0, hi = d->changed.n;
+
+	/* A STORE goes from the first to the last. */
+	if (hi > 0 && d->changed.v[hi - 1].uid < uid)
+		return hi;
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (d->changed.v[mid].uid < uid)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+/* The entry of a message, made if need be. */
+static struct change *
+change_of(struct derived *d, uint32_t uid)
+{
+	size_t i = find_change(d, uid);
+
+	if (i < d->changed.n && d->changed.v[i].uid == uid)
+		return &d->changed.v[i];
+	(void)VEC_ADD(&d->changed);
+	memmove(&d->changed.v[i + 1], &d->changed.v[i],
+	    (d->changed.n - 1 - i) * sizeof(*d->changed.v));
+	d->changed.v[i] = (struct change){.uid = uid};
+	return &d->changed.v[i];
 }
 
 void
@@ -650,7 +732,7 @@ derived_note_flags(struct mailbox *m, uint32_t uid)
 	m->highest_modseq = modlog_next(m->highest_modseq);
 	if (d == NULL)
 		return;
-	*VEC_ADD(&d->changed) = (struct change){uid, m->highest_modseq};
+	change_of(d, uid)->modseq = m->highest_modseq;
 	derived_note_state(m);
 }
 
@@ -661,7 +743,7 @@ derived_note_side(struct mailbox *m, uint32_t uid)
 
 	if (d == NULL || !d->is_based || uid > d->saved_top)
 		return;
-	*VEC_ADD(&d->changed) = (struct change){uid, 0};
+	(void)change_of(d, uid);
 	derived_note_state(m);
 }
 
@@ -679,18 +761,19 @@ uint64_t
 derived_modseq(struct mailbox *m, uint32_t uid)
 {
 	struct derived *d = m->derived;
+	const struct arrival *a;
 	struct index_rec r;
+	size_t i;
 
 	if (d == NULL)
 		return 0;
-	for (size_t i = d->changed.n; i > 0; i--)
-		if (d->changed.v[i - 1].uid == uid &&
-		    d->changed.v[i - 1].modseq != 0)
-			return d->changed.v[i - 1].modseq;
-	for (size_t i = d->arrivals.n; i > 0; i--)
-		if (d->arrivals.v[i - 1].first <= uid &&
-		    uid <= d->arrivals.v[i - 1].last)
-			return d->arrivals.v[i - 1].modseq;
+	i = find_change(d, uid);
+	if (i < d->changed.n && d->changed.v[i].uid == uid &&
+	    d->changed.v[i].modseq != 0)
+		return d->changed.v[i].modseq;
+	a = derived_arrival_of(d, uid);
+	if (a != NULL)
+		return a->modseq;
 	if (derived_facts(m, uid, &r) && r.modseq != 0)
 		return r.modseq;
 	return d->base_modseq;

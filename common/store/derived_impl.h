@@ -8,9 +8,9 @@
 #include "index/modlog.h"
 #include "store/derived.h"
 
-/* One per store. */
+/* One per user: of his own store, and of all that hang on it. */
 struct derived_store {
-	struct store *s;
+	struct store *s; /* his own */
 	char *dir;
 	struct index *ix; /* NULL: none, or not needed yet */
 	bool was_tried;
@@ -58,7 +58,7 @@ struct derived {
 	uint64_t taken_modseq; /* the highest when the head was taken */
 	uint64_t vanished_from;
 	struct derived_counts base; /* of those that are not loaded */
-	VEC(struct change) changed;
+	VEC(struct change) changed; /* ascending by UID */
 	VEC(struct arrival) arrivals;
 	struct set32 vanished;
 	bool is_dirty; /* to be saved */
@@ -71,6 +71,8 @@ struct derived {
 	uint32_t chunk_at; /* the record in it that was found */
 };
 
+/* With which others a message came; NULL: before we looked. */
+const struct arrival *derived_arrival_of(const struct derived *d, uint32_t uid);
 /* Is the number of this mailbox one of the index as it is now? */
 bool derived_has_box(const struct mailbox *m);
 /* Writes facts and slots that wait. */
@@ -84,7 +86,9 @@ enum step derived_save(struct mailbox *m);
 void derived_sweep_arm(struct store *s);
 /* There is something to be thrown away. */
 void derived_sweep_soon(struct store *s);
-void derived_sweep_end(struct store *s);
+void derived_sweep_end(struct derived_store *ds);
+/* All open mailboxes of all these stores, from NULL on; NULL behind the last. */
+struct mailbox *derived_next_open(struct derived_store *ds, struct mailbox *m);
 /* Something was read or is to be written at the end of this step. */
 void derived_touch(struct store *s);
 

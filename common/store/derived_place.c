@@ -393,19 +393,17 @@ derived_sweep_soon(struct store *s)
 	struct derived_store *ds = s->derived;
 
 	/* What was put off for long has its turn now. */
-	derived_sweep_end(s);
+	derived_sweep_end(ds);
 	arm(ds, SWEEP_AGAIN_S);
 }
 
 void
-derived_sweep_end(struct store *s)
+derived_sweep_end(struct derived_store *ds)
 {
-	struct derived_store *ds = s->derived;
-
 	if (!ev_is_active(&ds->sweep))
 		return;
-	ev_ref(s->loop);
-	ev_timer_stop(s->loop, &ds->sweep);
+	ev_ref(ds->s->loop);
+	ev_timer_stop(ds->s->loop, &ds->sweep);
 }
 
 void

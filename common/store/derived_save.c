@@ -192,16 +192,6 @@ old_of(const struct job *j, uint32_t uid)
 	return lo < j->old.n && j->old.v[lo].uid == uid ? &j->old.v[lo] : NULL;
 }
 
-static const struct arrival *
-arrival_of(const struct derived *d, uint32_t uid)
-{
-	for (size_t i = d->arrivals.n; i > 0; i--)
-		if (d->arrivals.v[i - 1].first <= uid &&
-		    uid <= d->arrivals.v[i - 1].last)
-			return &d->arrivals.v[i - 1];
-	return NULL;
-}
-
 static void
 take_old(struct index_rec *r, const struct index_rec *old)
 {
@@ -243,7 +233,7 @@ next_new(void *arg, struct index_rec *r, struct str *side)
 	j->top = rec->uid;
 	*r = (struct index_rec){
 	    .uid = rec->uid, .modseq = m->derived->base_modseq};
-	a = arrival_of(m->derived, rec->uid);
+	a = derived_arrival_of(m->derived, rec->uid);
 	if (a != NULL) {
 		r->modseq = a->modseq;
 		r->save_s = (uint32_t)clock_wall_s();

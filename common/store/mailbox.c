@@ -464,17 +464,23 @@ mailbox_note_new(struct mailbox *m, struct msg_rec *r, bool is_recent)
 }
 
 void
-mailbox_note_flags(
-    struct mailbox *m, const struct msg_rec *r, const struct view *but)
+mailbox_note_flags_of(struct mailbox *m, uint32_t uid, const struct view *but)
 {
 	LIST_EACH(&m->views, l) {
 		struct view *v = LIST_OF(l, struct view, link);
 
-		if (v != but && set32_has(&v->uids, r->uid))
-			set32_add(&v->changed, r->uid);
+		if (v != but && set32_has(&v->uids, uid))
+			set32_add(&v->changed, uid);
 	}
-	derived_note_flags(m, r->uid);
+	derived_note_flags(m, uid);
 	mailbox_note_news(m);
+}
+
+void
+mailbox_note_flags(
+    struct mailbox *m, const struct msg_rec *r, const struct view *but)
+{
+	mailbox_note_flags_of(m, r->uid, but);
 }
 
 void

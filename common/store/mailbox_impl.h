@@ -490,6 +490,9 @@ void mailbox_note_new(struct mailbox *m, struct msg_rec *r, bool is_recent);
 /* The flags of a LIVE record have changed; `but` (or NULL) knows already. */
 void mailbox_note_flags(
     struct mailbox *m, const struct msg_rec *r, const struct view *but);
+/* The same for one that may not be loaded. */
+void mailbox_note_flags_of(
+    struct mailbox *m, uint32_t uid, const struct view *but);
 /* The message of the record is gone. */
 void mailbox_note_expunged(struct mailbox *m, struct msg_rec *r);
 /* Something may be there to see: listeners are called from the loop. */

@@ -155,6 +155,52 @@ seen_close(struct mailbox *m)
 	free(s);
 }
 
+/* Messages that are in one set and not in the other. */
+static void
+note_difference(
+    struct mailbox *m, const struct set32 *in, const struct set32 *not_in)
+{
+	uint32_t uid = 1;
+
+	for (; set32_next(in, uid, &uid); uid++) {
+		if (!set32_has(not_in, uid) && set32_has(&m->live, uid))
+			mailbox_note_flags_of(m, uid, NULL);
+		if (uid == UINT32_MAX)
+			break;
+	}
+}
+
+/* How many values two sets have in common. */
+static uint32_t
+count_common(const struct set32 *a, const struct set32 *b)
+{
+	uint32_t n = 0;
+
+	for (size_t i = 0, j = 0; i < a->n && j < b->n;) {
+		const struct set32_range *x = &a->r[i], *y = &b->r[j];
+		uint32_t first = x->first > y->first ? x->first : y->first;
+		uint32_t last = x->last < y->last ? x->last : y->last;
+
+		if (first <= last)
+			n += last - first + 1;
+		if (x->last < y->last)
+			i++;
+		else
+			j++;
+	}
+	return n;
+}
+
+uint32_t
+seen_count_unseen(const struct mailbox *m)
+{
+	uint32_t n = 0;
+
+	for (size_t i = 0; i < m->live.n; i++)
+		n += m->live.r[i].last - m->live.r[i].first + 1;
+	return n - count_common(&m->live, &m->seen->uids);
+}
+
 void
 seen_sync(struct mailbox *m)
 {
@@ -167,13 +213,8 @@ seen_sync(struct mailbox *m)
 		return;
 	set32_init(&fresh);
 	load(m, &fresh);
-	for (size_t i = 0; i < m->recs.n; i++) {
-		const struct msg_rec *r = &m->recs.v[i];
-
-		if (r->state == REC_LIVE &&
-		    set32_has(&fresh, r->uid) != set32_has(&s->uids, r->uid))
-			mailbox_note_flags(m, r, NULL);
-	}
+	note_difference(m, &fresh, &s->uids);
+	note_difference(m, &s->uids, &fresh);
 	set32_done(&s->uids);
 	s->uids = fresh;
 }

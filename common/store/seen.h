@@ -29,6 +29,8 @@ seen_is_own(const struct mailbox *m)
 }
 /* With seen_is_own(). */
 bool seen_has(const struct mailbox *m, uint32_t uid);
+/* With seen_is_own(): messages, loaded or not, without \Seen. */
+uint32_t seen_count_unseen(const struct mailbox *m);
 /* True when it was the other way before. */
 bool seen_change(struct mailbox *m, uint32_t uid, bool on);
 /* Writes the file, if something has changed. */

@@ -752,10 +752,11 @@ fill_status(struct mailbox *m, struct mailbox_status *out)
 
 		if (r->state != REC_LIVE)
 			continue;
-		out->unseen += seen_is_own(m) ? !seen_has(m, r->uid)
-					      : !(r->system & FLAG_SEEN);
+		out->unseen += !(r->system & FLAG_SEEN);
 		out->deleted += (r->system & FLAG_DELETED) != 0;
 	}
+	if (seen_is_own(m))
+		out->unseen = seen_count_unseen(m);
 }
 
 /* Up to date as of a moment after the job began. */
@@ -781,7 +782,10 @@ status_look(
 	return step;
 }
 
-/* A mailbox that nobody has open and that nobody has touched. */
+/*
+ * A mailbox that nobody has open and that nobody has touched. Not of others:
+ * there \Seen is the viewer's own, and the index has what is in the files.
+ */
 static bool
 status_from_index(struct store *s, struct str name, bool with_size,
     struct mailbox_status *out)
@@ -794,7 +798,8 @@ status_from_index(struct store *s, struct str name, bool with_size,
 	arena_init(&a);
 	buf_init(&place, 16 * 1024);
 	ok = space_of(&s, &a, &name, &e) == 0 && s->derived != NULL &&
-	    s->ops->index_place != NULL && mailbox_find_open(s, name) == NULL &&
+	    s->head == NULL && s->ops->index_place != NULL &&
+	    mailbox_find_open(s, name) == NULL &&
 	    s->ops->index_place(s, name, &place) &&
 	    derived_status(s, name, buf_str(&place), with_size, out);
 	buf_done(&place);

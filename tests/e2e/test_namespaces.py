@@ -4,6 +4,7 @@ Courier's times, public mailboxes, other users' mail under the permissions of
 the files."""
 import os
 import stat
+import time
 
 import pytest
 from lib import maildir, restante, server
@@ -282,3 +283,124 @@ def test_modes_are_what_they_were(starts):
     c = s.imap(ALICE)
     c.ok("CREATE x")
     assert stat.S_IMODE(os.stat(s.maildir(ALICE, ".x")).st_mode) & 0o077 == 0
+
+
+# ---- what may only be read
+
+def lock_up(folder, locked=True):
+    for sub in ("", "cur", "new", "tmp"):
+        os.chmod(os.path.join(folder, sub), 0o555 if locked else 0o777)
+
+
+def state_of(c, name="#public/News"):
+    untagged = c.ok("SELECT " + name)
+    validity = [r for r in untagged if b"UIDVALIDITY" in r]
+    return validity, c.ok("FETCH 1:* (UID FLAGS)")
+
+
+def test_uids_of_what_may_only_be_read(starts):
+    """The viewer's own UIDs: there at once, and for ever."""
+    s = run()
+    place = os.path.join(s.dir, "public")
+    folder = os.path.join(place, ".News")
+    s.settings["public_location"] = "maildir:" + place
+    maildir.create(folder, None)
+    for i in range(2):
+        maildir.deliver(folder, message(i))
+    open_to_all(place, 0o777)
+    starts(s)
+    # Its owner has looked: his map is there, and names two messages.
+    b = s.imap(BOB)
+    owners, _ = state_of(b)
+    b.logout()
+    lock_up(folder)
+    before = sorted(os.listdir(folder))
+    c = s.imap(ALICE)
+    own, listed = state_of(c)
+    assert own != owners
+    assert [b"UID %d " % (i + 1) in r for i, r in enumerate(listed)] == \
+        [True, True]
+    lock_up(folder, False)
+    maildir.deliver(folder, message(7))
+    lock_up(folder)
+    end = time.monotonic() + 20
+    while b"* 3 EXISTS" not in c.ok("NOOP"):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    c.ok("UID STORE 3 +FLAGS (\\Seen)")
+    c.no("UID STORE 3 +FLAGS (\\Flagged)")
+    _, listed = state_of(c)
+    assert len(listed) == 3
+    c.logout()
+    # Over a restart, without the index, and whatever its owner does.
+    for i in range(3):
+        s.stop()
+        if i == 1:
+            os.rename(os.path.join(s.dir, "index"),
+                      os.path.join(s.dir, "index.old"))
+        if i == 2:
+            lock_up(folder, False)
+            names_ = sorted(n.split(":")[0] for n in
+                            os.listdir(os.path.join(folder, "cur")) +
+                            os.listdir(os.path.join(folder, "new")))
+            with open(os.path.join(folder, "dovecot-uidlist"), "w") as f:
+                f.write("3 V77 N90 G%s\n" % ("a" * 32))
+                for j, name in enumerate(reversed(names_)):
+                    f.write("%d :%s\n" % (40 + j, name))
+            lock_up(folder)
+        s.start()
+        c = s.imap(ALICE)
+        validity, now = state_of(c)
+        assert validity == own
+        assert [strip_recent(r) for r in now] == \
+            [strip_recent(r) for r in listed]
+        c.logout()
+    assert sorted(os.listdir(folder)) == before
+    # Who may write has the owner's.
+    lock_up(folder, False)
+    c = s.imap(ALICE)
+    validity, now = state_of(c)
+    assert b"UIDVALIDITY 77" in validity[0]
+
+
+def strip_recent(line):
+    return line.replace(b"\\Recent", b"").replace(b" ", b"")
+
+
+def test_index_of_public(starts):
+    """A viewer's index has what others' mailboxes are listed with."""
+    s = run()
+    place = os.path.join(s.dir, "public")
+    folder = os.path.join(place, ".News")
+    s.settings["public_location"] = "maildir:" + place
+    maildir.create(folder, None)
+    for i in range(5):
+        maildir.deliver(folder, message(i), flags="S" if i % 2 else None)
+    open_to_all(place, 0o777)
+    starts(s)
+    c = s.imap(ALICE)
+    c.ok("SELECT #public/News")
+    first = c.ok("FETCH 1:* (UID ENVELOPE RFC822.SIZE)")
+    c.ok("STORE 2:3 +FLAGS (\\Seen)")
+    c.logout()
+    for sub in ("cur", "new"):
+        os.utime(os.path.join(folder, sub), (10 ** 9, 10 ** 9))
+    for _ in range(2):
+        s.stop()
+        s.start()
+        c = s.imap(ALICE)
+        assert b"UNSEEN 3" in c.ok("STATUS #public/News (UNSEEN)")[0]
+        untagged = c.ok("SELECT #public/News")
+        assert [r for r in untagged if b"[UNSEEN 1]" in r]
+        assert c.ok("FETCH 1:* (UID ENVELOPE RFC822.SIZE)") == first
+        assert [i for i, f in c.flags().items() if "\\Seen" in f] == [2, 3]
+        c.logout()
+    # A message whose bytes can not be had any more: the index knows it.
+    path = os.path.join(folder, "cur")
+    name = sorted(os.listdir(path))[0]
+    os.chmod(os.path.join(path, name), 0)
+    s.stop()
+    s.start()
+    c = s.imap(ALICE)
+    c.ok("SELECT #public/News")
+    assert c.ok("FETCH 1:* (UID ENVELOPE RFC822.SIZE)") == first

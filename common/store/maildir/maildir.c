@@ -20,6 +20,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/num.h"
+#include "index/index_key.h"
 #include "store/derived.h"
 #include "store/maildir/maildir_scan.h"
 #include "store/unpack.h"
@@ -100,18 +101,94 @@ open_control(struct mailbox *m, const char *rel, struct err *e)
 	char path[PATH_MAX * 2];
 
 	if (m->store->control == NULL) {
-		md->controlfd = md->dirfd;
+		md->controlfd = md->wordsfd = md->dirfd;
 		return 0;
 	}
 	if (rel[0] == '/' || strcmp(rel, ".") == 0) {
 		md->controlfd = file_open_dir(p->controlfd, ".", false, e);
+		md->wordsfd = md->controlfd;
 		return md->controlfd == -1 ? -1 : 0;
 	}
 	(void)snprintf(path, sizeof(path), "%s/%s", m->store->control, rel);
 	if (file_make_path(path, e) == -1)
 		return -1;
-	md->controlfd = file_open_dir(p->controlfd, rel, true, e);
+	md->controlfd = md->wordsfd = file_open_dir(p->controlfd, rel, true, e);
 	return md->controlfd == -1 ? -1 : 0;
+}
+
+/* Can mail be put here? */
+static bool
+is_writable(const struct maildir *md)
+{
+	return md->tmpfd != -1 &&
+	    faccessat(md->curfd, ".", W_OK, AT_EACCESS) == 0 &&
+	    faccessat(md->has_own_map ? md->wordsfd : md->controlfd, ".", W_OK,
+		AT_EACCESS) == 0;
+}
+
+static void
+ignore_record(UNUSED void *arg, UNUSED uint32_t uid, UNUSED struct str base,
+    UNUSED struct str fields)
+{
+}
+
+/* Its owner's GUID is the mailbox's, whoever looks. */
+static void
+take_guid(struct maildir *md)
+{
+	struct uidlist_head head = {0};
+	char bytes[1024];
+	size_t used, got;
+	unsigned line;
+	struct err e;
+	int fd = file_open(md->wordsfd, UIDLIST_FILE, NULL, &e);
+
+	if (fd == -1)
+		return;
+	if (file_read_at(fd, 0, bytes, sizeof(bytes), &got, &e) == 0)
+		(void)uidlist_parse(&head, str_make(bytes, got), true, true,
+		    ignore_record, NULL, &used, &line);
+	memcpy(md->list.guid, head.guid, sizeof(md->list.guid));
+	close(fd);
+}
+
+/*
+ * Another map than the owner's: with UIDs of our own it must have an
+ * UIDVALIDITY of its own. The folder is called after a sum of the place, which
+ * also stands in it, for people.
+ */
+static void
+open_own_map(struct mailbox *m)
+{
+	static const struct file_perm perm = {
+	    .dir_mode = 0700, .file_mode = 0600, .gid = (gid_t)-1};
+	struct maildir *md = maildir_of(m);
+	struct str place = str_of(md->path);
+	char path[PATH_MAX];
+	struct buf text;
+	struct err e;
+	int fd;
+
+	if (snprintf(path, sizeof(path), "%s/uids-%016llx%016llx",
+		m->store->state, (unsigned long long)index_sum(1, place),
+		(unsigned long long)index_sum(2, place)) >= (int)sizeof(path) ||
+	    file_make_path(path, &e) == -1 ||
+	    (fd = file_open_dir(AT_FDCWD, path, false, &e)) == -1)
+		return; /* UIDs for this process, then */
+	if (faccessat(fd, "place", F_OK, 0) == -1) {
+		buf_init(&text, PATH_MAX + 1);
+		(void)buf_add_str(&text, place);
+		(void)buf_add_byte(&text, '\n');
+		(void)file_replace(
+		    fd, "place", "place.new", buf_str(&text), &perm, NULL, &e);
+		buf_done(&text);
+	}
+	if (md->controlfd != md->wordsfd)
+		close(md->controlfd);
+	md->controlfd = fd;
+	md->map_perm = perm;
+	md->map_perm.owner = md->euid;
+	md->has_own_map = true;
 }
 
 static int
@@ -146,7 +223,12 @@ open_dirs(struct mailbox *m, struct err *e)
 	md->tmpfd = open_subdir(md, "tmp", e);
 	if (md->tmpfd == -1 && e->code != ERR_PERM && e->code != ERR_READ_ONLY)
 		return -1;
-	return open_control(m, rel, e);
+	if (open_control(m, rel, e) == -1)
+		return -1;
+	md->map_perm = md->perm;
+	if (m->store->head != NULL && !is_writable(md))
+		open_own_map(m);
+	return 0;
 }
 
 /* Removes old files in tmp/, at most once a week (formats.md 1.7). */
@@ -185,14 +267,6 @@ clean_tmp(struct maildir *md)
 
 /* ---- open, close --------------------------------------------------------- */
 
-static bool
-is_writable(const struct maildir *md)
-{
-	return md->tmpfd != -1 &&
-	    faccessat(md->curfd, ".", W_OK, AT_EACCESS) == 0 &&
-	    faccessat(md->controlfd, ".", W_OK, AT_EACCESS) == 0;
-}
-
 /* Nothing can be written here: UIDs for this process only. */
 static void
 serve_in_memory(struct mailbox *m)
@@ -222,11 +296,13 @@ init_list(struct mailbox *m)
 	struct maildir *md = maildir_of(m);
 
 	uidlist_init(&md->list, md->controlfd,
-	    md->controlfd == md->dirfd ? md->tmpfd : -1, &md->perm);
+	    md->controlfd == md->dirfd ? md->tmpfd : -1, &md->map_perm);
 	md->list.fields = fields_of;
 	md->list.written = maildir_courier_written;
 	md->list.arg = m;
 	m->is_read_only = !is_writable(md);
+	if (md->has_own_map)
+		take_guid(md);
 }
 
 static enum step
@@ -240,7 +316,7 @@ open_list(struct mailbox *m, struct err *e)
 		return step;
 	if (e->code != ERR_NOT_FOUND && e->code != ERR_CORRUPT)
 		return STEP_FAIL;
-	if (m->is_read_only) {
+	if (m->is_read_only && !md->has_own_map) {
 		serve_in_memory(m);
 		return STEP_DONE;
 	}
@@ -271,6 +347,9 @@ close_mailbox(struct mailbox *m)
 	set32_done(&md->plain);
 	uidlist_done(&md->list);
 	maildir_map_done(md);
+	if (md->wordsfd != md->dirfd && md->wordsfd != md->controlfd &&
+	    md->wordsfd != -1)
+		close(md->wordsfd);
 	if (md->controlfd != md->dirfd && md->controlfd != -1)
 		close(md->controlfd);
 	if (md->tmpfd != -1)
@@ -291,7 +370,8 @@ open_folder(struct mailbox *m, struct err *e)
 {
 	struct maildir *md = mem_new(1, sizeof(*md));
 
-	md->dirfd = md->newfd = md->curfd = md->tmpfd = md->controlfd = -1;
+	md->dirfd = md->newfd = md->curfd = md->tmpfd = -1;
+	md->controlfd = md->wordsfd = -1;
 	md->euid = geteuid();
 	m->impl = md;
 	if (open_dirs(m, e) == -1)

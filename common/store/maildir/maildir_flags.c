@@ -93,7 +93,7 @@ name_letters(struct mailbox *m, struct err *e)
 	for (size_t i = 0; i < m->keywords.n && i < KEYWORD_LETTERS; i++)
 		names[i] = m->keywords.v[i];
 	rc = keywords_save(
-	    md->controlfd, &md->perm, names, &md->keywords_stamp, e);
+	    md->wordsfd, &md->perm, names, &md->keywords_stamp, e);
 	if (!was_held)
 		maildir_unlock(m);
 	return rc == -1 && e->code != ERR_NO_SPACE ? -1 : 0;
@@ -108,7 +108,7 @@ maildir_read_keywords(struct mailbox *m, struct err *e)
 	/* Sets of messages that are not loaded may be among the new ones. */
 	if (m->lazy_top != 0 &&
 	    ((md->has_stray_sets && md->has_new_recs) ||
-		!file_stamp_at(md->controlfd, MORE_KEYWORDS_FILE, &more) ||
+		!file_stamp_at(md->wordsfd, MORE_KEYWORDS_FILE, &more) ||
 		!file_stamp_eq(&more, &md->more_stamp)) &&
 	    mailbox_load(m, e) == -1)
 		return -1;
@@ -120,9 +120,9 @@ maildir_read_keywords(struct mailbox *m, struct err *e)
 		md->has_stray_sets = false;
 	}
 	md->has_new_recs = false;
-	if (keywords_load(
-		md->controlfd, &md->keywords_stamp, on_keyword, m, e) == -1 ||
-	    keywords_load_more(md->controlfd, &md->more_stamp, &md->more_read,
+	if (keywords_load(md->wordsfd, &md->keywords_stamp, on_keyword, m, e) ==
+		-1 ||
+	    keywords_load_more(md->wordsfd, &md->more_stamp, &md->more_read,
 		on_keyword, on_set, m, e) == -1)
 		return -1;
 	return name_letters(m, e);
@@ -156,7 +156,7 @@ save_letter(struct mailbox *m, size_t number, struct str name, struct err *e)
 		names[i] = m->keywords.v[i];
 	names[number] = text;
 	rc = keywords_save(
-	    md->controlfd, &md->perm, names, &md->keywords_stamp, e);
+	    md->wordsfd, &md->perm, names, &md->keywords_stamp, e);
 	free(text);
 	return rc;
 }
@@ -172,7 +172,7 @@ save_more_name(struct mailbox *m, size_t number, struct str name, struct err *e)
 	(void)buf_addf(&b, "k %zu ", number);
 	(void)buf_add_str(&b, name);
 	(void)buf_add_byte(&b, '\n');
-	rc = keywords_append_more(md->controlfd, &md->perm, buf_str(&b),
+	rc = keywords_append_more(md->wordsfd, &md->perm, buf_str(&b),
 	    &md->more_stamp, &md->more_read, e);
 	buf_done(&b);
 	return rc;
@@ -262,7 +262,7 @@ rewrite_more(struct mailbox *m, struct str lines, struct err *e)
 		n++;
 	}
 	(void)buf_add_str(&b, lines);
-	rc = keywords_save_more(md->controlfd, &md->perm, buf_str(&b),
+	rc = keywords_save_more(md->wordsfd, &md->perm, buf_str(&b),
 	    &md->more_stamp, &md->more_read, e);
 	if (rc == 0)
 		md->more_sets_in_file = n;
@@ -281,10 +281,10 @@ maildir_rewrite_keywords(struct mailbox *m, struct err *e)
 		return -1;
 	for (size_t i = 0; i < m->keywords.n && i < KEYWORD_LETTERS; i++)
 		names[i] = m->keywords.v[i];
-	if (fstatat(md->controlfd, KEYWORDS_FILE, &st, AT_SYMLINK_NOFOLLOW) ==
+	if (fstatat(md->wordsfd, KEYWORDS_FILE, &st, AT_SYMLINK_NOFOLLOW) ==
 		0 &&
 	    keywords_save(
-		md->controlfd, &md->perm, names, &md->keywords_stamp, e) == -1)
+		md->wordsfd, &md->perm, names, &md->keywords_stamp, e) == -1)
 		return -1;
 	/* A file of a later version is not ours to write. */
 	return md->more_read.end == 0 ? 0 : rewrite_more(m, STR(""), e);
@@ -316,8 +316,8 @@ maildir_save_more(struct mailbox *m, struct str lines, struct err *e)
 		    md->more_sets_in_file / 2 > live_sets(m))
 			rc = rewrite_more(m, lines, e);
 		else
-			rc = keywords_append_more(md->controlfd, &md->perm,
-			    lines, &md->more_stamp, &md->more_read, e);
+			rc = keywords_append_more(md->wordsfd, &md->perm, lines,
+			    &md->more_stamp, &md->more_read, e);
 		md->more_sets_in_file++;
 	}
 	return rc;

@@ -68,7 +68,15 @@ struct hint {
 
 struct maildir {
 	int dirfd, newfd, curfd, tmpfd;
-	int controlfd; /* dirfd when there is no CONTROL= */
+	int controlfd; /* of the UID map; dirfd when there is no CONTROL= */
+	int wordsfd; /* of the keywords: the same, but for has_own_map */
+	/*
+	 * The mail is somebody else's and may only be read: the UID map is the
+	 * viewer's own, below his state folder, so that what is new there has
+	 * an UID at once and for ever, whether its owner looks or not.
+	 */
+	bool has_own_map;
+	struct file_perm map_perm; /* of the UID map */
 	char path[PATH_MAX]; /* absolute, of the folder */
 	struct file_perm perm;
 	uid_t euid; /* ours */

@@ -114,9 +114,6 @@ maildir_index_save(struct mailbox *m, struct buf *out, bool *again)
 	/* Courier's files are looked at from the beginning, each time. */
 	if (md->list.must_rewrite || md->list.is_broken || m->store->is_courier)
 		return false;
-	/* Counts of unseen messages are each viewer's own there (seen.c). */
-	if (md->perm.owner != md->euid && md->euid != 0)
-		return false;
 	s.version = SAVED_VERSION;
 	s.size = sizeof(s);
 	save_dir(m, DIR_NEW, &s.dirs[DIR_NEW], again);

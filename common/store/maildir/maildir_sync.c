@@ -163,7 +163,8 @@ look(struct mailbox *m, struct sync_job *job, int64_t until, struct err *e)
 	else if (md->is_in_memory)
 		job->phase = GIVE;
 	else
-		job->phase = m->is_read_only ? FINISH : LOCK;
+		job->phase =
+		    m->is_read_only && !md->has_own_map ? FINISH : LOCK;
 	return STEP_MORE;
 }
 

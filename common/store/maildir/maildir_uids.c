@@ -219,8 +219,11 @@ make_list(struct mailbox *m, struct err *e)
 
 	if (m->recs.n == 0 && maildir_courier_import(m))
 		return maildir_read_list_now(m, e);
-	if (uidvalidity_next(place->controlfd, &place->perm, &uidvalidity, e) ==
-	    -1)
+	/* Never that of the owner's map: those are times without the top bit. */
+	if (md->has_own_map)
+		uidvalidity = (uint32_t)clock_wall_s() | UINT32_C(1) << 31;
+	else if (uidvalidity_next(
+		     place->controlfd, &place->perm, &uidvalidity, e) == -1)
 		return -1;
 	if (uidlist_create(&md->list, uidvalidity, 1, NULL, 0, e) == -1)
 		return -1;

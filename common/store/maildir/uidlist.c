@@ -648,6 +648,7 @@ uidlist_create(struct uidlist *l, uint32_t uidvalidity, uint32_t uidnext,
 	};
 	for (size_t i = 0; i < n; i++)
 		note_record(&l->head, v[i].uid);
+	memcpy(l->head.guid, l->guid, sizeof(l->head.guid));
 	add_guid(&l->head);
 	buf_init(&out, UIDLIST_MAX_BYTES);
 	put_header(&out, &l->head);

@@ -61,6 +61,7 @@ struct uidlist {
 	const struct file_perm *perm;
 	struct dotlock_rules rules;
 	struct dotlock lock;
+	char guid[33]; /* for a new file; "": one of its own */
 	struct uidlist_head head;
 	struct file_stamp stamp; /* of what was read; zeroed: nothing */
 	uint64_t read_to; /* whole lines read so far */
