@@ -23,13 +23,31 @@ static const enum index_slot slots[] = {
     INDEX_THREADID,
 };
 
+/* Slots that one listing may ask for, and one for the others. */
+static unsigned
+lane_of(enum index_slot slot)
+{
+	switch (slot) {
+	case INDEX_ENVELOPE:
+		return 0;
+	case INDEX_BODYSTRUCTURE:
+		return 1;
+	case INDEX_BODY:
+		return 2;
+	case INDEX_FIELDS:
+		return 3;
+	default:
+		return INDEX_LANES - 1;
+	}
+}
+
 bool
 cache_get(struct index *ix, uint32_t box, enum index_slot slot, uint32_t uid,
     struct str *value)
 {
 	struct index_key k = index_key_of(box, (int)slot, uid);
 
-	return index_get(ix, &k, value);
+	return index_get_next(ix, lane_of(slot), &k, value);
 }
 
 int

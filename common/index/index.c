@@ -25,6 +25,7 @@
 #include "base/mem.h"
 #include "index/index.h"
 #include "index/index_state.h"
+#include "index/lane.h"
 
 #define MAP_MIN_BYTES (UINT64_C(64) << 20)
 #define MAP_MAX_BYTES (UINT64_C(64) << 30)
@@ -43,6 +44,7 @@ struct index {
 	MDB_dbi dbi;
 	MDB_txn *reading; /* made once, renewed */
 	MDB_cursor *cursor;
+	struct lane lanes[INDEX_LANES];
 	bool is_reading, is_stale, is_damaged, has_written;
 	MDB_txn *writing;
 	uint64_t max_bytes, epoch, serial;
@@ -195,6 +197,8 @@ close_env(struct index *ix)
 	index_state_enter(&ix->state);
 	if (ix->cursor != NULL)
 		mdb_cursor_close(ix->cursor);
+	for (size_t i = 0; i < INDEX_LANES; i++)
+		lane_close(&ix->lanes[i]);
 	if (ix->reading != NULL)
 		mdb_txn_abort(ix->reading);
 	mdb_env_close(ix->env);
@@ -535,6 +539,22 @@ index_get(struct index *ix, const struct index_key *k, struct str *value)
 	    ? mdb_get(ix->writing, ix->dbi, &key, &raw)
 	    : mdb_cursor_get(ix->cursor, &key, &raw, MDB_SET_KEY);
 	return found(ix, rc) &&
+	    check_value(ix, str_make(k->bytes, k->n), &raw, value);
+}
+
+bool
+index_get_next(struct index *ix, unsigned lane, const struct index_key *k,
+    struct str *value)
+{
+	MDB_val key = val_of_key(k), raw;
+
+	if (ix->writing != NULL)
+		return index_get(ix, k, value);
+	/* Serials begin with 0, a new lane has it. */
+	return begin_reading(ix) &&
+	    found(ix,
+		lane_get(&ix->lanes[lane], ix->reading, ix->dbi, ix->serial + 1,
+		    &key, &raw)) &&
 	    check_value(ix, str_make(k->bytes, k->n), &raw, value);
 }
 

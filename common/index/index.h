@@ -46,6 +46,13 @@ uint64_t index_serial(const struct index *ix);
  */
 bool index_get(struct index *ix, const struct index_key *k, struct str *value);
 /*
+ * The same for one who asks for many keys in their order; each order that goes
+ * on at the same time has a number of its own, below INDEX_LANES.
+ */
+#define INDEX_LANES 5u
+bool index_get_next(struct index *ix, unsigned lane, const struct index_key *k,
+    struct str *value);
+/*
  * The first key at or behind `k` that begins like `prefix`. Borrowed as above.
  */
 bool index_seek(struct index *ix, const struct index_key *k,

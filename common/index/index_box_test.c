@@ -356,6 +356,71 @@ test_slots(void **state)
 	assert_int_equal(warnings, 0);
 }
 
+/* Values of different sizes, and gaps; `arg`: what they begin with. */
+static int
+order_job(struct index *ix, void *arg, struct err *e)
+{
+	static char bytes[6000];
+
+	memset(bytes, *(const char *)arg, sizeof(bytes));
+	for (uint32_t uid = 1; uid <= 600; uid++) {
+		size_t n = uid * 7919 % (uid % 50 == 0 ? 6000 : 300) + 1;
+
+		if (uid % 7 == 3)
+			continue;
+		if (cache_put(
+			ix, 1, INDEX_ENVELOPE, uid, str_make(bytes, n), e) ||
+		    cache_put(ix, 1, INDEX_FIELDS, uid, str_make(bytes, 5), e))
+			return -1;
+	}
+	return 0;
+}
+
+/* In order, with gaps, backwards, and from one place to another: what lanes
+ * have in advance is never another key's, nor of the time before a write. */
+static void
+test_lanes(void **state)
+{
+	struct index *ix = open_it();
+	uint32_t seed = 1;
+	struct str v;
+	struct err e;
+
+	(void)state;
+	for (char mark = 'a'; mark <= 'c'; mark++) {
+		assert_int_equal(index_write(ix, order_job, &mark, &e), 0);
+		for (uint32_t i = 0; i < 3000; i++) {
+			uint32_t uid = i < 620 ? i : 1240 - i;
+
+			seed = seed * 1103515245 + 12345;
+			if (i > 1240)
+				uid = seed / 65536 % 620;
+			if (seed / 65536 % 400 == 0)
+				index_pause(ix);
+			for (int k = 0; k < 2; k++) {
+				bool there =
+				    uid >= 1 && uid <= 600 && uid % 7 != 3;
+
+				assert_int_equal(
+				    cache_get(ix, 1,
+					k == 0 ? INDEX_ENVELOPE : INDEX_FIELDS,
+					uid, &v),
+				    there);
+				if (there) {
+					size_t n = uid * 7919 %
+						(uid % 50 == 0 ? 6000 : 300) +
+					    1;
+
+					assert_int_equal(v.n, k == 0 ? n : 5);
+					assert_int_equal(*v.p, mark);
+				}
+			}
+		}
+	}
+	index_close(&ix);
+	assert_int_equal(warnings, 0);
+}
+
 struct gone_job {
 	uint64_t modseq, from;
 	struct set32 uids;
@@ -425,6 +490,7 @@ main(void)
 	    T(test_side),
 	    T(test_head),
 	    T(test_slots),
+	    T(test_lanes),
 	    T(test_modlog),
 	};
 

@@ -9,6 +9,8 @@
  */
 #include "index/index_key.h"
 
+#include <endian.h>
+
 #define MULT UINT64_C(0x9e3779b97f4a7c15)
 
 /* ---- sums ---------------------------------------------------------------- */
@@ -164,12 +166,16 @@ index_key_kind(uint32_t box, int kind)
 	return k;
 }
 
+/* Made for each message of a listing, hence by hand. */
 struct index_key
 index_key_of(uint32_t box, int kind, uint32_t uid)
 {
-	struct index_key k = index_key_kind(box, kind);
+	struct index_key k = {.n = 10, .bytes = {'B'}};
+	uint32_t box_be = htobe32(box), uid_be = htobe32(uid);
 
-	put_be(&k, uid, 4);
+	memcpy(k.bytes + 1, &box_be, sizeof(box_be));
+	k.bytes[5] = (uint8_t)kind;
+	memcpy(k.bytes + 6, &uid_be, sizeof(uid_be));
 	return k;
 }
 

@@ -371,6 +371,94 @@ test_map_replaced(void **state)
 	view_close(&v);
 }
 
+/* ---- a walk over many messages --------------------------------------------- */
+
+/* Each step of a walk says what asking for the message says. */
+static void
+check_walk(struct view *v, const struct set32 *uids, uint32_t from)
+{
+	struct view_walk w;
+	uint32_t uid = from == 0 ? 1 : from, n = 0;
+
+	view_walk_begin(&w, v, uids, from);
+	for (; view_walk_next(&w); uid = w.uid + 1, n++) {
+		struct flags a = {0}, b = {0};
+
+		/* None was passed over. */
+		for (; uid < w.uid; uid++)
+			assert_true(
+			    view_seq(v, uid) == 0 || !set32_has(uids, uid));
+		assert_true(set32_has(uids, w.uid));
+		assert_int_equal(view_seq(v, w.uid), w.seq);
+		assert_true(view_walk_flags(&w, &a));
+		assert_true(view_flags(v, w.uid, &b));
+		assert_int_equal(a.system, b.system);
+		assert_int_equal(a.keywords, b.keywords);
+	}
+	for (; uid <= 700; uid++)
+		assert_true(view_seq(v, uid) == 0 || !set32_has(uids, uid));
+}
+
+static void
+check_walks(struct view *v)
+{
+	struct set32 all, odd;
+
+	set32_init(&all);
+	set32_init(&odd);
+	set32_add_range(&all, 1, UINT32_MAX);
+	for (uint32_t uid = 1; uid < 650; uid += uid % 11 == 0 ? 40 : 2)
+		set32_add_range(&odd, uid, uid + uid % 3);
+	for (uint32_t from = 0; from < 640; from += 37) {
+		check_walk(v, &all, from);
+		check_walk(v, &odd, from);
+	}
+	check_walk(v, &all, UINT32_MAX);
+	set32_done(&all);
+	set32_done(&odd);
+}
+
+static void
+test_walk(void **state)
+{
+	struct box *b = *state;
+	struct view *v, *other;
+	enum step step;
+	uint32_t at = 0;
+	struct err e;
+
+	fill(b, 600);
+	box_open(b);
+	v = box_view(b, "INBOX", false);
+	other = box_view(b, "INBOX", false);
+	assert_int_equal(lazy(v), 600);
+	check_walks(v);
+	/* Above what is not loaded. */
+	box_msg(b, "new/2000.m");
+	(void)box_sync(v, true);
+	check_walks(v);
+	/* Loaded, with gaps; one view does not know yet that they are gone. */
+	for (uint32_t uid = 5; uid < 600; uid += 17)
+		assert_int_equal(
+		    box_store(v, uid, uid + uid % 4, STORE_ADD,
+			uid % 2 == 0 ? FLAG_DELETED : FLAG_FLAGGED, NULL, &e),
+		    0);
+	assert_int_equal(lazy(v), 0);
+	check_walks(v);
+	while ((step = view_expunge(v, NULL, &at, &e)) == STEP_MORE)
+		;
+	assert_int_equal(step, STEP_DONE);
+	(void)box_sync(v, true);
+	assert_true(view_count(v) < view_count(other));
+	check_walks(v);
+	check_walks(other);
+	(void)box_sync(other, true);
+	check_walks(other);
+	view_close(&other);
+	view_close(&v);
+	box_close(b);
+}
+
 /* ---- the index itself ---------------------------------------------------- */
 
 static void
@@ -759,6 +847,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	    T(test_unchanged),
+	    T(test_walk),
 	    T(test_status),
 	    T(test_delivery),
 	    T(test_known_file_in_new),
