@@ -12,6 +12,7 @@
 #include "imap/imap_char.h"
 #include "imapd/capability.h"
 #include "imapd/commands.h"
+#include "imapd/modseq.h"
 #include "imapd/reply.h"
 #include "imapd/session.h"
 
@@ -92,14 +93,51 @@ cmd_id(struct cmd *c)
 	return reply_ok(c, NULL, "Done");
 }
 
+static void
+enable_qresync(struct session *s)
+{
+	modseq_enable(s);
+	s->qresync = true;
+}
+
+/* What can be enabled; the flag says that it is. */
+static const struct {
+	const char *word;
+	size_t flag; /* of struct session */
+	void (*fn)(struct session *s);
+} enablings[] = {
+    {"CONDSTORE", offsetof(struct session, condstore), modseq_enable},
+    {"QRESYNC", offsetof(struct session, qresync), enable_qresync},
+};
+
 /*
- * None of our extensions has to be enabled yet; unknown ones are left out of
- * the answer (RFC 5161 section 3.1).
+ * Unknown extensions, and those that were on before, are left out of the
+ * answer (RFC 5161 section 3.1).
  */
+static void
+enable(struct session *s, const struct imap_arg *a, struct buf *told)
+{
+	bool is_on[ARRAY_LEN(enablings)];
+	struct str word;
+
+	for (size_t i = 0; i < ARRAY_LEN(enablings); i++)
+		is_on[i] = *(bool *)((char *)s + enablings[i].flag);
+	while (imap_arg_atom(&a, &word))
+		for (size_t i = 0; i < ARRAY_LEN(enablings); i++) {
+			if (is_on[i] ||
+			    !str_eq_nocase(word, str_of(enablings[i].word)))
+				continue;
+			is_on[i] = true;
+			enablings[i].fn(s);
+			buf_addf(told, " %s", enablings[i].word);
+		}
+}
+
 enum step
 cmd_enable(struct cmd *c)
 {
 	const struct imap_arg *a = c->args;
+	struct buf told;
 	struct str word;
 	size_t n = 0;
 
@@ -108,6 +146,9 @@ cmd_enable(struct cmd *c)
 			return reply_bad(c, "Capability name expected");
 	if (n == 0 || !imap_arg_end(a))
 		return reply_bad(c, "Capability name expected");
-	reply_untagged(c->s, "ENABLED");
+	buf_init(&told, SIZE_MAX / 2);
+	enable(c->s, c->args, &told);
+	reply_untagged(c->s, "ENABLED%.*s", STR_ARG(buf_str(&told)));
+	buf_done(&told);
 	return reply_ok(c, NULL, "Done");
 }

@@ -6,13 +6,16 @@
  * Runs in: imapd, as the mail user.
  * Trusts:  nothing.
  * Spec:    RFC 3501 sections 6.4.7, 6.4.8; RFC 4315 (COPYUID), RFC 6851 (MOVE:
- *          COPYUID comes untagged, before the EXPUNGEs), RFC 2180 section 4.4.
+ *          COPYUID comes untagged, before the EXPUNGEs), RFC 2180 section 4.4;
+ *          RFC 7162 section 3.2.8.
  */
 #include "imap/imap_set.h"
 #include "imapd/commands.h"
+#include "imapd/modseq.h"
 #include "imapd/name.h"
 #include "imapd/reply.h"
 #include "imapd/session.h"
+#include "store/view_modseq.h"
 
 enum { SETS_MAX_BYTES = 1 << 22 };
 
@@ -21,6 +24,7 @@ struct copy_state {
 	struct str dest;
 	struct copy_job *job;
 	struct copy_result result;
+	uint64_t before; /* the source's mod-sequence */
 };
 
 static void
@@ -58,6 +62,7 @@ copy_begin(struct cmd *c, bool move)
 		(void)reply_no(c, "READ-ONLY", "Mailbox is read-only");
 		return false;
 	}
+	st->before = view_highest_modseq(c->s->view);
 	return true;
 }
 
@@ -91,7 +96,10 @@ copied(struct cmd *c, bool move)
 		has_code = false;
 	}
 	buf_add_byte(&b, '\0');
-	step = reply_ok(c, has_code ? b.p : NULL, move ? "Moved" : "Copied");
+	if (move)
+		step = reply_ok(c, modseq_code(c, st->before), "Moved");
+	else
+		step = reply_ok(c, has_code ? b.p : NULL, "Copied");
 	buf_done(&b);
 	return step;
 }

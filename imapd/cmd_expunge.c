@@ -5,15 +5,19 @@
  * Owns:    struct expunge_state.
  * Runs in: imapd, as the mail user.
  * Trusts:  nothing.
- * Spec:    RFC 3501 section 6.4.3, RFC 4315 section 2.1.
+ * Spec:    RFC 3501 section 6.4.3, RFC 4315 section 2.1; RFC 7162 sections
+ *          3.2.7, 3.2.9 (HIGHESTMODSEQ).
  */
 #include "imapd/commands.h"
+#include "imapd/modseq.h"
 #include "imapd/reply.h"
 #include "imapd/session.h"
+#include "store/view_modseq.h"
 
 struct expunge_state {
 	struct set32 uids;
 	uint32_t at;
+	uint64_t before; /* the mailbox's mod-sequence */
 };
 
 static void
@@ -52,6 +56,7 @@ cmd_expunge(struct cmd *c)
 				   : "No arguments expected");
 		if (c->s->read_only)
 			return reply_no(c, "READ-ONLY", "Mailbox is read-only");
+		st->before = view_highest_modseq(c->s->view);
 	}
 	do {
 		step = view_expunge(
@@ -61,5 +66,5 @@ cmd_expunge(struct cmd *c)
 		return STEP_MORE;
 	if (step == STEP_FAIL)
 		return reply_err(c, &e);
-	return reply_ok(c, NULL, "Expunged");
+	return reply_ok(c, modseq_code(c, st->before), "Expunged");
 }

@@ -7,22 +7,30 @@
  * Trusts:  nothing in arguments or messages.
  * Spec:    RFC 3501 sections 6.4.5, 6.4.8 and 7.4.2; RFC 2180 section 4.1
  *          (messages that vanish are left out, and the answer says NO);
- *          RFC 5530 (EXPUNGEISSUED).
+ *          RFC 5530 (EXPUNGEISSUED); RFC 7162 sections 3.1.4, 3.2.6.
  *
+ * CHOOSE --those that CHANGEDSINCE leaves--> KNOWN
  * KNOWN --fetch_known, those that need not be opened--> NEXT
  *	NEXT --next_message--> OPEN --read--> ITEMS
  *	                       ITEMS --fetch_item_step, last--> KNOWN
  *	NEXT --no more--> tagged reply
  */
+#include "base/bounds.h"
 #include "base/log.h"
+#include "imap/imap_set.h"
 #include "imapd/commands.h"
 #include "imapd/fetch_cache.h"
 #include "imapd/fetch_facts.h"
 #include "imapd/fetch_job.h"
+#include "imapd/modseq.h"
 #include "imapd/reply.h"
+#include "imapd/resync.h"
 #include "imapd/session.h"
+#include "store/view_modseq.h"
 
 #define SCRATCH_MAX (128 * 1024)
+/* Messages that are asked for their mod-sequence between looks at the clock. */
+#define LOOKS 256
 
 static void
 release(struct cmd *c)
@@ -31,8 +39,37 @@ release(struct cmd *c)
 
 	msg_close(&f->msg);
 	set32_done(&f->uids);
+	set32_done(&f->changed);
 	buf_done(&f->scratch);
 	buf_done(&f->fields);
+}
+
+/* VANISHED (EARLIER) for the UIDs as the client gave them. */
+static bool
+tell_vanished(struct cmd *c, const struct fetch *f, struct str set)
+{
+	struct view *v = c->s->view;
+	struct set32 asked;
+	bool ok;
+
+	set32_init(&asked);
+	ok = imap_set_parse(set, mailbox_uidnext(view_mailbox(v)) - 1,
+	    IMAP_SET_RANGES_MAX, &asked);
+	if (ok)
+		resync_write_vanished(c->s, f->plan.changed_since, &asked, 0);
+	set32_done(&asked);
+	return ok;
+}
+
+/* What the plan means for mod-sequences; false: not allowed here. */
+static bool
+begin_modseq(struct cmd *c, const struct fetch *f, struct str set)
+{
+	if (f->plan.vanished && (!c->uid || !c->s->qresync))
+		return false;
+	if (f->plan.has_modseq)
+		modseq_enable(c->s);
+	return !f->plan.vanished || tell_vanished(c, f, set);
 }
 
 /* NULL after the tagged reply is written. */
@@ -52,14 +89,41 @@ start(struct cmd *c)
 		reply_bad(c, "Not a valid message set");
 		return NULL;
 	}
-	if (!fetch_plan_parse(c->arena, &a, &f->plan) || !imap_arg_end(a)) {
+	if (!fetch_plan_parse(c->arena, &a, &f->plan) ||
+	    !fetch_plan_modifiers(c->arena, &a, &f->plan) ||
+	    !imap_arg_end(a)) {
 		reply_bad(c, "Unknown or malformed FETCH item");
 		return NULL;
 	}
+	if (!begin_modseq(c, f, set)) {
+		reply_bad(c, "VANISHED needs UID FETCH and ENABLE QRESYNC");
+		return NULL;
+	}
+	f->in_choose = f->plan.changed_since != 0;
 	fetch_facts_prepare(&f->plan);
 	f->is_known = fetch_facts_suffice(&f->plan);
 	f->mark = arena_mark(c->arena);
 	return f;
+}
+
+/* Leaves those that have changed since. */
+static enum step
+choose(struct cmd *c)
+{
+	struct fetch *f = c->state;
+
+	for (unsigned n = 1; !f->at_end && set32_next(&f->uids, f->uid, &f->uid);
+	     n++) {
+		if (n % LOOKS == 0 && cmd_time_is_up(c))
+			return STEP_MORE;
+		if (view_modseq(c->s->view, f->uid) > f->plan.changed_since)
+			set32_add(&f->changed, f->uid);
+		fetch_pass(f);
+	}
+	set32_copy(&f->uids, &f->changed);
+	f->uid = 0;
+	f->at_end = f->in_choose = false;
+	return STEP_DONE;
 }
 
 /* ---- a message ------------------------------------------------------------- */
@@ -171,8 +235,10 @@ begin_message(struct cmd *c)
 	buf_add_c(&c->s->out, "* ");
 	buf_add_u64(&c->s->out, view_seq(c->s->view, f->uid));
 	buf_add_c(&c->s->out, " FETCH (");
-	if (c->uid && !f->plan.has_uid)
+	if ((c->uid || (f->seen_now && c->s->condstore)) && !f->plan.has_uid)
 		fetch_item_uid(c);
+	if (f->seen_now && c->s->condstore && !f->plan.has_modseq)
+		fetch_item_modseq(c);
 	if (f->seen_now && !f->plan.has_flags)
 		fetch_item_flags(c);
 }
@@ -274,6 +340,8 @@ cmd_fetch(struct cmd *c)
 
 	if (f == NULL && (f = start(c)) == NULL)
 		return STEP_DONE;
+	if (f->in_choose && choose(c) == STEP_MORE)
+		return STEP_MORE;
 	for (;;) {
 		if (!f->in_message && !f->in_open && f->is_known &&
 		    fetch_known(c) == STEP_MORE)

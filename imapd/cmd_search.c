@@ -5,14 +5,17 @@
  * Owns:    the matcher and the found set while the command runs.
  * Runs in: imapd.
  * Trusts:  nothing in the arguments.
- * Spec:    RFC 3501 sections 6.4.4, 6.4.8 and 7.2.5, RFC 4731.
+ * Spec:    RFC 3501 sections 6.4.4, 6.4.8 and 7.2.5, RFC 4731; RFC 7162
+ *          sections 3.1.5, 3.1.10 (MODSEQ).
  */
 #include "imap/imap_set.h"
 #include "imapd/commands.h"
+#include "imapd/modseq.h"
 #include "imapd/reply.h"
 #include "imapd/search_arg.h"
 #include "imapd/session.h"
 #include "search/match.h"
+#include "store/view_modseq.h"
 
 enum result_option { /* RFC 4731 section 3.1 */
 	RETURN_MIN = 1 << 0,
@@ -29,6 +32,7 @@ struct search {
 	unsigned options; /* enum result_option */
 	bool extended; /* RETURN was given */
 	bool unreadable; /* a message could not be looked at */
+	bool has_modseq; /* the keys ask for mod-sequences */
 };
 
 static void
@@ -110,36 +114,53 @@ start(struct cmd *c)
 	}
 	if (!query_bound(s->query, &s->candidates))
 		set32_copy(&s->candidates, view_uids(c->s->view));
+	s->has_modseq = query_has(s->query, QUERY_MODSEQ);
+	if (s->has_modseq)
+		modseq_enable(c->s);
 	s->matcher = matcher_new(c->s->view, s->query);
 	return s;
 }
 
-/* A set of UIDs as the client counts: UIDs or sequence numbers. */
-static void
-client_numbers(struct cmd *c, const struct set32 *uids, struct set32 *out)
+/*
+ * The highest mod-sequence of what is told: all, or only the first and last
+ * (RFC 4731 section 3.2). 0: none is to be told.
+ */
+static uint64_t
+told_modseq(struct cmd *c, const struct search *s)
 {
-	struct view *v = c->s->view;
-	size_t i;
+	const struct set32 *found = &s->found;
+	bool all = !s->extended ||
+	    (s->options & (RETURN_MIN | RETURN_MAX)) == 0 ||
+	    (s->options & (RETURN_ALL | RETURN_COUNT)) != 0;
+	uint64_t highest = 0, one;
+	uint32_t uid;
 
-	set32_init(out);
-	if (c->uid) {
-		set32_copy(out, uids);
-		return;
+	if (!s->has_modseq)
+		return 0;
+	for (uid = 1; set32_next(found, uid, &uid); uid++) {
+		if (!all &&
+		    ((s->options & RETURN_MIN) == 0 ||
+			uid != found->r[0].first) &&
+		    ((s->options & RETURN_MAX) == 0 ||
+			uid != found->r[found->n - 1].last))
+			continue;
+		one = view_modseq(c->s->view, uid);
+		if (one > highest)
+			highest = one;
 	}
-	/* Neighbouring UIDs of the view are neighbouring numbers. */
-	for (i = 0; i < uids->n; i++)
-		set32_add_range(out, view_seq(v, uids->r[i].first),
-		    view_seq(v, uids->r[i].last));
+	return highest;
 }
 
 static void
-write_plain(struct buf *b, const struct set32 *numbers)
+write_plain(struct buf *b, const struct set32 *numbers, uint64_t modseq)
 {
 	uint32_t n;
 
 	buf_add_c(b, "* SEARCH");
 	for (n = 1; set32_next(numbers, n, &n); n++)
 		buf_addf(b, " %u", n);
+	if (modseq != 0)
+		buf_addf(b, " (MODSEQ %llu)", (unsigned long long)modseq);
 	buf_add_c(b, "\r\n");
 }
 
@@ -148,6 +169,8 @@ static void
 write_extended(
     struct buf *b, struct cmd *c, const struct search *s, struct set32 *numbers)
 {
+	uint64_t modseq;
+
 	buf_addf(b, "* ESEARCH (TAG \"%.*s\")", STR_ARG(c->tag));
 	if (c->uid)
 		buf_add_c(b, " UID");
@@ -163,6 +186,9 @@ write_extended(
 	}
 	if (s->options & RETURN_COUNT)
 		buf_addf(b, " COUNT %u", set32_count(numbers));
+	modseq = told_modseq(c, s);
+	if (modseq != 0)
+		buf_addf(b, " MODSEQ %llu", (unsigned long long)modseq);
 	buf_add_c(b, "\r\n");
 }
 
@@ -172,12 +198,13 @@ finish(struct cmd *c, struct search *s)
 	struct set32 numbers;
 	struct buf line;
 
-	client_numbers(c, &s->found, &numbers);
+	set32_init(&numbers);
+	session_numbers(c, &s->found, &numbers);
 	buf_init(&line, SIZE_MAX / 2);
 	if (s->extended)
 		write_extended(&line, c, s, &numbers);
 	else
-		write_plain(&line, &numbers);
+		write_plain(&line, &numbers, told_modseq(c, s));
 	session_send(c->s);
 	conn_write_str(c->s->conn, buf_str(&line));
 	buf_done(&line);

@@ -5,13 +5,18 @@
  * Owns:    the change between the states of session.h.
  * Runs in: imapd, as the mail user.
  * Trusts:  nothing.
- * Spec:    RFC 3501 sections 6.3.1, 6.3.2, 6.4.2, 7.1; RFC 3691 (UNSELECT).
+ * Spec:    RFC 3501 sections 6.3.1, 6.3.2, 6.4.2, 7.1; RFC 3691 (UNSELECT);
+ *          RFC 7162 sections 3.1.2, 3.1.8, 3.2.5, 3.2.11.
  */
 #include "imapd/commands.h"
+#include "imapd/modseq.h"
 #include "imapd/name.h"
 #include "imapd/reply.h"
+#include "imapd/resync.h"
+#include "imapd/select_param.h"
 #include "imapd/session.h"
 #include "imapd/sync.h"
+#include "store/view_modseq.h"
 
 static void
 write_selected(struct session *s)
@@ -28,11 +33,15 @@ write_selected(struct session *s)
 	    s, "OK [UIDVALIDITY %u] UIDs valid", mailbox_uidvalidity(m));
 	reply_untagged(
 	    s, "OK [UIDNEXT %u] Predicted next UID", mailbox_uidnext(m));
+	modseq_tell_highest(s, view_highest_modseq(s->view));
 }
 
 struct opening {
 	struct str name;
 	struct view *view; /* until it is the session's */
+	struct select_param param;
+	struct resync resync;
+	bool is_selected;
 };
 
 static void
@@ -41,42 +50,85 @@ opening_done(struct cmd *c)
 	struct opening *o = c->state;
 
 	view_close(&o->view);
+	select_param_done(&o->param);
+	resync_done(&o->resync);
+}
+
+/* False: answered. */
+static bool
+opening_begin(struct cmd *c)
+{
+	struct session *s = c->s;
+	const struct imap_arg *a = c->args;
+	struct opening *o = arena_new(c->arena, 1, sizeof(*o));
+	struct str wire;
+	struct err e;
+
+	c->state = o;
+	c->cleanup = opening_done;
+	if (!imap_arg_astring(&a, &wire) ||
+	    !select_param_parse(&a, &o->param) || !imap_arg_end(a)) {
+		(void)reply_bad(c, "Mailbox name expected, and parameters");
+		return false;
+	}
+	if (o->param.qresync && !s->qresync) {
+		(void)reply_bad(c, "ENABLE QRESYNC comes first");
+		return false;
+	}
+	/* From here on nothing is selected, whatever follows. */
+	if (s->view != NULL)
+		reply_untagged(s, "OK [CLOSED] Previous mailbox closed");
+	session_unselect(s);
+	if (o->param.condstore)
+		modseq_enable(s);
+	if (name_decode(s->store, c->arena, wire, &o->name, &e) == 0)
+		return true;
+	(void)reply_err(c, &e);
+	return false;
+}
+
+/* STEP_DONE: selected. */
+static enum step
+open_view(struct cmd *c, bool read_only, struct err *e)
+{
+	struct session *s = c->s;
+	struct opening *o = c->state;
+	enum step step;
+
+	do
+		step = view_open(s->store, o->name, read_only, &o->view, e);
+	while (step == STEP_MORE && !cmd_time_is_up(c));
+	if (step != STEP_DONE)
+		return step;
+	session_select(s, o->view);
+	o->view = NULL;
+	o->is_selected = true;
+	if (read_only)
+		s->read_only = true;
+	write_selected(s);
+	return STEP_DONE;
 }
 
 static enum step
 select_mailbox(struct cmd *c, bool read_only)
 {
-	struct session *s = c->s;
-	const struct imap_arg *a = c->args;
-	struct opening *o = c->state;
-	struct str wire;
-	enum step step;
+	struct opening *o;
+	enum step step = STEP_DONE;
 	struct err e;
 
-	if (o == NULL) {
-		if (!imap_arg_astring(&a, &wire) || !imap_arg_end(a))
-			return reply_bad(c, "Mailbox name expected");
-		/* From here on nothing is selected, whatever follows. */
-		session_unselect(s);
-		o = c->state = arena_new(c->arena, 1, sizeof(*o));
-		c->cleanup = opening_done;
-		if (name_decode(s->store, c->arena, wire, &o->name, &e) == -1)
-			return reply_err(c, &e);
-	}
-	do
-		step = view_open(s->store, o->name, read_only, &o->view, &e);
-	while (step == STEP_MORE && !cmd_time_is_up(c));
-	if (step == STEP_MORE)
-		return STEP_MORE;
+	if (c->state == NULL && !opening_begin(c))
+		return STEP_DONE;
+	o = c->state;
+	if (!o->is_selected)
+		step = open_view(c, read_only, &e);
 	if (step == STEP_FAIL)
 		return reply_err(c, &e);
-	session_select(s, o->view);
-	o->view = NULL;
-	if (read_only)
-		s->read_only = true;
-	write_selected(s);
-	return s->read_only ? reply_ok(c, "READ-ONLY", "Selected")
-			    : reply_ok(c, "READ-WRITE", "Selected");
+	if (step == STEP_DONE && o->param.qresync)
+		step = resync_step(c, &o->param, &o->resync);
+	if (step == STEP_MORE)
+		return STEP_MORE;
+	return c->s->read_only ? reply_ok(c, "READ-ONLY", "Selected")
+			       : reply_ok(c, "READ-WRITE", "Selected");
 }
 
 enum step

@@ -6,10 +6,12 @@
  * Runs in: imapd, as the mail user.
  * Trusts:  nothing.
  * Spec:    RFC 3501 sections 6.3.10, 7.2.4; RFC 8438 (SIZE);
+ *          RFC 7162 section 3.1.7 (HIGHESTMODSEQ);
  *          RFC 9208 section 4.1.4 (DELETED, DELETED-STORAGE).
  */
 #include "imap/imap_write.h"
 #include "imapd/commands.h"
+#include "imapd/modseq.h"
 #include "imapd/name.h"
 #include "imapd/reply.h"
 #include "imapd/session.h"
@@ -23,6 +25,7 @@ enum item {
 	ITEM_SIZE,
 	ITEM_DELETED,
 	ITEM_DELETED_STORAGE,
+	ITEM_HIGHESTMODSEQ,
 	ITEM_COUNT,
 };
 
@@ -35,6 +38,7 @@ static const char *const item_names[ITEM_COUNT] = {
     [ITEM_SIZE] = "SIZE",
     [ITEM_DELETED] = "DELETED",
     [ITEM_DELETED_STORAGE] = "DELETED-STORAGE",
+    [ITEM_HIGHESTMODSEQ] = "HIGHESTMODSEQ",
 };
 
 static uint64_t
@@ -57,6 +61,8 @@ value_of(enum item item, const struct mailbox_status *st)
 		return st->deleted;
 	case ITEM_DELETED_STORAGE:
 		return st->deleted_size;
+	case ITEM_HIGHESTMODSEQ:
+		return st->highest_modseq;
 	case ITEM_COUNT:
 	default:
 		return 0;
@@ -136,6 +142,9 @@ asking_begin(struct cmd *c)
 		(void)reply_bad(c, "Mailbox name and status items expected");
 		return false;
 	}
+	for (size_t i = 0; i < q->n; i++)
+		if (q->items[i] == ITEM_HIGHESTMODSEQ)
+			modseq_enable(c->s);
 	for (size_t i = 0; i < q->n; i++)
 		q->with_size = q->with_size || q->items[i] == ITEM_SIZE ||
 		    q->items[i] == ITEM_DELETED_STORAGE;

@@ -185,6 +185,7 @@ fetch_facts_suffice(const struct fetch_plan *p)
 		case FETCH_FLAGS:
 		case FETCH_INTERNALDATE:
 		case FETCH_SIZE:
+		case FETCH_MODSEQ:
 			break;
 		default:
 			if (i->slot == 0)

@@ -18,6 +18,7 @@
 #include "imapd/fetch_section.h"
 #include "imapd/fetch_write.h"
 #include "imapd/flags.h"
+#include "imapd/modseq.h"
 #include "imapd/session.h"
 
 /* ---- small items ----------------------------------------------------------- */
@@ -53,6 +54,15 @@ fetch_item_flags(struct cmd *c)
 	begin_item(c, "FLAGS (");
 	flags_write(&c->s->out, view_mailbox(c->s->view), &flags);
 	buf_add_byte(&c->s->out, ')');
+}
+
+void
+fetch_item_modseq(struct cmd *c)
+{
+	struct fetch *f = c->state;
+
+	begin_item(c, "");
+	modseq_write(&c->s->out, c->s->view, f->uid);
 }
 
 static int
@@ -308,6 +318,9 @@ write_item(struct cmd *c, const struct fetch_item *item, struct err *e)
 		return 0;
 	case FETCH_FLAGS:
 		fetch_item_flags(c);
+		return 0;
+	case FETCH_MODSEQ:
+		fetch_item_modseq(c);
 		return 0;
 	case FETCH_INTERNALDATE:
 		return write_date(c, e);

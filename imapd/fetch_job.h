@@ -17,6 +17,8 @@
 struct fetch {
 	struct fetch_plan plan;
 	struct set32 uids;
+	struct set32 changed; /* of them, while that is found out */
+	bool in_choose;
 	uint32_t uid; /* the message being answered, or the next one */
 	bool at_end; /* there is none */
 	struct msg *msg; /* open when the plan needs it */
@@ -62,8 +64,9 @@ enum step fetch_known(struct cmd *c);
  * again, when the connection has room; STEP_DONE: that was all.
  */
 enum step fetch_item_step(struct cmd *c);
-/* "UID n" and "FLAGS (...)" of the present message. */
+/* "UID n", "FLAGS (...)", "MODSEQ (n)" of the present message. */
 void fetch_item_uid(struct cmd *c);
 void fetch_item_flags(struct cmd *c);
+void fetch_item_modseq(struct cmd *c);
 
 #endif

@@ -18,6 +18,7 @@
 #include "imapd/flag_texts.h"
 #include "imapd/line_out.h"
 #include "imapd/session.h"
+#include "store/view_modseq.h"
 
 /* So many messages, or bytes, between two looks at the clock. */
 #define LOOK_MESSAGES 64
@@ -32,6 +33,7 @@ struct run {
 	struct view_walk walk;
 	struct line_out out;
 	struct flag_texts flags;
+	uint64_t modseq; /* of the present message */
 	bool adds_uid; /* UID FETCH, and nobody has asked for it */
 };
 
@@ -101,6 +103,11 @@ put_item(struct run *r, const struct fetch_item *item,
 	case FETCH_FLAGS:
 		put_flags(r, flags);
 		return;
+	case FETCH_MODSEQ:
+		line_out_put(o, STR("MODSEQ ("));
+		line_out_number(o, r->modseq);
+		line_out_put(o, STR(")"));
+		return;
 	case FETCH_INTERNALDATE:
 		put_date(o, facts->known.date_s);
 		return;
@@ -150,6 +157,9 @@ answer(struct run *r)
 
 	if (r->plan->has_flags && !view_walk_flags(&r->walk, &flags))
 		return false;
+	/* Before the facts, which are borrowed from the index. */
+	if (r->plan->has_modseq)
+		r->modseq = view_modseq(r->walk.v, r->walk.uid);
 	if (r->plan->needs != 0 &&
 	    (!fetch_facts_find(r->walk.v, r->walk.uid, r->plan, &facts) ||
 		!can_be_read(r->plan, &facts)))

@@ -5,7 +5,8 @@
  * Owns:    nothing; all lies in the command's arena.
  * Runs in: imapd.
  * Trusts:  nothing in the arguments; their size is bounded by the lexer.
- * Spec:    RFC 3501 sections 6.4.5 and 9.
+ * Spec:    RFC 3501 sections 6.4.5 and 9; RFC 4466 section 2.4 (modifiers),
+ *          RFC 7162 sections 3.1.4, 3.2.6.
  */
 #include <stdlib.h>
 
@@ -13,6 +14,7 @@
 #include "imap/imap_char.h"
 #include "imap/imap_write.h"
 #include "imapd/fetch_plan.h"
+#include "imapd/modseq.h"
 #include "text/ascii.h"
 
 struct planner {
@@ -282,6 +284,7 @@ static const struct {
     {"ENVELOPE", FETCH_ENVELOPE, NEED_ENVELOPE},
     {"BODY", FETCH_BODY, NEED_PARTS},
     {"BODYSTRUCTURE", FETCH_BODYSTRUCTURE, NEED_PARTS},
+    {"MODSEQ", FETCH_MODSEQ, 0},
 };
 
 static const struct {
@@ -303,6 +306,7 @@ parse_item(struct planner *p, struct str word)
 			continue;
 		p->plan->has_uid |= plain_items[i].kind == FETCH_UID;
 		p->plan->has_flags |= plain_items[i].kind == FETCH_FLAGS;
+		p->plan->has_modseq |= plain_items[i].kind == FETCH_MODSEQ;
 		p->plan->needs |= plain_items[i].needs;
 		add_item(p, plain_items[i].kind);
 		return true;
@@ -360,4 +364,42 @@ fetch_plan_parse(
 		if (!parse_item(&p, word))
 			return false;
 	return imap_arg_end(list);
+}
+
+/* Puts one more item behind the others. */
+static void
+append_item(struct arena *arena, struct fetch_plan *plan, enum fetch_kind kind)
+{
+	struct planner p = {.arena = arena, .plan = plan};
+
+	for (p.tail = &plan->items; *p.tail != NULL;)
+		p.tail = &(*p.tail)->next;
+	(void)add_item(&p, kind);
+}
+
+bool
+fetch_plan_modifiers(
+    struct arena *arena, const struct imap_arg **a, struct fetch_plan *p)
+{
+	const struct imap_arg *list;
+	bool ok = true;
+
+	if (imap_arg_end(*a))
+		return true;
+	if (!imap_arg_list(a, &list) || imap_arg_end(list))
+		return false;
+	while (ok && !imap_arg_end(list)) {
+		if (p->changed_since == 0 &&
+		    imap_arg_word(&list, "CHANGEDSINCE"))
+			ok = modseq_arg(&list, 1, &p->changed_since);
+		else if (!p->vanished && imap_arg_word(&list, "VANISHED"))
+			p->vanished = true;
+		else
+			ok = false;
+	}
+	if (p->changed_since != 0 && !p->has_modseq) {
+		p->has_modseq = true;
+		append_item(arena, p, FETCH_MODSEQ);
+	}
+	return ok && (!p->vanished || p->changed_since != 0);
 }

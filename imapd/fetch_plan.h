@@ -17,6 +17,7 @@ enum fetch_kind {
 	FETCH_ENVELOPE,
 	FETCH_BODY,
 	FETCH_BODYSTRUCTURE,
+	FETCH_MODSEQ,
 	FETCH_SECTION,
 };
 
@@ -64,7 +65,10 @@ struct fetch_plan {
 	struct fetch_item *items;
 	unsigned needs; /* enum fetch_need */
 	bool sets_seen; /* BODY[] and not BODY.PEEK[] */
-	bool has_uid, has_flags;
+	bool has_uid, has_flags, has_modseq;
+	/* Modifiers (RFC 7162 sections 3.1.4.1, 3.2.6): */
+	uint64_t changed_since; /* only messages above; 0: all */
+	bool vanished;
 };
 
 /*
@@ -73,5 +77,9 @@ struct fetch_plan {
  */
 bool fetch_plan_parse(
     struct arena *arena, const struct imap_arg **a, struct fetch_plan *out);
+
+/* "(CHANGEDSINCE n VANISHED)" behind the items, or nothing; adds MODSEQ. */
+bool fetch_plan_modifiers(
+    struct arena *arena, const struct imap_arg **a, struct fetch_plan *p);
 
 #endif

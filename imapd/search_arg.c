@@ -5,13 +5,14 @@
  * Owns:    nothing; the query lies in the command's arena.
  * Runs in: imapd.
  * Trusts:  nothing; nesting and the number of keys are bounded.
- * Spec:    RFC 3501 section 6.4.4, RFC 5032 (WITHIN).
+ * Spec:    RFC 3501 section 6.4.4, RFC 5032 (WITHIN), RFC 7162 section 3.1.5.
  */
 #include "base/bounds.h"
 #include "base/clock.h"
 #include "base/num.h"
 #include "imap/imap_char.h"
 #include "imap/imap_date.h"
+#include "imapd/modseq.h"
 #include "imapd/search_arg.h"
 #include "imapd/session.h"
 #include "text/charset.h"
@@ -45,6 +46,7 @@ enum operand {
 	OPERAND_AGE, /* seconds before now */
 	OPERAND_KEYWORD,
 	OPERAND_UIDS,
+	OPERAND_MODSEQ, /* perhaps an entry and its type, number */
 	OPERAND_KEY,
 	OPERAND_TWO_KEYS,
 };
@@ -109,6 +111,7 @@ static const struct search_key keys[] = {
     KEY("SMALLER", OPERAND_NUMBER, QUERY_SMALLER),
     KEY("KEYWORD", OPERAND_KEYWORD, QUERY_KEYWORD),
     {"UNKEYWORD", OPERAND_KEYWORD, QUERY_KEYWORD, true, 0, NULL},
+    KEY("MODSEQ", OPERAND_MODSEQ, QUERY_MODSEQ),
     KEY("UID", OPERAND_UIDS, QUERY_UIDS),
     KEY("NOT", OPERAND_KEY, QUERY_NOT),
     KEY("OR", OPERAND_TWO_KEYS, QUERY_OR),
@@ -200,6 +203,33 @@ parse_date(struct parser *p, struct query *q)
 	return true;
 }
 
+/*
+ * "/flags/\\draft" all 620162338, or the number alone. There is one number for
+ * all flags, so which flag is meant changes nothing (RFC 7162 section 3.1.5).
+ */
+static bool
+parse_modseq(struct parser *p, struct query *q)
+{
+	static const char *const types[] = {"all", "priv", "shared"};
+	struct str entry;
+	uint64_t v;
+	size_t i = 0;
+
+	if (p->at->type == IMAP_ARG_QUOTED) {
+		if (!imap_arg_string(&p->at, &entry) ||
+		    !str_starts_nocase(entry, STR("/flags/")))
+			return false;
+		while (i < ARRAY_LEN(types) && !imap_arg_word(&p->at, types[i]))
+			i++;
+		if (i == ARRAY_LEN(types))
+			return false;
+	}
+	if (!modseq_arg(&p->at, 0, &v))
+		return false;
+	q->number = (int64_t)v;
+	return true;
+}
+
 static bool
 parse_children(struct parser *p, struct query *q, unsigned n)
 {
@@ -249,6 +279,8 @@ parse_operand(struct parser *p, const struct search_key *k, struct query *q)
 		return true;
 	case OPERAND_KEYWORD:
 		return parse_keyword(p, q);
+	case OPERAND_MODSEQ:
+		return parse_modseq(p, q);
 	case OPERAND_KEY:
 		return parse_children(p, q, 1);
 	case OPERAND_TWO_KEYS:

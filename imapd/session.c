@@ -36,6 +36,7 @@ session_done(struct session *s)
 	arena_done(&s->arena);
 	buf_done(&s->out);
 	set32_done(&s->saved);
+	set32_done(&s->vanished);
 }
 
 void
@@ -61,6 +62,7 @@ session_unselect(struct session *s)
 	s->read_only = false;
 	s->lost = false;
 	set32_clear(&s->saved);
+	set32_clear(&s->vanished);
 }
 
 void
@@ -102,27 +104,6 @@ seqs_to_uids(struct view *v, struct set32 *seqs, struct set32 *uids)
 	return true;
 }
 
-/* Those of `wanted` that are in `all`. */
-static void
-intersect(
-    const struct set32 *wanted, const struct set32 *all, struct set32 *out)
-{
-	const struct set32_range *a, *b;
-	size_t i = 0, k = 0;
-
-	set32_clear(out);
-	while (i < wanted->n && k < all->n) {
-		a = &wanted->r[i];
-		b = &all->r[k];
-		set32_add_range(out, a->first > b->first ? a->first : b->first,
-		    a->last < b->last ? a->last : b->last);
-		if (a->last < b->last)
-			i++;
-		else
-			k++;
-	}
-}
-
 bool
 session_parse_set(struct cmd *c, struct str text, struct set32 *uids)
 {
@@ -144,9 +125,26 @@ session_parse_set_as(
 	ok = imap_set_parse(text, star, IMAP_SET_RANGES_MAX, &numbers) &&
 	    (uid || count > 0);
 	if (ok && uid)
-		intersect(&numbers, view_uids(v), uids);
+		set32_intersect(&numbers, view_uids(v), uids);
 	else if (ok)
 		ok = seqs_to_uids(v, &numbers, uids);
 	set32_done(&numbers);
 	return ok;
+}
+
+void
+session_numbers(struct cmd *c, const struct set32 *uids, struct set32 *out)
+{
+	struct view *v = c->s->view;
+	size_t i;
+
+	set32_clear(out);
+	if (c->uid) {
+		set32_copy(out, uids);
+		return;
+	}
+	/* Neighbouring UIDs of the view are neighbouring numbers. */
+	for (i = 0; i < uids->n; i++)
+		set32_add_range(out, view_seq(v, uids->r[i].first),
+		    view_seq(v, uids->r[i].last));
 }

@@ -25,7 +25,10 @@ struct session {
 	bool read_only; /* EXAMINE, or the mailbox can not be changed */
 	struct arena arena; /* of the session */
 	struct buf out; /* small pieces are put together here... */
-	bool utf8, imap4rev2, condstore, qresync; /* ENABLEd (room for them) */
+	bool utf8, imap4rev2; /* ENABLEd (room for them) */
+	bool condstore; /* modseq.h: the client knows of mod-sequences */
+	bool qresync; /* ENABLEd */
+	struct set32 vanished; /* UIDs, while changes are being told */
 	struct set32 saved; /* SEARCHRES: room for $ */
 	const char *user, *remote_ip;
 	size_t keywords_told; /* of the view's mailbox, in FLAGS replies */
@@ -53,6 +56,13 @@ void session_send(struct session *s);
  * a sequence number out of range, or bad grammar: false (answer BAD).
  */
 bool session_parse_set(struct cmd *c, struct str text, struct set32 *uids);
+
+/*
+ * UIDs of the view as the client counts them: UIDs by c->uid, else sequence
+ * numbers. Neighbours in `uids` must be so in the view.
+ */
+void session_numbers(
+    struct cmd *c, const struct set32 *uids, struct set32 *out);
 
 /* The same; `uid` says how the numbers are meant (SEARCH has both kinds). */
 bool session_parse_set_as(

@@ -7,20 +7,40 @@
  * Trusts:  nothing; keyword names come from files and pass imap_write.
  * Spec:    RFC 3501 sections 5.2, 5.5, 7.3.1, 7.4.1: no EXPUNGE while FETCH,
  *          STORE or SEARCH run (with UID before them it may come), none of it
- *          while no command runs; RFC 2180 for mailboxes with many sessions.
+ *          while no command runs; RFC 2180 for mailboxes with many sessions;
+ *          RFC 7162 sections 3.2 and 3.2.10 (VANISHED), 3.2.4 (UID, MODSEQ).
  */
 #include "imapd/sync.h"
 
 #include "base/log.h"
+#include "imap/imap_set.h"
 #include "imapd/flags.h"
+#include "imapd/modseq.h"
 #include "imapd/reply.h"
+#include "store/view_modseq.h"
 
+/* With QRESYNC they are told together, as UIDs. */
 static void
-tell_expunge(void *arg, uint32_t seq, UNUSED uint32_t uid)
+tell_expunge(void *arg, uint32_t seq, uint32_t uid)
 {
 	struct cmd *c = arg;
 
-	reply_untagged(c->s, "%u EXPUNGE", seq);
+	if (c->s->qresync)
+		set32_add(&c->s->vanished, uid);
+	else
+		reply_untagged(c->s, "%u EXPUNGE", seq);
+}
+
+static void
+tell_vanished(struct session *s)
+{
+	if (set32_is_empty(&s->vanished))
+		return;
+	reply_begin(s);
+	buf_add_c(&s->out, "VANISHED ");
+	imap_set_write(&s->out, &s->vanished);
+	reply_end(s);
+	set32_clear(&s->vanished);
 }
 
 static void
@@ -28,6 +48,7 @@ tell_exists(void *arg, uint32_t count)
 {
 	struct cmd *c = arg;
 
+	tell_vanished(c->s);
 	reply_untagged(c->s, "%u EXISTS", count);
 }
 
@@ -42,7 +63,10 @@ tell_recent(void *arg, uint32_t count)
 static void
 tell_flags(void *arg, uint32_t seq, uint32_t uid)
 {
-	sync_write_flags(arg, seq, uid);
+	struct cmd *c = arg;
+
+	tell_vanished(c->s);
+	sync_write_flags(c, seq, uid);
 }
 
 static void
@@ -71,6 +95,12 @@ sync_tell(struct cmd *c)
 
 	if (s->view != NULL && !s->lost)
 		step = view_sync(s->view, may_expunge, &sink, c, &e);
+	tell_vanished(s);
+	/* Flags were told, perhaps, but not that messages are gone: the client
+	 * must not think that it knows all (RFC 7162 section 3.2). */
+	if (step == STEP_DONE && s->qresync && s->view != NULL && !s->lost &&
+	    !may_expunge && view_keeps_back(s->view))
+		modseq_tell_highest(s, view_told_modseq(s->view));
 	if (step != STEP_FAIL)
 		return step;
 	if (e.code == ERR_NOT_FOUND || e.code == ERR_GONE) {
@@ -117,6 +147,23 @@ sync_write_flag_names(struct session *s)
 	reply_end(s);
 }
 
+/*
+ * RFC 3501 section 6.4.8: UID commands get the UID in any case. Who knows of
+ * mod-sequences gets both (RFC 7162 section 3.2.4).
+ */
+static void
+write_identity(struct cmd *c, uint32_t uid)
+{
+	struct session *s = c->s;
+
+	if (c->uid || s->condstore)
+		buf_addf(&s->out, "UID %u ", uid);
+	if (!s->condstore)
+		return;
+	modseq_write(&s->out, s->view, uid);
+	buf_add_byte(&s->out, ' ');
+}
+
 void
 sync_write_flags(struct cmd *c, uint32_t seq, uint32_t uid)
 {
@@ -128,11 +175,21 @@ sync_write_flags(struct cmd *c, uint32_t seq, uint32_t uid)
 	sync_keywords(s);
 	reply_begin(s);
 	buf_addf(&s->out, "%u FETCH (", seq);
-	/* RFC 3501 section 6.4.8: UID commands get the UID in any case. */
-	if (c->uid)
-		buf_addf(&s->out, "UID %u ", uid);
+	write_identity(c, uid);
 	buf_add_c(&s->out, "FLAGS (");
 	flags_write(&s->out, view_mailbox(s->view), &f);
 	buf_add_c(&s->out, "))");
+	reply_end(s);
+}
+
+void
+sync_write_modseq(struct cmd *c, uint32_t seq, uint32_t uid)
+{
+	struct session *s = c->s;
+
+	reply_begin(s);
+	buf_addf(&s->out, "%u FETCH (UID %u ", seq, uid);
+	modseq_write(&s->out, s->view, uid);
+	buf_add_byte(&s->out, ')');
 	reply_end(s);
 }

@@ -18,7 +18,12 @@ enum step sync_tell(struct cmd *c);
 void sync_keywords(struct session *s);
 /* "* FLAGS (...)" and "* OK [PERMANENTFLAGS (...)]". */
 void sync_write_flag_names(struct session *s);
-/* "* seq FETCH (FLAGS (...))", with the UID when the command has it. */
+/*
+ * "* seq FETCH (FLAGS (...))", with the UID when the command has it, and with
+ * the mod-sequence when the client knows of them.
+ */
 void sync_write_flags(struct cmd *c, uint32_t seq, uint32_t uid);
+/* "* seq FETCH (UID n MODSEQ (n))": after a STORE that is silent of flags. */
+void sync_write_modseq(struct cmd *c, uint32_t seq, uint32_t uid);
 
 #endif

@@ -221,3 +221,24 @@ set32_next(const struct set32 *s, uint32_t v, uint32_t *out)
 	*out = v < s->r[i].first ? s->r[i].first : v;
 	return true;
 }
+
+void
+set32_intersect(const struct set32 *x, const struct set32 *y, struct set32 *out)
+{
+	const struct set32_range *a, *b;
+	size_t i = 0, k = 0;
+
+	set32_clear(out);
+	while (i < x->n && k < y->n) {
+		a = &x->r[i];
+		b = &y->r[k];
+		if (a->last >= b->first && b->last >= a->first)
+			set32_add_range(out,
+			    a->first > b->first ? a->first : b->first,
+			    a->last < b->last ? a->last : b->last);
+		if (a->last < b->last)
+			i++;
+		else
+			k++;
+	}
+}

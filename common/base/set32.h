@@ -30,6 +30,9 @@ void set32_add_range(struct set32 *s, uint32_t first, uint32_t last);
 void set32_remove_range(struct set32 *s, uint32_t first, uint32_t last);
 void set32_remove(struct set32 *s, uint32_t v);
 bool set32_has(const struct set32 *s, uint32_t v);
+/* Those that are in both; `out` is cleared first. */
+void set32_intersect(
+    const struct set32 *a, const struct set32 *b, struct set32 *out);
 /* How many values; at most 2^32 - 1 because 0 is no UID. */
 uint32_t set32_count(struct set32 *s);
 /* The value at position 1..count; 0 when there is none. */

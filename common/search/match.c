@@ -24,6 +24,7 @@
 #include "mime/header.h"
 #include "search/match.h"
 #include "store/msg.h"
+#include "store/view_modseq.h"
 #include "text/fold.h"
 
 /*
@@ -197,7 +198,7 @@ has_keyword(const struct flags *f, int64_t number)
 }
 
 static void
-ask_view(struct query *q, uint32_t uid, const struct flags *f)
+ask_view(struct view *v, struct query *q, uint32_t uid, const struct flags *f)
 {
 	struct query *c;
 
@@ -217,9 +218,12 @@ ask_view(struct query *q, uint32_t uid, const struct flags *f)
 	case QUERY_KEYWORD:
 		q->truth = truth_of(has_keyword(f, q->number));
 		break;
+	case QUERY_MODSEQ:
+		q->truth = truth_of(view_modseq(v, uid) >= (uint64_t)q->number);
+		break;
 	default:
 		for (c = q->child; c != NULL; c = c->next)
-			ask_view(c, uid, f);
+			ask_view(v, c, uid, f);
 	}
 }
 
@@ -697,7 +701,7 @@ matcher_test(struct matcher *m, uint32_t uid, bool *hit, struct err *e)
 			*hit = false;
 			return STEP_DONE;
 		}
-		ask_view(m->query, uid, &flags);
+		ask_view(m->view, m->query, uid, &flags);
 	}
 	if (evaluate(m->query) == QUERY_UNKNOWN)
 		step = ask_message(m, uid, e);

@@ -136,3 +136,16 @@ query_bound(const struct query *q, struct set32 *out)
 			return true;
 	return false;
 }
+
+bool
+query_has(const struct query *q, enum query_key key)
+{
+	const struct query *c;
+
+	if (q->key == key)
+		return true;
+	for (c = q->child; c != NULL; c = c->next)
+		if (query_has(c, key))
+			return true;
+	return false;
+}

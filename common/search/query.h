@@ -21,6 +21,7 @@ enum query_key {
 	QUERY_UIDS, /* uids */
 	QUERY_FLAG, /* number: enum msg_flag that is set */
 	QUERY_KEYWORD, /* number: keyword of this mailbox */
+	QUERY_MODSEQ, /* number: mod-sequence that is not lower */
 	QUERY_NEVER, /* nothing: a keyword that the mailbox does not have */
 	/* From the file's facts */
 	QUERY_BEFORE, /* number: day, see below */
@@ -77,6 +78,8 @@ struct query *query_new_uids(struct arena *a);
  * Sorts children so that cheap keys are asked first. ERR_SYNTAX: text is not UTF-8.
  */
 int query_plan(struct query *q, struct err *e);
+/* Is there such a key anywhere in the tree? */
+bool query_has(const struct query *q, enum query_key key);
 /* Releases what does not lie in the arena. */
 void query_done(struct query *q);
 

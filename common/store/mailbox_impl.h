@@ -144,6 +144,7 @@ struct view {
 	bool is_linked; /* one of the mailbox's views */
 	bool is_second_try; /* to open: the first found another mailbox */
 	VEC(uint32_t) gone; /* UIDs to tell as expunged, ascending */
+	uint64_t told_modseq; /* the mailbox's when nothing was kept back */
 };
 
 struct store {
@@ -499,6 +500,8 @@ void mailbox_note_expunged(struct mailbox *m, struct msg_rec *r);
 void mailbox_note_news(struct mailbox *m);
 /* True when no view shows an EXPUNGED record: they may be removed. */
 bool mailbox_is_all_told(struct mailbox *m);
+/* Never 0: a mailbox without one gets one now (view_modseq.h). */
+uint64_t mailbox_highest_modseq(struct mailbox *m);
 
 /*
  * A lock was not to be had (`e` says ERR_IN_USE): STEP_MORE, and the store must

@@ -744,7 +744,7 @@ fill_status(struct mailbox *m, struct mailbox_status *out)
 	    .deleted = base.deleted,
 	    .uidnext = m->uidnext,
 	    .uidvalidity = m->uidvalidity,
-	    .highest_modseq = m->highest_modseq,
+	    .highest_modseq = mailbox_highest_modseq(m),
 	};
 	memcpy(out->mailbox_id, m->guid, sizeof(m->guid));
 	for (size_t i = 0; i < m->recs.n; i++) {

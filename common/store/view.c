@@ -127,6 +127,7 @@ view_open(struct store *s, struct str name, bool read_only, struct view **out,
 	v->expunge_gen = v->m->expunge_gen;
 	v->keywords_told = v->m->keywords.n;
 	set32_clear(&v->changed);
+	v->told_modseq = v->m->highest_modseq;
 	v->work = VIEW_IDLE;
 	return STEP_DONE;
 }
@@ -428,6 +429,8 @@ view_sync(struct view *v, bool may_expunge, const struct view_sink *sink,
 	while (tell(v, may_expunge, sink, arg))
 		if (clock_mono_ms() >= until)
 			return STEP_MORE;
+	if (v->gone.n == 0 && v->expunge_gen == v->m->expunge_gen)
+		v->told_modseq = v->m->highest_modseq;
 	v->work = VIEW_IDLE;
 	return STEP_DONE;
 }
