@@ -90,8 +90,7 @@ start(struct cmd *c)
 		return NULL;
 	}
 	if (!fetch_plan_parse(c->arena, &a, &f->plan) ||
-	    !fetch_plan_modifiers(c->arena, &a, &f->plan) ||
-	    !imap_arg_end(a)) {
+	    !fetch_plan_modifiers(c->arena, &a, &f->plan) || !imap_arg_end(a)) {
 		reply_bad(c, "Unknown or malformed FETCH item");
 		return NULL;
 	}
@@ -112,8 +111,8 @@ choose(struct cmd *c)
 {
 	struct fetch *f = c->state;
 
-	for (unsigned n = 1; !f->at_end && set32_next(&f->uids, f->uid, &f->uid);
-	     n++) {
+	for (unsigned n = 1;
+	     !f->at_end && set32_next(&f->uids, f->uid, &f->uid); n++) {
 		if (n % LOOKS == 0 && cmd_time_is_up(c))
 			return STEP_MORE;
 		if (view_modseq(c->s->view, f->uid) > f->plan.changed_since)
