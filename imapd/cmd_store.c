@@ -139,6 +139,33 @@ tell(struct cmd *c, struct store_state *st)
 	return true;
 }
 
+static bool
+has_keyword(const struct flags *f, size_t number)
+{
+	if (number < 26)
+		return (f->keywords >> number & 1) != 0;
+	for (size_t i = 0; i < f->n_more; i++)
+		if (f->more[i] == number)
+			return true;
+	return false;
+}
+
+/* Has the message all flags of the wish (`on`), or none of them? */
+static bool
+flags_agree(const struct mailbox *m, const struct flags *f,
+    const struct flag_wish *w, bool on)
+{
+	size_t number;
+
+	if ((f->system & w->system) != (on ? w->system : 0))
+		return false;
+	for (size_t i = 0; i < w->n_keywords; i++)
+		if ((mailbox_keyword_find(m, w->keywords[i], &number) &&
+			has_keyword(f, number)) != on)
+			return false;
+	return true;
+}
+
 /*
  * Has the message changed since? Not when it is as it is wished to be already
  * (RFC 7162 section 3.1.12): then another client did the same.

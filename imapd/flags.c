@@ -128,29 +128,3 @@ flags_parse(
 	*out = w;
 	return imap_arg_end(a);
 }
-
-static bool
-has_keyword(const struct flags *f, size_t number)
-{
-	if (number < 26)
-		return (f->keywords >> number & 1) != 0;
-	for (size_t i = 0; i < f->n_more; i++)
-		if (f->more[i] == number)
-			return true;
-	return false;
-}
-
-bool
-flags_agree(const struct mailbox *m, const struct flags *f,
-    const struct flag_wish *w, bool on)
-{
-	size_t number;
-
-	if ((f->system & w->system) != (on ? w->system : 0))
-		return false;
-	for (size_t i = 0; i < w->n_keywords; i++)
-		if ((mailbox_keyword_find(m, w->keywords[i], &number) &&
-			has_keyword(f, number)) != on)
-			return false;
-	return true;
-}

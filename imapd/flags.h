@@ -20,11 +20,4 @@ void flags_write_names(struct buf *b, const struct mailbox *m);
 bool flags_parse(
     const struct imap_arg *a, struct arena *arena, struct flag_wish *out);
 
-/*
- * Is nothing to be done: has the message all flags of the wish (`on`), or none
- * of them?
- */
-bool flags_agree(const struct mailbox *m, const struct flags *f,
-    const struct flag_wish *w, bool on);
-
 #endif
