@@ -54,7 +54,7 @@ act(void)
 		op_read(s);
 	} else if (what < 12) {
 		op_append(s);
-	} else if (what < 15 && s->m->is_unsorted) {
+	} else if (what <= 15 && s->m->is_unsorted) {
 		op_read(s); /* renumbered meanwhile it may be gone */
 	} else if (what < 15) {
 		op_store(s);
