@@ -215,6 +215,44 @@ is_hole(const struct mbox_shift *s, const struct mbox_record *r)
 	return true;
 }
 
+static bool
+is_blank(const char *p, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (p[i] != '\n' && p[i] != '\0')
+			return false;
+	return true;
+}
+
+/*
+ * A message that somebody was appending has filled a part of the hole: that
+ * becomes newlines, as what is moved next relies on. From behind, page by
+ * page, so that its beginning is known again until it is gone.
+ */
+int
+mbox_round_blank(
+    const struct mbox_shift *s, const struct mbox_record *r, struct err *e)
+{
+	uint64_t end = r->hole_off + r->hole_len;
+	uint64_t start_end = r->hole_off + r->start_len;
+	char piece[MBOX_BLOCK];
+
+	while (end > r->hole_off) {
+		uint64_t low = end > start_end ? start_end : r->hole_off;
+		uint64_t at = (end - 1) / MBOX_BLOCK * MBOX_BLOCK;
+
+		if (at < low)
+			at = low;
+		if (mbox_bytes_read(s->fd, at, piece, (size_t)(end - at), e) ==
+			-1 ||
+		    (!is_blank(piece, (size_t)(end - at)) &&
+			mbox_bytes_newlines(s->fd, at, end - at, e) == -1))
+			return -1;
+		end = at;
+	}
+	return file_sync_data(s->fd, s->path, e);
+}
+
 int
 mbox_round_redo(struct mbox_shift *s, const struct mbox_record *r,
     const char *p, bool *lost, bool *has_hole, struct err *e)

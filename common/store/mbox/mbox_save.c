@@ -586,9 +586,10 @@ commit_locked(struct append *a, struct err *e)
 	if (rc == -1)
 		return -1;
 	take_over(a, before);
-	rc = mbox_write_last_uid(m, e);
+	/* They are there, with their UIDs: this can be said later. */
+	(void)mbox_write_last_uid(m, e);
 	mbox_finish_write(m);
-	return rc;
+	return 0;
 }
 
 static int

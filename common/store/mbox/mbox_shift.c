@@ -440,6 +440,8 @@ begin_recovery(struct mbox_shift *s, bool *lost, struct err *e)
 		return 0;
 	rc = mbox_round_redo(s, &r, p, lost, &has_hole, e);
 	free(p);
+	if (rc == 0 && has_hole && r.start_len > 0)
+		rc = mbox_round_blank(s, &r, e);
 	if (rc == 0 && has_hole) {
 		uint64_t end = r.hole_off + r.hole_len, size;
 		size_t chunk = 0;

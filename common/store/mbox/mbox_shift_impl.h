@@ -78,6 +78,9 @@ int mbox_round_hole(struct mbox_shift *s, uint64_t off, uint64_t n,
 /* Takes the hole off that the file ends with. */
 int mbox_round_cut(
     struct mbox_shift *s, uint64_t off, uint64_t n, struct err *e);
+/* Makes newlines of what an append that broke off has left in its hole. */
+int mbox_round_blank(
+    const struct mbox_shift *s, const struct mbox_record *r, struct err *e);
 /*
  * Does the round of a record from mbox_journal_load() again. *lost: the file
  * is another one by now; *has_hole: one is left, to be taken out.
