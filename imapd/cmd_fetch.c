@@ -53,6 +53,8 @@ tell_vanished(struct cmd *c, const struct fetch *f, struct str set)
 	bool ok;
 
 	set32_init(&asked);
+	if (str_eq(set, STR("$")))
+		return true; /* what has vanished is not in it */
 	ok = imap_set_parse(set, mailbox_uidnext(view_mailbox(v)) - 1,
 	    IMAP_SET_RANGES_MAX, &asked);
 	if (ok)
@@ -70,6 +72,23 @@ begin_modseq(struct cmd *c, const struct fetch *f, struct str set)
 	if (f->plan.has_modseq)
 		modseq_enable(c->s);
 	return !f->plan.vanished || tell_vanished(c, f, set);
+}
+
+/* Only a part of them; CHANGEDSINCE looks at what is left (RFC 9394 3.4). */
+static void
+cut_partial(struct fetch *f)
+{
+	uint32_t first, last, n = set32_count(&f->uids);
+
+	if (!partial_range_cut(&f->plan.partial, n, &first, &last)) {
+		set32_clear(&f->uids);
+		return;
+	}
+	if (last < n)
+		set32_remove_range(
+		    &f->uids, set32_at(&f->uids, last + 1), UINT32_MAX);
+	if (first > 1)
+		set32_remove_range(&f->uids, 0, set32_at(&f->uids, first - 1));
 }
 
 /* NULL after the tagged reply is written. */
@@ -94,6 +113,12 @@ start(struct cmd *c)
 		reply_bad(c, "Unknown or malformed FETCH item");
 		return NULL;
 	}
+	if (f->plan.has_partial && !c->uid) {
+		reply_bad(c, "PARTIAL needs UID FETCH");
+		return NULL;
+	}
+	if (f->plan.has_partial)
+		cut_partial(f);
 	if (!begin_modseq(c, f, set)) {
 		reply_bad(c, "VANISHED needs UID FETCH and ENABLE QRESYNC");
 		return NULL;

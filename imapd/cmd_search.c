@@ -5,32 +5,24 @@
  * Owns:    the matcher and the found set while the command runs.
  * Runs in: imapd.
  * Trusts:  nothing in the arguments.
- * Spec:    RFC 3501 sections 6.4.4, 6.4.8 and 7.2.5, RFC 4731; RFC 7162
- *          sections 3.1.5, 3.1.10 (MODSEQ).
+ * Spec:    RFC 3501 sections 6.4.4, 6.4.8 and 7.2.5, RFC 4731; RFC 5182
+ *          (SAVE); RFC 7162 sections 3.1.5, 3.1.10 (MODSEQ).
  */
-#include "imap/imap_set.h"
 #include "imapd/commands.h"
 #include "imapd/modseq.h"
 #include "imapd/reply.h"
 #include "imapd/search_arg.h"
+#include "imapd/search_return.h"
 #include "imapd/session.h"
 #include "search/match.h"
 #include "store/view_modseq.h"
-
-enum result_option { /* RFC 4731 section 3.1 */
-	RETURN_MIN = 1 << 0,
-	RETURN_MAX = 1 << 1,
-	RETURN_ALL = 1 << 2,
-	RETURN_COUNT = 1 << 3,
-};
 
 struct search {
 	struct query *query;
 	struct matcher *matcher;
 	struct set32 candidates, found; /* UIDs */
 	uint32_t uid; /* being looked at */
-	unsigned options; /* enum result_option */
-	bool extended; /* RETURN was given */
+	struct search_return ret;
 	bool unreadable; /* a message could not be looked at */
 	bool has_modseq; /* the keys ask for mod-sequences */
 };
@@ -46,39 +38,16 @@ release(struct cmd *c)
 	set32_done(&s->found);
 }
 
-/* RETURN (MIN MAX ALL COUNT); an empty list means ALL. */
-static bool
-parse_return(const struct imap_arg **a, struct search *s)
+/* A SEARCH with SAVE that fails leaves nothing (RFC 5182 section 2.1). */
+static void
+save(struct cmd *c, const struct search *s, const struct search_found *f)
 {
-	static const struct {
-		const char *word;
-		enum result_option option;
-	} words[] = {
-	    {"MIN", RETURN_MIN},
-	    {"MAX", RETURN_MAX},
-	    {"ALL", RETURN_ALL},
-	    {"COUNT", RETURN_COUNT},
-	};
-	const struct imap_arg *list;
-
-	if (!imap_arg_word(a, "RETURN"))
-		return true;
-	s->extended = true;
-	if (!imap_arg_list(a, &list))
-		return false;
-	while (!imap_arg_end(list)) {
-		size_t i = 0;
-
-		while (i < ARRAY_LEN(words) &&
-		    !imap_arg_word(&list, words[i].word))
-			i++;
-		if (i == ARRAY_LEN(words))
-			return false;
-		s->options |= words[i].option;
-	}
-	if (s->options == 0)
-		s->options = RETURN_ALL;
-	return true;
+	if ((s->ret.options & SEARCH_SAVE) == 0)
+		return;
+	if (f == NULL)
+		set32_clear(&c->s->saved);
+	else
+		search_return_named(&s->ret, f, &c->s->saved);
 }
 
 /* NULL after the tagged reply is written. */
@@ -90,12 +59,13 @@ start(struct cmd *c)
 	enum search_arg_result result;
 	struct err e;
 
-	if (!parse_return(&a, s)) {
+	if (!search_return_parse(&a, &s->ret)) {
 		reply_bad(c, "Unknown or misplaced search result option");
 		return NULL;
 	}
 	result = search_arg_parse(c, &a, &s->query);
 	if (result == SEARCH_ARG_CHARSET) {
+		save(c, s, NULL);
 		reply_no(c, "BADCHARSET (US-ASCII UTF-8)",
 		    "That charset is not known here");
 		return NULL;
@@ -121,33 +91,24 @@ start(struct cmd *c)
 	return s;
 }
 
-/*
- * The highest mod-sequence of what is told: all, or only the first and last
- * (RFC 4731 section 3.2). 0: none is to be told.
- */
+/* The highest mod-sequence of what is told; 0: none is. */
 static uint64_t
-told_modseq(struct cmd *c, const struct search *s)
+told_modseq(struct cmd *c, const struct search *s, const struct search_found *f)
 {
-	const struct set32 *found = &s->found;
-	bool all = !s->extended ||
-	    (s->options & (RETURN_MIN | RETURN_MAX)) == 0 ||
-	    (s->options & (RETURN_ALL | RETURN_COUNT)) != 0;
 	uint64_t highest = 0, one;
+	struct set32 named;
 	uint32_t uid;
 
 	if (!s->has_modseq)
 		return 0;
-	for (uid = 1; set32_next(found, uid, &uid); uid++) {
-		if (!all &&
-		    ((s->options & RETURN_MIN) == 0 ||
-			uid != found->r[0].first) &&
-		    ((s->options & RETURN_MAX) == 0 ||
-			uid != found->r[found->n - 1].last))
-			continue;
+	set32_init(&named);
+	search_return_named(&s->ret, f, &named);
+	for (uid = 1; set32_next(&named, uid, &uid); uid++) {
 		one = view_modseq(c->s->view, uid);
 		if (one > highest)
 			highest = one;
 	}
+	set32_done(&named);
 	return highest;
 }
 
@@ -164,55 +125,41 @@ write_plain(struct buf *b, const struct set32 *numbers, uint64_t modseq)
 	buf_add_c(b, "\r\n");
 }
 
-/* RFC 4731: MIN, MAX and ALL are left out when nothing was found. */
 static void
-write_extended(
-    struct buf *b, struct cmd *c, const struct search *s, struct set32 *numbers)
+write_answer(struct buf *b, struct cmd *c, struct search *s)
 {
-	uint64_t modseq;
+	struct search_found f = {.uids = &s->found};
+	uint64_t modseq = told_modseq(c, s, &f);
+	struct set32 numbers;
 
-	buf_addf(b, "* ESEARCH (TAG \"%.*s\")", STR_ARG(c->tag));
-	if (c->uid)
-		buf_add_c(b, " UID");
-	if (!set32_is_empty(numbers)) {
-		if (s->options & RETURN_MIN)
-			buf_addf(b, " MIN %u", numbers->r[0].first);
-		if (s->options & RETURN_MAX)
-			buf_addf(b, " MAX %u", numbers->r[numbers->n - 1].last);
-		if (s->options & RETURN_ALL) {
-			buf_add_c(b, " ALL ");
-			imap_set_write(b, numbers);
-		}
+	save(c, s, &f);
+	if (s->ret.is_given) {
+		/* Who only saves is told nothing. */
+		if (s->ret.options != SEARCH_SAVE)
+			search_return_write(b, c, &s->ret, &f, modseq);
+		return;
 	}
-	if (s->options & RETURN_COUNT)
-		buf_addf(b, " COUNT %u", set32_count(numbers));
-	modseq = told_modseq(c, s);
-	if (modseq != 0)
-		buf_addf(b, " MODSEQ %llu", (unsigned long long)modseq);
-	buf_add_c(b, "\r\n");
+	set32_init(&numbers);
+	session_numbers(c, &s->found, &numbers);
+	write_plain(b, &numbers, modseq);
+	set32_done(&numbers);
 }
 
 static enum step
 finish(struct cmd *c, struct search *s)
 {
-	struct set32 numbers;
 	struct buf line;
 
-	set32_init(&numbers);
-	session_numbers(c, &s->found, &numbers);
 	buf_init(&line, SIZE_MAX / 2);
-	if (s->extended)
-		write_extended(&line, c, s, &numbers);
-	else
-		write_plain(&line, &numbers, told_modseq(c, s));
+	write_answer(&line, c, s);
 	session_send(c->s);
 	conn_write_str(c->s->conn, buf_str(&line));
 	buf_done(&line);
-	set32_done(&numbers);
-	if (s->unreadable)
-		return reply_no(c, "SERVERBUG",
-		    "Some messages could not be read and were left out");
-	return reply_ok(c, NULL, "SEARCH completed");
+	if (!s->unreadable)
+		return reply_ok(c, NULL, "SEARCH completed");
+	save(c, s, NULL);
+	return reply_no(c, "SERVERBUG",
+	    "Some messages could not be read and were left out");
 }
 
 enum step

@@ -394,6 +394,9 @@ fetch_plan_modifiers(
 			ok = modseq_arg(&list, 1, &p->changed_since);
 		else if (!p->vanished && imap_arg_word(&list, "VANISHED"))
 			p->vanished = true;
+		else if (!p->has_partial && imap_arg_word(&list, "PARTIAL"))
+			p->has_partial = ok =
+			    partial_range_arg(&list, &p->partial);
 		else
 			ok = false;
 	}

@@ -8,6 +8,7 @@
 
 #include "base/arena.h"
 #include "imap/imap_arg.h"
+#include "imapd/search_return.h"
 
 enum fetch_kind {
 	FETCH_UID,
@@ -69,6 +70,8 @@ struct fetch_plan {
 	/* Modifiers (RFC 7162 sections 3.1.4.1, 3.2.6): */
 	uint64_t changed_since; /* only messages above; 0: all */
 	bool vanished;
+	bool has_partial;
+	struct partial_range partial; /* RFC 9394 section 3.3 */
 };
 
 /*
@@ -78,7 +81,10 @@ struct fetch_plan {
 bool fetch_plan_parse(
     struct arena *arena, const struct imap_arg **a, struct fetch_plan *out);
 
-/* "(CHANGEDSINCE n VANISHED)" behind the items, or nothing; adds MODSEQ. */
+/*
+ * "(CHANGEDSINCE n VANISHED PARTIAL n:n)" behind the items, or nothing; adds
+ * MODSEQ.
+ */
 bool fetch_plan_modifiers(
     struct arena *arena, const struct imap_arg **a, struct fetch_plan *p);
 

@@ -120,6 +120,11 @@ session_parse_set_as(
 	struct set32 numbers;
 	bool ok;
 
+	/* The last saved result, perhaps empty (RFC 5182). */
+	if (str_eq(text, STR("$"))) {
+		set32_intersect(&c->s->saved, view_uids(v), uids);
+		return true;
+	}
 	/* Without messages even "*" is out of range; not so for UIDs. */
 	set32_init(&numbers);
 	ok = imap_set_parse(text, star, IMAP_SET_RANGES_MAX, &numbers) &&

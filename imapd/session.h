@@ -29,7 +29,7 @@ struct session {
 	bool condstore; /* modseq.h: the client knows of mod-sequences */
 	bool qresync; /* ENABLEd */
 	struct set32 vanished; /* UIDs, while changes are being told */
-	struct set32 saved; /* SEARCHRES: room for $ */
+	struct set32 saved; /* UIDs that "$" stands for */
 	const char *user, *remote_ip;
 	size_t keywords_told; /* of the view's mailbox, in FLAGS replies */
 	uint64_t append_max_bytes;
@@ -53,7 +53,8 @@ void session_send(struct session *s);
 /*
  * The set of a command's message numbers as UIDs of the view, sequence
  * numbers or UIDs by c->uid. UIDs that are not there are silently left out;
- * a sequence number out of range, or bad grammar: false (answer BAD).
+ * a sequence number out of range, or bad grammar: false (answer BAD). "$" is
+ * the last saved result of a search (RFC 5182).
  */
 bool session_parse_set(struct cmd *c, struct str text, struct set32 *uids);
 

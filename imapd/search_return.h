@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * search_return.h - RETURN (...) of SEARCH and its kin, and the ESEARCH answer
+ * (RFC 4731; RFC 5182: SAVE; RFC 9394: PARTIAL).
+ */
+#ifndef IMAPD_SEARCH_RETURN_H
+#define IMAPD_SEARCH_RETURN_H
+
+#include "base/buf.h"
+#include "base/set32.h"
+#include "imapd/command.h"
+
+enum search_option {
+	SEARCH_MIN = 1 << 0,
+	SEARCH_MAX = 1 << 1,
+	SEARCH_ALL = 1 << 2,
+	SEARCH_COUNT = 1 << 3,
+	SEARCH_PARTIAL = 1 << 4,
+	SEARCH_SAVE = 1 << 5,
+};
+
+/* A part of a list: positions counted from 1, or from its end. */
+struct partial_range {
+	bool from_end;
+	uint32_t first, last; /* first <= last */
+};
+
+struct search_return {
+	bool is_given; /* RETURN was there: the answer is ESEARCH */
+	unsigned options; /* enum search_option */
+	struct partial_range partial;
+};
+
+/* "1:500" or "-1:-100" (RFC 9394 section 4: partial-range). */
+bool partial_range_arg(const struct imap_arg **a, struct partial_range *out);
+/* The positions 1..n that the range means; false: none. */
+bool partial_range_cut(
+    const struct partial_range *p, uint32_t n, uint32_t *first, uint32_t *last);
+
+/*
+ * RETURN and its list, if it is there; an empty list means ALL. False: unknown
+ * options, or such that exclude each other.
+ */
+bool search_return_parse(const struct imap_arg **a, struct search_return *out);
+
+/*
+ * What was found: UIDs, in mailbox order, or in the `order` of SORT (n of them).
+ */
+struct search_found {
+	struct set32 *uids;
+	const uint32_t *order; /* NULL: as in the mailbox */
+};
+
+/*
+ * Those of the found that the answer names: what "$" stands for afterwards
+ * (RFC 5182 section 2.4, RFC 9394 section 3.2), and whose mod-sequences count
+ * (RFC 4731 section 3.2). `out` is cleared first.
+ */
+void search_return_named(const struct search_return *r,
+    const struct search_found *f, struct set32 *out);
+/* "* ESEARCH (TAG ...) ..." and CRLF. `modseq` 0: none is told. */
+void search_return_write(struct buf *b, struct cmd *c,
+    const struct search_return *r, const struct search_found *f,
+    uint64_t modseq);
+
+#endif
