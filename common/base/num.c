@@ -14,13 +14,16 @@ num_cut_u64(struct str *s, uint64_t max, uint64_t *out)
 	uint64_t v = 0;
 	size_t i = 0;
 
-	while (i < s->n && s->p[i] >= '0' && s->p[i] <= '9') {
+	/* So many digits fit in any case. */
+	for (; i < NUM_DIGITS_MAX - 1 && i < s->n && s->p[i] >= '0' &&
+	     s->p[i] <= '9';
+	     i++)
+		v = v * 10 + (uint64_t)(s->p[i] - '0');
+	for (; i < s->n && s->p[i] >= '0' && s->p[i] <= '9'; i++)
 		if (!num_mul(v, 10u, &v) ||
-		    !num_add(v, (uint64_t)(s->p[i] - '0'), &v) || v > max)
+		    !num_add(v, (uint64_t)(s->p[i] - '0'), &v))
 			return false;
-		i++;
-	}
-	if (i == 0)
+	if (i == 0 || v > max)
 		return false;
 	*s = str_skip(*s, i);
 	*out = v;

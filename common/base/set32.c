@@ -109,6 +109,12 @@ set32_add_range(struct set32 *s, uint32_t first, uint32_t last)
 void
 set32_add(struct set32 *s, uint32_t v)
 {
+	/* Behind the last one, as most sets grow. */
+	if (s->n > 0 && v > 0 && s->r[s->n - 1].last == v - 1) {
+		s->r[s->n - 1].last = v;
+		s->counted = false;
+		return;
+	}
 	set32_add_range(s, v, v);
 }
 

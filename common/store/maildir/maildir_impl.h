@@ -189,6 +189,13 @@ int maildir_check_acl(
 size_t maildir_find(const struct mailbox *m, struct str base);
 /* Adds a record with a base that has none, or replaces the older one. */
 struct msg_rec *maildir_add(struct mailbox *m, uint32_t uid, struct str base);
+/* The same for those who have map_hash(base) already. */
+size_t maildir_find_hashed(
+    const struct mailbox *m, struct str base, uint64_t hash);
+struct msg_rec *maildir_add_hashed(
+    struct mailbox *m, uint32_t uid, struct str base, uint64_t hash);
+/* So many more are going to be added. */
+void maildir_reserve(struct mailbox *m, size_t n);
 struct str maildir_base(const struct mailbox *m, const struct msg_rec *r);
 /* The whole file name; `out` gets a NUL. */
 struct str maildir_file_name(

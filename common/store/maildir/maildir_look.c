@@ -90,6 +90,7 @@ rename_to_fresh(struct mailbox *m, struct scan *s, const struct sighting *old)
 		u->dir = (uint8_t)dir;
 		u->name = arena_str(&s->arena, buf_str(&b));
 		u->base = maildir_base_of(u->name);
+		u->hash = map_hash(u->base);
 		md->dirs[DIR_NEW].is_dirty = md->dirs[DIR_CUR].is_dirty = true;
 		store_warn(m->store, "file name mended mailbox=%s %.*s -> %s",
 		    m->name, STR_ARG(old->name), to);

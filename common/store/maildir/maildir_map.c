@@ -88,15 +88,21 @@ rehash(struct mailbox *m, size_t n_slots)
 }
 
 size_t
-maildir_find(const struct mailbox *m, struct str base)
+maildir_find_hashed(const struct mailbox *m, struct str base, uint64_t hash)
 {
 	const struct maildir *md = maildir_of(m);
 	uint32_t slot;
 
 	if (md->n_slots == 0)
 		return NO_REC;
-	slot = md->slots[slot_of(m, base, map_hash(base))];
+	slot = md->slots[slot_of(m, base, hash)];
 	return slot == 0 ? NO_REC : slot - 1;
+}
+
+size_t
+maildir_find(const struct mailbox *m, struct str base)
+{
+	return maildir_find_hashed(m, base, map_hash(base));
 }
 
 bool
@@ -141,17 +147,34 @@ maildir_forget_map(struct mailbox *m)
 	md->n_slots = md->n_used = 0;
 }
 
+void
+maildir_reserve(struct mailbox *m, size_t n)
+{
+	struct maildir *md = maildir_of(m);
+	size_t n_slots = md->n_slots == 0 ? 16 : md->n_slots;
+
+	while ((md->n_used + n) * 3 / 2 >= n_slots)
+		n_slots *= 2;
+	if (n_slots > md->n_slots)
+		rehash(m, n_slots);
+}
+
 struct msg_rec *
 maildir_add(struct mailbox *m, uint32_t uid, struct str base)
 {
+	return maildir_add_hashed(m, uid, base, map_hash(base));
+}
+
+struct msg_rec *
+maildir_add_hashed(
+    struct mailbox *m, uint32_t uid, struct str base, uint64_t hash)
+{
 	struct maildir *md = maildir_of(m);
 	struct msg_rec *r;
-	uint64_t hash;
 	size_t slot;
 
 	if ((md->n_used + 1) * 3 / 2 >= md->n_slots)
-		rehash(m, md->n_slots == 0 ? 16 : md->n_slots * 2);
-	hash = map_hash(base);
+		maildir_reserve(m, 1);
 	slot = slot_of(m, base, hash);
 	r = mailbox_add_rec(m, uid);
 	r->name = keep_bytes(md, base);

@@ -32,6 +32,8 @@ static const struct {
 static uint8_t
 flag_of(char letter)
 {
+	if (letter > 'T')
+		return 0;
 	for (size_t i = 0; i < ARRAY_LEN(letters); i++)
 		if (letters[i].letter == letter)
 			return letters[i].flag;
@@ -65,8 +67,7 @@ bool
 maildir_name_parse(struct str name, struct maildir_name *out)
 {
 	struct str before, flags, after;
-	char plain[MAILDIR_INFO_MAX];
-	size_t n;
+	char last = '\0';
 
 	if (name.n == 0 || name.p[0] == '.' ||
 	    memchr(name.p, '\n', name.n) != NULL ||
@@ -78,13 +79,21 @@ maildir_name_parse(struct str name, struct maildir_name *out)
 	out->info = str_skip(name, out->base.n);
 	if (!split_info(out->info, &before, &flags, &after))
 		return true;
+	/* As maildir_name_info() writes it: known letters, ascending. */
+	out->is_plain = before.n == 0 && after.n == 0;
 	for (size_t i = 0; i < flags.n; i++) {
-		out->system |= flag_of(flags.p[i]);
-		if (ascii_is_lower(flags.p[i]))
-			out->keywords |= 1u << (flags.p[i] - 'a');
+		char c = flags.p[i];
+		uint8_t flag = flag_of(c);
+
+		out->system |= flag;
+		if (ascii_is_lower(c))
+			out->keywords |= 1u << (c - 'a');
+		else if (flag == 0)
+			out->is_plain = false;
+		if (c <= last)
+			out->is_plain = false;
+		last = c;
 	}
-	n = maildir_name_info(plain, out->system, out->keywords);
-	out->is_plain = str_eq(str_make(plain, n), out->info);
 	return true;
 }
 
@@ -97,9 +106,9 @@ maildir_name_info(char *out, uint8_t system, uint32_t keywords)
 	for (size_t i = 0; i < ARRAY_LEN(letters); i++)
 		if (system & letters[i].flag)
 			out[n++] = letters[i].letter;
-	for (unsigned i = 0; i < KEYWORD_LETTERS; i++)
-		if (keywords & 1u << i)
-			out[n++] = (char)('a' + i);
+	for (keywords &= (1u << KEYWORD_LETTERS) - 1; keywords != 0;
+	     keywords &= keywords - 1)
+		out[n++] = (char)('a' + __builtin_ctz(keywords));
 	return n;
 }
 

@@ -39,6 +39,7 @@ scan_done(struct scan *s)
 	VEC_DONE(&s->renamed);
 	VEC_DONE(&s->again);
 	VEC_DONE(&s->nameless);
+	free(s->bytes);
 	arena_done(&s->arena);
 }
 
@@ -93,12 +94,12 @@ scan_is_needed(const struct maildir *md, enum maildir_dir dir)
 
 static void
 note(struct scan *s, struct sighting *v, size_t index, enum maildir_dir dir,
-    struct str name)
+    struct str name, struct str base)
 {
 	v->index = index;
 	v->dir = (uint8_t)dir;
 	v->name = arena_str(&s->arena, name);
-	v->base = str_head(v->name, str_find(v->name, ':'));
+	v->base = str_head(v->name, base.n);
 }
 
 /* Place and info as the record has them? */
@@ -117,7 +118,9 @@ meet(struct mailbox *m, struct scan *s, enum maildir_dir dir, struct str whole)
 {
 	struct maildir *md = maildir_of(m);
 	struct maildir_name name;
+	struct sighting *new;
 	struct msg_rec *r;
+	uint64_t hash;
 	size_t i;
 
 	if (!maildir_name_parse(whole, &name)) {
@@ -129,10 +132,11 @@ meet(struct mailbox *m, struct scan *s, enum maildir_dir dir, struct str whole)
 		return;
 	}
 	if (name.base.n == 0) {
-		note(s, VEC_ADD(&s->nameless), NO_REC, dir, whole);
+		note(s, VEC_ADD(&s->nameless), NO_REC, dir, whole, name.base);
 		return;
 	}
-	i = maildir_find(m, name.base);
+	hash = map_hash(name.base);
+	i = maildir_find_hashed(m, name.base, hash);
 	if (i == NO_REC && m->lazy_top != 0 &&
 	    (++s->lookups > MAILDIR_LOOKUPS_MAX ||
 		maildir_may_have(m, name.base))) {
@@ -140,19 +144,21 @@ meet(struct mailbox *m, struct scan *s, enum maildir_dir dir, struct str whole)
 		return;
 	}
 	if (i == NO_REC || m->recs.v[i].state == REC_EXPUNGED) {
-		note(s, VEC_ADD(&s->unknown), i, dir, whole);
+		new = VEC_ADD(&s->unknown);
+		note(s, new, i, dir, whole, name.base);
+		new->hash = hash;
 		return;
 	}
 	r = &m->recs.v[i];
 	if (r->own & OWN_SEEN) {
-		note(s, VEC_ADD(&s->again), i, dir, whole);
+		note(s, VEC_ADD(&s->again), i, dir, whole, name.base);
 		return;
 	}
 	r->own |= OWN_SEEN;
 	if (r->state == REC_WAITING)
 		(void)maildir_take_name(m, r, dir, &name);
 	else if (!is_same(m, r, dir, &name))
-		note(s, VEC_ADD(&s->renamed), i, dir, whole);
+		note(s, VEC_ADD(&s->renamed), i, dir, whole, name.base);
 }
 
 /* Subfolders and the like are no messages; never given an UID. */
@@ -172,13 +178,14 @@ static enum step
 read_dir(struct mailbox *m, struct scan *s, int64_t until_ms, struct err *e)
 {
 	int fd = dir_fd(maildir_of(m), s->dir);
-	char *bytes = mem_new(1, READ_BYTES);
 	size_t room = STEP_SLICE_MS == 0 ? READ_BYTES_SMALL : READ_BYTES;
 	ssize_t n = 0;
 	enum step step = STEP_DONE;
 
-	while (step == STEP_DONE && (n = getdents64(fd, bytes, room)) > 0) {
-		for (char *p = bytes; p < bytes + n;) {
+	if (s->bytes == NULL)
+		s->bytes = mem_resize(NULL, READ_BYTES, 1);
+	while (step == STEP_DONE && (n = getdents64(fd, s->bytes, room)) > 0) {
+		for (char *p = s->bytes; p < s->bytes + n;) {
 			const struct dirent64 *d =
 			    (const struct dirent64 *)(void *)p;
 
@@ -189,7 +196,6 @@ read_dir(struct mailbox *m, struct scan *s, int64_t until_ms, struct err *e)
 		if (clock_mono_ms() >= until_ms)
 			step = STEP_MORE;
 	}
-	free(bytes);
 	if (n != -1 || errno == ENOENT)
 		return step;
 	(void)err_sys(e, "read folder");

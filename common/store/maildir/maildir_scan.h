@@ -11,6 +11,7 @@ struct sighting {
 	uint8_t dir;
 	struct str name; /* in the arena */
 	struct str base; /* its beginning */
+	uint64_t hash; /* of that */
 	struct maildir_time time; /* for those without an UID */
 	uint32_t courier_uid; /* that Courier gave it, or 0 */
 	size_t order;
@@ -30,6 +31,7 @@ struct scan {
 	struct timespec dir_mtime;
 	uint32_t own_changes;
 	uint32_t loads; /* of the mailbox when the reading began */
+	char *bytes; /* as read */
 	unsigned lookups; /* of files that no loaded record knows */
 	bool needs_all; /* a file of a message that is not loaded was met */
 	VEC(struct sighting) unknown; /* no record, or one that is gone */

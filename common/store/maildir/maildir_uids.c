@@ -273,13 +273,67 @@ maildir_mend_list_now(struct mailbox *m, struct err *e)
 
 /* ---- giving UIDs --------------------------------------------------------- */
 
-static int
-by_arrival(const void *a, const void *b)
-{
-	const struct sighting *x = a, *y = b;
-	int order = maildir_name_cmp(x->base, &x->time, y->base, &y->time);
+/* What decides most of the time; the sighting, when it does not. */
+struct place {
+	uint64_t s;
+	uint32_t us; /* US_UNKNOWN: not below that, or none */
+	uint32_t at;
+};
 
+#define US_UNKNOWN UINT32_MAX
+
+static int
+by_arrival(const void *a, const void *b, void *arg)
+{
+	const struct place *p = a, *q = b;
+	const struct sighting *all = arg, *x = &all[p->at], *y = &all[q->at];
+	int order;
+
+	if (p->s != q->s)
+		return p->s < q->s ? -1 : 1;
+	if (p->us != q->us && p->us != US_UNKNOWN && q->us != US_UNKNOWN)
+		return p->us < q->us ? -1 : 1;
+	order = maildir_name_cmp(x->base, &x->time, y->base, &y->time);
 	return order != 0 ? order : (int)x->dir - (int)y->dir;
+}
+
+/* Brings v[order[i].at] to v[i], for all i. */
+static void
+put_in_order(struct sighting *v, struct place *order, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct sighting first = v[i];
+		size_t to = i;
+
+		while (order[to].at != i) {
+			size_t from = order[to].at;
+
+			v[to] = v[from];
+			order[to].at = (uint32_t)to;
+			to = from;
+		}
+		v[to] = first;
+		order[to].at = (uint32_t)to;
+	}
+}
+
+static void
+sort_unknown(struct scan *s)
+{
+	size_t n = s->unknown.n;
+	struct place *order = mem_new(n, sizeof(*order));
+
+	for (size_t i = 0; i < n; i++) {
+		struct sighting *u = &s->unknown.v[i];
+
+		u->time = maildir_name_time(u->base);
+		order[i] = (struct place){u->time.s, US_UNKNOWN, (uint32_t)i};
+		if (u->time.has_us && u->time.us < US_UNKNOWN)
+			order[i].us = (uint32_t)u->time.us;
+	}
+	qsort_r(order, n, sizeof(*order), by_arrival, s->unknown.v);
+	put_in_order(s->unknown.v, order, n);
+	free(order);
 }
 
 /* Leaves those that still have no UID and whose files are still there. */
@@ -295,11 +349,8 @@ maildir_sift_unknown(struct mailbox *m, struct scan *s)
 
 	if (s->unknown.n > MAILDIR_LOOKUPS_MAX && mailbox_load(m, &e) == -1)
 		s->unknown.n = 0;
-	VEC_EACH(&s->unknown, u)
-		u->time = maildir_name_time(u->base);
-	if (s->unknown.n > 1)
-		qsort(s->unknown.v, s->unknown.n, sizeof(*s->unknown.v),
-		    by_arrival);
+	if (s->unknown.n > 0)
+		sort_unknown(s);
 	VEC_EACH(&s->unknown, u) {
 		struct str base = u->base;
 
@@ -316,7 +367,7 @@ maildir_sift_unknown(struct mailbox *m, struct scan *s)
 		if (m->lazy_top != 0 && maildir_may_have(m, base) &&
 		    mailbox_load(m, &e) == -1)
 			continue;
-		u->index = maildir_find(m, base);
+		u->index = maildir_find_hashed(m, base, u->hash);
 		if (u->index != NO_REC &&
 		    m->recs.v[u->index].state != REC_EXPUNGED)
 			continue;
@@ -384,9 +435,12 @@ maildir_give_uids(struct mailbox *m, struct scan *s, struct err *e)
 	    uidlist_add(&md->list, v, n, maildir_dead_records(m),
 		maildir_keep_record, m, &rewritten, e) == -1)
 		return STEP_FAIL;
+	maildir_reserve(m, s->unknown.n - from);
+	VEC_RESERVE(&m->recs, m->recs.n + s->unknown.n - from);
 	for (size_t i = 0; i < n; i++) {
 		const struct sighting *it = &s->unknown.v[from + i];
-		struct msg_rec *r = maildir_add(m, v[i].uid, v[i].base);
+		struct msg_rec *r =
+		    maildir_add_hashed(m, v[i].uid, v[i].base, it->hash);
 		struct maildir_name name;
 
 		r->own |= OWN_IN_FILE | OWN_SEEN;

@@ -487,7 +487,8 @@ put_header(struct buf *b, const struct uidlist_head *h)
 static void
 put_record(struct buf *b, uint32_t uid, struct str fields, struct str base)
 {
-	(void)buf_addf(b, "%u ", uid);
+	(void)buf_add_u64(b, uid);
+	(void)buf_add_byte(b, ' ');
 	if (fields.n > 0) {
 		(void)buf_add_str(b, fields);
 		(void)buf_add_byte(b, ' ');
