@@ -11,8 +11,10 @@
  * write what waits. The second opens all of it anew, without the index, and
  * compares: what it sees is what the next server will see.
  */
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/map.h"
@@ -136,7 +138,8 @@ give_uidls(struct giving *g, struct view *v)
 	uint32_t n = view_count(v);
 	struct arena a;
 
-	if (str_eq(str_of(g->uidl), STR(UIDL_FORMAT_DEFAULT)))
+	if (str_eq(str_of(g->uidl), STR(UIDL_FORMAT_DEFAULT)) &&
+	    !g->s->is_courier)
 		return;
 	if (ops->note_uidl == NULL) {
 		tell(g, CHECK_NOTE, "uidl", STR("INBOX"),
@@ -150,12 +153,15 @@ give_uidls(struct giving *g, struct view *v)
 	for (uint32_t seq = 1; seq <= n; seq++) {
 		struct msg *msg = NULL;
 		struct str uidl;
+		uint64_t size;
 		uint32_t order;
 		struct err e;
 
 		if (msg_open(v, view_uid(v, seq), &msg, &e) == -1)
 			continue;
-		if (msg_pop3_uidl(msg, g->uidl, &a, &uidl, &order, &e) == -1 &&
+		if ((msg_wire_size(msg, &size, &e) == -1 ||
+			msg_pop3_uidl(msg, g->uidl, &a, &uidl, &order, &e) ==
+			    -1) &&
 		    e.code != ERR_GONE)
 			tell(g, CHECK_FAULT, "uidl", STR("INBOX"),
 			    "Look at the message.",
@@ -165,6 +171,16 @@ give_uidls(struct giving *g, struct view *v)
 		arena_reset(&a);
 	}
 	arena_done(&a);
+}
+
+static bool
+has_courier_ids(const struct store *s)
+{
+	char path[PATH_MAX];
+
+	return snprintf(path, sizeof(path), "%s/courierpop3dsizelist",
+		   s->inbox != NULL ? s->inbox : s->root) < (int)sizeof(path) &&
+	    access(path, F_OK) == 0;
 }
 
 static void
@@ -180,6 +196,12 @@ tell_limits(struct giving *g, const struct mailbox *m)
 		    "%zu keywords, from the 27th on, are in restante-keywords, "
 		    "which other servers do not read.",
 		    n);
+	if (g->s->is_courier && str_eq(name, STR("INBOX")) &&
+	    g->s->ops == &maildir_ops && !has_courier_ids(g->s))
+		tell(g, CHECK_NOTE, "uidl", name, "",
+		    "There is no courierpop3dsizelist: Courier will make POP3 "
+		    "ids of its own, and mail that was left on the server is "
+		    "fetched once more.");
 	if (m->seen != NULL)
 		tell(g, CHECK_NOTE, "seen", name, "",
 		    "Which messages are \\Seen here is known to us alone.");

@@ -316,6 +316,11 @@ struct store_ops {
 	 */
 	void (*note_uidl)(struct mailbox *m, uint32_t uid, struct str uidl);
 	/*
+	 * A POP3 UIDL that is not of our making, for a message without one.
+	 * False: the setting decides. NULL: never.
+	 */
+	bool (*own_uidl)(struct mailbox *m, uint32_t uid, struct buf *out);
+	/*
 	 * For restantectl, after a sync: mends what sessions leave for the next
 	 * change. May wait for locks; NULL: a sync does it all.
 	 */

@@ -2,7 +2,12 @@
 """Mail that Courier has served, taken over in place and kept so that it can
 be given back (compat-tests.md section 7). The Maildir is one that the real
 Courier wrote; Dovecot looks on where it can."""
+import os
 import re
+import subprocess
+import sys
+import threading
+import time
 
 import pytest
 from lib import agree, courier, dovecot
@@ -16,7 +21,7 @@ UIDL = ["UID%d-%d" % (n, courier.V_POP3) for n in (2, 3, 4)]
 def pair():
     if not dovecot.is_there():
         pytest.skip("needs root and Debian's Dovecot")
-    users = ["c%d" % i for i in range(1, 12)]
+    users = ["c%d" % i for i in range(1, 13)]
     p = agree.Pair(users, extra={u: "maildir:~/Maildir:UTF-8" for u in
                                  ("c2", "c4", "c5", "c6", "c7")})
     try:
@@ -99,9 +104,35 @@ def test_c2_c3_pop3_ids(box):
     c = box.ours()
     c.append("INBOX", msg(5))
     c.logout()
+    head, *before = box.read("courierpop3dsizelist").splitlines()
+    assert head == "/3 5 %d" % courier.V_POP3
+    # As Courier would number it, and will find it in its list.
     for which in ("ours", "dovecot"):
-        assert uidls(box, which) == \
-            UIDL + ["%08x%08x" % (5, courier.V)], which
+        assert uidls(box, which) == UIDL + ["UID5-%d" % courier.V_POP3], which
+    head, *lines = box.read("courierpop3dsizelist").splitlines()
+    assert head == "/3 6 %d" % courier.V_POP3
+    assert {x.split(":")[0] for x in before} < \
+        {x.split(":")[0] for x in lines}
+    assert {x.split(" ")[0] for x in lines} == set(box.list("cur"))
+    assert [x.split(" ", 1)[1] for x in lines][-1] == \
+        "134 5:%d:0" % courier.V_POP3
+    # One goes, Courier numbers another one meanwhile: both are told the same.
+    c = box.ours()
+    c.ok("SELECT INBOX")
+    c.ok("STORE 1 +FLAGS (\\Deleted)")
+    c.ok("EXPUNGE")
+    c.logout()
+    box.write("cur/1800000000.b.mx1,S=127:2,", msg(6), when=1772445600)
+    box.append_line("courierpop3dsizelist",
+                    "1800000000.b.mx1,S=127:2, 134 9:%d:0\n"
+                    % courier.V_POP3)
+    for which in ("ours", "dovecot"):
+        assert uidls(box, which) == UIDL[1:] + [
+            "UID%d-%d" % (n, courier.V_POP3) for n in (5, 9)], which
+    box.write("cur/1800000001.b.mx1,S=127:2,", msg(7), when=1772445600)
+    assert uidls(box, "ours")[-1] == "UID10-%d" % courier.V_POP3
+    head, *lines = box.read("courierpop3dsizelist").splitlines()
+    assert head == "/3 11 %d" % courier.V_POP3 and len(lines) == 5
     box.quiet()
 
 
@@ -178,7 +209,7 @@ def test_not_kept_up_to_date(box):
     """courier_compat = no: taken over, then left alone."""
     before = {x: box.read(x) for x in (
         "courierimapuiddb", "courierimapsubscribed",
-        "courierimapkeywords/:list")}
+        "courierpop3dsizelist", "courierimapkeywords/:list")}
     box.pair.ours.settings["courier_compat"] = "no"
     box.pair.ours.write()
     box.pair.ours.ctl("reload")
@@ -190,6 +221,7 @@ def test_not_kept_up_to_date(box):
         c.append("INBOX", msg(5), "(Fresh)")
         c.ok("UNSUBSCRIBE Sent")
         c.logout()
+        assert uidls(box, "ours") == UIDL + ["%08x%08x" % (5, courier.V)]
     finally:
         del box.pair.ours.settings["courier_compat"]
         box.pair.ours.write()
@@ -220,3 +252,116 @@ def test_c7_names_below_inbox(box):
         box.pair.ours.write()
         box.pair.ours.ctl("reload")
     assert box.read("courierimapsubscribed").endswith("INBOX.a.b.c\n")
+
+
+# Takes Courier's lock as Courier does and gives UIDs to what has none, again and
+# again until it is told to end.
+COURIER = """
+import os, socket, sys, time
+os.chdir(sys.argv[1])
+temp = "tmp/1.P%d_courierlock" % os.getpid()
+while not os.path.exists("tmp/stop"):
+    open(temp, "w").write("%d:%s" % (os.getpid(), socket.gethostname()))
+    try:
+        os.link(temp, "tmp/courier.lock")
+    except FileExistsError:
+        time.sleep(0.002)
+        continue
+    lines = open("courierimapuiddb").read().splitlines()
+    _, v, next_uid = lines[0].split()
+    next_uid = int(next_uid)
+    have = dict(x.split(" ", 1)[::-1] for x in lines[1:])
+    for sub in ("new", "cur"):
+        for name in sorted(os.listdir(sub)):
+            base = name.split(":")[0]
+            if base not in have:
+                have[base] = str(next_uid)
+                print(next_uid, base)
+                next_uid += 1
+    time.sleep(0.003)
+    keep = sorted((int(u), b) for b, u in have.items())
+    with open("tmp/uiddb", "w") as f:
+        f.write("1 %s %d\\n" % (v, next_uid) +
+                "".join("%d %s\\n" % x for x in keep))
+    os.rename("tmp/uiddb", "courierimapuiddb")
+    os.unlink("tmp/courier.lock")
+    time.sleep(0.002)
+"""
+
+
+@user("c11")
+def test_at_the_same_time(box):
+    """Courier gives UIDs while we do: no UID for two, none renumbered."""
+    c = box.ours()
+    seen = agree.facts(c, "INBOX")["messages"]
+    c.ok("SELECT INBOX")
+    other = subprocess.Popen(
+        [sys.executable, "-c", COURIER, box.root], stdout=subprocess.PIPE,
+        user=box.uid, group=box.uid, extra_groups=[])
+    given = {}
+
+    def deliver():
+        for i in range(40):
+            box.write("tmp/%d.d.mx1" % i, msg(i % 9 + 1), when=1772445600)
+            os.rename(box.path("tmp/%d.d.mx1" % i),
+                      box.path("new/%d.d.mx1" % (1900000000 + i)))
+            time.sleep(0.01)
+    thread = threading.Thread(target=deliver)
+    thread.start()
+    try:
+        for i in range(40):
+            said = c.append("INBOX", msg(i % 9 + 1))
+            uid = int(re.search(rb"APPENDUID \d+ (\d+)\]", said).group(1))
+            given[uid] = msg(i % 9 + 1)
+            c.ok("NOOP")
+    finally:
+        thread.join()
+        box.write("tmp/stop", "")
+        told = other.communicate(timeout=30)[0].decode().splitlines()
+        assert other.returncode == 0
+    assert len(given) == 40
+    c.logout()
+    c = box.ours()
+    after = agree.facts(c, "INBOX")["messages"]
+    c.logout()
+    assert len(after) == len(seen) + 80
+    assert set(given) | set(seen) <= set(after)
+    v, _, uids = courier.uids(box.read("courierimapuiddb"))
+    assert v == courier.V and set(uids) == set(after)
+    ours = dict(re.findall(r"^(\d+) [^:\n]*:(.*)$",
+                           box.read("dovecot-uidlist"), re.M))
+    assert {u: ours.get(str(u)) for u in uids} == uids, \
+        box.read("dovecot-uidlist")
+    # What Courier has told its clients stays as well.
+    assert told and {x for x in told if uids.get(int(x.split()[0])) !=
+                     x.split()[1]} == set()
+    box.agree()
+
+
+@user("c12")
+def test_waits_for_courier(box):
+    c = box.ours()
+    agree.facts(c, "INBOX")
+    holder = subprocess.Popen(["sleep", "60"])
+    try:
+        box.write("tmp/courier.lock", "%d:%s" % (
+            holder.pid, os.uname().nodename))
+        begun = time.monotonic()
+        c.send("a APPEND INBOX {%d}\r\n" % len(msg(5)))
+        assert c.line().startswith(b"+")
+        c.send(msg(5) + b"\r\n")
+        time.sleep(0.5)
+        assert not any(" 5 " in x for x in
+                       box.read("dovecot-uidlist").splitlines()[1:])
+        os.unlink(box.path("tmp/courier.lock"))
+        assert c.finish(b"a", 30)[0] == "OK"
+        assert time.monotonic() - begun >= 0.5
+    finally:
+        holder.kill()
+        holder.wait()
+    # Left behind by a process that is no more: broken after two seconds.
+    box.write("tmp/courier.lock", "%d:%s" % (
+        holder.pid, os.uname().nodename), when=int(time.time()) - 10)
+    assert b"APPENDUID" in c.append("INBOX", msg(6))
+    assert "courier.lock" not in box.list("tmp")
+    c.logout()

@@ -255,6 +255,7 @@ def test_to_courier(box):
     c.logout()
     done = give(box, "--to", "courier")
     assert done["ok"] and not done["mailboxes"][0]["lifted"]
+    assert any("POP3 ids of its own" in x for x in texts(done))
     v, uidnext, uids = courier.uids(box.read("courierimapuiddb"))
     assert (v, uidnext) == (1795300341, 5)
     assert {u: uids[u] for u in (1, 2, 3)} == {

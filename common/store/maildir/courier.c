@@ -46,7 +46,54 @@ parse_id(struct str word, struct courier_pop3 *out)
 		return false;
 	if (!str_next(&word, ':', &field))
 		return true;
+	out->is_utf8 = str_eq(word, STR("1"));
 	return num_parse_u32(field, 0, UINT32_MAX, &out->uidvalidity);
+}
+
+/* "/3 NEXT UIDVALIDITY"; "/1" and "/2" have the same two. */
+bool
+courier_pop3_parse_head(struct str bytes, struct courier_pop3_head *out)
+{
+	struct str line, word;
+
+	return str_next(&bytes, '\n', &line) && line.n > 0 && *line.p == '/' &&
+	    str_cut(&line, ' ', &word) && str_cut(&line, ' ', &word) &&
+	    num_parse_u32(word, 1, UINT32_MAX - 1, &out->next) &&
+	    num_parse_u32(line, 0, UINT32_MAX, &out->uidvalidity);
+}
+
+void
+courier_pop3_put_head(struct buf *out, const struct courier_pop3_head *head)
+{
+	(void)buf_addf(out, "/3 %u %u\n", head->next, head->uidvalidity);
+}
+
+void
+courier_pop3_put(
+    struct buf *out, struct str name, const struct courier_pop3 *entry)
+{
+	(void)buf_addf(out, "%.*s %llu %u:%u:%d\n", STR_ARG(name),
+	    (unsigned long long)entry->wire_size, entry->n, entry->uidvalidity,
+	    entry->is_utf8);
+}
+
+bool
+courier_pop3_parse_uidl(struct str uidl, struct courier_pop3 *out)
+{
+	struct str n;
+	uint32_t number, uidvalidity = 0;
+	bool has_more;
+
+	if (!str_starts(uidl, STR("UID")))
+		return false;
+	uidl = str_skip(uidl, 3);
+	has_more = str_cut(&uidl, '-', &n);
+	if (!num_parse_u32(n, 1, UINT32_MAX, &number) ||
+	    (has_more && !num_parse_u32(uidl, 1, UINT32_MAX, &uidvalidity)))
+		return false;
+	out->n = number;
+	out->uidvalidity = uidvalidity;
+	return true;
 }
 
 void

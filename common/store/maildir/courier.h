@@ -20,12 +20,27 @@ struct courier_pop3 {
 	struct str base;
 	uint64_t wire_size;
 	uint32_t n, uidvalidity; /* 0: Courier had none */
+	bool is_utf8; /* as Courier has found it */
+};
+
+/* The first line: the number for the next message. */
+struct courier_pop3_head {
+	uint32_t next, uidvalidity;
 };
 
 typedef void courier_pop3_fn(void *arg, const struct courier_pop3 *entry);
 
 /* The lines of versions 1 to 3, and of a list without a version. */
 void courier_pop3_parse(struct str bytes, courier_pop3_fn *fn, void *arg);
+/* False: no list, or one without numbers. */
+bool courier_pop3_parse_head(struct str bytes, struct courier_pop3_head *out);
+void courier_pop3_put_head(
+    struct buf *out, const struct courier_pop3_head *head);
+/* The line of a message whose file has this name now. */
+void courier_pop3_put(
+    struct buf *out, struct str name, const struct courier_pop3 *entry);
+/* "UID7-1795" to its numbers, all else of *out stays; false: no such id. */
+bool courier_pop3_parse_uidl(struct str uidl, struct courier_pop3 *out);
 /* The id that Courier gives this message. */
 bool courier_pop3_uidl(struct buf *out, const struct courier_pop3 *entry);
 

@@ -71,6 +71,45 @@ on_set(void *arg, struct str base, size_t number)
 }
 
 static void
+test_pop3_out(void **state)
+{
+	static const char file[] =
+	    "/3 5 1795300730\n1.a:2,FS 134 2:1795300730:1\n1.b 30 0:0:0\n";
+	struct courier_pop3_head head;
+	struct courier_pop3 line = {.wire_size = 134, .n = 2, .is_utf8 = true};
+	struct buf b;
+
+	(void)state;
+	buf_init(&b, 1000);
+	assert_true(courier_pop3_parse_head(STR(file), &head));
+	assert_int_equal(head.next, 5);
+	assert_int_equal(head.uidvalidity, 1795300730);
+	courier_pop3_put_head(&b, &head);
+	line.uidvalidity = head.uidvalidity;
+	courier_pop3_put(&b, STR("1.a:2,FS"), &line);
+	courier_pop3_put(
+	    &b, STR("1.b"), &(struct courier_pop3){.wire_size = 30});
+	assert_true(str_eq(buf_str(&b), STR(file)));
+	buf_done(&b);
+	assert_true(courier_pop3_parse_head(STR("/2 1 0\n"), &head));
+	assert_false(courier_pop3_parse_head(STR("1.a 134\n"), &head));
+	assert_false(courier_pop3_parse_head(STR("/3\n"), &head));
+	assert_false(courier_pop3_parse_head(STR("/3 0 1\n"), &head));
+	assert_false(courier_pop3_parse_head(STR("/3 4294967295 1"), &head));
+	assert_false(courier_pop3_parse_head(STR(""), &head));
+	assert_true(courier_pop3_parse_uidl(STR("UID7-9"), &line));
+	assert_true(line.n == 7 && line.uidvalidity == 9);
+	assert_int_equal(line.wire_size, 134);
+	assert_true(courier_pop3_parse_uidl(STR("UID8"), &line));
+	assert_true(line.n == 8 && line.uidvalidity == 0);
+	assert_false(courier_pop3_parse_uidl(STR("UID"), &line));
+	assert_false(courier_pop3_parse_uidl(STR("UID0-1"), &line));
+	assert_false(courier_pop3_parse_uidl(STR("UID1-"), &line));
+	assert_false(courier_pop3_parse_uidl(STR("uid1-1"), &line));
+	assert_false(courier_pop3_parse_uidl(STR("0000000d6b021c70"), &line));
+}
+
+static void
 test_keywords(void **state)
 {
 	static const struct {
@@ -159,6 +198,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_pop3),
+	    cmocka_unit_test(test_pop3_out),
 	    cmocka_unit_test(test_keywords),
 	    cmocka_unit_test(test_change_names),
 	    cmocka_unit_test(test_subscriptions),

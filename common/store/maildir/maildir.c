@@ -342,6 +342,9 @@ close_mailbox(struct mailbox *m)
 	maildir_abandon(m);
 	if (md->tmpfd != -1)
 		maildir_courier_flush(m, true);
+	if (md->tmpfd != -1)
+		maildir_courier_pop3_flush(m, true);
+	maildir_courier_pop3_done(m);
 	watch_remove(&md->watch_new);
 	watch_remove(&md->watch_cur);
 	set32_done(&md->plain);
@@ -668,6 +671,7 @@ const struct store_ops maildir_ops = {
     .msg_facts = facts,
     .note_wire_size = maildir_note_wire_size,
     .note_uidl = maildir_note_uidl,
+    .own_uidl = maildir_courier_uidl,
     .repair = maildir_repair,
     .give_back = maildir_courier_give_back,
     .index_place = maildir_index_place,

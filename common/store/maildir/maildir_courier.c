@@ -174,8 +174,8 @@ maildir_courier_import(struct mailbox *m)
 /* ---- UIDs, out ------------------------------------------------------------- */
 
 /* A whole new file; not synced: it can be made again from dovecot-uidlist. */
-static int
-put_file(int dirfd, const char *name, struct str bytes,
+int
+maildir_courier_put(int dirfd, const char *name, struct str bytes,
     const struct file_perm *perm, struct file_stamp *stamp, struct err *e)
 {
 	static const char temp[] = "restante-courier.tmp";
@@ -230,8 +230,8 @@ maildir_courier_written(void *arg)
 			    STR_ARG(maildir_base(m, &m->recs.v[i])));
 	if (buf_is_over(&b))
 		(void)err_set(&e, ERR_LIMIT, "too large");
-	else if (put_file(md->dirfd, COURIER_UIDS, buf_str(&b), &md->perm,
-		     &md->courier_uids, &e) == 0)
+	else if (maildir_courier_put(md->dirfd, COURIER_UIDS, buf_str(&b),
+		     &md->perm, &md->courier_uids, &e) == 0)
 		e.text[0] = '\0';
 	if (e.text[0] != '\0')
 		warn_once(m, COURIER_UIDS " can not be written", e.text);
@@ -328,6 +328,89 @@ maildir_courier_uids(struct mailbox *m, struct scan *s)
 	buf_done(&b);
 	map_done(&l.uids);
 	arena_done(&l.arena);
+}
+
+struct adopting {
+	struct mailbox *m;
+	struct arena arena;
+	VEC(struct uidlist_new) v;
+};
+
+/* What it gave above all UIDs of ours, to files that we have not met. */
+static void
+on_adopt(void *arg, uint32_t uid, struct str base, struct str fields)
+{
+	struct adopting *a = arg;
+
+	(void)fields;
+	if (uid >= maildir_of(a->m)->list.head.uidnext &&
+	    (a->v.n == 0 || uid > a->v.v[a->v.n - 1].uid) &&
+	    base.n <= MAILDIR_NAME_MAX && maildir_find(a->m, base) == NO_REC)
+		*VEC_ADD(&a->v) = (struct uidlist_new){
+		    .uid = uid,
+		    .base = arena_str(&a->arena, base),
+		};
+}
+
+static int
+adopt(struct adopting *a, uint32_t next, struct err *e)
+{
+	struct mailbox *m = a->m;
+	struct maildir *md = maildir_of(m);
+	bool rewritten;
+
+	if (next > md->list.head.uidnext &&
+	    (a->v.n == 0 || next - 1 > a->v.v[a->v.n - 1].uid)) {
+		md->list.head.uidnext = next;
+		md->list.must_rewrite = true;
+	}
+	if (a->v.n == 0)
+		return 0;
+	if (maildir_load_for_rewrite(m, e) == -1 ||
+	    uidlist_add(&md->list, a->v.v, a->v.n, maildir_dead_records(m),
+		maildir_keep_record, m, &rewritten, e) == -1)
+		return -1;
+	if (rewritten)
+		maildir_note_rewritten(m);
+	VEC_EACH(&a->v, n)
+		maildir_add(m, n->uid, n->base)->own |= OWN_IN_FILE;
+	/* Their files are found by the next look. */
+	md->must_scan = true;
+	if (md->list.head.uidnext > m->uidnext)
+		m->uidnext = md->list.head.uidnext;
+	return 0;
+}
+
+int
+maildir_courier_adopt(struct mailbox *m, struct err *e)
+{
+	struct maildir *md = maildir_of(m);
+	struct adopting a = {.m = m};
+	struct uidlist_head head = {0};
+	struct file_stamp now;
+	struct buf b;
+	struct err ignored;
+	size_t used;
+	unsigned line;
+	int rc = 0;
+
+	if (!m->store->is_courier || md->is_in_memory ||
+	    !file_stamp_at(md->dirfd, COURIER_UIDS, &now) || now.ino == 0 ||
+	    file_stamp_eq(&now, &md->courier_uids))
+		return 0;
+	if (mailbox_load(m, e) == -1)
+		return -1;
+	arena_init(&a.arena);
+	buf_init(&b, UIDLIST_MAX_BYTES);
+	if (file_load(md->dirfd, COURIER_UIDS, &b, NULL, &ignored) == 0)
+		(void)uidlist_parse(
+		    &head, buf_str(&b), true, true, on_adopt, &a, &used, &line);
+	if (head.version != 0 && head.uidvalidity == md->list.head.uidvalidity)
+		rc = adopt(&a, head.uidnext, e);
+	buf_done(&b);
+	VEC_DONE(&a.v);
+	arena_done(&a.arena);
+	return rc;
 }
 
 /* ---- keywords, in ------------------------------------------------------------ */
@@ -719,8 +802,8 @@ export_keywords(struct mailbox *m)
 	buf_init(&b, FILE_MAX);
 	put_sets(m, &b);
 	if (!buf_is_over(&b) &&
-	    put_file(fd, COURIER_KEYWORD_LIST, buf_str(&b), &md->perm, NULL,
-		&e) == 0)
+	    maildir_courier_put(fd, COURIER_KEYWORD_LIST, buf_str(&b),
+		&md->perm, NULL, &e) == 0)
 		remove_changes(fd);
 	buf_done(&b);
 	close(fd);
@@ -754,6 +837,8 @@ maildir_courier_give_back(struct mailbox *m, struct err *e)
 	/* courierimapuiddb was written with dovecot-uidlist. */
 	md->courier_is_dirty = true;
 	maildir_courier_flush(m, true);
+	md->courier_drop_is_dirty = true;
+	maildir_courier_pop3_flush(m, true);
 	if (md->warned_courier)
 		return err_set(e, ERR_OTHER, "Courier's files, see the log");
 	return 0;
@@ -844,8 +929,8 @@ maildir_courier_subs_changed(struct store *s)
 	if (subs_load(p->controlfd, SUBS_FILE, s->delimiter, on_sub, &x, &e) ==
 		0 &&
 	    !buf_is_over(&x.out) &&
-	    put_file(p->rootfd, COURIER_SUBS, buf_str(&x.out), &p->perm, NULL,
-		&e) == 0 &&
+	    maildir_courier_put(p->rootfd, COURIER_SUBS, buf_str(&x.out),
+		&p->perm, NULL, &e) == 0 &&
 	    fstatat(p->controlfd, SUBS_FILE, &st, 0) == 0) {
 		ts[0] = ts[1] = st.st_mtim;
 		(void)utimensat(p->rootfd, COURIER_SUBS, ts, 0);

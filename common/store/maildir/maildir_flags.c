@@ -623,6 +623,7 @@ maildir_flush(struct mailbox *m, struct err *e)
 	md->counts = COUNTS_UNKNOWN;
 	maildirsize_add(root_of(m), md->quota_bytes, md->quota_count);
 	md->quota_bytes = md->quota_count = 0;
+	maildir_courier_pop3_flush(m, false);
 	save_fields(m);
 	maildir_courier_flush(m, false);
 	return 0;
@@ -656,6 +657,7 @@ maildir_expunge(
 		if (rc == 0) {
 			md->n_new -= (r->own & OWN_NEW) != 0;
 			mailbox_note_expunged(m, r);
+			md->courier_drop_is_dirty |= m->store->is_courier;
 		} else {
 			(void)err_sys(e, "unlink %s", name);
 			md->quota_count += md->quota_bytes != bytes;

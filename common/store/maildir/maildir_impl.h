@@ -15,6 +15,7 @@
  *	maildir_commit.c  the same: what makes it seen
  *	maildir_list.c   folders
  *	maildir_courier.c  Courier's files, in and out
+ *	maildir_courier_pop3.c  its POP3 ids
  *	maildir_check.c  for restantectl: what is wrong here, repair
  *	maildir_index.c  what of all that lies in the index
  */
@@ -114,6 +115,9 @@ struct maildir {
 	int64_t courier_next_ms; /* its keywords are not written before */
 	bool courier_is_dirty; /* keywords that its files do not have */
 	bool courier_looked, warned_courier;
+	struct dotlock courier_lock;
+	struct courier_drop *courier_drop; /* maildir_courier_pop3.c */
+	bool courier_drop_is_dirty;
 
 	bool must_scan; /* records came without their files */
 	bool is_in_memory; /* no UID map can be written here */
@@ -290,6 +294,23 @@ int maildir_courier_give_back(struct mailbox *m, struct err *e);
 void maildir_courier_subs(struct store *s);
 /* Writes them for Courier. */
 void maildir_courier_subs_changed(struct store *s);
+
+/*
+ * Under our lock, when Courier has given UIDs since: those that are ours to keep
+ * become records, so that no other message gets them.
+ */
+int maildir_courier_adopt(struct mailbox *m, struct err *e);
+/* One of Courier's files, whole. */
+int maildir_courier_put(int dirfd, const char *name, struct str bytes,
+    const struct file_perm *perm, struct file_stamp *stamp, struct err *e);
+
+/* ---- maildir_courier_pop3.c ----------------------------------------------- */
+
+/* The id of a message that has none yet, as Courier would number it. */
+bool maildir_courier_uidl(struct mailbox *m, uint32_t uid, struct buf *out);
+/* Writes its list when it has to be; `is_last`: also for removals alone. */
+void maildir_courier_pop3_flush(struct mailbox *m, bool is_last);
+void maildir_courier_pop3_done(struct mailbox *m);
 
 /* ---- maildir_check.c ----------------------------------------------------- */
 

@@ -21,13 +21,41 @@
 
 /* ---- the lock ------------------------------------------------------------ */
 
+#define COURIER_STALE_S 120
+
+/*
+ * Both locks at once, ours first. Courier has one of its own, in tmp/, while it
+ * gives UIDs; where it can not be taken for another reason than that somebody
+ * has it, Courier can not either.
+ */
+static int
+take_locks(struct mailbox *m, struct err *e)
+{
+	struct maildir *md = maildir_of(m);
+	const struct dotlock_rules rules = {
+	    .stale_s = COURIER_STALE_S,
+	    .mode = md->perm.file_mode,
+	    .temp_dir = -1,
+	};
+
+	if (uidlist_lock(&md->list, 0, e) == -1)
+		return -1;
+	if (!m->store->is_courier || md->tmpfd == -1 ||
+	    dotlock_take(
+		&md->courier_lock, md->tmpfd, "courier", &rules, 0, e) == 0 ||
+	    e->code != ERR_IN_USE)
+		return 0;
+	uidlist_unlock(&md->list);
+	return -1;
+}
+
 enum step
 maildir_lock(struct mailbox *m, const void *owner, struct lock_wait *w,
     int64_t wait_ms, struct err *e)
 {
 	struct maildir *md = maildir_of(m);
 
-	if (!md->list.lock.held && uidlist_lock(&md->list, 0, e) == 0) {
+	if (!md->list.lock.held && take_locks(m, e) == 0) {
 		md->lock_owner = owner;
 		*w = (struct lock_wait){0};
 		return STEP_DONE;
@@ -44,6 +72,7 @@ maildir_unlock(struct mailbox *m)
 	struct maildir *md = maildir_of(m);
 
 	uidlist_unlock(&md->list);
+	dotlock_release(&md->courier_lock);
 	md->lock_owner = NULL;
 	store_lock_free(m->store);
 }
@@ -54,7 +83,7 @@ maildir_lock_now(struct mailbox *m)
 	struct maildir *md = maildir_of(m);
 	struct err e;
 
-	if (md->list.lock.held || uidlist_lock(&md->list, 0, &e) == -1)
+	if (md->list.lock.held || take_locks(m, &e) == -1)
 		return false;
 	md->lock_owner = m;
 	return true;
@@ -260,9 +289,11 @@ maildir_mend_list(struct mailbox *m, int64_t until_ms, struct err *e)
 {
 	enum step step = maildir_read_list(m, until_ms, e);
 
-	if (step != STEP_FAIL)
-		return step;
-	return mend(m, e) == 0 ? STEP_DONE : STEP_FAIL;
+	if (step == STEP_FAIL && mend(m, e) == 0)
+		step = STEP_DONE;
+	if (step == STEP_DONE && maildir_courier_adopt(m, e) == -1)
+		step = STEP_FAIL;
+	return step;
 }
 
 int
