@@ -171,6 +171,21 @@ needs_header(const struct fetch_plan *p)
 	    (p->needs & (NEED_ENVELOPE | NEED_PARTS)) == NEED_ENVELOPE;
 }
 
+/* All of it is read for a size that nobody knows, too. */
+static size_t
+first_bytes(struct cmd *c)
+{
+	const struct fetch *f = c->state;
+	struct msg_known known;
+
+	if ((f->plan.needs & (NEED_BYTES | NEED_PARTS)) != 0)
+		return MSG_FIRST_ALL;
+	if ((f->plan.needs & NEED_FACTS) != 0 &&
+	    (!view_known(c->s->view, f->uid, &known) || !known.has_size))
+		return MSG_FIRST_ALL;
+	return MSG_FIRST_HEADER;
+}
+
 static int
 open_message(struct cmd *c, struct err *e)
 {
@@ -184,9 +199,9 @@ open_message(struct cmd *c, struct err *e)
 		if (msg_open(c->s->view, f->uid, &f->msg, e) == -1)
 			return -1;
 	}
-	if ((f->plan.needs & from_file) != 0)
-		return msg_load(f->msg, e);
-	return 0;
+	if ((f->plan.needs & from_file) == 0)
+		return 0;
+	return msg_load(f->msg, first_bytes(c), e);
 }
 
 /* All that can fail, before the first byte of the answer is written. */

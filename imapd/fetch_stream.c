@@ -77,6 +77,11 @@ load_small(struct fetch_stream *s, struct buf *scratch, struct err *e)
 {
 	size_t len = (size_t)(s->end - s->at.off), got;
 
+	s->base = s->at.off;
+	if (len > 0 && msg_at_hand(s->msg, s->at.off, len, &s->bytes)) {
+		s->end = s->base + s->bytes.n;
+		return 0;
+	}
 	buf_clear(scratch);
 	if (len > 0 && buf_room(scratch, len) == NULL)
 		return err_set(e, ERR_LIMIT, "scratch buffer");
@@ -89,7 +94,6 @@ load_small(struct fetch_stream *s, struct buf *scratch, struct err *e)
 			break;
 		scratch->n += got;
 	}
-	s->base = s->at.off;
 	s->bytes = buf_str(scratch);
 	s->end = s->base + scratch->n;
 	return 0;

@@ -29,6 +29,13 @@ msg_read(UNUSED struct msg *m, uint64_t off, void *p, size_t n, size_t *got,
 }
 
 bool
+msg_at_hand(UNUSED struct msg *m, UNUSED uint64_t off, UNUSED size_t n,
+    UNUSED struct str *out)
+{
+	return false;
+}
+
+bool
 conn_is_full(UNUSED const struct conn *c)
 {
 	return sent.n >= room_until_full;

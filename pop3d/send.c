@@ -126,6 +126,8 @@ send_begin(struct session *s, struct maildrop_msg *m, int64_t lines)
 	o->piece = mem_resize(NULL, 1, PIECE_BYTES);
 	/* Behind +OK there is no way to say that the message is gone. */
 	if (msg_open(s->drop.view, m->uid, &o->msg, &e) == -1 ||
+	    msg_load(o->msg, lines < 0 ? MSG_FIRST_ALL : MSG_FIRST_HEADER,
+		&e) == -1 ||
 	    msg_read(o->msg, 0, o->piece, PIECE_BYTES, &o->got, &e) == -1) {
 		finish(s);
 		if (e.code == ERR_GONE || e.code == ERR_NOT_FOUND)

@@ -17,8 +17,10 @@
 #include "store/derived_impl.h"
 
 #define SAVE_AFTER_MS 1500
-#define WAITING_MAX_BYTES (512 * 1024)
-#define WAITING_MAX 4096
+/* Each write costs as much as hundreds of facts in it. */
+#define FACTS_AFTER_MS 100
+#define WAITING_MAX_BYTES (256 * 1024)
+#define WAITING_MAX 2048
 #define MORE_MAX 1024
 
 /* ---- the store's --------------------------------------------------------- */
@@ -41,6 +43,58 @@ derived_next_open(struct derived_store *ds, struct mailbox *m)
 	return LIST_OF(at->next, struct mailbox, link);
 }
 
+/*
+ * The index is about to begin anew; those whose records are there alone take
+ * them from what is still open.
+ */
+static void
+load_all_lazy(struct derived_store *ds)
+{
+	struct err e;
+
+	for (struct mailbox *m = NULL; (m = derived_next_open(ds, m)) != NULL;)
+		if (m->lazy_top != 0 && mailbox_load(m, &e) == -1)
+			store_warn(m->store, "mailbox=%s: %s", m->name, e.text);
+}
+
+/* Nothing is held any more. */
+static void
+end_step(struct derived_store *ds)
+{
+	uint64_t epoch;
+
+	if (ds->ix == NULL)
+		return;
+	if (index_is_stale(ds->ix))
+		load_all_lazy(ds);
+	epoch = index_epoch(ds->ix);
+	index_pause(ds->ix);
+	if (epoch == index_epoch(ds->ix))
+		return;
+	for (struct mailbox *m = NULL; (m = derived_next_open(ds, m)) != NULL;)
+		if (m->derived != NULL)
+			derived_note_state(m);
+}
+
+static void
+arm(struct derived_store *ds, ev_timer *t, double after_s)
+{
+	if (ds->s->loop == NULL || ev_is_active(t))
+		return;
+	ev_timer_set(t, after_s, 0.);
+	ev_timer_start(ds->s->loop, t);
+	ev_unref(ds->s->loop);
+}
+
+static void
+disarm(struct derived_store *ds, ev_timer *t)
+{
+	if (!ev_is_active(t))
+		return;
+	ev_ref(ds->s->loop);
+	ev_timer_stop(ds->s->loop, t);
+}
+
 static void
 on_prepare(struct ev_loop *loop, ev_prepare *w, UNUSED int events)
 {
@@ -48,6 +102,18 @@ on_prepare(struct ev_loop *loop, ev_prepare *w, UNUSED int events)
 
 	ev_ref(loop);
 	ev_prepare_stop(loop, w);
+	if (ds->is_urgent)
+		derived_pause(ds->s);
+	else
+		end_step(ds);
+}
+
+static void
+on_facts(UNUSED struct ev_loop *loop, ev_timer *t, UNUSED int events)
+{
+	struct derived_store *ds = t->data;
+
+	disarm(ds, t);
 	derived_pause(ds->s);
 }
 
@@ -58,24 +124,13 @@ is_due(const struct derived *d, int64_t now_ms)
 }
 
 static void
-arm_save(struct derived_store *ds, double after_s)
-{
-	if (ds->s->loop == NULL || ev_is_active(&ds->save))
-		return;
-	ev_timer_set(&ds->save, after_s, 0.);
-	ev_timer_start(ds->s->loop, &ds->save);
-	ev_unref(ds->s->loop);
-}
-
-static void
-on_save(struct ev_loop *loop, ev_timer *w, UNUSED int events)
+on_save(UNUSED struct ev_loop *loop, ev_timer *w, UNUSED int events)
 {
 	struct derived_store *ds = w->data;
 	int64_t now_ms = clock_mono_ms();
 	double again_s = -1.;
 
-	ev_ref(loop);
-	ev_timer_stop(loop, w);
+	disarm(ds, w);
 	for (struct mailbox *m = NULL;
 	     (m = derived_next_open(ds, m)) != NULL;) {
 		if (m->derived == NULL || !m->derived->is_dirty)
@@ -87,7 +142,7 @@ on_save(struct ev_loop *loop, ev_timer *w, UNUSED int events)
 	}
 	derived_pause(ds->s);
 	if (again_s >= 0)
-		arm_save(ds, again_s);
+		arm(ds, &ds->save, again_s);
 }
 
 void
@@ -106,7 +161,8 @@ derived_store_open(struct store *s, const char *dir)
 	ds->dir = mem_strdup(dir);
 	ev_prepare_init(&ds->prepare, on_prepare);
 	ev_timer_init(&ds->save, on_save, 0., 0.);
-	ds->prepare.data = ds->save.data = ds;
+	ev_timer_init(&ds->facts, on_facts, 0., 0.);
+	ds->prepare.data = ds->save.data = ds->facts.data = ds;
 	s->derived = ds;
 }
 
@@ -139,42 +195,19 @@ derived_touch(struct store *s)
 	ev_unref(s->loop);
 }
 
-/*
- * The index is about to begin anew; those whose records are there alone take
- * them from what is still open.
- */
-static void
-load_all_lazy(struct derived_store *ds)
-{
-	struct err e;
-
-	for (struct mailbox *m = NULL; (m = derived_next_open(ds, m)) != NULL;)
-		if (m->lazy_top != 0 && mailbox_load(m, &e) == -1)
-			store_warn(m->store, "mailbox=%s: %s", m->name, e.text);
-}
-
 void
 derived_pause(struct store *s)
 {
 	struct derived_store *ds = s->derived;
-	struct mailbox *m;
-	uint64_t epoch;
 
 	if (ds == NULL || ds->ix == NULL)
 		return;
-	for (m = NULL; (m = derived_next_open(ds, m)) != NULL;)
+	ds->is_urgent = false;
+	for (struct mailbox *m = NULL; (m = derived_next_open(ds, m)) != NULL;)
 		if (m->derived != NULL && !m->is_gone &&
 		    m->derived->facts.n + m->derived->slots.n > 0)
 			derived_write_facts(m);
-	if (index_is_stale(ds->ix))
-		load_all_lazy(ds);
-	epoch = index_epoch(ds->ix);
-	index_pause(ds->ix);
-	if (epoch == index_epoch(ds->ix))
-		return;
-	for (m = NULL; (m = derived_next_open(ds, m)) != NULL;)
-		if (m->derived != NULL)
-			derived_note_state(m);
+	end_step(ds);
 }
 
 void
@@ -203,10 +236,8 @@ derived_store_close(struct store *s)
 		ev_ref(s->loop);
 		ev_prepare_stop(s->loop, &ds->prepare);
 	}
-	if (ev_is_active(&ds->save)) {
-		ev_ref(s->loop);
-		ev_timer_stop(s->loop, &ds->save);
-	}
+	disarm(ds, &ds->save);
+	disarm(ds, &ds->facts);
 	derived_sweep_end(ds);
 	if (ds->ix != NULL)
 		index_close(&ds->ix);
@@ -622,7 +653,7 @@ derived_note_state(struct mailbox *m)
 		return;
 	d->is_dirty = true;
 	d->changed_ms = clock_mono_ms();
-	arm_save(m->store->derived, SAVE_AFTER_MS / 1000.);
+	arm(m->store->derived, &m->store->derived->save, SAVE_AFTER_MS / 1000.);
 }
 
 static bool
@@ -809,6 +840,12 @@ derived_facts(struct mailbox *m, uint32_t uid, struct index_rec *out)
 	return true;
 }
 
+static void
+arm_facts(struct store *s)
+{
+	arm(s->derived, &s->derived->facts, FACTS_AFTER_MS / 1000.);
+}
+
 /* The waiting facts of a message; those of the last one most of the time. */
 static struct fact *
 waiting_fact(struct mailbox *m, uint32_t uid)
@@ -822,7 +859,7 @@ waiting_fact(struct mailbox *m, uint32_t uid)
 		derived_write_facts(m);
 	f = VEC_ADD(&d->facts);
 	f->uid = uid;
-	derived_touch(m->store);
+	arm_facts(m->store);
 	return f;
 }
 
@@ -871,6 +908,8 @@ derived_forget_facts(struct mailbox *m, uint32_t uid)
 	for (size_t i = 0; i < ARRAY_LEN(all); i++)
 		derived_put(m, uid, all[i], STR(""));
 	waiting_fact(m, uid)->known = 0;
+	m->store->derived->is_urgent = true;
+	derived_touch(m->store);
 }
 
 bool
@@ -903,7 +942,7 @@ derived_put(
 	    .n = (uint32_t)value.n,
 	};
 	(void)buf_add_str(&d->bytes, value);
-	derived_touch(m->store);
+	arm_facts(m->store);
 }
 
 /* ---- without opening ----------------------------------------------------- */

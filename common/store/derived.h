@@ -31,7 +31,8 @@ void derived_store_close(struct store *s);
 struct index *derived_index(struct store *s);
 /*
  * The end of a step: facts that were found are written, nothing is held. The
- * loop does it before it waits; without a loop the caller does.
+ * loop lets go before it waits, and writes facts when some have come together,
+ * or a moment later; without a loop the caller does.
  */
 void derived_pause(struct store *s);
 /* Writes all that is to be written now: for tests and at the end. */

@@ -16,6 +16,8 @@ struct derived_store {
 	bool was_tried;
 	ev_prepare prepare;
 	ev_timer save;
+	ev_timer facts; /* when those that wait are written */
+	bool is_urgent; /* at the end of this step */
 	ev_timer sweep;
 	struct index_key sweep_at; /* n 0: not under way */
 };

@@ -346,8 +346,10 @@ put_slots(struct index *ix, struct job *j, struct err *e)
 {
 	const struct derived *d = j->m->derived;
 
+	/* What went since it was read would stay for ever. */
 	VEC_EACH(&d->slots, s)
-		if (cache_put(ix, j->head.box, s->slot, s->uid,
+		if (set32_has(&j->m->live, s->uid) &&
+		    cache_put(ix, j->head.box, s->slot, s->uid,
 			str_make(d->bytes.p + s->off, s->n), e) == -1)
 			return -1;
 	return 0;

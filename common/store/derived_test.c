@@ -131,7 +131,7 @@ test_unchanged(void **state)
 	assert_int_equal(msg_open(v, 300, &m, &e), 0);
 	assert_int_equal(msg_wire_size(m, &size, &e), 0);
 	assert_int_equal(size, 134);
-	assert_int_equal(msg_load(m, &e), 0);
+	assert_int_equal(msg_load(m, 0, &e), 0);
 	msg_close(&m);
 	assert_string_equal(box_sync(v, true), "");
 	assert_int_equal(lazy(v), 600);
@@ -676,7 +676,7 @@ test_facts(void **state)
 	/* Somebody edits the message: seen when it is opened. */
 	box_write(b, "cur/1005.m5:2,S", "Subject: other\n\nother\n");
 	assert_int_equal(msg_open(v, 5, &msg, &e), 0);
-	assert_int_equal(msg_load(msg, &e), 0);
+	assert_int_equal(msg_load(msg, 0, &e), 0);
 	assert_int_equal(msg_wire_size(msg, &size, &e), 0);
 	assert_int_equal(size, 25);
 	msg_close(&msg);
@@ -800,7 +800,7 @@ test_side_bytes(void **state)
 		struct msg *msg;
 
 		assert_int_equal(msg_open(v, uid, &msg, &e), 0);
-		assert_int_equal(msg_load(msg, &e), 0);
+		assert_int_equal(msg_load(msg, 0, &e), 0);
 		msg_close(&msg);
 	}
 	assert_int_equal(lazy(v), 3);

@@ -198,6 +198,14 @@ struct msg_file {
 	int fd; /* -1: not open */
 	uint64_t off, size; /* where the message lies in it */
 	int64_t date_s; /* INTERNALDATE */
+	/*
+	 * Set by the caller: so many of its first bytes will be asked for. Who
+	 * has to look at them anyway may leave as many here, on the heap; the
+	 * caller frees them.
+	 */
+	size_t want;
+	char *first;
+	size_t first_n;
 	void *impl; /* the backend's, which then reads and closes it */
 };
 

@@ -20,7 +20,6 @@
 
 #define READ_PIECE ((size_t)64 * 1024)
 #define STEP_BYTES ((size_t)4 * 1024 * 1024) /* about a millisecond */
-#define WHOLE_MAX_BYTES (64 * 1024)
 #define HEADER_PIECE 4096
 
 int
@@ -110,7 +109,7 @@ msg_close(struct msg **mp)
 	if (m->parser != NULL)
 		(void)part_parser_finish(m->parser);
 	buf_done(&m->header);
-	free(m->whole);
+	free(m->file.first);
 	arena_done(&m->arena);
 	mailbox_release(&m->mailbox);
 	free(m);
@@ -180,8 +179,10 @@ msg_internal_date(struct msg *m, int64_t *out, struct err *e)
 }
 
 int
-msg_load(struct msg *m, struct err *e)
+msg_load(struct msg *m, size_t first, struct err *e)
 {
+	if (m->file.fd == -1)
+		m->file.want = first;
 	return msg_need_file(m, e);
 }
 
@@ -290,17 +291,24 @@ wire_size_by_index(struct msg *m)
 static enum step
 count_step(struct msg *m, struct err *e)
 {
-	char piece[READ_PIECE] UNINITIALIZED;
+	char room[READ_PIECE] UNINITIALIZED;
 	size_t got, budget = STEP_BYTES;
+	struct str piece;
 
+	/* All of it will be read. */
+	if (m->counted == 0 && msg_load(m, MSG_FIRST_ALL, e) == -1)
+		return STEP_FAIL;
 	m->is_verified = true; /* is, in a moment */
 	for (; budget >= READ_PIECE; budget -= READ_PIECE) {
-		if (msg_read(m, m->counted, piece, READ_PIECE, &got, e) == -1)
-			return STEP_FAIL;
-		m->counted_lone +=
-		    crlf_count(str_make(piece, got), &m->counted_cr);
-		m->counted += got;
-		if (got < READ_PIECE)
+		if (!msg_at_hand(m, m->counted, READ_PIECE, &piece)) {
+			if (msg_read(
+				m, m->counted, room, READ_PIECE, &got, e) == -1)
+				return STEP_FAIL;
+			piece = str_make(room, got);
+		}
+		m->counted_lone += crlf_count(piece, &m->counted_cr);
+		m->counted += piece.n;
+		if (piece.n < READ_PIECE)
 			break;
 	}
 	if (budget < READ_PIECE)
@@ -334,50 +342,55 @@ msg_wire_size(struct msg *m, uint64_t *out, struct err *e)
 
 /* ---- bytes --------------------------------------------------------------- */
 
+bool
+msg_at_hand(struct msg *m, uint64_t off, size_t n, struct str *out)
+{
+	const struct msg_file *f = &m->file;
+
+	if (off >= f->first_n || (n > f->first_n - off && f->first_n < f->size))
+		return false;
+	*out = str_head(str_make(f->first + off, f->first_n - off), n);
+	verify(m, off, *out);
+	return true;
+}
+
 int
 msg_read(
     struct msg *m, uint64_t off, void *p, size_t n, size_t *got, struct err *e)
 {
-	uint64_t size;
+	struct str bytes;
 
 	if (msg_need_file(m, e) == -1)
 		return -1;
-	if (m->whole == NULL) {
-		if (msg_file_read(m->mailbox, &m->file, off, p, n, got, e) ==
-		    -1)
-			return -1;
-		verify(m, off, str_make(p, *got));
+	if (msg_at_hand(m, off, n, &bytes)) {
+		memcpy(p, bytes.p, bytes.n);
+		*got = bytes.n;
 		return 0;
 	}
-	size = m->whole_n;
-	*got = 0;
-	if (off >= size)
-		return 0;
-	if (n > size - off)
-		n = (size_t)(size - off);
-	memcpy(p, m->whole + off, n);
-	*got = n;
+	if (msg_file_read(m->mailbox, &m->file, off, p, n, got, e) == -1)
+		return -1;
+	verify(m, off, str_make(p, *got));
 	return 0;
 }
 
 int
 msg_load_all(struct msg *m, struct err *e)
 {
-	char *p;
-	size_t got;
+	struct msg_file *f = &m->file;
+	size_t got = 1;
 
-	if (msg_need_file(m, e) == -1)
+	if (msg_load(m, MSG_FIRST_ALL, e) == -1)
 		return -1;
-	if (m->whole != NULL || m->file.size == 0 ||
-	    m->file.size > WHOLE_MAX_BYTES)
+	if (f->size > MSG_FIRST_ALL || f->first_n == f->size)
 		return 0;
-	p = mem_resize(NULL, 1, (size_t)m->file.size);
-	if (msg_read(m, 0, p, (size_t)m->file.size, &got, e) == -1) {
-		free(p);
-		return -1;
+	f->first = mem_resize(f->first, (size_t)f->size, 1);
+	while (f->first_n < f->size && got > 0) {
+		if (msg_file_read(m->mailbox, f, f->first_n,
+			f->first + f->first_n, (size_t)f->size - f->first_n,
+			&got, e) == -1)
+			return -1;
+		f->first_n += got;
 	}
-	m->whole = p;
-	m->whole_n = got;
 	return 0;
 }
 
@@ -406,17 +419,40 @@ header_end(struct str s, size_t from)
 	return 0;
 }
 
+/* Does it lie within the first bytes? */
+static bool
+header_at_hand(struct msg *m)
+{
+	const struct msg_file *f = &m->file;
+	struct str first = str_make(f->first, f->first_n);
+	size_t end;
+
+	if (f->first_n == 0)
+		return false;
+	end = header_end(first, 0);
+	if (end == 0 && f->first_n < f->size)
+		return false;
+	m->header_block = str_head(first, end == 0 ? first.n : end);
+	m->has_header = true;
+	verify(m, 0, m->header_block);
+	return true;
+}
+
 int
 msg_header(struct msg *m, struct str *out, struct err *e)
 {
 	size_t end = 0, from = 0, got;
 
-	if (m->has_header) {
-		*out = buf_str(&m->header);
+	if (m->has_header || header_at_hand(m)) {
+		*out = m->header_block;
 		return 0;
 	}
-	if (msg_need_file(m, e) == -1)
+	if (msg_load(m, MSG_FIRST_HEADER, e) == -1)
 		return -1;
+	if (header_at_hand(m)) {
+		*out = m->header_block;
+		return 0;
+	}
 	buf_init(&m->header, MIME_HEADER_BLOCK_MAX);
 	while (end == 0) {
 		size_t n =
@@ -443,7 +479,7 @@ msg_header(struct msg *m, struct str *out, struct err *e)
 	if (end != 0)
 		m->header.n = end;
 	m->has_header = true;
-	*out = buf_str(&m->header);
+	m->header_block = *out = buf_str(&m->header);
 	return 0;
 }
 

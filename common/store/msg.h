@@ -38,14 +38,23 @@ void msg_close(struct msg **m);
 
 /*
  * Opens the file now, where otherwise the first look at its bytes would: size
- * and date then need no look-up of their own. ERR_GONE as msg_open.
+ * and date then need no look-up of their own. About `first` bytes from its
+ * beginning will be wanted: they may be read with the same call. ERR_GONE as
+ * msg_open.
  */
-int msg_load(struct msg *m, struct err *e);
+#define MSG_FIRST_HEADER ((size_t)8 * 1024)
+#define MSG_FIRST_ALL ((size_t)64 * 1024) /* of a small message all */
+int msg_load(struct msg *m, size_t first, struct err *e);
 /*
  * As msg_load, and reads a small message whole, so that several looks at it
  * cost one read.
  */
 int msg_load_all(struct msg *m, struct err *e);
+/*
+ * `n` stored bytes at `off` (fewer only at the end), when they have been read
+ * already: borrowed until msg_close() or msg_load_all().
+ */
+bool msg_at_hand(struct msg *m, uint64_t off, size_t n, struct str *out);
 
 uint32_t msg_uid(const struct msg *m);
 /* Seconds since 1970 of INTERNALDATE. */

@@ -17,8 +17,7 @@ struct msg {
 	bool is_verified, verify_cr;
 	uint64_t verified_to, verified_lone;
 	struct buf header;
-	char *whole; /* all bytes of a small message; NULL: not read */
-	size_t whole_n;
+	struct str header_block; /* there, or in file.first */
 	/* Counting the wire size: so far, and whether the last byte was CR. */
 	uint64_t counted, counted_lone;
 	bool counted_cr;

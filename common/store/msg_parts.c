@@ -16,6 +16,7 @@ msg_parts_step(struct msg *m, struct err *e)
 {
 	char piece[READ_PIECE] UNINITIALIZED;
 	size_t got, budget = STEP_BYTES;
+	struct str first;
 
 	if (m->parts != NULL)
 		return STEP_DONE;
@@ -26,9 +27,9 @@ msg_parts_step(struct msg *m, struct err *e)
 		m->parsed = 0;
 	}
 	/* Straight from memory, if it is there. */
-	if (m->whole != NULL && m->parsed == 0) {
-		part_parser_feed(m->parser, str_make(m->whole, m->whole_n));
-		m->parsed = m->whole_n;
+	if (m->parsed == 0 && msg_at_hand(m, 0, MSG_FIRST_ALL, &first)) {
+		part_parser_feed(m->parser, first);
+		m->parsed = first.n;
 	}
 	for (; budget >= READ_PIECE; budget -= READ_PIECE) {
 		if (msg_read(m, m->parsed, piece, READ_PIECE, &got, e) == -1)

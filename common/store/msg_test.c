@@ -127,6 +127,49 @@ test_a_small_message_is_read_once(void **state)
 	view_close(&v);
 }
 
+/* The first bytes come with the opening; what goes beyond is read. */
+static void
+test_first_bytes(void **state)
+{
+	struct box *b = *state;
+	struct view *v;
+	struct msg *m;
+	struct str s, header;
+	struct err e;
+	char piece[64];
+	uint64_t size, wire;
+	size_t got;
+
+	write_message(b, "Subject: x\n\n", LINE, 300, "end\n");
+	m = open_first(b, &v);
+	assert_false(msg_at_hand(m, 0, 1, &s));
+	assert_int_equal(msg_load(m, 4096, &e), 0);
+	assert_int_equal(msg_size(m, &size, &e), 0);
+	assert_true(size > 10000);
+	assert_true(msg_at_hand(m, 0, 4096, &s));
+	assert_int_equal(s.n, 4096);
+	assert_memory_equal(s.p, "Subject: x\n\n", 12);
+	assert_true(msg_at_hand(m, 4000, 96, &s));
+	/* Not half of what was asked for, which would look like the end. */
+	assert_false(msg_at_hand(m, 4000, 97, &s));
+	assert_false(msg_at_hand(m, 4096, 1, &s));
+	assert_int_equal(msg_read(m, 4080, piece, 64, &got, &e), 0);
+	assert_int_equal(got, 64);
+	assert_memory_equal(piece, LINE LINE + (4080 - 12) % strlen(LINE), 64);
+	assert_int_equal(msg_header(m, &header, &e), 0);
+	assert_true(str_eq(header, STR("Subject: x\n\n")));
+	assert_int_equal(msg_wire_size(m, &wire, &e), 0);
+	assert_int_equal(wire, size + 303);
+	assert_int_equal(msg_load_all(m, &e), 0);
+	assert_true(msg_at_hand(m, 0, 1000000, &s));
+	assert_int_equal(s.n, size);
+	assert_memory_equal(s.p + size - 4, "end\n", 4);
+	assert_int_equal(msg_read(m, size, piece, 64, &got, &e), 0);
+	assert_int_equal(got, 0);
+	msg_close(&m);
+	view_close(&v);
+}
+
 /* What is kept of it ends at the limit; the tree knows where it does. */
 static void
 test_a_header_past_the_limit(void **state)
@@ -158,6 +201,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(test_steps, setup, teardown),
 	    cmocka_unit_test_setup_teardown(
 		test_a_small_message_is_read_once, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_first_bytes, setup, teardown),
 	    cmocka_unit_test_setup_teardown(
 		test_a_header_past_the_limit, setup, teardown),
 	};

@@ -465,24 +465,55 @@ may_be_packed(
 		in_name != size);
 }
 
+static void
+drop_first(struct msg_file *f)
+{
+	free(f->first);
+	f->first = NULL;
+	f->first_n = 0;
+}
+
+/* One call for what would be several: the look whether it is packed, sizes,
+ * header. */
+static int
+read_first(struct msg_file *f, struct err *e)
+{
+	size_t n = f->want < f->size ? f->want : (size_t)f->size;
+
+	if (n == 0)
+		return 0;
+	/* Not zeroed: all of it is written to. */
+	f->first = mem_resize(NULL, n, 1);
+	if (file_read_at(f->fd, 0, f->first, n, &f->first_n, e) == 0)
+		return 0;
+	drop_first(f);
+	return -1;
+}
+
 static int
 unpack_message(struct mailbox *m, uint32_t uid, struct str name, bool only_size,
     struct msg_file *out, struct err *e)
 {
-	char first[UNPACK_MAGIC];
+	char magic[UNPACK_MAGIC];
+	struct str first = {magic, 0};
 	struct unpack *u;
 	enum packing kind;
-	size_t got;
 
+	if (out->want > 0 && read_first(out, e) == -1)
+		return -1;
 	if (!may_be_packed(m, uid, name, out->size))
 		return 0;
-	if (file_read_at(out->fd, 0, first, sizeof(first), &got, e) == -1)
+	if (out->first_n >= UNPACK_MAGIC)
+		first = str_make(out->first, out->first_n);
+	else if (file_read_at(out->fd, 0, magic, sizeof(magic), &first.n, e) ==
+	    -1)
 		return -1;
-	kind = unpack_kind(str_make(first, got));
+	kind = unpack_kind(first);
 	if (kind == PACKED_NOT) {
 		set32_add(&maildir_of(m)->plain, uid);
 		return 0;
 	}
+	drop_first(out);
 	/* A hint like all sizes in names; verified when it is opened. */
 	if (only_size &&
 	    maildir_name_size(maildir_base_of(name), 'S', &out->size))
@@ -521,6 +552,9 @@ reach(struct mailbox *m, uint32_t uid, bool open_it, struct msg_file *out,
 	char name[512];
 	struct stat st;
 
+	out->first = NULL;
+	out->first_n = 0;
+
 	for (int i = 0; i < TRIES; i++) {
 		const struct msg_rec *r;
 		enum maildir_dir dir;
@@ -547,6 +581,7 @@ reach(struct mailbox *m, uint32_t uid, bool open_it, struct msg_file *out,
 					return 0;
 				close(out->fd);
 				out->fd = -1;
+				drop_first(out);
 				return -1;
 			}
 		} else {
@@ -583,6 +618,7 @@ static int
 stat_message(
     struct mailbox *m, uint32_t uid, struct msg_file *out, struct err *e)
 {
+	out->want = 0;
 	if (reach(m, uid, false, out, e) == -1)
 		return -1;
 	if (out->impl != NULL)

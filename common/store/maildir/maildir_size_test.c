@@ -40,7 +40,7 @@ wire_size(struct view *v, uint32_t uid)
 	uint64_t size;
 
 	assert_int_equal(msg_open(v, uid, &m, &e), 0);
-	assert_int_equal(msg_load(m, &e), 0);
+	assert_int_equal(msg_load(m, 0, &e), 0);
 	assert_int_equal(msg_wire_size(m, &size, &e), 0);
 	msg_close(&m);
 	return size;
