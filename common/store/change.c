@@ -156,6 +156,7 @@ remove_some(struct view *v, const struct set32 *uids, bool only_deleted,
 	enum step result = STEP_DONE;
 	uint32_t uid;
 
+	mailbox_freshen(m, 0);
 	while (result == STEP_DONE && next_in_view(v, uids, at, &uid)) {
 		const struct msg_rec *r = mailbox_rec(m, uid);
 
@@ -187,6 +188,7 @@ view_expunge(
 	store_begin_step(v->store);
 	if (may_write(v, e) == -1)
 		return STEP_FAIL;
+	mailbox_freshen(v->m, 0);
 	/* Nothing to look for among those that are not even loaded. */
 	if (derived_counts(v->m).deleted == 0 && *at <= v->m->lazy_top &&
 	    v->m->lazy_top < UINT32_MAX)
@@ -431,11 +433,13 @@ static enum step
 stage_one(
     struct copy_job *job, struct mailbox *from, uint32_t uid, struct err *e)
 {
-	const struct msg_rec *r = mailbox_rec(from, uid);
+	const struct msg_rec *r;
 	struct flag_wish w;
 	struct arena a;
 	enum step step;
 
+	mailbox_freshen(from, uid);
+	r = mailbox_rec(from, uid);
 	if (r == NULL || r->state != REC_LIVE) {
 		(void)err_set(e, ERR_GONE, "message is gone");
 		return STEP_FAIL;

@@ -383,7 +383,9 @@ derived_attach(struct mailbox *m, struct str place)
 	derived_touch(m->store);
 	if (!index_box_head(ix, place, &h) || h.uidvalidity != m->uidvalidity)
 		return;
-	d->box = h.box;
+	/* Else it is to be seen first which messages are the same still. */
+	if (!m->store->ops->index_by_content)
+		d->box = h.box;
 	if (h.highest_modseq > m->highest_modseq)
 		m->highest_modseq = h.highest_modseq;
 }
@@ -446,6 +448,26 @@ derived_side(
 		return false;
 	*r = index_chunk_rec(c, i);
 	(void)index_side_parse(index_chunk_side(c, i), r->known, more, 0, side);
+	return true;
+}
+
+bool
+derived_is_ours(struct mailbox *m)
+{
+	struct derived *d = m->derived;
+	struct index_head h;
+	struct index *ix;
+
+	if (!derived_has_box(m) || !d->is_based)
+		return false;
+	ix = m->store->derived->ix;
+	if (d->ours_serial == index_serial(ix))
+		return true;
+	derived_touch(m->store);
+	if (!index_box_head(ix, str_of(d->place), &h) || h.box != d->box ||
+	    h.generation != d->generation)
+		return false;
+	d->ours_serial = index_serial(ix);
 	return true;
 }
 
@@ -779,6 +801,15 @@ derived_note_side(struct mailbox *m, uint32_t uid)
 }
 
 void
+derived_note_sides(struct mailbox *m)
+{
+	if (m->derived == NULL)
+		return;
+	m->derived->is_based = false;
+	derived_note_state(m);
+}
+
+void
 derived_note_vanished(struct mailbox *m, uint32_t uid)
 {
 	m->highest_modseq = modlog_next(m->highest_modseq);
@@ -870,7 +901,7 @@ derived_note_size(
 	struct index_rec r;
 	struct fact *f;
 
-	if (m->derived == NULL ||
+	if (m->derived == NULL || m->store->ops->index_by_content ||
 	    (derived_facts(m, uid, &r) && r.known & INDEX_HAS_SIZE &&
 		r.size == size && r.wire_size == wire_size))
 		return;
@@ -886,7 +917,7 @@ derived_note_date(struct mailbox *m, uint32_t uid, int64_t date_s)
 	struct index_rec r;
 	struct fact *f;
 
-	if (m->derived == NULL ||
+	if (m->derived == NULL || m->store->ops->index_by_content ||
 	    (derived_facts(m, uid, &r) && r.known & INDEX_HAS_DATE &&
 		r.date_s == date_s))
 		return;

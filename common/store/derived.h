@@ -73,6 +73,8 @@ void derived_attach(struct mailbox *m, struct str place);
  * borrowed until the index is used again. */
 bool derived_side(
     struct mailbox *m, uint32_t uid, struct index_rec *r, struct str *side);
+/* Are those records what we took or wrote? Else somebody else's. */
+bool derived_is_ours(struct mailbox *m);
 /* May a message that is not loaded have a name with this sum? */
 bool derived_may_have(struct mailbox *m, uint64_t hash);
 
@@ -85,6 +87,8 @@ void derived_note_flags(struct mailbox *m, uint32_t uid);
 void derived_note_vanished(struct mailbox *m, uint32_t uid);
 /* What the backend keeps beside a record has changed. */
 void derived_note_side(struct mailbox *m, uint32_t uid);
+/* ... of so many records that all are written anew. */
+void derived_note_sides(struct mailbox *m);
 /* Something beside records has changed: times of folders, keywords. */
 void derived_note_state(struct mailbox *m);
 /* The flags of a message that is not loaded. */

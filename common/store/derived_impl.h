@@ -71,6 +71,7 @@ struct derived {
 	struct index_chunk chunk; /* the last that was found */
 	uint64_t chunk_serial; /* of the index then; 0: none */
 	uint32_t chunk_at; /* the record in it that was found */
+	uint64_t ours_serial; /* of the index when the head was ours */
 };
 
 /* With which others a message came; NULL: before we looked. */

@@ -39,6 +39,7 @@ struct job {
 	size_t at; /* the item looked for last */
 	VEC(struct index_rec) old; /* of records that are written anew */
 	struct set32 vanished;
+	struct set32 others; /* UIDs that are of other messages now */
 	struct buf side;
 	size_t next; /* in m->recs */
 	uint32_t appended, top;
@@ -133,6 +134,8 @@ apply_record(struct job *j, const struct msg_rec *rec, struct index_rec *r,
 	buf_clear(&j->side);
 	index_side_write(&j->side, more, n, STR(""));
 	r->hash = m->store->ops->index_side(m, rec, &j->side);
+	if (m->store->ops->index_facts != NULL)
+		m->store->ops->index_facts(m, rec, r);
 	*side = buf_str(&j->side);
 }
 
@@ -195,12 +198,18 @@ old_of(const struct job *j, uint32_t uid)
 static void
 take_old(struct index_rec *r, const struct index_rec *old)
 {
+	uint16_t fresh = old->known & (uint16_t)~r->known;
+
+	if (fresh & INDEX_HAS_SIZE) {
+		r->size = old->size;
+		r->wire_size = old->wire_size;
+	}
+	if (fresh & INDEX_HAS_DATE)
+		r->date_s = old->date_s;
+	if (fresh & INDEX_HAS_SAVE)
+		r->save_s = old->save_s;
 	r->known |=
-	    old->known & (INDEX_HAS_SIZE | INDEX_HAS_DATE | INDEX_HAS_SAVE);
-	r->size = old->size;
-	r->wire_size = old->wire_size;
-	r->date_s = old->date_s;
-	r->save_s = old->save_s;
+	    fresh & (INDEX_HAS_SIZE | INDEX_HAS_DATE | INDEX_HAS_SAVE);
 }
 
 static bool
@@ -242,7 +251,8 @@ next_new(void *arg, struct index_rec *r, struct str *side)
 	apply_record(j, rec, r, side);
 	old = old_of(j, rec->uid);
 	if (old != NULL) {
-		take_old(r, old);
+		if (old->hash == r->hash)
+			take_old(r, old);
 		r->modseq = is_as_old(r, old) ? old->modseq : j->fresh;
 	}
 	it = item_of(j, rec->uid);
@@ -284,6 +294,28 @@ find_box(struct index *ix, struct job *j, struct err *e)
 	return 0;
 }
 
+/* Old records whose messages are not those of their UIDs any more. */
+static void
+find_others(struct job *j)
+{
+	struct mailbox *m = j->m;
+
+	set32_clear(&j->others);
+	if (!m->store->ops->index_by_content)
+		return;
+	VEC_EACH(&j->old, old) {
+		size_t i = mailbox_rec_index(m, old->uid);
+		const struct msg_rec *r =
+		    i < m->recs.n ? &m->recs.v[i] : NULL;
+
+		if (r == NULL || r->uid != old->uid || r->state != REC_LIVE)
+			continue;
+		buf_clear(&j->side);
+		if (m->store->ops->index_side(m, r, &j->side) != old->hash)
+			set32_add(&j->others, old->uid);
+	}
+}
+
 /* All records are to be written anew: keeps what was known of them. */
 static int
 clear_records(struct index *ix, struct job *j, struct err *e)
@@ -318,9 +350,13 @@ clear_records(struct index *ix, struct job *j, struct err *e)
 		if (!set32_has(&j->m->live, r->uid))
 			set32_add(&j->vanished, r->uid);
 	j->sums = (struct index_sums){0};
-	return index_remove_all(ix, &recs, e) == -1
-	    ? -1
-	    : index_remove_all(ix, &sides, e);
+	if (index_remove_all(ix, &recs, e) == -1 ||
+	    index_remove_all(ix, &sides, e) == -1)
+		return -1;
+	find_others(j);
+	return set32_is_empty(&j->others)
+	    ? 0
+	    : cache_remove(ix, box, &j->others, e);
 }
 
 static int
@@ -390,7 +426,7 @@ write_recents(struct mailbox *m, struct buf *out)
 		    uid <= m->lazy_top ? NULL : mailbox_rec(m, uid);
 
 		if (uid <= m->lazy_top ||
-		    (r != NULL && m->store->ops->index_is_recent(r)))
+		    (r != NULL && m->store->ops->index_is_recent(m, r)))
 			set32_add(&kept, uid);
 		if (uid == UINT32_MAX)
 			break;
@@ -550,6 +586,7 @@ job_init(struct job *j, struct mailbox *m, bool with_records)
 	*j = (struct job){.m = m, .with_records = with_records};
 	buf_init(&j->side, SIZE_MAX / 2);
 	set32_init(&j->vanished);
+	set32_init(&j->others);
 	collect(j);
 }
 
@@ -559,6 +596,7 @@ job_done(struct job *j)
 	VEC_DONE(&j->items);
 	VEC_DONE(&j->old);
 	set32_done(&j->vanished);
+	set32_done(&j->others);
 	buf_done(&j->side);
 }
 

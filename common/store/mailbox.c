@@ -37,6 +37,10 @@ static void
 destroy(struct mailbox *m)
 {
 	seen_close(m);
+	/* What it still writes is to be known to the index. */
+	if (m->impl != NULL && !m->is_gone && !m->is_opening &&
+	    m->store->ops->leave != NULL)
+		m->store->ops->leave(m);
 	derived_done(m);
 	list_remove(&m->link);
 	if (m->impl != NULL)
@@ -216,6 +220,16 @@ mailbox_rec_index(const struct mailbox *m, uint32_t uid)
 			hi = mid;
 	}
 	return lo;
+}
+
+void
+mailbox_freshen(struct mailbox *m, uint32_t uid)
+{
+	struct err e;
+
+	if (m->unsure_top != 0 && uid <= m->unsure_top && m->store->ops->freshen != NULL &&
+	    m->store->ops->freshen(m, &e) == -1)
+		store_warn(m->store, "mailbox=%s: %s", m->name, e.text);
 }
 
 struct msg_rec *

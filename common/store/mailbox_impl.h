@@ -32,6 +32,7 @@
 
 struct derived;
 struct derived_store;
+struct index_rec;
 struct watch_hub;
 struct quota;
 struct quota_limits;
@@ -99,6 +100,7 @@ struct mailbox {
 	bool is_broken; /* a sync failed: read-only until reopened */
 	bool is_gone; /* removed by somebody */
 	bool is_opening; /* ops->open has not come to its end */
+	uint32_t unsure_top; /* flags up to this UID: see mailbox_freshen() */
 	bool warned_size; /* of a wrong size in a file name */
 	struct set32 sized; /* UIDs whose sizes were counted */
 	int64_t idle_since_ms; /* kept open with n_users 0 */
@@ -280,6 +282,8 @@ struct store_ops {
 	enum step (*sync)(struct mailbox *m, enum sync_how how, struct err *e);
 	bool (*is_syncing)(const struct mailbox *m);
 	void (*abandon)(struct mailbox *m);
+	/* What m->unsure_top speaks of; NULL: never set. */
+	int (*freshen)(struct mailbox *m, struct err *e);
 	/* May the disk have changed? Without a system call if possible. */
 	bool (*may_have_news)(struct mailbox *m);
 	/* Watch the disk while somebody listens; false: polling is needed. */
@@ -367,7 +371,15 @@ struct store_ops {
 	    struct mailbox *m, struct msg_rec *r, struct str side);
 	void (*index_loaded)(struct mailbox *m, bool is_ours);
 	/* Would the message be \Recent for a process that knows nothing? */
-	bool (*index_is_recent)(const struct msg_rec *r);
+	bool (*index_is_recent)(struct mailbox *m, const struct msg_rec *r);
+	/*
+	 * A message may be another one at the same UID: then index_side returns
+	 * a sum of its content, and what is known of a message with another sum
+	 * goes. index_facts fills in sizes and date of a record.
+	 */
+	bool index_by_content;
+	void (*index_facts)(struct mailbox *m, const struct msg_rec *r,
+	    struct index_rec *out);
 	/*
 	 * The index has failed: makes records of m->live from what lies on disk.
 	 * m->recs is empty.
@@ -475,6 +487,11 @@ void mailbox_close_idle(struct store *s, bool all);
 
 /* Brings in the records that are in the index alone. */
 int mailbox_load(struct mailbox *m, struct err *e);
+/*
+ * Before the flags of `uid` are looked at: the backend may have put off reading
+ * those that are on disk, for all messages up to m->unsure_top. 0: of any.
+ */
+void mailbox_freshen(struct mailbox *m, uint32_t uid);
 /* Record of an UID in any state, or NULL; valid until records are added. */
 struct msg_rec *mailbox_rec(struct mailbox *m, uint32_t uid);
 /* Index of the first record with this UID or a larger one. */

@@ -735,8 +735,10 @@ sum_sizes(struct status_job *job, struct err *e)
 static void
 fill_status(struct mailbox *m, struct mailbox_status *out)
 {
-	struct derived_counts base = derived_counts(m);
+	struct derived_counts base;
 
+	mailbox_freshen(m, 0);
+	base = derived_counts(m);
 	*out = (struct mailbox_status){
 	    .messages = set32_count(&m->live),
 	    .recent = set32_count(&m->recent),

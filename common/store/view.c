@@ -258,6 +258,7 @@ flags_of(struct view *v, uint32_t uid, size_t *at, struct flags *out)
 	const struct msg_rec *r;
 	size_t n;
 
+	mailbox_freshen(v->m, uid);
 	if (uid > v->m->lazy_top || !derived_flags(v->m, uid, out)) {
 		r = rec_near(v->m, uid, at);
 		if (r == NULL)

@@ -363,7 +363,7 @@ uint64_t maildir_index_side(
     struct mailbox *m, const struct msg_rec *r, struct buf *out);
 bool maildir_index_load(struct mailbox *m, struct msg_rec *r, struct str side);
 void maildir_index_loaded(struct mailbox *m, bool is_ours);
-bool maildir_index_is_recent(const struct msg_rec *r);
+bool maildir_index_is_recent(struct mailbox *m, const struct msg_rec *r);
 int maildir_reload(struct mailbox *m, struct err *e);
 /* Where the file of a message that is not loaded lies. */
 bool maildir_lazy_name(

@@ -306,7 +306,7 @@ maildir_index_loaded(struct mailbox *m, bool is_ours)
 }
 
 bool
-maildir_index_is_recent(const struct msg_rec *r)
+maildir_index_is_recent(UNUSED struct mailbox *m, const struct msg_rec *r)
 {
 	return (r->own & OWN_NEW) != 0;
 }

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "store/derived.h"
 #include "store/mbox/mbox_impl.h"
 
 static enum step
@@ -36,8 +37,6 @@ close_mailbox(struct mailbox *m)
 {
 	struct mbox *mb = mbox_of(m);
 
-	if (mb->n_dirty > 0)
-		leave(m);
 	watch_remove(&mb->watch);
 	watch_remove(&mb->watch_dir);
 	if (mb->fd != -1) {
@@ -47,6 +46,7 @@ close_mailbox(struct mailbox *m)
 	if (mb->dirfd != -1)
 		close(mb->dirfd);
 	VEC_DONE(&mb->slots);
+	VEC_DONE(&mb->loading);
 	free(mb);
 	m->impl = NULL;
 }
@@ -73,8 +73,14 @@ open_mailbox(struct mailbox *m, struct err *e)
 		return err_in(e, "%s", m->name);
 	if (mb->is_inbox)
 		mbox_lock_prepare(m);
+	if (derived_take(m, str_of(mb->path)))
+		return mbox_sync(m, SYNC_NORMAL, e);
 	/* Its identity is in the file, so that is read now. */
-	return mbox_sync(m, SYNC_FORCE, e);
+	if (mbox_sync(m, SYNC_FORCE, e) == -1)
+		return -1;
+	derived_attach(m, str_of(mb->path));
+	derived_note_state(m);
+	return 0;
 }
 
 static bool
@@ -91,15 +97,13 @@ is_current(struct mailbox *m)
 static bool
 facts(struct mailbox *m, uint32_t uid, struct msg_facts *out)
 {
-	const struct msg_rec *r = mailbox_rec(m, uid);
-	const struct mbox_slot *s;
+	struct mbox_slot s;
 
-	if (r == NULL || r->state != REC_LIVE)
+	if (!mbox_find_slot(m, uid, &s))
 		return false;
-	s = mbox_slot_of(m, r);
-	*out = (struct msg_facts){.size = s->size};
-	if (s->bare != UINT32_MAX)
-		out->wire_size = s->size + s->bare;
+	*out = (struct msg_facts){.size = s.size};
+	if (s.bare != UINT32_MAX)
+		out->wire_size = s.size + s.bare;
 	return true;
 }
 
@@ -203,5 +207,18 @@ const struct store_ops mbox_ops = {
     .msg_close = mbox_msg_close,
     .msg_facts = facts,
     .note_wire_size = note_wire_size,
+    .freshen = mbox_freshen,
+    .index_place = mbox_index_place,
+    .index_by_content = true,
+    .index_is_settled = mbox_index_is_settled,
+    .index_save = mbox_index_save,
+    .index_take = mbox_index_take,
+    .index_is_true = mbox_index_is_true,
+    .index_side = mbox_index_side,
+    .index_facts = mbox_index_facts,
+    .index_load = mbox_index_load,
+    .index_loaded = mbox_index_loaded,
+    .index_is_recent = mbox_index_is_recent,
+    .reload = mbox_reload,
     .append = &mbox_append,
 };

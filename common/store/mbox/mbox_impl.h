@@ -33,6 +33,8 @@ struct mbox_slot {
 	uint64_t off; /* of the From_ line */
 	uint64_t hash;
 	uint64_t size; /* as clients see it, line ends as stored */
+	uint64_t sum; /* of these bytes: mbox_sum.h */
+	uint64_t raw; /* of the header as it lies there; 0: not known */
 	uint32_t bare; /* line ends that gain a CR; UINT32_MAX: more */
 	uint32_t date_s;
 	uint32_t head_len;
@@ -49,6 +51,9 @@ struct mbox_place {
 	bool is_uw; /* the root is the home folder */
 	bool warned_locks;
 };
+
+#define MBOX_NO_STAMP 1 /* as an inode: to be read again */
+#define MBOX_RACY_US 20000
 
 struct mbox {
 	char path[PATH_MAX];
@@ -70,9 +75,14 @@ struct mbox {
 	uint64_t last_uid_at; /* its ten digits in the file; 0: not so */
 	uint32_t n_expunge; /* slots that are to go */
 	bool is_dirty; /* inotify has told something */
-	bool is_stale; /* only the tail was read: flags may be others */
-	unsigned n_views; /* when last synced */
 	bool is_own_tail; /* what is new at the end is ours */
+
+	/* While m->lazy_top is not 0: of slots that are in the index alone. */
+	uint32_t lazy_dirty, lazy_recent; /* when it was taken */
+	bool lazy_unsaid;
+	struct mbox_slot last; /* the last of them */
+	uint32_t before_last; /* UID of the message before it, or 0 */
+	VEC(struct mbox_slot) loading;
 
 	/* Locks. */
 	unsigned n_locks;
@@ -85,6 +95,7 @@ struct mbox {
 	char journals[PATH_MAX];
 
 	struct watch *watch, *watch_dir;
+	int64_t watched_us; /* since when, on the wall */
 	bool watch_failed;
 };
 
@@ -92,6 +103,16 @@ static inline struct mbox *
 mbox_of(const struct mailbox *m)
 {
 	return m->impl;
+}
+
+/*
+ * Is the file what it was? Not the time alone that programs set: mutt changes
+ * a file and puts the old one back.
+ */
+static inline bool
+mbox_stamp_eq(const struct file_stamp *a, const struct file_stamp *b)
+{
+	return file_stamp_eq(a, b) && file_time_cmp(&a->ctime, &b->ctime) == 0;
 }
 
 /* ---- mbox_list.c: names ---------------------------------------------------- */
@@ -132,12 +153,54 @@ void mbox_lock_prepare(struct mailbox *m);
 /* As mbox_lock for writing; makes the file when there is none. */
 int mbox_lock_or_make(struct mailbox *m, int64_t wait_ms, struct err *e);
 
+/*
+ * Opens the file as it is now, without a lock; mb->fd stays -1 when there is
+ * none.
+ */
+int mbox_peek(struct mailbox *m, struct err *e);
+
+/* ---- mbox_index.c: see store_ops -------------------------------------------- */
+
+bool mbox_index_place(struct store *s, struct str name, struct buf *out);
+bool mbox_index_is_settled(struct mailbox *m);
+bool mbox_index_save(struct mailbox *m, struct buf *out, bool *again);
+bool mbox_index_take(struct mailbox *m, struct str saved);
+bool mbox_index_is_true(
+    struct store *s, struct str name, struct str place, struct str saved);
+uint64_t mbox_index_side(
+    struct mailbox *m, const struct msg_rec *r, struct buf *out);
+void mbox_index_facts(
+    struct mailbox *m, const struct msg_rec *r, struct index_rec *out);
+bool mbox_index_load(struct mailbox *m, struct msg_rec *r, struct str side);
+void mbox_index_loaded(struct mailbox *m, bool is_ours);
+bool mbox_index_is_recent(struct mailbox *m, const struct msg_rec *r);
+int mbox_reload(struct mailbox *m, struct err *e);
+/*
+ * The slot of a LIVE message, by a look into the index when it is not loaded.
+ * The stamp is to be looked at afterwards: it may be MBOX_NO_STAMP then.
+ */
+bool mbox_find_slot(struct mailbox *m, uint32_t uid, struct mbox_slot *out);
+/* The last message, *before the UID of the one before it, or 0. */
+bool mbox_last_slot(struct mailbox *m, struct mbox_slot *out, uint32_t *before);
+/* Slots from `first` on have other places. */
+void mbox_note_moved(struct mailbox *m, size_t first);
+/* All slots are here. */
+void mbox_forget_lazy(struct mbox *mb);
+
 /* ---- mbox_sync.c ----------------------------------------------------------- */
 
 int mbox_sync(struct mailbox *m, enum sync_how how, struct err *e);
 /* The same, with the file locked already. */
 int mbox_sync_locked(struct mailbox *m, enum sync_how how, struct err *e);
+/* ... when the file is not as it was. */
+int mbox_look_again(struct mailbox *m, struct err *e);
 bool mbox_may_have_news(struct mailbox *m);
+/* Flags of messages that were not looked at when others came. */
+int mbox_freshen(struct mailbox *m, struct err *e);
+/* The file is to be read whole by the next sync. */
+void mbox_no_stamp(struct mailbox *m);
+int64_t mbox_changed_us(const struct file_stamp *stamp);
+void mbox_count_dirty(struct mbox *mb);
 bool mbox_watch(struct mailbox *m, bool on);
 /* The slots are what the file is now. */
 void mbox_take_stamp(struct mailbox *m);
@@ -170,6 +233,8 @@ int mbox_write(struct mailbox *m, bool all, int64_t wait_ms, struct err *e);
 bool mbox_has_unsaid_uids(const struct mailbox *m);
 /* Behind every change, still locked: times as other programs expect them. */
 void mbox_finish_write(struct mailbox *m);
+/* Are there messages that are not \Recent any more, and the file says so? */
+bool mbox_has_taken(struct mailbox *m);
 /* Its last UID, where it can be written in place. */
 int mbox_write_last_uid(struct mailbox *m, struct err *e);
 /* Names of the flags of `r`, and of all keywords there are, in `a`. */

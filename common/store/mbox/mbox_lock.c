@@ -116,6 +116,12 @@ open_file(struct mailbox *m, bool make, struct err *e)
 	return 0;
 }
 
+int
+mbox_peek(struct mailbox *m, struct err *e)
+{
+	return mbox_of(m)->fd != -1 ? 0 : open_file(m, false, e);
+}
+
 /* Is the file that we have open the one of that name? */
 static bool
 is_same(const struct mbox *mb)

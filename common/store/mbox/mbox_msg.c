@@ -28,6 +28,7 @@ struct mbox_file {
 	uint32_t head_len, head_seen; /* stored, shown */
 	VEC(struct mbox_range) hidden;
 	uint64_t size;
+	int64_t date_s;
 };
 
 static bool
@@ -39,7 +40,7 @@ is_unchanged(const struct mbox *mb, const struct file_stamp *stamp)
 	if (mb->fd == -1 || fstat(mb->fd, &st) == -1)
 		return false;
 	now = file_stamp_of(&st);
-	return file_stamp_eq(&now, stamp);
+	return mbox_stamp_eq(&now, stamp);
 }
 
 static int
@@ -83,21 +84,18 @@ find_hidden(struct mbox_file *f, struct str header)
 
 /* Learns where the message lies now, and reads it when it is small. */
 static int
-locate(struct mailbox *m, struct mbox_file *f, struct err *e)
+locate(struct mailbox *m, const struct mbox_slot *slot, struct mbox_file *f,
+    struct err *e)
 {
 	struct mbox *mb = mbox_of(m);
-	const struct msg_rec *r = mailbox_rec(m, f->uid);
-	const struct mbox_slot *slot;
 	uint64_t stored;
 	size_t n;
 	char *p;
 
-	if (r == NULL || r->state != REC_LIVE)
-		return err_set(e, ERR_GONE, "message %u is gone", f->uid);
-	slot = mbox_slot_of(m, r);
 	f->head_off = slot->off + slot->from_len;
 	f->head_len = slot->head_len;
 	f->size = slot->size;
+	f->date_s = slot->date_s;
 	f->stamp = mb->stamp;
 	n = slot->head_len < MBOX_HEADER_MAX ? slot->head_len : MBOX_HEADER_MAX;
 	/* Hidden fields take little: most often one read gets it all. */
@@ -135,20 +133,41 @@ fail:
 	return -1;
 }
 
+/* The message's slot, true of the file as it is below the lock. */
+static int
+find_current(
+    struct mailbox *m, uint32_t uid, struct mbox_slot *slot, struct err *e)
+{
+	struct mbox *mb = mbox_of(m);
+
+	/* To find it may bring in records that somebody else has written. */
+	for (unsigned tries = 0; tries < 2; tries++) {
+		if (!is_unchanged(mb, &mb->stamp) &&
+		    mbox_sync_locked(m, SYNC_NORMAL, e) == -1)
+			return -1;
+		if (mb->fd == -1)
+			return err_set(e, ERR_GONE, "file is gone");
+		if (!mbox_find_slot(m, uid, slot))
+			break;
+		if (mb->stamp.ino != MBOX_NO_STAMP)
+			return 0;
+	}
+	return err_set(e, ERR_GONE, "message %u is gone", uid);
+}
+
 /* Locks, and finds the message again when the file is another than it was. */
 static int
 lock_current(struct mailbox *m, struct mbox_file *f, bool is_new, struct err *e)
 {
 	struct mbox *mb = mbox_of(m);
+	struct mbox_slot slot;
 
 	if (mbox_lock(m, false, MBOX_WAIT_READ_MS, e) == -1)
 		return -1;
 	if (!is_new && is_unchanged(mb, &f->stamp))
 		return 0;
-	if ((is_unchanged(mb, &mb->stamp) ||
-		mbox_sync_locked(m, SYNC_NORMAL, e) == 0) &&
-	    (mb->fd != -1 || err_set(e, ERR_GONE, "file is gone") == 0) &&
-	    locate(m, f, e) == 0)
+	if (find_current(m, f->uid, &slot, e) == 0 &&
+	    locate(m, &slot, f, e) == 0)
 		return 0;
 	mbox_unlock(m);
 	return -1;
@@ -184,7 +203,7 @@ mbox_msg_open(
 	out->fd = mbox_of(m)->fd;
 	out->off = 0;
 	out->size = f->size;
-	out->date_s = mbox_slot_of(m, mailbox_rec(m, uid))->date_s;
+	out->date_s = f->date_s;
 	return 0;
 }
 
@@ -192,16 +211,14 @@ int
 mbox_msg_stat(
     struct mailbox *m, uint32_t uid, struct msg_file *out, struct err *e)
 {
-	const struct msg_rec *r = mailbox_rec(m, uid);
-	const struct mbox_slot *slot;
+	struct mbox_slot slot;
 
-	if (r == NULL || r->state != REC_LIVE)
+	if (!mbox_find_slot(m, uid, &slot))
 		return err_set(e, ERR_GONE, "message %u is gone", uid);
-	slot = mbox_slot_of(m, r);
 	*out = (struct msg_file){
 	    .fd = -1,
-	    .size = slot->size,
-	    .date_s = slot->date_s,
+	    .size = slot.size,
+	    .date_s = slot.date_s,
 	};
 	return 0;
 }

@@ -504,7 +504,7 @@ write_all(struct append *a, struct err *e)
 	struct save *s = save_of(a);
 	struct mailbox *m = a->m;
 	struct mbox *mb = mbox_of(m);
-	bool is_empty = mb->slots.n == 0 && !mb->has_pseudo;
+	bool is_empty = mb->slots.n == 0 && m->lazy_top == 0 && !mb->has_pseudo;
 	bool with_uid = mb->has_base || is_empty, lead;
 	uint64_t n = 0, off;
 	struct err ignored;
@@ -513,6 +513,7 @@ write_all(struct append *a, struct err *e)
 	if (s->all.n >= UINT32_MAX - 2 - m->uidnext)
 		return err_set(e, ERR_LIMIT, "%s: no UID left", m->name);
 	/* Others have messages without a UID before these. */
+	with_uid = with_uid && (m->lazy_top == 0 || mb->lazy_dirty == 0);
 	VEC_EACH(&mb->slots, slot)
 		with_uid = with_uid && !(slot->flags & SLOT_NO_UID);
 	for (size_t i = 0; i < s->all.n; i++) {
@@ -539,11 +540,13 @@ write_all(struct append *a, struct err *e)
 
 /* Flags that the file could not say are ours to remember. */
 static void
-take_over(struct append *a, size_t before)
+take_over(struct append *a)
 {
 	struct save *s = save_of(a);
 	struct mailbox *m = a->m;
 	struct mbox *mb = mbox_of(m);
+
+	size_t before = mb->slots.n - s->all.n;
 
 	for (size_t i = 0; i < s->all.n && before + i < mb->slots.n; i++) {
 		uint32_t uid = mb->slots.v[before + i].uid;
@@ -562,10 +565,9 @@ commit_locked(struct append *a, struct err *e)
 	struct save *s = save_of(a);
 	struct mailbox *m = a->m;
 	struct mbox *mb = mbox_of(m);
-	size_t before;
 	int rc;
 
-	if (mbox_sync_locked(m, SYNC_NORMAL, e) == -1)
+	if (mbox_look_again(m, e) == -1)
 		return -1;
 	VEC_EACH(&s->all, st)
 		if (mailbox_resolve(m, STORE_SET, &st->wish, &s->arena,
@@ -577,7 +579,6 @@ commit_locked(struct append *a, struct err *e)
 		return -1;
 	if (mbox_has_unsaid_uids(m) && mbox_write(m, false, 0, e) == -1)
 		return -1;
-	before = mb->slots.n;
 	if (write_all(a, e) == -1)
 		return -1;
 	mb->is_own_tail = true;
@@ -585,7 +586,7 @@ commit_locked(struct append *a, struct err *e)
 	mb->is_own_tail = false;
 	if (rc == -1)
 		return -1;
-	take_over(a, before);
+	take_over(a);
 	/* They are there, with their UIDs: this can be said later. */
 	(void)mbox_write_last_uid(m, e);
 	mbox_finish_write(m);

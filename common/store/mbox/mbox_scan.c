@@ -176,6 +176,18 @@ count_bare(struct str s)
 	return n;
 }
 
+uint64_t
+mbox_header_sum(struct str header)
+{
+	struct mbox_sum sum;
+	uint64_t h;
+
+	mbox_sum_init(&sum);
+	mbox_sum_add(&sum, header);
+	h = mbox_sum_end(&sum, 0);
+	return h == 0 ? 1 : h;
+}
+
 /* ---- one message --------------------------------------------------------- */
 
 /* Blank lines and spaces before the first message. */
@@ -214,17 +226,38 @@ read_from(struct mbox_scan *s, struct mbox_msg *m, struct err *e)
 	return 0;
 }
 
+/* Takes the hidden fields out of the sizes, and sums up the others. */
+static void
+count_seen(struct mbox_scan *s, struct mbox_msg *m)
+{
+	struct mbox_range r;
+	uint32_t at = 0, from = 0;
+
+	while (mbox_hidden_next(m->header, &at, &r)) {
+		struct str hidden = str_head(str_skip(m->header, r.off), r.len);
+
+		mbox_sum_add(
+		    &s->sum, str_head(str_skip(m->header, from), r.off - from));
+		from = r.off + r.len;
+		m->size -= r.len;
+		m->wire_size -= r.len + count_bare(hidden);
+	}
+	mbox_sum_add(&s->sum, str_skip(m->header, from));
+	m->raw = mbox_header_sum(m->header);
+}
+
 /* Collects the header and counts what of it is seen. */
 static int
 read_header(struct mbox_scan *s, struct mbox_msg *m, struct err *e)
 {
 	uint64_t pos = m->off + m->from_len, over = 0, over_bare = 0;
-	struct mbox_range r;
 	struct str line;
-	uint32_t at = 0;
 	bool whole, is_over = false, is_first = true, bol = true;
+	struct mbox_sum rest;
 
 	buf_clear(&s->header);
+	mbox_sum_init(&s->sum);
+	mbox_sum_init(&rest);
 	m->has_blank = false;
 	while (!m->has_blank) {
 		if (look_line(s, pos, MBOX_HEADER_MAX, &line, &whole, e) == -1)
@@ -239,6 +272,7 @@ read_header(struct mbox_scan *s, struct mbox_msg *m, struct err *e)
 		if (is_over) {
 			over += line.n;
 			over_bare += count_bare(line);
+			mbox_sum_add(&rest, line);
 		} else {
 			(void)buf_add_str(&s->header, line);
 		}
@@ -251,11 +285,11 @@ read_header(struct mbox_scan *s, struct mbox_msg *m, struct err *e)
 	m->header = buf_str(&s->header);
 	m->size = m->header.n + over;
 	m->wire_size = m->size + count_bare(m->header) + over_bare;
-	while (mbox_hidden_next(m->header, &at, &r)) {
-		struct str hidden = str_head(str_skip(m->header, r.off), r.len);
+	count_seen(s, m);
+	if (over > 0) {
+		uint64_t h = mbox_sum_end(&rest, 0);
 
-		m->size -= r.len;
-		m->wire_size -= r.len + count_bare(hidden);
+		mbox_sum_add(&s->sum, str_make((char *)&h, sizeof(h)));
 	}
 	mbox_state_parse(m->header, &m->state);
 	m->body_off = pos;
@@ -313,12 +347,14 @@ count_body(struct mbox_scan *s, struct mbox_msg *m, struct err *e)
 		if (w.n == 0)
 			return err_set(e, ERR_CORRUPT, "file has shrunk");
 		bare += count_bare(w);
+		mbox_sum_add(&s->sum, w);
 		if (*w.p == '\n' && last == '\r')
 			bare--;
 		last = w.p[w.n - 1];
 		pos += w.n;
 	}
 	m->body_len = m->state.length;
+	m->sum = mbox_sum_end(&s->sum, 0);
 	m->size += m->body_len;
 	m->wire_size += m->body_len + bare;
 	return 0;
@@ -331,8 +367,11 @@ struct body {
 	bool ends_cr, ends_lf; /* the bytes before pos */
 };
 
-/* Walks over whole and broken lines of one window up to a line with F. */
-static void
+/*
+ * Walks over whole and broken lines of one window up to a line with F; returns
+ * how many bytes these were.
+ */
+static size_t
 walk(struct body *b, struct str w)
 {
 	const char *p = w.p, *end = w.p + w.n, *lf;
@@ -360,6 +399,7 @@ walk(struct body *b, struct str w)
 		p = lf + 1;
 	}
 	b->pos += (uint64_t)(p - w.p);
+	return (size_t)(p - w.p);
 }
 
 /* Scans for the next From_ line or the end. */
@@ -371,6 +411,7 @@ read_body(struct mbox_scan *s, struct mbox_msg *m, struct err *e)
 	    .bol = true,
 	    .behind_blank = m->has_blank,
 	};
+	unsigned drop = 0;
 	uint64_t n;
 	struct str w;
 	bool whole;
@@ -389,15 +430,16 @@ read_body(struct mbox_scan *s, struct mbox_msg *m, struct err *e)
 			if (look(s, b.pos, 1, &w, e) == -1)
 				return -1;
 		}
-		walk(&b, w);
+		mbox_sum_add(&s->sum, str_head(w, walk(&b, w)));
 	}
 	m->end = b.pos;
 	n = b.pos - m->body_off;
 	if (n > 0 && b.ends_lf) {
-		/* The separator. */
-		n -= b.last_was_bare || n == 1 ? 1 : 2;
+		drop = b.last_was_bare || n == 1 ? 1 : 2;
 		b.bare -= b.last_was_bare;
 	}
+	n -= drop; /* the separator */
+	m->sum = mbox_sum_end(&s->sum, drop);
 	m->body_len = n;
 	m->size += n;
 	m->wire_size += n + b.bare;

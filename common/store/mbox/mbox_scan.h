@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "store/mbox/mbox_from.h"
 #include "store/mbox/mbox_state.h"
+#include "store/mbox/mbox_sum.h"
 
 /* What lies behind is served, but not looked at for hidden fields. */
 #define MBOX_HEADER_MAX (1024 * 1024)
@@ -25,6 +26,8 @@ struct mbox_msg {
 	uint64_t body_off, body_len; /* without the separator */
 	uint64_t end; /* of all, where the next one begins */
 	uint64_t size, wire_size; /* as clients see it: formats.md 6.8 */
+	uint64_t sum; /* of that, line ends as stored */
+	uint64_t raw; /* of `header`, hidden fields and all: never 0 */
 	int64_t date_s;
 	bool crlf; /* its first header line ends so */
 	bool has_blank; /* a blank line ends its header */
@@ -40,6 +43,7 @@ struct mbox_scan {
 	uint64_t next; /* where the next message begins */
 	bool is_begun;
 	struct buf window, header;
+	struct mbox_sum sum; /* of the present message */
 	uint64_t window_off;
 	char sender[MBOX_FROM_MAX];
 };
@@ -63,6 +67,8 @@ struct mbox_range {
 
 /* The next run of hidden lines at or behind *at; false when there is none. */
 bool mbox_hidden_next(struct str header, uint32_t *at, struct mbox_range *out);
+/* The sum of a whole header block, hidden fields and all; never 0. */
+uint64_t mbox_header_sum(struct str header);
 /* Reads a file: for mbox_scan_init; `arg` is an int *. */
 mbox_read_fn mbox_read_fd;
 

@@ -12,7 +12,8 @@
  *  1. What we know of the file is true as long as its stamp is the same.
  *  2. When it has grown, and the last message lies where it lay, only what is
  *     behind it is read. Otherwise all of it is, and a message keeps its UID by
- *     X-UID, else by its content (a hash of headers that name it).
+ *     X-UID, else by its content (a hash of headers that name it). Flags of
+ *     those before are read when somebody asks for one (mbox_freshen).
  *  3. UIDs of new mail ascend in the order of the file, above all that were
  *     told. An X-UID in it is believed only if it is the next one, or when the
  *     file is read for the first time.
@@ -22,12 +23,14 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "store/derived.h"
 #include "store/mbox/mbox_impl.h"
 #include "store/notify.h"
 
 #define RETRY_MS 100
-#define RACY_US 20000
 #define RACY_SIZE_MAX (4 * 1024 * 1024)
+#define MOVED_MAX 1000
+#define HEADERS_PIECE 2048
 #define KEYWORDS_MAX 60000
 #define WHOLE_BYTES (2 * 1024 * 1024)
 
@@ -62,6 +65,31 @@ mbox_take_stamp(struct mailbox *m)
 	mb->scanned_us = clock_wall_us();
 	if (mb->fd != -1 && fstat(mb->fd, &st) == 0)
 		mb->stamp = file_stamp_of(&st);
+}
+
+void
+mbox_no_stamp(struct mailbox *m)
+{
+	mbox_of(m)->stamp = (struct file_stamp){.ino = MBOX_NO_STAMP};
+}
+
+int64_t
+mbox_changed_us(const struct file_stamp *stamp)
+{
+	/* Not the time that a program may set: mutt puts back the old one. */
+	return (int64_t)stamp->ctime.tv_sec * 1000000 +
+	    stamp->ctime.tv_nsec / 1000;
+}
+
+void
+mbox_count_dirty(struct mbox *mb)
+{
+	mb->n_dirty = mb->lazy_dirty;
+	mb->n_expunge = 0;
+	VEC_EACH(&mb->slots, s) {
+		mb->n_dirty += (s->flags & (SLOT_NO_UID | SLOT_DIRTY)) != 0;
+		mb->n_expunge += (s->flags & SLOT_EXPUNGE) != 0;
+	}
 }
 
 /* Records that nobody shows any more. */
@@ -152,7 +180,9 @@ struct reading {
 	struct mbox_slot pseudo;
 	bool has_pseudo, has_base, is_first, is_tail, was_known;
 	bool order_broken;
-	bool base_is_dirty;
+	bool is_blind; /* what the records' messages were is not known */
+	uint32_t blind_uid; /* the last that was found so */
+	uint32_t n_moved;
 	uint32_t disk_last_uid, uidvalidity;
 	uint64_t last_uid_at;
 	uint32_t floor; /* no new message is below */
@@ -189,6 +219,26 @@ live_unseen(struct reading *r, uint32_t uid)
 	return rec != NULL && rec->state == REC_LIVE && !(rec->own & OWN_SEEN)
 	    ? rec
 	    : NULL;
+}
+
+static const struct mbox_slot *
+known_slot(const struct mailbox *m, const struct msg_rec *rec)
+{
+	return rec->info < mbox_of(m)->slots.n ? mbox_slot_of(m, rec) : NULL;
+}
+
+/* The next record that no message of the file may claim by its X-UID. */
+static struct msg_rec *
+match_order(struct reading *r)
+{
+	uint32_t uid = r->blind_uid;
+
+	if (r->has_base && uid < r->disk_last_uid)
+		uid = r->disk_last_uid;
+	if (uid == UINT32_MAX || !set32_next(&r->m->live, uid + 1, &uid))
+		return NULL;
+	r->blind_uid = uid;
+	return live_unseen(r, uid);
 }
 
 static struct msg_rec *
@@ -234,15 +284,19 @@ is_believed(const struct reading *r, uint32_t uid)
 static struct msg_rec *
 match(struct reading *r, const struct mbox_msg *msg)
 {
+	const struct mbox_slot *slot;
 	struct msg_rec *rec;
 
-	if (!r->was_known)
+	/* All that we know lie before the tail. */
+	if (!r->was_known || r->is_tail)
 		return NULL;
 	rec = live_unseen(r, msg->state.uid);
-	if (rec != NULL && mbox_slot_of(r->m, rec)->hash == msg->state.hash)
+	if (rec == NULL && r->is_blind && msg->state.uid == 0)
+		return match_order(r);
+	slot = rec == NULL ? NULL : known_slot(r->m, rec);
+	if (slot != NULL && slot->hash == msg->state.hash)
 		return rec;
-	if (rec != NULL && !r->is_tail && r->has_base &&
-	    msg->state.uid > r->prev)
+	if (rec != NULL && r->has_base && msg->state.uid > r->prev)
 		return rec;
 	if (is_believed(r, msg->state.uid))
 		return NULL;
@@ -288,6 +342,8 @@ slot_of_msg(const struct mbox_msg *msg)
 	    .off = msg->off,
 	    .hash = msg->state.hash,
 	    .size = msg->size,
+	    .sum = msg->sum,
+	    .raw = msg->raw,
 	    .bare = clamp32(msg->wire_size - msg->size),
 	    .date_s = clamp32(msg->date_s < 0 ? 0 : (uint64_t)msg->date_s),
 	    .head_len = msg->head_len,
@@ -332,6 +388,32 @@ is_stranger(const struct reading *r, const struct mbox_msg *msg, uint32_t uid)
 	    msg->state.uid != uid;
 }
 
+/* What the index has of a message that is not what it was. */
+static void
+note_change(
+    struct reading *r, const struct mbox_slot *old, const struct mbox_slot *new)
+{
+	if (old->sum != new->sum)
+		derived_forget_facts(r->m, new->uid);
+	if (old->off == new->off && old->sum == new->sum &&
+	    old->raw == new->raw && old->flags == new->flags)
+		return;
+	if (r->n_moved++ < MOVED_MAX)
+		derived_note_side(r->m, new->uid);
+}
+
+/* The one before the tail: only to be compared. */
+static void
+take_known(struct reading *r, const struct mbox_msg *msg)
+{
+	struct mbox_slot *slot = VEC_ADD(&r->slots);
+
+	*slot = slot_of_msg(msg);
+	slot->uid = msg->state.uid;
+	if (msg->state.uid != 0)
+		r->prev = msg->state.uid;
+}
+
 static int
 take_msg(struct reading *r, const struct mbox_msg *msg, struct err *e)
 {
@@ -342,6 +424,10 @@ take_msg(struct reading *r, const struct mbox_msg *msg, struct err *e)
 	bool is_new;
 	uint32_t uid;
 
+	if (r->is_tail && r->slots.n == 0) {
+		take_known(r, msg);
+		return 0;
+	}
 	if (r->is_first)
 		take_base(r, msg);
 	if (r->has_pseudo && msg->off == r->pseudo.off)
@@ -355,7 +441,8 @@ take_msg(struct reading *r, const struct mbox_msg *msg, struct err *e)
 		rec->state = REC_WAITING;
 	} else {
 		uid = rec->uid;
-		old = *mbox_slot_of(m, rec);
+		if (known_slot(m, rec) != NULL)
+			old = *mbox_slot_of(m, rec);
 	}
 	rec->own |= OWN_SEEN;
 	slot = VEC_ADD(&r->slots);
@@ -372,6 +459,8 @@ take_msg(struct reading *r, const struct mbox_msg *msg, struct err *e)
 	}
 	slot->flags |=
 	    old.flags & (SLOT_DIRTY | SLOT_EXPUNGE | SLOT_IF_DELETED);
+	if (!is_new)
+		note_change(r, &old, slot);
 	if (is_new)
 		(void)take_flags(m, rec, &f);
 	else if (!(old.flags & SLOT_DIRTY) && take_flags(m, rec, &f))
@@ -423,10 +512,13 @@ adopt_slots(struct reading *r)
 	struct mbox *mb = mbox_of(r->m);
 
 	if (r->is_tail) {
-		/* The last known one was read again. */
-		mb->slots.n--;
-		VEC_EACH(&r->slots, s)
+		/* The first is one that we know. */
+		for (size_t i = 1; i < r->slots.n; i++) {
+			const struct mbox_slot *s = &r->slots.v[i];
+
 			*VEC_ADD(&mb->slots) = *s;
+			mb->n_dirty += (s->flags & SLOT_NO_UID) != 0;
+		}
 	} else {
 		VEC_DONE(&mb->slots);
 		mb->slots.v = r->slots.v;
@@ -439,11 +531,7 @@ adopt_slots(struct reading *r)
 		mb->pseudo = r->pseudo;
 		mb->disk_last_uid = r->disk_last_uid;
 		mb->last_uid_at = r->last_uid_at;
-	}
-	mb->n_dirty = mb->n_expunge = 0;
-	VEC_EACH(&mb->slots, s) {
-		mb->n_dirty += (s->flags & (SLOT_NO_UID | SLOT_DIRTY)) != 0;
-		mb->n_expunge += (s->flags & SLOT_EXPUNGE) != 0;
+		mbox_count_dirty(mb);
 	}
 }
 
@@ -453,7 +541,7 @@ settle(struct reading *r)
 {
 	struct mailbox *m = r->m;
 	struct mbox *mb = mbox_of(m);
-	size_t first = r->is_tail && mb->slots.n > 0 ? mb->slots.n - 1 : 0;
+	size_t first = r->is_tail ? mb->slots.n : 0;
 
 	if (!r->is_tail)
 		VEC_EACH(&m->recs, rec)
@@ -469,6 +557,9 @@ settle(struct reading *r)
 		if (rec->state == REC_WAITING)
 			mailbox_note_new(m, rec, !(s->flags & SLOT_OLD));
 	}
+	if (r->n_moved > MOVED_MAX)
+		derived_note_sides(m);
+	derived_note_state(m);
 }
 
 static int
@@ -482,41 +573,37 @@ check_identity(struct reading *r, struct err *e)
 	return err_set(e, ERR_GONE, "%s: UIDVALIDITY changed", m->name);
 }
 
-static void
-begin_tail(struct reading *r, const struct mbox *mb)
+/* Is it the message that we know, at the same place? */
+static bool
+is_same(const struct mbox_slot *now, const struct mbox_slot *was)
 {
-	r->is_tail = true;
-	r->is_first = false;
-	r->has_base = mb->has_base;
-	r->disk_last_uid = mb->disk_last_uid;
-	r->uidvalidity = r->m->uidvalidity;
-	r->prev = mb->slots.n > 1 ? mb->slots.v[mb->slots.n - 2].uid : 0;
-	*VEC_ADD(&r->known) = (struct known){
-	    mb->slots.v[mb->slots.n - 1].hash,
-	    mb->slots.v[mb->slots.n - 1].uid,
-	};
+	return now->sum == was->sum && now->hash == was->hash &&
+	    now->head_len == was->head_len && now->from_len == was->from_len &&
+	    (now->uid == was->uid ||
+		(now->uid == 0 && was->flags & SLOT_NO_UID));
 }
 
-/* Reads from the last message that we know on; false: it is not there. */
+/* Reads from the last message that we know on; -1: it is not there. */
 static int
-read_tail(struct mailbox *m, uint64_t size, struct err *e)
+read_tail(struct mailbox *m, const struct mbox_slot *last, uint32_t before,
+    uint64_t size, struct err *e)
 {
 	struct mbox *mb = mbox_of(m);
-	const struct mbox_slot last = mb->slots.v[mb->slots.n - 1];
 	struct reading r = {
 	    .m = m,
 	    .was_known = true,
+	    .is_tail = true,
+	    .has_base = mb->has_base,
+	    .disk_last_uid = mb->disk_last_uid,
+	    .uidvalidity = m->uidvalidity,
+	    .prev = before,
 	    .floor = m->uidnext,
 	};
 	uint64_t end;
 	int rc;
 
-	begin_tail(&r, mb);
-	rc = scan(&r, last.off, size, &end, e);
-	if (rc == 0 &&
-	    (r.slots.n == 0 || r.slots.v[0].hash != last.hash ||
-		r.slots.v[0].uid != last.uid ||
-		r.slots.v[0].head_len != last.head_len))
+	rc = scan(&r, last->off, size, &end, e);
+	if (rc == 0 && (r.slots.n == 0 || !is_same(&r.slots.v[0], last)))
 		rc = err_set(e, ERR_CORRUPT, "rewritten");
 	if (rc == 0) {
 		settle(&r);
@@ -538,6 +625,7 @@ read_whole(struct mailbox *m, uint64_t size, struct err *e)
 	    .is_first = true,
 	    .floor = m->uidnext,
 	    .was_known = mb->stamp.ino != 0 || mb->slots.n > 0,
+	    .is_blind = mb->slots.n == 0 && m->recs.n > 0,
 	};
 	uint64_t end;
 	int rc;
@@ -557,6 +645,73 @@ read_whole(struct mailbox *m, uint64_t size, struct err *e)
 	return rc;
 }
 
+/* ---- flags alone ----------------------------------------------------------- */
+
+struct headers {
+	struct mailbox *m;
+	struct buf window; /* of the file */
+	uint64_t off;
+};
+
+/* A message's From_ line and header, at most MBOX_HEADER_MAX of that. */
+static int
+look_header(struct headers *h, const struct mbox_slot *s, struct str *from,
+    struct str *header, struct err *e)
+{
+	const struct mbox *mb = mbox_of(h->m);
+	size_t n = s->from_len +
+	    (s->head_len < MBOX_HEADER_MAX ? s->head_len : MBOX_HEADER_MAX);
+	size_t want = n > HEADERS_PIECE ? n : HEADERS_PIECE, got;
+
+	if (s->off < h->off || s->off + n > h->off + h->window.n) {
+		buf_clear(&h->window);
+		h->off = s->off;
+		if (file_read_at(mb->fd, s->off, buf_room(&h->window, want),
+			want, &got, e) == -1)
+			return -1;
+		h->window.n = got;
+	}
+	*from = str_head(
+	    str_skip(buf_str(&h->window), (size_t)(s->off - h->off)), n);
+	*header = str_skip(*from, s->from_len);
+	if (from->n == n)
+		return 0;
+	return err_set(e, ERR_CORRUPT, "rewritten");
+}
+
+static int
+read_one_header(struct headers *h, size_t i, struct err *e)
+{
+	struct mailbox *m = h->m;
+	struct mbox *mb = mbox_of(m);
+	struct mbox_slot *s = &mb->slots.v[i];
+	struct msg_rec *rec;
+	struct read_flags f = {0};
+	struct mbox_state st;
+	struct str from, header;
+
+	if (look_header(h, s, &from, &header, e) == -1)
+		return -1;
+	if (s->raw != 0 && mbox_header_sum(header) == s->raw &&
+	    str_starts(from, STR("From ")))
+		return 0;
+	mbox_state_parse(header, &st);
+	if (st.hash != s->hash || !str_starts(from, STR("From ")) ||
+	    (st.uid != s->uid && !(s->flags & SLOT_NO_UID)))
+		return err_set(e, ERR_CORRUPT, "rewritten");
+	if (i == 0 && !mb->has_pseudo)
+		learn_keywords(m, st.base_keywords);
+	s->raw = mbox_header_sum(header);
+	s->flags |= st.is_old ? SLOT_OLD : 0;
+	derived_note_side(m, s->uid);
+	rec = mailbox_rec(m, s->uid);
+	f.system = st.flags;
+	read_keywords(m, st.keywords, &f);
+	if (!(s->flags & SLOT_DIRTY) && take_flags(m, rec, &f))
+		mailbox_note_flags(m, rec, NULL);
+	return 0;
+}
+
 /*
  * Flags of messages that we know may have changed while others came. Reads
  * their headers, where they are. -1: they are not there any more.
@@ -564,41 +719,13 @@ read_whole(struct mailbox *m, uint64_t size, struct err *e)
 static int
 read_headers(struct mailbox *m, struct err *e)
 {
-	struct mbox *mb = mbox_of(m);
-	struct buf header;
+	struct headers h = {.m = m};
 	int rc = 0;
 
-	buf_init(&header, MBOX_HEADER_MAX);
-	for (size_t i = 0; i < mb->slots.n && rc == 0; i++) {
-		struct mbox_slot *s = &mb->slots.v[i];
-		size_t n = s->head_len < MBOX_HEADER_MAX ? s->head_len
-							 : MBOX_HEADER_MAX;
-		struct msg_rec *rec = mailbox_rec(m, s->uid);
-		struct read_flags f = {0};
-		struct mbox_state st;
-		size_t got = 0;
-
-		buf_clear(&header);
-		if (file_read_at(mb->fd, s->off + s->from_len,
-			buf_room(&header, n), n, &got, e) == -1) {
-			rc = -1;
-			break;
-		}
-		mbox_state_parse(str_make(header.p, got), &st);
-		if (got != n || st.hash != s->hash ||
-		    (!(s->flags & SLOT_NO_UID) && st.uid != s->uid)) {
-			rc = err_set(e, ERR_CORRUPT, "rewritten");
-			break;
-		}
-		if (i == 0 && !mb->has_pseudo)
-			learn_keywords(m, st.base_keywords);
-		f.system = st.flags;
-		read_keywords(m, st.keywords, &f);
-		s->flags |= st.is_old ? SLOT_OLD : 0;
-		if (!(s->flags & SLOT_DIRTY) && take_flags(m, rec, &f))
-			mailbox_note_flags(m, rec, NULL);
-	}
-	buf_done(&header);
+	buf_init(&h.window, MBOX_HEADER_MAX + MBOX_FROM_MAX + HEADERS_PIECE);
+	for (size_t i = 0; i < mbox_of(m)->slots.n && rc == 0; i++)
+		rc = read_one_header(&h, i, e);
+	buf_done(&h.window);
 	return rc;
 }
 
@@ -612,9 +739,12 @@ read_nothing(struct mailbox *m, struct err *e)
 		m->is_gone = true;
 		return err_set(e, ERR_NOT_FOUND, "%s: file is gone", m->name);
 	}
+	if (mailbox_load(m, e) == -1)
+		return -1;
 	VEC_EACH(&m->recs, rec)
 		if (rec->state == REC_LIVE)
 			mailbox_note_expunged(m, rec);
+	m->unsure_top = 0;
 	mb->slots.n = 0;
 	mb->end = 0;
 	mb->has_base = mb->has_pseudo = false;
@@ -627,13 +757,12 @@ read_nothing(struct mailbox *m, struct err *e)
 static bool
 is_racy(const struct mbox *mb)
 {
-	int64_t changed_us = (int64_t)mb->stamp.mtime.tv_sec * 1000000 +
-	    mb->stamp.mtime.tv_nsec / 1000;
+	int64_t changed_us = mbox_changed_us(&mb->stamp);
 
 	return mb->stamp.size <= RACY_SIZE_MAX &&
-	    mb->scanned_us - changed_us < RACY_US &&
+	    mb->scanned_us - changed_us < MBOX_RACY_US &&
 	    mb->scanned_us >= changed_us &&
-	    clock_wall_us() - changed_us >= RACY_US;
+	    clock_wall_us() - changed_us >= MBOX_RACY_US;
 }
 
 static bool
@@ -643,7 +772,7 @@ has_changed(const struct mbox *mb)
 
 	if (!file_stamp_at(mb->dirfd, mb->name, &now))
 		return true;
-	if (!file_stamp_eq(&now, &mb->stamp))
+	if (!mbox_stamp_eq(&now, &mb->stamp))
 		return true;
 	return now.ino != 0 && is_racy(mb);
 }
@@ -666,30 +795,27 @@ begin_identity(struct mailbox *m)
 		m->uidvalidity = mbox_new_uidvalidity();
 }
 
-/* Has a session come since we were asked last? */
+/* Has it only become longer since, as far as its stamp tells? */
 static bool
-has_new_view(struct mailbox *m)
+has_grown(const struct mbox *mb, const struct stat *st)
 {
-	struct mbox *mb = mbox_of(m);
-	unsigned n = 0;
-	bool more;
-
-	for (const struct list *l = m->views.next; l != &m->views; l = l->next)
-		n++;
-	more = n > mb->n_views;
-	mb->n_views = n;
-	return more;
+	return (st->st_size > WHOLE_BYTES || mb->is_own_tail) &&
+	    st->st_ino == mb->stamp.ino && st->st_dev == mb->stamp.dev &&
+	    st->st_size > mb->stamp.size && (uint64_t)st->st_size > mb->end;
 }
 
 int
 mbox_sync_locked(struct mailbox *m, enum sync_how how, struct err *e)
 {
 	struct mbox *mb = mbox_of(m);
+	struct mbox_slot last;
 	struct stat st;
+	uint32_t before, top;
 	int rc = -1;
 
 	if (m->uidnext == 0)
 		m->uidnext = 1;
+	top = m->uidnext - 1;
 	if (mb->fd == -1) {
 		rc = read_nothing(m, e);
 		begin_identity(m);
@@ -698,14 +824,14 @@ mbox_sync_locked(struct mailbox *m, enum sync_how how, struct err *e)
 	if (fstat(mb->fd, &st) == -1)
 		return err_sys(e, "fstat %s", mb->path);
 	m->is_read_only = !mb->can_write;
-	if (how != SYNC_FORCE && mb->slots.n > 0 &&
-	    (st.st_size > WHOLE_BYTES || mb->is_own_tail) &&
-	    st.st_ino == mb->stamp.ino && st.st_dev == mb->stamp.dev &&
-	    st.st_size > mb->stamp.size && (uint64_t)st.st_size > mb->end)
-		rc = read_tail(m, (uint64_t)st.st_size, e);
-	mb->is_stale = rc == 0 && !mb->is_own_tail;
-	if (rc == -1)
-		rc = read_whole(m, (uint64_t)st.st_size, e);
+	if (how != SYNC_FORCE && has_grown(mb, &st) &&
+	    mbox_last_slot(m, &last, &before))
+		rc = read_tail(m, &last, before, (uint64_t)st.st_size, e);
+	if (rc == 0 && !mb->is_own_tail)
+		m->unsure_top = top;
+	else if (rc == -1 && mailbox_load(m, e) == 0 &&
+	    (rc = read_whole(m, (uint64_t)st.st_size, e)) == 0)
+		m->unsure_top = 0;
 	if (rc == -1)
 		return -1;
 	begin_identity(m);
@@ -714,16 +840,19 @@ mbox_sync_locked(struct mailbox *m, enum sync_how how, struct err *e)
 	return 0;
 }
 
-/* A session begins: flags that only a look at all headers tells. */
-static int
-sync_flags(struct mailbox *m, struct err *e)
+int
+mbox_freshen(struct mailbox *m, struct err *e)
 {
-	int rc = 0;
+	struct mbox *mb = mbox_of(m);
+	int rc;
 
 	if (mbox_lock(m, false, MBOX_WAIT_BUSY_MS, e) == -1)
 		return e->code == ERR_IN_USE ? 0 : -1;
-	mbox_of(m)->is_stale = false;
-	if (mbox_of(m)->fd == -1 || read_headers(m, e) == -1)
+	m->unsure_top = 0;
+	rc = mailbox_load(m, e);
+	if (rc == 0 &&
+	    (mb->fd == -1 || mb->stamp.ino == MBOX_NO_STAMP ||
+		read_headers(m, e) == -1))
 		rc = mbox_sync_locked(m, SYNC_FORCE, e);
 	mbox_unlock(m);
 	return rc;
@@ -743,7 +872,7 @@ int
 mbox_sync(struct mailbox *m, enum sync_how how, struct err *e)
 {
 	struct mbox *mb = mbox_of(m);
-	bool is_first = m->uidvalidity == 0, joined = has_new_view(m);
+	bool is_first = m->uidvalidity == 0;
 	int rc;
 
 	if (m->is_gone)
@@ -754,8 +883,6 @@ mbox_sync(struct mailbox *m, enum sync_how how, struct err *e)
 		watch_drain(m->store->hub);
 	mb->is_dirty = false;
 	if (!is_first && how == SYNC_NORMAL && !has_changed(mb)) {
-		if (mb->is_stale && joined)
-			return sync_flags(m, e);
 		say_uids(m);
 		purge(m);
 		return 0;
@@ -777,8 +904,6 @@ mbox_sync(struct mailbox *m, enum sync_how how, struct err *e)
 			return -1;
 	}
 	rc = mbox_sync_locked(m, how, e);
-	if (rc == 0 && mb->is_stale && joined)
-		rc = sync_flags(m, e);
 	mbox_unlock(m);
 	if (rc == 0)
 		say_uids(m);
@@ -866,6 +991,7 @@ mbox_watch(struct mailbox *m, bool on)
 		}
 	}
 	if (mb->watch == NULL) {
+		mb->watched_us = clock_wall_us();
 		if (watch_add(m->store->hub, mb->path, mask, on_change, m,
 			&mb->watch, &e) == -1)
 			mb->watch = NULL;

@@ -297,10 +297,14 @@ test_tail(void **state)
 	sync_now(v);
 	assert_int_equal(view_count(v), 3);
 	assert_non_null(strstr(text_of(v, 3), "body 3\n"));
-	assert_string_equal(box_flags(v, 1), "");
+	/* Nobody has asked for flags before. */
+	assert_int_equal(view_mailbox(v)->unsure_top, 2);
+	assert_string_equal(box_flags(v, 3), "r");
+	assert_int_equal(view_mailbox(v)->unsure_top, 2);
 	w = box_view(b, "t", true);
 	assert_string_equal(box_flags(w, 1), "S");
 	assert_string_equal(box_flags(v, 1), "S");
+	assert_int_equal(view_mailbox(v)->unsure_top, 0);
 	view_close(&v);
 	view_close(&w);
 	free(text);
@@ -916,6 +920,10 @@ main(void)
 	    cmocka_unit_test_setup_teardown(test_locations, setup, teardown),
 	};
 
+	int rc;
+
 	(void)setenv("TZ", "UTC", 1);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	rc = cmocka_run_group_tests(tests, NULL, NULL);
+	box_all_with_index = true;
+	return rc | cmocka_run_group_tests(tests, NULL, NULL);
 }

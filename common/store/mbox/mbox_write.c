@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "store/derived.h"
 #include "store/mbox/mbox_impl.h"
 #include "text/ascii.h"
 
@@ -169,13 +170,16 @@ int
 mbox_set_flags(struct mailbox *m, uint32_t uid, const struct flag_change *c,
     bool *changed, struct err *e)
 {
-	struct msg_rec *r = mailbox_rec(m, uid);
+	struct msg_rec *r;
 	uint16_t *more;
 	size_t n_more;
 	uint32_t keywords;
 	uint8_t system;
 
 	*changed = false;
+	/* All flags of the message will be written, not the change alone. */
+	mailbox_freshen(m, uid);
+	r = mailbox_rec(m, uid);
 	if (r == NULL || r->state != REC_LIVE)
 		return err_set(e, ERR_GONE, "message %u is gone", uid);
 	(void)mailbox_more(m, r, &n_more);
@@ -410,6 +414,17 @@ write_one(struct writing *w, struct mbox_slot *s, bool is_base, bool is_pseudo,
 	return 0;
 }
 
+/* The first slot that ends behind `off`. */
+static size_t
+first_behind(const struct mbox *mb, uint64_t off)
+{
+	size_t i = mb->slots.n;
+
+	while (i > 0 && mb->slots.v[i - 1].off > off)
+		i--;
+	return i > 0 ? i - 1 : 0;
+}
+
 /* The slots after edits of headers that were made. */
 static void
 move_slots(struct mailbox *m, const struct mbox_edit *v, size_t n)
@@ -437,6 +452,8 @@ move_slots(struct mailbox *m, const struct mbox_edit *v, size_t n)
 		}
 	}
 	mb->end += more;
+	if (n > 0)
+		mbox_note_moved(m, first_behind(mb, v[0].off));
 }
 
 static int
@@ -479,7 +496,9 @@ mbox_write_last_uid(struct mailbox *m, struct err *e)
 	char digits[16];
 	uint32_t last = last_uid_to_write(m);
 
-	if (!mb->has_base || mb->last_uid_at == 0 || mb->disk_last_uid >= last)
+	if (!mb->has_base || mb->last_uid_at == 0 ||
+	    mb->disk_last_uid >= last ||
+	    (m->lazy_top != 0 && mb->lazy_dirty > 0))
 		return 0;
 	VEC_EACH(&mb->slots, s)
 		if (s->flags & SLOT_NO_UID)
@@ -571,7 +590,8 @@ write_slots(struct writing *w, bool all, struct err *e)
 	}
 	for (size_t i = 0; i < mb->slots.n && rc == 0; i++) {
 		struct mbox_slot *s = &mb->slots.v[i];
-		bool is_base = i == 0 && !mb->has_pseudo;
+		bool is_base =
+		    i == 0 && !mb->has_pseudo && m->lazy_top == 0;
 		size_t planned = w->edits.n;
 
 		if (!(is_base && base) &&
@@ -603,20 +623,22 @@ write_slots(struct writing *w, bool all, struct err *e)
 			unmark(mb, s, SLOT_DIRTY);
 		if (!set32_has(&m->recent, s->uid))
 			s->flags |= SLOT_OLD;
+		s->raw = 0;
+		derived_note_side(m, s->uid);
 	}
 	VEC_DONE(&written);
 	if (rc == 0) {
 		move_slots(m, w->edits.v, w->edits.n);
-		rc = mbox_reload_base(m, e);
+		if (m->lazy_top == 0)
+			rc = mbox_reload_base(m, e);
 		if (rc == 0 && w->with_uids && mb->has_base && !base_is_late)
 			mb->base_is_dirty = false;
 	}
 	return rc;
 }
 
-/* Brings the slots up to date, below the lock. */
-static int
-look_again(struct mailbox *m, struct err *e)
+int
+mbox_look_again(struct mailbox *m, struct err *e)
 {
 	struct mbox *mb = mbox_of(m);
 	struct stat st;
@@ -627,9 +649,19 @@ look_again(struct mailbox *m, struct err *e)
 	if (fstat(mb->fd, &st) == -1)
 		return err_sys(e, "fstat %s", mb->path);
 	now = file_stamp_of(&st);
-	if (file_stamp_eq(&now, &mb->stamp))
+	if (mbox_stamp_eq(&now, &mb->stamp))
 		return 0;
 	return mbox_sync_locked(m, SYNC_NORMAL, e);
+}
+
+/* Is there nothing to be written among the messages that are not loaded? */
+static bool
+is_tail_enough(const struct mailbox *m, bool all)
+{
+	const struct mbox *mb = mbox_of(m);
+
+	return m->lazy_top != 0 && !all && mb->lazy_dirty == 0 &&
+	    mb->has_base && mb->last_uid_at != 0 && !mb->base_is_dirty;
 }
 
 static int
@@ -639,7 +671,11 @@ write_locked(struct mailbox *m, bool all, struct err *e)
 	struct writing w;
 	int rc = -1;
 
-	if (look_again(m, e) == -1)
+	if (mbox_look_again(m, e) == -1 ||
+	    (!is_tail_enough(m, all) && mailbox_load(m, e) == -1))
+		return -1;
+	/* The index had them otherwise than they are. */
+	if (mb->stamp.ino == MBOX_NO_STAMP && mbox_look_again(m, e) == -1)
 		return -1;
 	if (mb->fd == -1 || (mb->slots.n == 0 && !mb->has_pseudo))
 		return 0;
@@ -655,17 +691,41 @@ write_locked(struct mailbox *m, bool all, struct err *e)
 	return rc;
 }
 
+/* How many \Recent messages are loaded. */
+static uint32_t
+n_above(const struct mailbox *m)
+{
+	uint32_t n = 0, uid = m->lazy_top + 1;
+
+	for (; set32_next(&m->recent, uid, &uid); uid++) {
+		n++;
+		if (uid == UINT32_MAX)
+			break;
+	}
+	return n;
+}
+
 /* Does a close leave anything to be said? */
 static bool
-has_unsaid(const struct mailbox *m)
+has_unsaid(struct mailbox *m)
 {
 	const struct mbox *mb = mbox_of(m);
 
 	if (mb->n_dirty > 0 ||
 	    (mb->base_is_dirty && (mb->slots.n > 0 || mb->has_pseudo)))
 		return true;
-	if (m->n_writers == 0)
-		return false;
+	return m->n_writers > 0 && mbox_has_taken(m);
+}
+
+bool
+mbox_has_taken(struct mailbox *m)
+{
+	const struct mbox *mb = mbox_of(m);
+
+	if (m->lazy_top != 0 &&
+	    (mb->lazy_unsaid ||
+		mb->lazy_recent > set32_count(&m->recent) - n_above(m)))
+		return true;
 	VEC_EACH(&mb->slots, s)
 		if (!(s->flags & SLOT_OLD) && !set32_has(&m->recent, s->uid))
 			return true;
@@ -801,12 +861,14 @@ forget_removed(struct writing *w)
 	struct mailbox *m = w->m;
 	struct mbox *mb = mbox_of(m);
 	uint64_t more = 0;
-	size_t n = 0, k = 0;
+	size_t n = 0, k = 0, first = SIZE_MAX;
 
 	for (size_t i = 0; i < mb->slots.n; i++) {
 		struct mbox_slot s = mb->slots.v[i];
 		uint64_t head_end = s.off + s.from_len + s.head_len;
 
+		if (s.flags & SLOT_EXPUNGE && first > n)
+			first = n;
 		if (s.flags & SLOT_EXPUNGE) {
 			mailbox_note_expunged(m, mailbox_rec(m, s.uid));
 			mb->n_dirty -=
@@ -821,6 +883,7 @@ forget_removed(struct writing *w)
 		     k++) {
 			s.head_len +=
 			    (uint32_t)(w->edits.v[k].ins.n - w->edits.v[k].del);
+			s.raw = 0;
 			more += w->edits.v[k].ins.n - w->edits.v[k].del;
 		}
 		mb->slots.v[n++] = s;
@@ -831,6 +894,7 @@ forget_removed(struct writing *w)
 	mb->slots.n = n;
 	mb->n_expunge = 0;
 	mbox_link_slots(m);
+	mbox_note_moved(m, first < n ? first : n);
 }
 
 static int
@@ -871,7 +935,8 @@ expunge_locked(struct mailbox *m, struct err *e)
 	struct mbox *mb = mbox_of(m);
 	bool has_unsaid_uids = !mb->has_base || mb->base_is_dirty;
 
-	if (look_again(m, e) == -1)
+	if (mbox_look_again(m, e) == -1 || mailbox_load(m, e) == -1 ||
+	    (mb->stamp.ino == MBOX_NO_STAMP && mbox_look_again(m, e) == -1))
 		return -1;
 	check_marks(m);
 	if (mb->n_expunge == 0)

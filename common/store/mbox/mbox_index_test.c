@@ -1,0 +1,775 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * mbox_index_test.c - mbox files that are opened from the index: what is read
+ * then and what is not, and that it is right whoever has changed the file or
+ * the index meanwhile.
+ */
+#include <sys/wait.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "store/derived_impl.h"
+#include "store/mbox/mbox_impl.h"
+#include "tests/lib/test_store.h"
+
+#define F "From a@b Mon Mar  2 10:01:00 2026\n"
+#define BOX "mail/t"
+/* More than what is read whole in any case. */
+#define FILLER_BYTES (3 * 1024 * 1024)
+
+static void
+no_line(UNUSED enum log_level level, UNUSED const char *line, UNUSED void *arg)
+{
+}
+
+static int
+setup(void **state)
+{
+	static struct box b;
+
+	b = (struct box){
+	    .location = "mbox:~/mail:INBOX=~/spool/%u",
+	    .has_index = true,
+	    .poll_only = true,
+	};
+	(void)snprintf(b.home, sizeof(b.home), "/tmp/restante-test.XXXXXX");
+	assert_non_null(mkdtemp(b.home));
+	(void)snprintf(b.root, sizeof(b.root), "%s", b.home);
+	assert_int_equal(mkdir(box_path(&b, "spool"), 0700), 0);
+	assert_int_equal(mkdir(box_path(&b, "mail"), 0700), 0);
+	log_set_sink(no_line, NULL);
+	*state = &b;
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	clock_set_for_test(-1, -1);
+	box_done(*state);
+	return 0;
+}
+
+/* From now on whatever was changed was changed long ago. */
+static void
+settle(void)
+{
+	static int64_t ahead_us;
+	const struct timespec tick = {.tv_nsec = 20000000};
+
+	/* The file's next time is another one. */
+	(void)nanosleep(&tick, NULL);
+	clock_set_for_test(-1, -1);
+	ahead_us += 100000000;
+	clock_set_for_test(-1, clock_wall_us() + ahead_us);
+}
+
+static int last_uid; /* that the file says */
+
+static void
+write_msg(FILE *f, int n, const char *status, bool has_uid, size_t filler)
+{
+	(void)fprintf(f, F "Subject: %d\nMessage-ID: <%d@x>\n", n, n);
+	if (has_uid && n == 1)
+		(void)fprintf(
+		    f, "X-IMAPbase: 1795300494 %010d $Fwd\n", last_uid);
+	if (has_uid)
+		(void)fprintf(f, "X-UID: %d          \n", n);
+	(void)fprintf(f, "Status: %s\n\nbody %d\n", status, n);
+	for (; filler > 0; filler -= filler < 64 ? filler : 64)
+		(void)fprintf(f, "%.*s\n", filler < 64 ? (int)filler - 1 : 63,
+		    "---------------------------------------------------------"
+		    "----------");
+	(void)fprintf(f, "\n");
+}
+
+/* `n` messages; the first one is large. Each third is not seen. */
+static void
+make(struct box *b, int n, bool has_uids)
+{
+	FILE *f = fopen(box_path(b, BOX), "w");
+
+	assert_non_null(f);
+	last_uid = n;
+	for (int i = 1; i <= n; i++)
+		write_msg(f, i, i % 3 == 0 ? "O " : "RO", has_uids,
+		    i == 1 ? FILLER_BYTES : 0);
+	assert_int_equal(fclose(f), 0);
+}
+
+static void
+deliver(struct box *b, int n)
+{
+	FILE *f = fopen(box_path(b, BOX), "a");
+
+	assert_non_null(f);
+	write_msg(f, n, "", false, 0);
+	assert_int_equal(fclose(f), 0);
+}
+
+/* The index knows them as of long ago. */
+static void
+learn(struct box *b, int n)
+{
+	struct view *v;
+
+	settle();
+	box_open(b);
+	v = box_view(b, "t", false);
+	assert_int_equal(view_count(v), n);
+	view_close(&v);
+	box_close(b);
+	/* What this has written has an age only now. */
+	settle();
+	box_open(b);
+	v = box_view(b, "t", false);
+	view_close(&v);
+	box_close(b);
+}
+
+static void
+fill(struct box *b, int n)
+{
+	make(b, n, true);
+	learn(b, n);
+}
+
+/* As fill(), and opened again. */
+static struct view *
+fill_view(struct box *b, int n)
+{
+	fill(b, n);
+	box_open(b);
+	return box_view(b, "t", false);
+}
+
+static uint32_t
+lazy(struct view *v)
+{
+	return view_mailbox(v)->lazy_top;
+}
+
+static const char *
+text_of(struct view *v, uint32_t uid)
+{
+	static char text[5000];
+	struct msg *m;
+	struct err e;
+	size_t n = 0, got;
+
+	if (msg_open(v, uid, &m, &e) == -1)
+		return "gone";
+	do {
+		if (msg_read(m, n, text + n, sizeof(text) - 1 - n, &got, &e) ==
+		    -1)
+			fail_msg("msg_read %u: %s", uid, e.text);
+		n += got;
+	} while (got > 0);
+	text[n] = '\0';
+	msg_close(&m);
+	return text;
+}
+
+static void
+assert_text(struct view *v, uint32_t uid, int n)
+{
+	char want[200];
+
+	(void)snprintf(want, sizeof(want),
+	    "Subject: %d\nMessage-ID: <%d@x>\n\nbody %d\n", n, n, n);
+	assert_string_equal(text_of(v, uid), want);
+}
+
+/* Replaces the first `old` in the file by `new`, of the same length. */
+static void
+patch(struct box *b, const char *old, const char *new, bool keep_time)
+{
+	struct timespec t[2];
+	struct stat st;
+	char *text, *at;
+	FILE *f = fopen(box_path(b, BOX), "r+");
+
+	assert_non_null(f);
+	assert_int_equal(fstat(fileno(f), &st), 0);
+	text = mem_new(1, (size_t)st.st_size + 1);
+	assert_int_equal(fread(text, 1, (size_t)st.st_size, f), st.st_size);
+	at = strstr(text, old);
+	assert_non_null(at);
+	assert_int_equal(strlen(old), strlen(new));
+	assert_int_equal(fseek(f, at - text, SEEK_SET), 0);
+	assert_int_equal(fwrite(new, strlen(new), 1, f), 1);
+	t[0] = st.st_atim;
+	t[1] = st.st_mtim;
+	assert_int_equal(fflush(f), 0);
+	if (keep_time)
+		assert_int_equal(futimens(fileno(f), t), 0);
+	assert_int_equal(fclose(f), 0);
+	free(text);
+}
+
+static void
+put_fact(struct view *v, uint32_t uid, const char *text)
+{
+	view_keep_fact(v, uid, INDEX_ENVELOPE, str_of(text));
+	derived_pause(view_mailbox(v)->store);
+}
+
+static const char *
+fact(struct view *v, uint32_t uid)
+{
+	static char text[100];
+	struct str value;
+
+	if (!view_fact(v, uid, INDEX_ENVELOPE, &value) ||
+	    !str_to_c(value, text, sizeof(text)))
+		return "";
+	return text;
+}
+
+/* ---- what is not read ------------------------------------------------------ */
+
+static void
+test_unchanged(void **state)
+{
+	struct box *b = *state;
+	struct mailbox_status st;
+	struct view *v;
+	struct msg *m;
+	struct err e;
+	uint64_t size;
+
+	v = fill_view(b, 300);
+	assert_int_equal(view_count(v), 300);
+	assert_int_equal(lazy(v), 300);
+	assert_int_equal(view_first_unseen(v), 3);
+	assert_int_equal(view_recent(v), 0);
+	assert_int_equal(mailbox_uidvalidity(view_mailbox(v)), 1795300494);
+	assert_int_equal(mailbox_uidnext(view_mailbox(v)), 301);
+	assert_string_equal(box_flags(v, 1), "S");
+	assert_string_equal(box_flags(v, 3), "");
+	assert_string_equal(box_flags(v, 301), "gone");
+	assert_text(v, 2, 2);
+	assert_text(v, 300, 300);
+	assert_int_equal(msg_open(v, 2, &m, &e), 0);
+	assert_int_equal(msg_wire_size(m, &size, &e), 0);
+	assert_int_equal(size, strlen(text_of(v, 2)) + 4);
+	msg_close(&m);
+	assert_string_equal(box_sync(v, true), "");
+	assert_int_equal(lazy(v), 300);
+	assert_int_equal(view_mailbox(v)->recs.n, 0);
+	/* A change loads them. */
+	assert_int_equal(
+	    box_store(v, 3, 3, STORE_ADD, FLAG_FLAGGED, NULL, &e), 0);
+	assert_int_equal(lazy(v), 0);
+	assert_string_equal(box_flags(v, 3), "F");
+	assert_text(v, 299, 299);
+	view_close(&v);
+	box_close(b);
+	/* What it has written is read again, or known. */
+	box_open(b);
+	v = box_view(b, "t", true);
+	assert_string_equal(box_flags(v, 3), "F");
+	view_close(&v);
+	box_close(b);
+	learn(b, 300);
+	box_open(b);
+	assert_int_equal(now_status(b->store, STR("t"), true, &st, &e), 0);
+	assert_null(mailbox_find_open(b->store, STR("t")));
+	assert_int_equal(st.messages, 300);
+	assert_int_equal(st.unseen, 100);
+	assert_int_equal(st.uidnext, 301);
+	assert_true(st.size > FILLER_BYTES);
+}
+
+/* UIDs that this server gives, and writes when the last session goes. */
+static void
+test_first_contact(void **state)
+{
+	struct box *b = *state;
+	struct view *v;
+	uint32_t validity;
+
+	make(b, 50, false);
+	box_open(b);
+	v = box_view(b, "t", false);
+	validity = mailbox_uidvalidity(view_mailbox(v));
+	put_fact(v, 7, "seven");
+	assert_string_equal(fact(v, 7), "seven");
+	view_close(&v);
+	box_close(b);
+	learn(b, 50);
+	box_open(b);
+	v = box_view(b, "t", false);
+	assert_int_equal(lazy(v), 50);
+	assert_int_equal(mailbox_uidvalidity(view_mailbox(v)), validity);
+	assert_string_equal(fact(v, 7), "seven");
+	assert_text(v, 50, 50);
+	assert_int_equal(lazy(v), 50);
+	view_close(&v);
+}
+
+static void
+test_delivery(void **state)
+{
+	struct box *b = *state;
+	struct view *v;
+	struct err e;
+
+	fill(b, 300);
+	deliver(b, 301);
+	box_open(b);
+	v = box_view(b, "t", false);
+	assert_int_equal(view_count(v), 301);
+	assert_int_equal(view_recent(v), 1);
+	assert_int_equal(lazy(v), 300);
+	assert_string_equal(box_flags(v, 301), "r");
+	assert_text(v, 301, 301);
+	assert_text(v, 300, 300);
+	deliver(b, 302);
+	assert_string_equal(box_sync(v, true), "e302 r2 ");
+	assert_text(v, 302, 302);
+	assert_int_equal(lazy(v), 300);
+	/* Flags of the others may be other ones now: they are looked at. */
+	assert_int_equal(view_mailbox(v)->unsure_top, 301);
+	patch(b,
+	    "Subject: 2\nMessage-ID: <2@x>\nX-UID: 2          \nStatus: RO",
+	    "Subject: 2\nMessage-ID: <2@x>\nX-UID: 2          \nStatus: O ",
+	    false);
+	deliver(b, 303);
+	assert_string_equal(box_sync(v, true), "e303 r3 ");
+	assert_string_equal(box_flags(v, 2), "");
+	assert_string_equal(box_flags(v, 1), "S");
+	assert_int_equal(view_mailbox(v)->unsure_top, 0);
+	assert_int_equal(
+	    box_store(v, 303, 303, STORE_ADD, FLAG_SEEN, NULL, &e), 0);
+	view_close(&v);
+	box_close(b);
+	box_open(b);
+	v = box_view(b, "t", false);
+	assert_int_equal(view_count(v), 303);
+	assert_int_equal(mailbox_uidnext(view_mailbox(v)), 304);
+	assert_string_equal(box_flags(v, 303), "S");
+	assert_text(v, 303, 303);
+	view_close(&v);
+}
+
+static void
+test_append(void **state)
+{
+	struct box *b = *state;
+	struct append *a;
+	struct set32 uids;
+	struct flag_wish w = {.system = FLAG_FLAGGED};
+	struct str text = STR("Subject: 11\nMessage-ID: <11@x>\n\nbody 11\n");
+	uint32_t validity;
+	struct view *v;
+	struct err e;
+
+	v = fill_view(b, 10);
+	assert_int_equal(now_append_begin(b->store, STR("t"), &a, &e), 0);
+	assert_int_equal(append_message(a, &w, 1, text.n, &e), 0);
+	assert_int_equal(append_data(a, text, &e), 0);
+	set32_init(&uids);
+	assert_int_equal(now_append_commit(a, &validity, &uids, &e), 0);
+	append_free(&a);
+	set32_done(&uids);
+	assert_string_equal(box_sync(v, true), "e11 r1 ");
+	assert_text(v, 11, 11);
+	assert_string_equal(box_flags(v, 11), "Fr");
+	assert_text(v, 2, 2);
+	/* Nothing of the others was read. */
+	assert_int_equal(lazy(v), 10);
+	view_close(&v);
+	box_close(b);
+	learn(b, 11);
+	box_open(b);
+	v = box_view(b, "t", false);
+	assert_int_equal(lazy(v), 11);
+	assert_string_equal(box_flags(v, 11), "F");
+	view_close(&v);
+}
+
+/* Places in the file are others then. */
+static void
+test_expunge(void **state)
+{
+	struct box *b = *state;
+	struct view *v;
+	struct err e;
+	uint32_t at = 1;
+
+	v = fill_view(b, 300);
+	put_fact(v, 40, "forty");
+	assert_int_equal(
+	    box_store(v, 2, 39, STORE_ADD, FLAG_DELETED, NULL, &e), 0);
+	while (view_expunge(v, NULL, &at, &e) == STEP_MORE)
+		store_pause(b->store);
+	(void)box_sync(v, true);
+	assert_int_equal(view_count(v), 262);
+	assert_text(v, 40, 40);
+	view_close(&v);
+	box_close(b);
+	learn(b, 262);
+	box_open(b);
+	v = box_view(b, "t", false);
+	assert_int_equal(lazy(v), 300);
+	assert_text(v, 40, 40);
+	assert_text(v, 300, 300);
+	assert_string_equal(fact(v, 40), "forty");
+	assert_int_equal(lazy(v), 300);
+	view_close(&v);
+}
+
+/* ---- outside programs ------------------------------------------------------ */
+
+static void
+test_rewritten(void **state)
+{
+	struct box *b = *state;
+	struct view *v;
+
+	v = fill_view(b, 20);
+	put_fact(v, 5, "five");
+	put_fact(v, 6, "six");
+	view_close(&v);
+	box_close(b);
+	/* The same size and the old time, as mutt leaves it. */
+	patch(b, "body 5\n", "BODY 5\n", true);
+	box_open(b);
+	v = box_view(b, "t", false);
+	assert_int_equal(lazy(v), 0);
+	assert_non_null(strstr(text_of(v, 5), "BODY 5\n"));
+	assert_string_equal(fact(v, 5), "");
+	put_fact(v, 5, "FIVE");
+	assert_string_equal(fact(v, 5), "FIVE");
+	assert_string_equal(fact(v, 6), "six");
+	/* ... and while it is open. */
+	patch(b, "body 6\n", "BODY 6\n", true);
+	(void)box_sync(v, true);
+	derived_pause(b->store);
+	assert_non_null(strstr(text_of(v, 6), "BODY 6\n"));
+	assert_string_equal(fact(v, 6), "");
+	assert_string_equal(fact(v, 5), "FIVE");
+	view_close(&v);
+}
+
+/* Another message has got the UID. */
+static void
+test_other_message(void **state)
+{
+	struct box *b = *state;
+	struct view *v;
+	FILE *f;
+
+	v = fill_view(b, 3);
+	put_fact(v, 2, "two");
+	put_fact(v, 3, "three");
+	view_close(&v);
+	box_close(b);
+	f = fopen(box_path(b, BOX), "w");
+	assert_non_null(f);
+	write_msg(f, 1, "RO", true, 0);
+	(void)fprintf(f, F "Subject: other\nX-UID: 2\n\nother\n\n");
+	write_msg(f, 3, "O", true, 0);
+	assert_int_equal(fclose(f), 0);
+	box_open(b);
+	v = box_view(b, "t", false);
+	assert_int_equal(view_count(v), 3);
+	assert_string_equal(text_of(v, 2), "Subject: other\n\nother\n");
+	assert_string_equal(fact(v, 2), "");
+	assert_text(v, 3, 3);
+	view_close(&v);
+	box_close(b);
+	box_open(b);
+	v = box_view(b, "t", false);
+	assert_string_equal(fact(v, 2), "");
+	assert_string_equal(fact(v, 3), "three");
+	view_close(&v);
+}
+
+/* Changed in the same moment in which it was read. */
+static void
+test_racy(void **state)
+{
+	struct box *b = *state;
+	struct view *v;
+
+	make(b, 5, true);
+	box_open(b);
+	v = box_view(b, "t", false);
+	view_close(&v);
+	box_close(b);
+	box_open(b);
+	v = box_view(b, "t", false);
+	assert_int_equal(lazy(v), 0);
+	view_close(&v);
+}
+
+/* The last message has grown: it was read while it was written. */
+static void
+test_half_delivered(void **state)
+{
+	struct box *b = *state;
+	struct view *v;
+	FILE *f;
+
+	fill(b, 5);
+	f = fopen(box_path(b, BOX), "a");
+	(void)fprintf(f, F "Subject: 6\nMessage-ID: <6@x>\n\nbod");
+	assert_int_equal(fclose(f), 0);
+	box_open(b);
+	v = box_view(b, "t", false);
+	assert_int_equal(view_count(v), 6);
+	settle();
+	f = fopen(box_path(b, BOX), "a");
+	(void)fprintf(f, "y 6\n\n");
+	assert_int_equal(fclose(f), 0);
+	deliver(b, 7);
+	assert_string_equal(box_sync(v, true), "e7 r2 ");
+	assert_text(v, 6, 6);
+	assert_text(v, 7, 7);
+	view_close(&v);
+}
+
+static void
+test_gone(void **state)
+{
+	struct box *b = *state;
+	struct view *v;
+	struct err e;
+
+	fill(b, 5);
+	box_unlink(b, BOX);
+	box_open(b);
+	assert_int_equal(now_view_open(b->store, STR("t"), false, &v, &e), -1);
+	assert_int_equal(e.code, ERR_NOT_FOUND);
+	/* Another one of this name. */
+	make(b, 2, false);
+	v = box_view(b, "t", false);
+	assert_int_equal(view_count(v), 2);
+	assert_true(mailbox_uidvalidity(view_mailbox(v)) != 1795300494);
+	view_close(&v);
+}
+
+/* ---- the index ------------------------------------------------------------- */
+
+/* Another process of the user: it removes the first two messages. */
+static void
+others_session(struct box *b)
+{
+	struct view *v;
+	struct err e;
+	uint32_t at = 1;
+
+	settle();
+	box_open(b);
+	v = box_view(b, "t", false);
+	if (box_store(v, 1, 2, STORE_ADD, FLAG_DELETED, NULL, &e) == -1)
+		_exit(2);
+	while (view_expunge(v, NULL, &at, &e) == STEP_MORE)
+		store_pause(b->store);
+	view_close(&v);
+	box_close(b);
+}
+
+static void
+test_two_processes(void **state)
+{
+	struct box *b = *state;
+	int fds[2], status;
+	struct view *v;
+	char c = 'x';
+	pid_t pid;
+
+	fill(b, 30);
+	/* The index is never open across a fork: the child waits. */
+	assert_int_equal(pipe(fds), 0);
+	pid = fork();
+	assert_true(pid != -1);
+	if (pid == 0) {
+		if (read(fds[0], &c, 1) != 1)
+			_exit(1);
+		others_session(b);
+		_exit(0);
+	}
+	box_open(b);
+	v = box_view(b, "t", false);
+	assert_int_equal(lazy(v), 30);
+	assert_text(v, 3, 3);
+	derived_pause(b->store);
+	assert_int_equal(write(fds[1], &c, 1), 1);
+	close(fds[0]);
+	close(fds[1]);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	/* Both the file and the index are others than we knew. */
+	assert_text(v, 3, 3);
+	assert_string_equal(text_of(v, 1), "gone");
+	assert_string_equal(box_sync(v, true), "x2 x1 ");
+	assert_string_equal(box_flags(v, 3), "");
+	assert_string_equal(box_flags(v, 4), "S");
+	assert_text(v, 30, 30);
+	view_close(&v);
+}
+
+static void
+remove_index(struct box *b)
+{
+	struct err e;
+
+	assert_int_equal(
+	    file_remove_tree(AT_FDCWD, box_path(b, "index"), &e), 0);
+}
+
+static void
+test_removed(void **state)
+{
+	struct box *b = *state;
+	struct view *v;
+
+	v = fill_view(b, 30);
+	assert_int_equal(lazy(v), 30);
+	remove_index(b);
+	derived_pause(b->store);
+	assert_text(v, 29, 29);
+	assert_string_equal(box_flags(v, 3), "");
+	assert_string_equal(box_flags(v, 4), "S");
+	assert_string_equal(box_sync(v, true), "");
+	view_close(&v);
+	box_close(b);
+	remove_index(b);
+	box_open(b);
+	v = box_view(b, "t", false);
+	assert_int_equal(lazy(v), 0);
+	assert_int_equal(view_count(v), 30);
+	assert_text(v, 29, 29);
+	view_close(&v);
+}
+
+/* The records can not be found in it: they are made from the file. */
+static void
+test_reload(void **state)
+{
+	struct box *b = *state;
+	struct mailbox *m;
+	struct view *v;
+
+	v = fill_view(b, 30);
+	deliver(b, 31);
+	assert_string_equal(box_sync(v, true), "e31 r1 ");
+	m = view_mailbox(v);
+	assert_int_equal(m->lazy_top, 30);
+	m->derived->box = 0;
+	assert_text(v, 29, 29);
+	assert_int_equal(m->lazy_top, 0);
+	assert_string_equal(box_flags(v, 3), "");
+	assert_string_equal(box_flags(v, 4), "S");
+	assert_text(v, 31, 31);
+	assert_text(v, 1 + 1, 2);
+	(void)box_sync(v, true);
+	assert_int_equal(view_count(v), 31);
+	assert_int_equal(mailbox_uidnext(m), 32);
+	view_close(&v);
+	box_close(b);
+	box_open(b);
+	v = box_view(b, "t", false);
+	assert_int_equal(view_count(v), 31);
+	assert_text(v, 31, 31);
+	view_close(&v);
+}
+
+/* An index of before, as when a disk comes back from a copy. */
+static void
+test_older(void **state)
+{
+	struct box *b = *state;
+	char command[300];
+	struct view *v;
+	struct err e;
+	uint32_t at = 1;
+
+	v = fill_view(b, 30);
+	put_fact(v, 30, "thirty");
+	view_close(&v);
+	box_close(b);
+	(void)snprintf(command, sizeof(command), "%s/index", b->home);
+	assert_int_equal(rename(command, box_path(b, "older")), 0);
+	box_open(b);
+	v = box_view(b, "t", false);
+	assert_int_equal(
+	    box_store(v, 1, 1, STORE_ADD, FLAG_DELETED, NULL, &e), 0);
+	while (view_expunge(v, NULL, &at, &e) == STEP_MORE)
+		store_pause(b->store);
+	view_close(&v);
+	box_close(b);
+	remove_index(b);
+	assert_int_equal(rename(box_path(b, "older"), command), 0);
+	box_open(b);
+	v = box_view(b, "t", false);
+	assert_int_equal(lazy(v), 0);
+	assert_int_equal(view_count(v), 29);
+	assert_text(v, 2, 2);
+	assert_text(v, 30, 30);
+	derived_flush(b->store);
+	assert_string_equal(fact(v, 30), "thirty");
+	view_close(&v);
+}
+
+/* A session that only reads gives UIDs that the file does not have yet. */
+static void
+test_uids_in_memory(void **state)
+{
+	struct box *b = *state;
+	struct view *v;
+	struct err e;
+
+	fill(b, 5);
+	deliver(b, 6);
+	box_open(b);
+	v = box_view(b, "t", true);
+	assert_int_equal(view_count(v), 6);
+	assert_text(v, 6, 6);
+	/* It ends without a word. */
+	derived_flush(b->store);
+	view_mailbox(v)->is_read_only = true;
+	view_close(&v);
+	box_close(b);
+	box_open(b);
+	v = box_view(b, "t", false);
+	assert_int_equal(view_count(v), 6);
+	assert_text(v, 6, 6);
+	assert_int_equal(box_store(v, 6, 6, STORE_ADD, FLAG_SEEN, NULL, &e), 0);
+	view_close(&v);
+	box_close(b);
+	box_open(b);
+	v = box_view(b, "t", true);
+	assert_string_equal(box_flags(v, 6), "S");
+	view_close(&v);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	    T(test_unchanged),
+	    T(test_first_contact),
+	    T(test_delivery),
+	    T(test_append),
+	    T(test_expunge),
+	    T(test_rewritten),
+	    T(test_other_message),
+	    T(test_racy),
+	    T(test_half_delivered),
+	    T(test_gone),
+	    T(test_two_processes),
+	    T(test_removed),
+	    T(test_reload),
+	    T(test_older),
+	    T(test_uids_in_memory),
+	};
+
+	(void)setenv("TZ", "UTC", 1);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
