@@ -227,8 +227,8 @@ uidlist_done(struct uidlist *l)
 int
 uidlist_lock(struct uidlist *l, int64_t wait_ms, struct err *e)
 {
-	if (dotlock_take(&l->lock, l->dirfd, UIDLIST_FILE, &l->rules, wait_ms,
-		e) == -1)
+	if (dotlock_take(
+		&l->lock, l->dirfd, UIDLIST_FILE, &l->rules, wait_ms, e) == -1)
 		return -1;
 	/* What a session is in the midst of reading is from before. */
 	uidlist_read_end(l);
