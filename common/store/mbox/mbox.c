@@ -47,6 +47,7 @@ close_mailbox(struct mailbox *m)
 		close(mb->dirfd);
 	VEC_DONE(&mb->slots);
 	VEC_DONE(&mb->loading);
+	mbox_was_done(mb);
 	free(mb);
 	m->impl = NULL;
 }

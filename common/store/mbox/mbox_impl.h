@@ -45,6 +45,25 @@ struct mbox_slot {
 
 enum { OWN_SEEN = 1 << 0 }; /* in msg_rec.own: met by this scan */
 
+#define MBOX_MORE_MAX 512
+
+/* Flags as the file says them. */
+struct mbox_flags {
+	uint8_t system;
+	uint32_t keywords; /* numbers below 26 */
+	uint16_t more[MBOX_MORE_MAX]; /* the others, ascending */
+	size_t n_more;
+};
+
+/* The flags that a message had in the file before they were changed here. */
+struct mbox_was {
+	uint32_t uid;
+	uint32_t keywords;
+	uint8_t system;
+	uint16_t *more;
+	size_t n_more;
+};
+
 struct mbox_place {
 	int rootfd; /* -1: there is no folder for mailboxes */
 	struct file_perm perm;
@@ -67,6 +86,7 @@ struct mbox {
 	uint64_t end; /* of the last message */
 	VEC(struct mbox_slot) slots;
 	uint32_t n_dirty; /* slots with NO_UID or DIRTY */
+	VEC(struct mbox_was) was; /* by UID: of slots that are DIRTY */
 	bool has_base; /* the file has X-IMAPbase or X-IMAP */
 	bool has_pseudo; /* ... in a hidden message before all others */
 	bool base_is_dirty; /* it lacks a keyword or the last UID */
@@ -246,6 +266,17 @@ void mbox_pseudo_write(const struct store *s, uint32_t uidvalidity,
     uint32_t last_uid, struct str base_keywords, struct buf *out);
 
 extern const struct append_ops mbox_append;
+
+/* ---- mbox_was.c ------------------------------------------------------------ */
+
+/* The flags of `r`, which the file says, are about to be changed. */
+void mbox_was_note(struct mailbox *m, const struct msg_rec *r);
+/* The file says `f` now of a DIRTY message: our changes are made to that. */
+void mbox_was_merge(
+    struct mailbox *m, const struct msg_rec *r, struct mbox_flags *f);
+/* Forgets those that are not DIRTY any more. */
+void mbox_was_sweep(struct mailbox *m);
+void mbox_was_done(struct mbox *mb);
 
 /* ---- mbox_msg.c ------------------------------------------------------------ */
 

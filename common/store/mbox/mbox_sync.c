@@ -109,13 +109,6 @@ purge(struct mailbox *m)
 
 /* ---- flags from the file --------------------------------------------------- */
 
-struct read_flags {
-	uint8_t system;
-	uint32_t keywords;
-	uint16_t more[64];
-	size_t n_more;
-};
-
 static int
 by_number(const void *a, const void *b)
 {
@@ -124,7 +117,7 @@ by_number(const void *a, const void *b)
 
 /* Names that the base does not list mean nothing (formats.md 6.7). */
 static void
-read_keywords(const struct mailbox *m, struct str list, struct read_flags *out)
+read_keywords(const struct mailbox *m, struct str list, struct mbox_flags *out)
 {
 	struct str name;
 	size_t number;
@@ -141,7 +134,7 @@ read_keywords(const struct mailbox *m, struct str list, struct read_flags *out)
 }
 
 static bool
-take_flags(struct mailbox *m, struct msg_rec *r, const struct read_flags *f)
+take_flags(struct mailbox *m, struct msg_rec *r, const struct mbox_flags *f)
 {
 	uint32_t more = r->more;
 	bool changed;
@@ -419,7 +412,7 @@ take_msg(struct reading *r, const struct mbox_msg *msg, struct err *e)
 {
 	struct mailbox *m = r->m;
 	struct mbox_slot *slot, old = {0};
-	struct read_flags f = {.system = msg->state.flags};
+	struct mbox_flags f = {.system = msg->state.flags};
 	struct msg_rec *rec;
 	bool is_new;
 	uint32_t uid;
@@ -455,15 +448,15 @@ take_msg(struct reading *r, const struct mbox_msg *msg, struct err *e)
 	read_keywords(m, msg->state.keywords, &f);
 	if (is_new && is_stranger(r, msg, uid)) {
 		slot->flags &= (uint16_t)~SLOT_OLD;
-		f = (struct read_flags){0};
+		f = (struct mbox_flags){0};
 	}
 	slot->flags |=
 	    old.flags & (SLOT_DIRTY | SLOT_EXPUNGE | SLOT_IF_DELETED);
 	if (!is_new)
 		note_change(r, &old, slot);
-	if (is_new)
-		(void)take_flags(m, rec, &f);
-	else if (!(old.flags & SLOT_DIRTY) && take_flags(m, rec, &f))
+	if (old.flags & SLOT_DIRTY)
+		mbox_was_merge(m, rec, &f);
+	if (take_flags(m, rec, &f) && !is_new)
 		mailbox_note_flags(m, rec, NULL);
 	return 0;
 }
@@ -686,7 +679,7 @@ read_one_header(struct headers *h, size_t i, struct err *e)
 	struct mbox *mb = mbox_of(m);
 	struct mbox_slot *s = &mb->slots.v[i];
 	struct msg_rec *rec;
-	struct read_flags f = {0};
+	struct mbox_flags f = {0};
 	struct mbox_state st;
 	struct str from, header;
 
@@ -707,7 +700,9 @@ read_one_header(struct headers *h, size_t i, struct err *e)
 	rec = mailbox_rec(m, s->uid);
 	f.system = st.flags;
 	read_keywords(m, st.keywords, &f);
-	if (!(s->flags & SLOT_DIRTY) && take_flags(m, rec, &f))
+	if (s->flags & SLOT_DIRTY)
+		mbox_was_merge(m, rec, &f);
+	if (take_flags(m, rec, &f))
 		mailbox_note_flags(m, rec, NULL);
 	return 0;
 }

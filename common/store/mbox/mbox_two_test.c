@@ -204,6 +204,60 @@ test_keyword_of_append(UNUSED void **state)
 	end(&t);
 }
 
+static void
+set_flag(struct view *v, enum store_op op, uint8_t flag, const char *word)
+{
+	struct err e;
+
+	if (box_store(v, 1, 1, op, flag, word, &e) == -1)
+		fail_msg("%s", e.text);
+}
+
+/*
+ * While somebody has the lock, flags wait in memory. What the other process
+ * changes of the same message then is not lost.
+ */
+static void
+test_both_change(UNUSED void **state)
+{
+	struct two t;
+	struct other_mbox o;
+	struct view *v[2];
+	const char *flags;
+	char word[8];
+
+	begin(&t);
+	deliver(&t, TEXT("1"));
+	v[0] = view_of(&t, 0, false);
+	v[1] = view_of(&t, 1, false);
+	for (unsigned i = 0; i < 30; i++) {
+		(void)snprintf(word, sizeof(word), "k%02u", i);
+		set_flag(v[0], STORE_ADD, i == 0 ? FLAG_SEEN : 0, word);
+	}
+	(void)box_sync(v[1], true);
+	assert_true(other_lock(&o, box_path(&t.b, INBOX), false));
+	set_flag(v[0], STORE_ADD, FLAG_FLAGGED, "k30");
+	set_flag(v[0], STORE_REMOVE, FLAG_SEEN, "k27");
+	set_flag(v[0], STORE_REMOVE, 0, "k03");
+	other_unlock(&o);
+	set_flag(v[1], STORE_ADD, FLAG_ANSWERED, "k31");
+	set_flag(v[1], STORE_REMOVE, 0, "k28");
+	set_flag(v[1], STORE_REMOVE, 0, "k04");
+	view_close(&v[0]);
+	mailbox_close_idle(t.stores[0], true);
+	(void)box_sync(v[1], true);
+	flags = box_flags(v[1], 1);
+	assert_int_equal(strncmp(flags, "RFr k00 k01 k02 k05", 19), 0);
+	assert_non_null(strstr(flags, " k26"));
+	assert_non_null(strstr(flags, " k29"));
+	assert_non_null(strstr(flags, " k30"));
+	assert_non_null(strstr(flags, " k31"));
+	assert_null(strstr(flags, " k27"));
+	assert_null(strstr(flags, " k28"));
+	view_close(&v[1]);
+	end(&t);
+}
+
 int
 main(void)
 {
@@ -213,6 +267,7 @@ main(void)
 	    cmocka_unit_test(test_told_uid_in_the_middle),
 	    cmocka_unit_test(test_back_again),
 	    cmocka_unit_test(test_keyword_of_append),
+	    cmocka_unit_test(test_both_change),
 	};
 
 	log_set_level(LOG_LEVEL_FATAL);

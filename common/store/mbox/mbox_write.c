@@ -187,6 +187,7 @@ mbox_set_flags(struct mailbox *m, uint32_t uid, const struct flag_change *c,
 	*changed =
 	    mailbox_apply_change(m, r, c, &system, &keywords, more, &n_more);
 	if (*changed) {
+		mbox_was_note(m, r);
 		r->system = system;
 		r->keywords = keywords;
 		mailbox_set_more(m, r, more, n_more);
@@ -627,6 +628,7 @@ write_slots(struct writing *w, bool all, struct err *e)
 		derived_note_side(m, s->uid);
 	}
 	VEC_DONE(&written);
+	mbox_was_sweep(m);
 	if (rc == 0) {
 		move_slots(m, w->edits.v, w->edits.n);
 		if (m->lazy_top == 0)
