@@ -159,6 +159,23 @@ def test_existing_maildir(quick):
     assert b"Message 42" in c.fetch("1 BODY.PEEK[]")[1]
 
 
+@pytest.mark.skipif(not server.is_root(), reason="needs another uid")
+def test_existing_mbox_of_group_0(quick):
+    """As root leaves it that copies somebody's mail: the group can not log in."""
+    q = quick("--password", "pw")
+    box = os.path.join(q.top, "box")
+    with open(box, "w", encoding="ascii") as f:
+        f.write("From a@b Mon Mar  2 10:01:00 2026\nSubject: one\n\nbody\n\n")
+    os.chown(box, server.TEST_UID, 0)
+    os.chmod(box, 0o600)
+    q.start("--mail", box)
+    c = wire.Imap("127.0.0.1", q.ports["imaps"], tls=True)
+    c.login("u1", "pw")
+    assert b"* 1 EXISTS" in c.ok("SELECT INBOX")
+    c.ok("STORE 1 +FLAGS (\\Seen)")
+    c.logout()
+
+
 def test_wrong_options(quick):
     q = quick()
     for argv in (["--nonsense", "1"], ["--users"], ["--imap", "x"],
