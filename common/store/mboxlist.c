@@ -130,7 +130,9 @@ find_special(struct mboxlist *l, struct mbox_entry **v, size_t n)
 		if (best[use] == NULL)
 			best[use] = find(l, name);
 		if (best[use] == NULL)
-			best[use] = add(l, name, 0); /* made on first use */
+			best[use] = add(l, name, MBOX_NONEXISTENT);
+		if (best[use]->attrs & MBOX_NONEXISTENT)
+			best[use]->attrs |= MBOX_ON_FIRST_USE;
 		best[use]->attrs &=
 		    (unsigned)~(MBOX_NONEXISTENT | MBOX_NOSELECT);
 		best[use]->use = use;

@@ -106,6 +106,7 @@ enum mbox_attr {
 	MBOX_SUBSCRIBED = 1 << 4,
 	MBOX_MARKED = 1 << 5,
 	MBOX_UNMARKED = 1 << 6,
+	MBOX_ON_FIRST_USE = 1 << 7, /* not there yet, made when it is opened */
 };
 
 enum special_use { /* RFC 6154 */

@@ -6,7 +6,7 @@
  * Owns:    an imapd of the user, and what goes to and comes from it.
  * Runs in: restantectl; the mail is read by imapd, as the user.
  * Trusts:  nothing that imapd says: it may stop, say anything, or say it for
- *          ever; names of mailboxes go back to it as they came.
+ *          ever.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,14 +16,15 @@
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <ev.h>
 
-#include "base/vec.h"
 #include "os/file.h"
+#include "text/utf7.h"
 #include "user.h"
 
 #define ANSWER_WAIT_MS (10 * 60 * 1000)
 #define LINE_MAX_BYTES ((size_t)64 * 1024)
-#define MAILBOXES_MAX 100000
+#define NAMES_MAX_BYTES ((size_t)64 * 1024 * 1024)
 
 struct imap {
 	int to, from;
@@ -103,29 +104,61 @@ command(struct imap *im, const char *text, struct str argument, line_fn *fn,
 
 /* ---- all mailboxes ------------------------------------------------------------- */
 
-struct names {
-	struct arena arena;
-	VEC(struct str) v;
-};
-
-/* * LIST (\Flags) "." name, where the name goes back as it is. */
-static void
-on_list(void *arg, struct str line)
+/* In the user's process: what is there, a name on each line. */
+static int
+list_names(const struct store_settings *set, struct buf *out, UNUSED void *arg)
 {
-	struct names *names = arg;
-	struct str rest, flags;
+	struct ev_loop *loop = ev_loop_new(EVFLAG_NOENV);
+	struct mbox_entry *m = NULL;
+	struct list_job *job = NULL;
+	struct store *s = NULL;
+	enum step step = STEP_FAIL;
+	struct arena a;
+	struct err e;
 
-	if (!str_starts(line, STR("* LIST (")) || names->v.n == MAILBOXES_MAX)
-		return;
-	rest = line;
-	if (!str_cut(&rest, ')', &flags) ||
-	    str_find_str(flags, STR("\\Noselect")) != flags.n ||
-	    str_find_str(flags, STR("\\NonExistent")) != flags.n)
-		return;
-	rest = str_trim(rest);
-	if (!str_cut(&rest, ' ', &flags) || rest.n == 0 || *rest.p == '{')
-		return;
-	*VEC_ADD(&names->v) = arena_str(&names->arena, rest);
+	arena_init(&a);
+	if (loop == NULL)
+		(void)err_set(&e, ERR_OTHER, "no event loop");
+	else if (store_open(set, loop, &s, &e) == 0)
+		while ((step = store_list(s, false, &a, &job, &m, &e)) ==
+		    STEP_MORE)
+			store_pause(s);
+	if (step != STEP_DONE)
+		buf_addf(out, "The mailboxes can not be listed: %s\n", e.text);
+	for (; step == STEP_DONE && m != NULL; m = m->next)
+		if (!(m->attrs &
+			(MBOX_NOSELECT | MBOX_NONEXISTENT |
+			    MBOX_ON_FIRST_USE)) &&
+		    str_find(m->name, '\n') == m->name.n)
+			buf_addf(out, "%.*s\n", STR_ARG(m->name));
+	list_job_free(&job);
+	store_close(&s);
+	arena_done(&a);
+	if (loop != NULL)
+		ev_loop_destroy(loop);
+	return step == STEP_DONE ? 0 : 1;
+}
+
+/* A name as IMAP has it, quoted. */
+static bool
+quote(struct str name, struct buf *out)
+{
+	struct buf wire;
+	bool ok;
+
+	buf_init(&wire, LINE_MAX_BYTES);
+	ok = utf7_encode(&wire, name);
+	buf_clear(out);
+	(void)buf_add_byte(out, '"');
+	for (size_t i = 0; i < wire.n; i++) {
+		if (wire.p[i] == '"' || wire.p[i] == '\\')
+			(void)buf_add_byte(out, '\\');
+		(void)buf_add_byte(out, wire.p[i]);
+	}
+	(void)buf_add_byte(out, '"');
+	ok = ok && !buf_is_over(out);
+	buf_done(&wire);
+	return ok;
 }
 
 static const char fetch_all[] =
@@ -142,34 +175,33 @@ on_fetch(void *arg, struct str line)
 		(line.n < 40 ? line.n : 40);
 }
 
+/* Not what LIST shows: special-use mailboxes are made when they are opened. */
 static int
-index_all(struct imap *im, struct buf *out)
+index_all(struct imap *im, struct str names, struct buf *out)
 {
-	struct names names = {0};
 	uint64_t messages = 0;
-	size_t failed = 0;
-	int status;
+	size_t failed = 0, n = 0;
+	struct buf quoted;
+	struct str name;
 
-	arena_init(&names.arena);
-	if (!command(im, "LIST \"\" *", STR(""), on_list, &names)) {
-		buf_add_c(out, "The mailboxes can not be listed.\n");
-		failed = 1;
-	}
-	VEC_EACH(&names.v, name)
-		if (!command(im, "EXAMINE ", *name, NULL, NULL) ||
-		    !command(im, fetch_all, STR(""), on_fetch, &messages)) {
-			buf_addf(
-			    out, "%.*s can not be read.\n", STR_ARG(*name));
+	buf_init(&quoted, LINE_MAX_BYTES);
+	while (str_next(&names, '\n', &name)) {
+		if (name.n == 0)
+			continue;
+		if (quote(name, &quoted) &&
+		    command(im, "EXAMINE ", buf_str(&quoted), NULL, NULL) &&
+		    command(im, fetch_all, STR(""), on_fetch, &messages)) {
+			n++;
+		} else {
+			buf_addf(out, "%.*s can not be read.\n", STR_ARG(name));
 			failed++;
 		}
+	}
 	(void)command(im, "LOGOUT", STR(""), NULL, NULL);
 	buf_addf(out, "%llu messages in %zu mailboxes.\n",
-	    (unsigned long long)messages,
-	    names.v.n - (failed < names.v.n ? failed : names.v.n));
-	status = failed > 0;
-	VEC_DONE(&names.v);
-	arena_done(&names.arena);
-	return status;
+	    (unsigned long long)messages, n);
+	buf_done(&quoted);
+	return failed > 0;
 }
 
 /* ---- imapd ----------------------------------------------------------------------- */
@@ -215,7 +247,7 @@ run_imapd(const struct ctl_options *o, const struct ctl_user *u,
 
 static int
 talk(const struct ctl_options *o, const struct ctl_user *u, const char *program,
-    const char *index, struct buf *out)
+    const char *index, struct str names, struct buf *out)
 {
 	int in[2], from[2], status = 0, rc;
 	struct imap im = {0};
@@ -233,7 +265,7 @@ talk(const struct ctl_options *o, const struct ctl_user *u, const char *program,
 	im.to = in[1];
 	im.from = from[0];
 	buf_init(&im.in, LINE_MAX_BYTES * 80);
-	rc = index_all(&im, out);
+	rc = index_all(&im, names, out);
 	close(in[1]);
 	close(from[0]);
 	buf_done(&im.in);
@@ -250,7 +282,7 @@ ctl_index(const struct ctl_options *o, int argc, char **argv)
 	char program[4200], index[4200];
 	struct ctl_user u;
 	struct arena a;
-	struct buf out;
+	struct buf out, names;
 	struct err e;
 	int status;
 
@@ -258,14 +290,20 @@ ctl_index(const struct ctl_options *o, int argc, char **argv)
 		return ctl_usage();
 	arena_init(&a);
 	buf_init(&out, 1024 * 1024);
+	buf_init(&names, NAMES_MAX_BYTES);
 	if (ctl_user_find(o, argv[1], &a, &u, &e) == -1 ||
 	    ctl_user_imapd(o, &u, program, index, sizeof(program), &e) == -1) {
 		status = ctl_complain("%s", e.text);
+	} else if ((status = ctl_user_run(
+			&u, true, list_names, NULL, &names, &e)) != 0) {
+		status = ctl_complain("%.*s",
+		    STR_ARG(status == -1 ? str_of(e.text)
+					 : str_trim(buf_str(&names))));
 	} else {
 		/* A session that ends early is no reason to end too. */
 		(void)sigaction(
 		    SIGPIPE, &(struct sigaction){.sa_handler = SIG_IGN}, NULL);
-		status = talk(o, &u, program, index, &out);
+		status = talk(o, &u, program, index, buf_str(&names), &out);
 		for (size_t i = 0; i < out.n; i++)
 			if ((unsigned char)out.p[i] < 0x20 && out.p[i] != '\n')
 				out.p[i] = '?';
@@ -273,6 +311,7 @@ ctl_index(const struct ctl_options *o, int argc, char **argv)
 			status = 1;
 	}
 	buf_done(&out);
+	buf_done(&names);
 	arena_done(&a);
 	return status;
 }
