@@ -109,11 +109,11 @@ on_prepare(struct ev_loop *loop, ev_prepare *w, UNUSED int events)
 }
 
 static void
-on_facts(UNUSED struct ev_loop *loop, ev_timer *t, UNUSED int events)
+on_facts(struct ev_loop *loop, ev_timer *t, UNUSED int events)
 {
 	struct derived_store *ds = t->data;
 
-	disarm(ds, t);
+	ev_ref(loop); /* libev has stopped it */
 	derived_pause(ds->s);
 }
 
@@ -124,13 +124,13 @@ is_due(const struct derived *d, int64_t now_ms)
 }
 
 static void
-on_save(UNUSED struct ev_loop *loop, ev_timer *w, UNUSED int events)
+on_save(struct ev_loop *loop, ev_timer *w, UNUSED int events)
 {
 	struct derived_store *ds = w->data;
 	int64_t now_ms = clock_mono_ms();
 	double again_s = -1.;
 
-	disarm(ds, w);
+	ev_ref(loop); /* libev has stopped it */
 	for (struct mailbox *m = NULL;
 	     (m = derived_next_open(ds, m)) != NULL;) {
 		if (m->derived == NULL || !m->derived->is_dirty)

@@ -9,7 +9,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "store/derived.h"
+#include "store/derived_impl.h"
 #include "tests/lib/test_store.h"
 
 #define GUID "0123456789abcdef0123456789abcdef"
@@ -459,6 +459,55 @@ test_walk(void **state)
 	box_close(b);
 }
 
+/* ---- timers ---------------------------------------------------------------- */
+
+/* As when its time has come. */
+static void
+fire(struct ev_loop *loop, ev_timer *t)
+{
+	assert_true(ev_is_active(t));
+	ev_timer_stop(loop, t);
+	ev_invoke(loop, t, EV_TIMER);
+}
+
+/* Ours do not keep a loop alive, and take nobody else's part in that. */
+static void
+test_timers(void **state)
+{
+	struct box *b = *state;
+	struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
+	struct derived_store *ds;
+	struct index_rec r;
+	struct view *v;
+	struct err e;
+	int active;
+
+	fill(b, 3);
+	b->loop = loop;
+	box_open(b);
+	v = box_view(b, "INBOX", false);
+	ds = b->store->derived;
+	active = ev_run(loop, EVRUN_NOWAIT);
+	for (int i = 1; i <= 3; i++) {
+		derived_note_date(view_mailbox(v), 2, i);
+		assert_int_equal(ev_run(loop, EVRUN_NOWAIT), active);
+		fire(loop, &ds->facts);
+		assert_int_equal(ev_run(loop, EVRUN_NOWAIT), active);
+		assert_true(derived_facts(view_mailbox(v), 2, &r));
+		assert_int_equal(r.date_s, i);
+		assert_int_equal(
+		    box_store(v, 1, 1, i % 2 ? STORE_ADD : STORE_REMOVE,
+			FLAG_FLAGGED, NULL, &e),
+		    0);
+		fire(loop, &ds->save);
+		assert_int_equal(ev_run(loop, EVRUN_NOWAIT), active);
+	}
+	view_close(&v);
+	box_close(b);
+	b->loop = NULL;
+	ev_loop_destroy(loop);
+}
+
 /* ---- the index itself ---------------------------------------------------- */
 
 static void
@@ -848,6 +897,7 @@ main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	    T(test_unchanged),
 	    T(test_walk),
+	    T(test_timers),
 	    T(test_status),
 	    T(test_delivery),
 	    T(test_known_file_in_new),
