@@ -473,6 +473,23 @@ test_modlog(void **state)
 	set32_clear(&out);
 	assert_true(modlog_vanished(ix, 3, g.from, g.from, &out));
 	assert_int_equal(set32_count(&out), 3);
+	/* By count: the newer half stays. */
+	first = g.modseq;
+	for (uint32_t i = 1; i <= MODLOG_ENTRIES_MAX + 10; i++) {
+		set32_clear(&g.uids);
+		set32_add(&g.uids, i * 2);
+		g.modseq = first + i;
+		assert_int_equal(index_write(ix, gone_write, &g, &e), 0);
+	}
+	assert_true(g.from > first);
+	assert_false(modlog_vanished(ix, 3, first, g.from, &out));
+	set32_clear(&out);
+	assert_true(modlog_vanished(
+	    ix, 3, first + MODLOG_ENTRIES_MAX - 1900, g.from, &out));
+	assert_int_equal(set32_count(&out), 1910);
+	set32_clear(&out);
+	assert_true(modlog_vanished(ix, 3, g.from, g.from, &out));
+	assert_true(set32_count(&out) <= MODLOG_ENTRIES_MAX / 2 + 200);
 	set32_done(&out);
 	set32_done(&g.uids);
 	index_close(&ix);

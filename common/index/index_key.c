@@ -95,6 +95,15 @@ index_key_heads(void)
 }
 
 struct index_key
+index_key_floor(void)
+{
+	struct index_key k = {.n = 0};
+
+	put_be(&k, 'M', 1);
+	return k;
+}
+
+struct index_key
 index_key_dead(void)
 {
 	struct index_key k = {.n = 0};

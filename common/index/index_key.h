@@ -5,6 +5,7 @@
  *
  *	'H' hash of a mailbox's place     its head
  *	'N'                               the next mailbox number
+ *	'M'                               no mod-sequence of it is below that
  *	'X' box                           a box that nobody needs any more
  *	'G'                               when missing places were looked for
  *	'G' hash of a mailbox's place     since when it has been missing
@@ -54,6 +55,7 @@ struct index_key index_key_head(struct str place);
 /* The first key of all heads: for a walk. */
 struct index_key index_key_heads(void);
 struct index_key index_key_next_box(void);
+struct index_key index_key_floor(void);
 /* All boxes that are to go; one of them. */
 struct index_key index_key_dead(void);
 struct index_key index_key_dead_box(uint32_t box);

@@ -33,11 +33,21 @@ forget_old(struct index *ix, uint32_t box, uint64_t modseq, unsigned n,
 	    : 0;
 	struct index_key to;
 
-	/* By count: the clock's numbers say nothing of how many there are. */
+	/* By count: the older half, found from the newer end. */
 	if (n >= MODLOG_ENTRIES_MAX) {
-		to = index_key_vanished(box, modseq - 1);
-		*vanished_from = modseq - 1;
-		return index_remove_range(ix, &first, &to, e);
+		struct index_key kind = index_key_kind(box, INDEX_VANISHED);
+		struct index_key at = index_key_vanished(box, modseq - 1);
+		struct str key, value;
+
+		for (unsigned i = 0; i < MODLOG_ENTRIES_MAX / 2; i++) {
+			if (!index_seek_back(ix, &at, &kind, &key, &value))
+				break;
+			if (index_key_modseq(key) <= 1)
+				break;
+			at = index_key_vanished(box, index_key_modseq(key) - 1);
+		}
+		*vanished_from = index_key_modseq(str_make(at.bytes, at.n));
+		return index_remove_range(ix, &first, &at, e);
 	}
 	if (limit <= *vanished_from)
 		return 0;
@@ -65,7 +75,8 @@ modlog_add(struct index *ix, uint32_t box, uint64_t modseq,
 		memcpy(&number, value.p, sizeof(number));
 	if (forget_old(ix, box, modseq, number, vanished_from, e) == -1)
 		return -1;
-	number = number >= MODLOG_ENTRIES_MAX ? 1 : number + 1;
+	number = number >= MODLOG_ENTRIES_MAX ? MODLOG_ENTRIES_MAX / 2 + 1
+					      : number + 1;
 	buf_init(&b, SIZE_MAX / 2);
 	(void)buf_add(&b, &number, sizeof(number));
 	index_set_write(&b, uids);

@@ -15,6 +15,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "store/derived_impl.h"
+#include "store/modseq_floor.h"
+#include "store/object.h"
 
 #define SAVE_AFTER_MS 1500
 /* Each write costs as much as hundreds of facts in it. */
@@ -365,6 +367,39 @@ derived_take(struct mailbox *m, struct str place)
 	return true;
 }
 
+static int
+put_floor(struct index *ix, void *arg, struct err *e)
+{
+	struct index_key k = index_key_floor();
+
+	return index_put(ix, &k, str_make(arg, sizeof(uint64_t)), e);
+}
+
+/*
+ * No mailbox of which the index knows nothing begins below that. An index that
+ * has just begun takes it from the state folder, and keeps it.
+ */
+static uint64_t
+floor_of(struct store *s, struct index *ix)
+{
+	struct index_key k = index_key_floor();
+	struct str value;
+	uint64_t floor;
+	struct err e;
+
+	if (ix == NULL)
+		return modseq_floor(s);
+	derived_touch(s);
+	if (index_get(ix, &k, &value) && value.n == sizeof(floor)) {
+		memcpy(&floor, value.p, sizeof(floor));
+		return floor;
+	}
+	floor = modseq_floor(s);
+	/* What can not be written is found again. */
+	(void)index_write(ix, put_floor, &floor, &e);
+	return floor;
+}
+
 void
 derived_attach(struct mailbox *m, struct str place)
 {
@@ -372,9 +407,14 @@ derived_attach(struct mailbox *m, struct str place)
 	struct index_head h;
 	struct derived *d;
 
+	uint64_t floor;
+
 	if (m->derived != NULL)
 		return;
-	m->highest_modseq = modlog_next(m->highest_modseq);
+	floor = floor_of(m->store, ix);
+	if (floor > m->highest_modseq)
+		m->highest_modseq = floor;
+	m->highest_modseq = modseq_next(m->store, m->highest_modseq);
 	if (ix == NULL)
 		return;
 	d = make(m, place);
@@ -733,13 +773,14 @@ derived_note_new(struct mailbox *m, uint32_t uid)
 		last->last = uid;
 		return;
 	}
-	m->highest_modseq = modlog_next(m->highest_modseq);
+	m->highest_modseq = modseq_next(m->store, m->highest_modseq);
 	/* Nearly always behind all others. */
 	i = find_arrival(d, uid);
 	(void)VEC_ADD(&d->arrivals);
 	memmove(&d->arrivals.v[i + 1], &d->arrivals.v[i],
 	    (d->arrivals.n - 1 - i) * sizeof(*d->arrivals.v));
-	d->arrivals.v[i] = (struct arrival){uid, uid, m->highest_modseq};
+	d->arrivals.v[i] = (struct arrival){
+	    uid, uid, (uint32_t)clock_wall_s(), m->highest_modseq};
 }
 
 /* Index of the change of this message, or of the first behind it. */
@@ -782,7 +823,7 @@ derived_note_flags(struct mailbox *m, uint32_t uid)
 {
 	struct derived *d = m->derived;
 
-	m->highest_modseq = modlog_next(m->highest_modseq);
+	m->highest_modseq = modseq_next(m->store, m->highest_modseq);
 	if (d == NULL)
 		return;
 	change_of(d, uid)->modseq = m->highest_modseq;
@@ -812,7 +853,7 @@ derived_note_sides(struct mailbox *m)
 void
 derived_note_vanished(struct mailbox *m, uint32_t uid)
 {
-	m->highest_modseq = modlog_next(m->highest_modseq);
+	m->highest_modseq = modseq_next(m->store, m->highest_modseq);
 	if (m->derived == NULL)
 		return;
 	set32_add(&m->derived->vanished, uid);
@@ -839,6 +880,24 @@ derived_modseq(struct mailbox *m, uint32_t uid)
 	if (derived_facts(m, uid, &r) && r.modseq != 0)
 		return r.modseq;
 	return d->base_modseq;
+}
+
+bool
+derived_save_date(struct mailbox *m, uint32_t uid, int64_t *out)
+{
+	const struct arrival *a;
+	struct index_rec r;
+
+	if (m->derived == NULL)
+		return false;
+	a = derived_arrival_of(m->derived, uid);
+	if (a != NULL)
+		*out = a->save_s;
+	else if (derived_facts(m, uid, &r) && r.known & INDEX_HAS_SAVE)
+		*out = r.save_s;
+	else
+		return false;
+	return true;
 }
 
 bool
@@ -931,7 +990,7 @@ derived_forget_facts(struct mailbox *m, uint32_t uid)
 {
 	static const enum index_slot all[] = {INDEX_ENVELOPE,
 	    INDEX_BODYSTRUCTURE, INDEX_BODY, INDEX_FIELDS, INDEX_PREVIEW,
-	    INDEX_SUBJECT, INDEX_THREAD};
+	    INDEX_SUBJECT, INDEX_THREAD, INDEX_EMAILID, INDEX_THREADID};
 
 	if (m->derived == NULL)
 		return;
@@ -1002,6 +1061,6 @@ derived_status(struct store *s, struct str name, struct str place,
 	    .size = h.wire_sum,
 	    .highest_modseq = h.highest_modseq,
 	};
-	memcpy(out->mailbox_id, h.guid, sizeof(h.guid));
+	object_mailbox_id(h.guid, h.uidvalidity, place, out->mailbox_id);
 	return true;
 }

@@ -117,6 +117,8 @@ bool derived_get(
 void derived_put(
     struct mailbox *m, uint32_t uid, enum index_slot slot, struct str value);
 
+/* When a LIVE message came here; false: that is not known (RFC 8514). */
+bool derived_save_date(struct mailbox *m, uint32_t uid, int64_t *out);
 /* Of a LIVE message; 0: not known (RFC 7162 would say 1). */
 uint64_t derived_modseq(struct mailbox *m, uint32_t uid);
 /* UIDs that vanished after `modseq`; false: not known any more. */

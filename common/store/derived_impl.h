@@ -30,6 +30,7 @@ struct change {
 /* UIDs that came together. */
 struct arrival {
 	uint32_t first, last;
+	uint32_t save_s; /* when they did */
 	uint64_t modseq;
 };
 

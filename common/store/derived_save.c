@@ -19,6 +19,7 @@
 
 #include "base/clock.h"
 #include "store/derived_impl.h"
+#include "store/modseq_floor.h"
 
 /* New records in one transaction: some milliseconds. */
 #define APPEND_MAX 8192
@@ -245,7 +246,7 @@ next_new(void *arg, struct index_rec *r, struct str *side)
 	a = derived_arrival_of(m->derived, rec->uid);
 	if (a != NULL) {
 		r->modseq = a->modseq;
-		r->save_s = (uint32_t)clock_wall_s();
+		r->save_s = a->save_s;
 		r->known |= INDEX_HAS_SAVE;
 	}
 	apply_record(j, rec, r, side);
@@ -524,7 +525,7 @@ write_records(struct index *ix, void *arg, struct err *e)
 	if (!is_based(j)) {
 		if (m->lazy_top != 0)
 			return err_set(e, ERR_IN_USE, "written meanwhile");
-		m->highest_modseq = modlog_next(m->highest_modseq);
+		m->highest_modseq = modseq_next(m->store, m->highest_modseq);
 		j->fresh = m->highest_modseq;
 		if (clear_records(ix, j, e) == -1)
 			return -1;
@@ -672,7 +673,7 @@ derived_save(struct mailbox *m)
 		d->box = 0;
 		d->epoch = index_epoch(ix);
 		/* Nobody knows any more what changed when. */
-		m->highest_modseq = modlog_next(m->highest_modseq);
+		m->highest_modseq = modseq_next(m->store, m->highest_modseq);
 		d->base_modseq = d->vanished_from = m->highest_modseq;
 	}
 	/* Somebody else has written: all must be there to write it anew. */

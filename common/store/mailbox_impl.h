@@ -174,6 +174,9 @@ struct store {
 	struct dotlock subs_lock; /* what was seen of the subscriptions' lock */
 	struct lock_wait subs_wait;
 	struct derived_store *derived; /* NULL: no index */
+	/* Of the head: modseq_floor.h. */
+	uint64_t modseq_floor, modseq_ceiling;
+	bool modseq_is_read;
 	/* Namespaces: space.h. */
 	struct store *head; /* the user's own store; NULL: this is it */
 	struct list spaces; /* of the head: the other stores */

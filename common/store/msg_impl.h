@@ -6,6 +6,7 @@
 #include "base/buf.h"
 #include "store/mailbox_impl.h"
 #include "store/msg.h"
+#include "text/md5.h"
 
 struct msg {
 	struct mailbox *mailbox; /* held */
@@ -24,6 +25,9 @@ struct msg {
 	struct part_parser *parser; /* NULL: not begun, or finished */
 	uint64_t parsed;
 	struct part *parts; /* in the arena */
+	struct md5 id_sum; /* of id_read bytes; object.c */
+	uint64_t id_read;
+	bool id_begun;
 	struct arena arena;
 };
 

@@ -24,6 +24,7 @@
 #include "store/mboxlist.h"
 #include "store/msg.h"
 #include "store/notify.h"
+#include "store/object.h"
 #include "store/quota.h"
 #include "store/seen.h"
 #include "store/space.h"
@@ -748,7 +749,7 @@ fill_status(struct mailbox *m, struct mailbox_status *out)
 	    .uidvalidity = m->uidvalidity,
 	    .highest_modseq = mailbox_highest_modseq(m),
 	};
-	memcpy(out->mailbox_id, m->guid, sizeof(m->guid));
+	mailbox_object_id(m, out->mailbox_id);
 	for (size_t i = 0; i < m->recs.n; i++) {
 		const struct msg_rec *r = &m->recs.v[i];
 

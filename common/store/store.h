@@ -162,7 +162,7 @@ struct mailbox_status {
 	    size; /* wire bytes of all messages; costs opening unknown ones */
 	uint64_t deleted_size; /* of those with \\Deleted; as size */
 	uint64_t highest_modseq;
-	char mailbox_id[40]; /* GUID in hex, or empty */
+	char mailbox_id[48]; /* MAILBOXID (object.h) */
 };
 
 /*

@@ -9,14 +9,15 @@
  */
 #include "store/view_modseq.h"
 
-#include "index/modlog.h"
 #include "store/derived.h"
+#include "store/modseq_floor.h"
 
 uint64_t
 mailbox_highest_modseq(struct mailbox *m)
 {
 	if (m->highest_modseq == 0)
-		m->highest_modseq = modlog_next(0);
+		m->highest_modseq =
+		    modseq_next(m->store, modseq_floor(m->store));
 	return m->highest_modseq;
 }
 
