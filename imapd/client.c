@@ -317,7 +317,8 @@ name_read(struct client *cl)
 	cl->cmd.def = def;
 	cl->lex.stream = (def->flags & CMD_STREAM) != 0;
 	cl->lex.sections = (def->flags & CMD_SECTION) != 0;
-	cl->lex.utf8 = (def->flags & CMD_8BIT) != 0;
+	cl->lex.utf8 =
+	    (def->flags & CMD_8BIT) != 0 || cl->s.utf8 || cl->s.imap4rev2;
 	if ((def->flags & CMD_LONG) != 0)
 		cl->lex.limits.line_bytes = LONG_LINE_MAX;
 }

@@ -194,7 +194,7 @@ cmd_append(struct cmd *c)
 		return reply_bad(c, "Mailbox name expected");
 	st = c->state = arena_new(c->arena, 1, sizeof(*st));
 	c->cleanup = append_cleanup;
-	if (name_decode(c->s->store, c->arena, wire, &st->name, &e) == -1) {
+	if (name_decode(c->s, c->arena, wire, &st->name, &e) == -1) {
 		struct message_args m;
 		const char *why = message_args_parse(c, a, &m);
 

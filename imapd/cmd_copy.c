@@ -54,7 +54,7 @@ copy_begin(struct cmd *c, bool move)
 		(void)reply_bad(c, "Message set and mailbox name expected");
 		return false;
 	}
-	if (name_decode(c->s->store, c->arena, wire, &st->dest, &e) == -1) {
+	if (name_decode(c->s, c->arena, wire, &st->dest, &e) == -1) {
 		(void)reply_err(c, &e);
 		return false;
 	}

@@ -32,8 +32,7 @@ names_parse(struct cmd *c, size_t n, struct str *names)
 		return false;
 	}
 	for (i = 0; i < n; i++) {
-		if (name_decode(
-			c->s->store, c->arena, wire[i], &names[i], &e) == 0)
+		if (name_decode(c->s, c->arena, wire[i], &names[i], &e) == 0)
 			continue;
 		(void)reply_err(c, &e);
 		return false;

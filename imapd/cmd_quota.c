@@ -99,7 +99,7 @@ cmd_getquotaroot(struct cmd *c)
 
 	if (!imap_arg_astring(&a, &wire) || !imap_arg_end(a))
 		return reply_bad(c, "Mailbox name expected");
-	if (name_decode(c->s->store, c->arena, wire, &name, &e) == -1)
+	if (name_decode(c->s, c->arena, wire, &name, &e) == -1)
 		return reply_err(c, &e);
 	step = get_roots(c, roots, &n);
 	if (step != STEP_DONE)
@@ -108,7 +108,7 @@ cmd_getquotaroot(struct cmd *c)
 		n = 0;
 	reply_begin(c->s);
 	buf_add_c(&c->s->out, "QUOTAROOT ");
-	imap_write_mailbox(&c->s->out, name);
+	name_write(c->s, &c->s->out, name);
 	for (size_t i = 0; i < n; i++) {
 		buf_add_byte(&c->s->out, ' ');
 		imap_write_astring(&c->s->out, str_of(roots[i].name));

@@ -81,7 +81,7 @@ opening_begin(struct cmd *c)
 	session_unselect(s);
 	if (o->param.condstore)
 		modseq_enable(s);
-	if (name_decode(s->store, c->arena, wire, &o->name, &e) == 0)
+	if (name_decode(s, c->arena, wire, &o->name, &e) == 0)
 		return true;
 	(void)reply_err(c, &e);
 	return false;

@@ -19,7 +19,9 @@ command_fn cmd_close;
 command_fn cmd_unselect;
 /* cmd_list.c */
 command_fn cmd_list;
+/* cmd_lsub.c */
 command_fn cmd_lsub;
+/* cmd_namespace.c */
 command_fn cmd_namespace;
 /* cmd_status.c */
 command_fn cmd_status;

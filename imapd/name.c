@@ -5,14 +5,16 @@
  * Owns:    nothing.
  * Runs in: imapd, as the mail user.
  * Trusts:  nothing; the store judges the decoded name once more.
- * Spec:    RFC 3501 sections 5.1 and 5.1.3.
+ * Spec:    RFC 3501 sections 5.1 and 5.1.3; RFC 9051 section 5.1; RFC 9755.
  */
 #include "imapd/name.h"
 
 #include "base/bounds.h"
+#include "imap/imap_write.h"
 #include "imapd/reply.h"
 #include "imapd/session.h"
 #include "text/utf7.h"
+#include "text/utf8.h"
 
 /* INBOX in capitals, alone or before the first delimiter. */
 static struct str
@@ -26,8 +28,14 @@ spell_inbox(const struct store *s, struct arena *a, struct str name)
 	return arena_printf(a, "INBOX%.*s", STR_ARG(str_skip(name, level.n)));
 }
 
+static bool
+is_utf8(const struct session *s)
+{
+	return s->utf8 || s->imap4rev2;
+}
+
 int
-name_decode(const struct store *s, struct arena *a, struct str wire,
+name_decode(const struct session *s, struct arena *a, struct str wire,
     struct str *name, struct err *e)
 {
 	struct buf b;
@@ -36,10 +44,12 @@ name_decode(const struct store *s, struct arena *a, struct str wire,
 	if (wire.n > MAILBOX_NAME_MAX_BYTES)
 		return err_set(e, ERR_LIMIT, "mailbox name too long");
 	buf_init(&b, MAILBOX_NAME_MAX_BYTES * 4);
-	if (wire.n == 0 || !utf7_decode(&b, wire)) {
-		(void)err_set(e, ERR_BAD_NAME, "not modified UTF-7");
+	if (wire.n == 0 ||
+	    !(is_utf8(s) ? utf8_is_valid(wire) && buf_add_str(&b, wire)
+			 : utf7_decode(&b, wire))) {
+		(void)err_set(e, ERR_BAD_NAME, "not in the client's charset");
 	} else {
-		*name = spell_inbox(s, a, arena_str(a, buf_str(&b)));
+		*name = spell_inbox(s->store, a, arena_str(a, buf_str(&b)));
 		rc = 0;
 	}
 	buf_done(&b);
@@ -56,8 +66,49 @@ name_arg(struct cmd *c, const struct imap_arg **a, struct str *name)
 		(void)reply_bad(c, "Mailbox name expected");
 		return false;
 	}
-	if (name_decode(c->s->store, c->arena, wire, name, &e) == 0)
+	if (name_decode(c->s, c->arena, wire, name, &e) == 0)
 		return true;
 	(void)reply_err(c, &e);
 	return false;
+}
+
+void
+name_wire(const struct session *s, struct buf *b, struct str name)
+{
+	if (is_utf8(s) || !utf7_encode(b, name))
+		buf_add_str(b, name);
+}
+
+void
+name_write_wire(const struct session *s, struct buf *b, struct str wire)
+{
+	if (is_utf8(s))
+		imap_write_astring_utf8(b, wire);
+	else
+		imap_write_astring(b, wire);
+}
+
+void
+name_write(const struct session *s, struct buf *b, struct str name)
+{
+	struct buf wire;
+
+	buf_init(&wire, name.n * 4 + 64);
+	name_wire(s, &wire, name);
+	name_write_wire(s, b, buf_str(&wire));
+	buf_done(&wire);
+}
+
+void
+name_write_prefix(const struct session *s, struct buf *b, struct str prefix)
+{
+	struct buf wire;
+
+	buf_init(&wire, prefix.n * 4 + 64);
+	name_wire(s, &wire, prefix);
+	if (is_utf8(s))
+		imap_write_string_utf8(b, buf_str(&wire));
+	else
+		imap_write_string(b, buf_str(&wire));
+	buf_done(&wire);
 }

@@ -10,7 +10,7 @@
 #include "imap/imap_write.h"
 
 #include "imap/imap_char.h"
-#include "text/utf7.h"
+#include "text/utf8.h"
 
 /* Longer than this a literal is kinder to clients with line limits. */
 enum { QUOTED_MAX = 4096 };
@@ -99,16 +99,34 @@ imap_write_text(struct buf *b, struct str s)
 		buf_add_byte(b, s.p[i] >= ' ' && s.p[i] <= '~' ? s.p[i] : '?');
 }
 
-void
-imap_write_mailbox(struct buf *b, struct str utf8_name)
+/* No control bytes, and valid as a whole. */
+static bool
+can_be_quoted_utf8(struct str s)
 {
-	struct buf wire;
+	if (s.n > QUOTED_MAX || !utf8_is_valid(s))
+		return false;
+	for (size_t i = 0; i < s.n; i++)
+		if ((s.p[i] & 0x80) == 0 &&
+		    !imap_char_is(s.p[i], IMAP_CHAR_TEXT))
+			return false;
+	return true;
+}
 
-	buf_init(&wire, utf8_name.n * 4 + 64);
-	/* A name that is no UTF-8 is sent as it is, as a literal. */
-	if (utf7_encode(&wire, utf8_name))
-		imap_write_astring(b, buf_str(&wire));
+void
+imap_write_string_utf8(struct buf *b, struct str s)
+{
+	if (can_be_quoted_utf8(s))
+		write_quoted(b, s);
 	else
-		imap_write_astring(b, utf8_name);
-	buf_done(&wire);
+		write_literal(b, s);
+}
+
+void
+imap_write_astring_utf8(struct buf *b, struct str s)
+{
+	if (imap_char_all(s, IMAP_CHAR_ASTRING) &&
+	    !str_eq_nocase(s, STR("NIL")))
+		buf_add_str(b, s);
+	else
+		imap_write_string_utf8(b, s);
 }

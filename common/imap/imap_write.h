@@ -17,7 +17,11 @@ void imap_write_nstring(struct buf *b, struct str s);
 void imap_write_astring(struct buf *b, struct str s);
 /* Free text of a response line: control bytes and 8-bit become '?'. */
 void imap_write_text(struct buf *b, struct str s);
-/* UTF-8 mailbox name to modified UTF-7 astring (RFC 3501 section 5.1.3). */
-void imap_write_mailbox(struct buf *b, struct str utf8_name);
+/*
+ * The same with UTF-8 in quoted strings, for clients that have enabled it (RFC
+ * 9755 section 3, RFC 9051 section 9: quoted).
+ */
+void imap_write_string_utf8(struct buf *b, struct str s);
+void imap_write_astring_utf8(struct buf *b, struct str s);
 
 #endif

@@ -67,15 +67,16 @@ test_long_strings_are_literals(UNUSED void **state)
 }
 
 static void
-test_mailboxes(UNUSED void **state)
+test_utf8(UNUSED void **state)
 {
-	CHECK(imap_write_mailbox, "INBOX", "INBOX");
-	CHECK(imap_write_mailbox, "a b", "\"a b\"");
-	CHECK(imap_write_mailbox, "a&b", "a&-b");
-	CHECK(imap_write_mailbox, "\xe6\x97\xa5\xe6\x9c\xac", "&ZeVnLA-");
-	CHECK(imap_write_mailbox, "~peter/mail/\xe5\x8f\xb0\xe5\x8c\x97",
-	    "~peter/mail/&U,BTFw-");
-	CHECK(imap_write_mailbox, "\xff", "{1}\r\n\xff");
+	CHECK(imap_write_astring_utf8, "INBOX", "INBOX");
+	CHECK(imap_write_astring_utf8, "a&b", "a&b");
+	CHECK(imap_write_astring_utf8, "NIL", "\"NIL\"");
+	CHECK(imap_write_astring_utf8, "\xe6\x97\xa5 \"",
+	    "\"\xe6\x97\xa5 \\\"\"");
+	CHECK(imap_write_astring_utf8, "\xff", "{1}\r\n\xff");
+	CHECK(imap_write_string_utf8, "a\n\xc3\xbc", "{4}\r\na\n\xc3\xbc");
+	CHECK(imap_write_string_utf8, "", "\"\"");
 }
 
 int
@@ -84,7 +85,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_strings),
 	    cmocka_unit_test(test_long_strings_are_literals),
-	    cmocka_unit_test(test_mailboxes),
+	    cmocka_unit_test(test_utf8),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -56,9 +56,12 @@ mboxlist_subscribe(struct mboxlist *l, struct str name)
 	e->attrs |= MBOX_SUBSCRIBED;
 }
 
-/* Levels above a name, made if need be; they have children. */
+/*
+ * Levels above a name, made if need be; they have children if it exists. With
+ * `all` also above what does not.
+ */
 static void
-add_parents(struct mboxlist *l, const struct mbox_entry *e)
+add_parents(struct mboxlist *l, const struct mbox_entry *e, bool all)
 {
 	bool exists = !(e->attrs & MBOX_NONEXISTENT);
 
@@ -69,7 +72,7 @@ add_parents(struct mboxlist *l, const struct mbox_entry *e)
 		if (e->name.p[n - 1] != l->delimiter)
 			continue;
 		p = find(l, parent);
-		if (p == NULL && exists)
+		if (p == NULL && (exists || all))
 			p = add(l, parent, MBOX_NONEXISTENT | MBOX_NOSELECT);
 		if (p != NULL && exists)
 			p->attrs |= MBOX_HAS_CHILDREN;
@@ -168,8 +171,24 @@ by_tree(const void *a, const void *b)
 	return x->name.n < y->name.n ? -1 : x->name.n > y->name.n;
 }
 
+static bool
+is_wanted(const struct mbox_entry *m, enum list_what what)
+{
+	switch (what) {
+	case LIST_SUBSCRIBED:
+		return (m->attrs & MBOX_SUBSCRIBED) != 0;
+	case LIST_BOTH:
+		return true;
+	case LIST_EXISTING:
+	default:
+		/* A subscribed name that is nowhere belongs to LSUB only. */
+		return (m->attrs & MBOX_NONEXISTENT) == 0 ||
+		    (m->attrs & MBOX_HAS_CHILDREN) != 0;
+	}
+}
+
 struct mbox_entry *
-mboxlist_finish(struct mboxlist *l, bool subscribed_only)
+mboxlist_finish(struct mboxlist *l, enum list_what what)
 {
 	struct mbox_entry **v, *first = NULL, **tail = &first;
 	size_t n;
@@ -179,20 +198,12 @@ mboxlist_finish(struct mboxlist *l, bool subscribed_only)
 		find_special(l, v, n);
 	v = collect(l, l->a, &n);
 	for (size_t i = 0; i < n; i++)
-		add_parents(l, v[i]);
+		add_parents(l, v[i], what == LIST_BOTH);
 	v = collect(l, l->a, &n);
 	sort_delimiter = l->delimiter;
 	qsort(v, n, sizeof(struct mbox_entry *), by_tree);
 	for (size_t i = 0; i < n; i++) {
-		bool wanted = subscribed_only
-		    ? (v[i]->attrs & MBOX_SUBSCRIBED) != 0
-		    : true;
-
-		/* A subscribed name that is nowhere belongs to LSUB only. */
-		if (!subscribed_only && v[i]->attrs & MBOX_NONEXISTENT &&
-		    !(v[i]->attrs & MBOX_HAS_CHILDREN))
-			wanted = false;
-		if (!wanted)
+		if (!is_wanted(v[i], what))
 			continue;
 		*tail = v[i];
 		tail = &v[i]->next;

@@ -27,6 +27,6 @@ void mboxlist_subscribe(struct mboxlist *l, struct str name);
  * Adds missing levels and special-use mailboxes, finds who has children, sorts
  * (INBOX first, children behind their parent). Frees what is not in the arena.
  */
-struct mbox_entry *mboxlist_finish(struct mboxlist *l, bool subscribed_only);
+struct mbox_entry *mboxlist_finish(struct mboxlist *l, enum list_what what);
 
 #endif

@@ -283,7 +283,7 @@ test_list_and_delete(void **state)
 	times_begin(&t);
 	do
 		step = STEP(&t, b->store,
-		    store_list(b->store, false, &a, &job, &first, &e));
+		    store_list(b->store, LIST_EXISTING, &a, &job, &first, &e));
 	while (step == STEP_MORE);
 	assert_int_equal(step, STEP_DONE);
 	for (; first != NULL; first = first->next)

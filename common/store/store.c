@@ -343,7 +343,7 @@ give_names(struct store *s, struct arena *a, struct mbox_entry **list)
 /* All of one store have come: sorted, behind those of the stores before. */
 static int
 finish_space(
-    struct list_job *job, bool subscribed_only, struct arena *a, struct err *e)
+    struct list_job *job, enum list_what what, struct arena *a, struct err *e)
 {
 	struct store *s = job->s, *head = store_head(s);
 	struct mboxlist list;
@@ -359,14 +359,14 @@ finish_space(
 	if (subs_load(dirfd, file, head->delimiter, on_subscribed, &sub, e) ==
 	    -1)
 		return -1;
-	*job->tail = mboxlist_finish(&list, subscribed_only);
+	*job->tail = mboxlist_finish(&list, what);
 	while (*job->tail != NULL)
 		job->tail = &(*job->tail)->next;
 	return 0;
 }
 
 enum step
-store_list(struct store *s, bool subscribed_only, struct arena *a,
+store_list(struct store *s, enum list_what what, struct arena *a,
     struct list_job **jobp, struct mbox_entry **first, struct err *e)
 {
 	struct list_job *job = *jobp;
@@ -389,7 +389,7 @@ store_list(struct store *s, bool subscribed_only, struct arena *a,
 	}
 	if (step != STEP_DONE)
 		return step;
-	if (finish_space(job, subscribed_only, a, e) == -1)
+	if (finish_space(job, what, a, e) == -1)
 		return STEP_FAIL;
 	job->s->ops->list_end(&job->at);
 	job->all = NULL;

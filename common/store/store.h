@@ -128,13 +128,19 @@ struct mbox_entry {
 
 struct list_job;
 
+enum list_what {
+	LIST_EXISTING, /* all mailboxes and the levels above them */
+	/* Those in the subscriptions file, whether they exist or not (they
+	 * carry MBOX_NONEXISTENT then). */
+	LIST_SUBSCRIBED,
+	LIST_BOTH, /* with the levels above the subscribed ones */
+};
+
 /*
- * All mailboxes and levels, sorted, INBOX first; with `subscribed_only` those
- * in the subscriptions file whether they exist or not (they carry
- * MBOX_NONEXISTENT then). Reads the disk at each call. *job begins as NULL;
+ * Sorted, INBOX first, children behind their parent. Reads the disk at each call. *job begins as NULL;
  * list_job_free() after the end or to give up, before the arena is emptied.
  */
-enum step store_list(struct store *s, bool subscribed_only, struct arena *a,
+enum step store_list(struct store *s, enum list_what what, struct arena *a,
     struct list_job **job, struct mbox_entry **first, struct err *e);
 void list_job_free(struct list_job **job);
 /* ERR_EXISTS, ERR_BAD_NAME, ERR_PERM, ERR_NO_SPACE. A trailing delimiter is dropped. */

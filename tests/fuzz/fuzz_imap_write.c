@@ -70,7 +70,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	buf_add_c(&b, "\r\n");
 	read_back(buf_str(&b), text);
 	buf_clear(&b);
-	imap_write_mailbox(&b, in);
+	imap_write_astring_utf8(&b, in);
 	imap_write_text(&b, in);
 	if (buf_is_over(&b))
 		abort();

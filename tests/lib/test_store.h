@@ -285,8 +285,9 @@ now_list(struct store *s, bool subscribed_only, struct arena *a,
 	struct list_job *job = NULL;
 	enum step step;
 
-	while ((step = store_list(s, subscribed_only, a, &job, first, e)) ==
-	    STEP_MORE)
+	while ((step = store_list(s,
+		    subscribed_only ? LIST_SUBSCRIBED : LIST_EXISTING, a, &job,
+		    first, e)) == STEP_MORE)
 		store_pause(s);
 	list_job_free(&job);
 	return step == STEP_DONE ? 0 : -1;
