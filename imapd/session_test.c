@@ -170,43 +170,73 @@ static void
 test_names(UNUSED void **state)
 {
 	static const struct {
+		bool utf8;
 		const char *wire, *name; /* NULL: refused */
 	} rows[] = {
-	    {"inbox", "INBOX"},
-	    {"InBoX.Sub", "INBOX.Sub"},
-	    {"inboxes", "inboxes"},
-	    {"x.inbox", "x.inbox"},
-	    {"&AOQ-", "\xc3\xa4"},
-	    {"a&-b", "a&b"},
-	    {"a&b", NULL},
-	    {"\xc3\xa4", NULL},
-	    {"", NULL},
+	    {false, "inbox", "INBOX"},
+	    {false, "InBoX.Sub", "INBOX.Sub"},
+	    {false, "inboxes", "inboxes"},
+	    {false, "x.inbox", "x.inbox"},
+	    {false, "&AOQ-", "\xc3\xa4"},
+	    {false, "a&-b", "a&b"},
+	    {false, "a&b", NULL},
+	    {false, "\xc3\xa4", NULL},
+	    {false, "", NULL},
+	    {true, "inbox", "INBOX"},
+	    {true, "&AOQ-", "&AOQ-"},
+	    {true, "a&b", "a&b"},
+	    {true, "\xc3\xa4", "\xc3\xa4"},
+	    {true, "\xc3", NULL},
+	    {true, "", NULL},
 	};
-	char longer[MAILBOX_NAME_MAX_BYTES + 2];
+	struct session s = {.store = box.store};
 	struct str name;
+	struct buf wire;
 	struct arena a;
 	struct err e;
 	size_t i;
 
 	arena_init(&a);
+	buf_init(&wire, 1000);
 	for (i = 0; i < ARRAY_LEN(rows); i++) {
-		int rc =
-		    name_decode(box.store, &a, str_of(rows[i].wire), &name, &e);
+		int rc;
 
+		s.utf8 = rows[i].utf8;
+		rc = name_decode(&s, &a, str_of(rows[i].wire), &name, &e);
 		assert_int_equal(rc, rows[i].name == NULL ? -1 : 0);
-		if (rc == 0)
-			assert_true(str_eq(name, str_of(rows[i].name)));
-		else
+		if (rc == -1) {
 			assert_int_equal(e.code, ERR_BAD_NAME);
+			continue;
+		}
+		assert_true(str_eq(name, str_of(rows[i].name)));
+		/* and back */
+		buf_clear(&wire);
+		name_wire(&s, &wire, name);
+		assert_true(
+		    str_eq_nocase(buf_str(&wire), str_of(rows[i].wire)));
 	}
+	buf_done(&wire);
+	arena_done(&a);
+}
+
+static void
+test_long_names(UNUSED void **state)
+{
+	char longer[MAILBOX_NAME_MAX_BYTES + 2];
+	struct session s = {.store = box.store};
+	struct str name;
+	struct arena a;
+	struct err e;
+
+	arena_init(&a);
 	memset(longer, 'x', sizeof(longer));
 	assert_int_equal(
-	    name_decode(box.store, &a, str_make(longer, MAILBOX_NAME_MAX_BYTES),
-		&name, &e),
+	    name_decode(
+		&s, &a, str_make(longer, MAILBOX_NAME_MAX_BYTES), &name, &e),
 	    0);
 	assert_int_equal(
-	    name_decode(box.store, &a,
-		str_make(longer, MAILBOX_NAME_MAX_BYTES + 1), &name, &e),
+	    name_decode(&s, &a, str_make(longer, MAILBOX_NAME_MAX_BYTES + 1),
+		&name, &e),
 	    -1);
 	assert_int_equal(e.code, ERR_LIMIT);
 	arena_done(&a);
@@ -220,6 +250,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(test_an_empty_mailbox, begin, end),
 	    cmocka_unit_test_setup_teardown(test_flags, begin, end),
 	    cmocka_unit_test_setup_teardown(test_names, begin, end),
+	    cmocka_unit_test_setup_teardown(test_long_names, begin, end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -209,8 +209,7 @@ take_old(struct index_rec *r, const struct index_rec *old)
 		r->date_s = old->date_s;
 	if (fresh & INDEX_HAS_SAVE)
 		r->save_s = old->save_s;
-	r->known |=
-	    fresh & (INDEX_HAS_SIZE | INDEX_HAS_DATE | INDEX_HAS_SAVE);
+	r->known |= fresh & (INDEX_HAS_SIZE | INDEX_HAS_DATE | INDEX_HAS_SAVE);
 }
 
 static bool
@@ -306,8 +305,7 @@ find_others(struct job *j)
 		return;
 	VEC_EACH(&j->old, old) {
 		size_t i = mailbox_rec_index(m, old->uid);
-		const struct msg_rec *r =
-		    i < m->recs.n ? &m->recs.v[i] : NULL;
+		const struct msg_rec *r = i < m->recs.n ? &m->recs.v[i] : NULL;
 
 		if (r == NULL || r->uid != old->uid || r->state != REC_LIVE)
 			continue;

@@ -227,7 +227,8 @@ mailbox_freshen(struct mailbox *m, uint32_t uid)
 {
 	struct err e;
 
-	if (m->unsure_top != 0 && uid <= m->unsure_top && m->store->ops->freshen != NULL &&
+	if (m->unsure_top != 0 && uid <= m->unsure_top &&
+	    m->store->ops->freshen != NULL &&
 	    m->store->ops->freshen(m, &e) == -1)
 		store_warn(m->store, "mailbox=%s: %s", m->name, e.text);
 }

@@ -381,8 +381,8 @@ struct store_ops {
 	 * goes. index_facts fills in sizes and date of a record.
 	 */
 	bool index_by_content;
-	void (*index_facts)(struct mailbox *m, const struct msg_rec *r,
-	    struct index_rec *out);
+	void (*index_facts)(
+	    struct mailbox *m, const struct msg_rec *r, struct index_rec *out);
 	/*
 	 * The index has failed: makes records of m->live from what lies on disk.
 	 * m->recs is empty.

@@ -277,8 +277,8 @@ read_words(struct msg *m, const struct part *p, struct arena *a,
 	size_t got = 1;
 	int rc = 0;
 
-	while (rc == 0 && got > 0 && off < p->body_len &&
-	    off < PREVIEW_LOOK_MAX) {
+	while (
+	    rc == 0 && got > 0 && off < p->body_len && off < PREVIEW_LOOK_MAX) {
 		uint64_t left = p->body_len - off;
 
 		rc = msg_read(m, p->body_off + off, piece,

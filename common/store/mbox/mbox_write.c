@@ -591,8 +591,7 @@ write_slots(struct writing *w, bool all, struct err *e)
 	}
 	for (size_t i = 0; i < mb->slots.n && rc == 0; i++) {
 		struct mbox_slot *s = &mb->slots.v[i];
-		bool is_base =
-		    i == 0 && !mb->has_pseudo && m->lazy_top == 0;
+		bool is_base = i == 0 && !mb->has_pseudo && m->lazy_top == 0;
 		size_t planned = w->edits.n;
 
 		if (!(is_base && base) &&
