@@ -83,6 +83,9 @@ begin(const struct backend *how)
 	how->init(&w->box);
 	w->box.poll_only = true;
 	for (unsigned i = 0; i < 2; i++) {
+		/* Each has its own, as on two hosts, or none. */
+		w->box.has_index = seed % 4 >= 2;
+		w->box.index_name = i == 0 ? "index" : "index2";
 		box_open(&w->box);
 		w->stores[i] = w->box.store;
 	}

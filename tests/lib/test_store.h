@@ -36,7 +36,8 @@ struct box {
 	const char *courier; /* courier_compat */
 	const char *quota; /* maildir_quota */
 	bool poll_only; /* closing an inotify instance takes 10 ms */
-	bool has_index; /* in home/index */
+	bool has_index; /* in home/index, or that name below home */
+	const char *index_name;
 	struct ev_loop *loop;
 };
 
@@ -194,7 +195,8 @@ box_open(struct box *b)
 	};
 	struct err e;
 
-	(void)snprintf(index, sizeof(index), "%s/index", b->home);
+	(void)snprintf(index, sizeof(index), "%s/%s", b->home,
+	    b->index_name != NULL ? b->index_name : "index");
 	if (store_open(&set, b->loop, &b->store, &e) == -1)
 		fail_msg("store_open: %s", e.text);
 }

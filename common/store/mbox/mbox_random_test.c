@@ -468,6 +468,7 @@ begin(struct box *b)
 	struct view *v;
 
 	box_init_mbox(b);
+	b->has_index = rng % 2 == 0;
 	box_write(b, INBOX, "");
 	assert_true(other_lock(&o, box_path(b, INBOX), false));
 	for (int i = 0; i < 20; i++)
