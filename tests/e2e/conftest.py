@@ -19,7 +19,19 @@ NOT_SANITIZED = {
 }
 
 
-def pytest_collection_modifyitems(items):
+def on_mbox(item):
+    """A test with a `box` on mbox: only where its file asks for it."""
+    params = item.callspec.params if hasattr(item, "callspec") else {}
+    return params.get("box") == "mbox" and (
+        not getattr(item.module, "MBOX", False) or
+        item.originalname in getattr(item.module, "MAILDIR_ALONE", ()))
+
+
+def pytest_collection_modifyitems(config, items):
+    out = [item for item in items if on_mbox(item)]
+    if out:
+        config.hook.pytest_deselected(items=out)
+        items[:] = [item for item in items if item not in set(out)]
     for item in items:
         if restante.SANITIZED and item.originalname in NOT_SANITIZED:
             item.add_marker(pytest.mark.skip("not below a sanitizer"))
@@ -137,11 +149,14 @@ def box_server():
         users=["b%d" % i for i in range(1, 401)]))
 
 
-@pytest.fixture(params=["tunnel", "server"])
+@pytest.fixture(params=["tunnel", "server", "mbox"])
 def box(request):
-    """A user with an empty mailbox, reached in each of the two ways."""
+    """A user with an empty mailbox, reached in each of the two ways; in a file
+    that says MBOX = True also on mbox, but for the tests of MAILDIR_ALONE."""
     if request.param == "tunnel":
         b = boxes.Box("tunnel")
+    elif request.param == "mbox":
+        b = boxes.Box("tunnel", store="mbox")
     else:
         s = request.getfixturevalue("box_server")
         used = s.used = getattr(s, "used", -1) + 1

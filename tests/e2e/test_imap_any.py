@@ -6,6 +6,8 @@ import pytest
 from lib import wire
 from lib.maildir import message
 
+MBOX = True
+
 WANTED = {"IMAP4rev1", "SASL-IR", "LITERAL+", "ENABLE", "ID", "IDLE",
           "NAMESPACE", "UIDPLUS", "MOVE", "UNSELECT", "CHILDREN",
           "SPECIAL-USE", "ESEARCH", "STATUS=SIZE", "COMPRESS=DEFLATE"}

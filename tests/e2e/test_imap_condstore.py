@@ -7,6 +7,9 @@ import shutil
 import pytest
 from lib import maildir
 
+MBOX = True
+MAILDIR_ALONE = {"test_changed_by_another_program"}
+
 
 def modseqs(untagged):
     """{UID: mod-sequence} of FETCH responses."""

@@ -6,6 +6,8 @@ import re
 import pytest
 from lib.maildir import message
 
+MBOX = True
+
 
 @pytest.fixture
 def five(box):

@@ -8,6 +8,9 @@ import re
 import pytest
 from lib.maildir import message
 
+MBOX = True
+MAILDIR_ALONE = {"test_example", "test_the_session_of_section_8"}
+
 PETER = (b"Date: Mon, 7 Feb 1994 21:52:25 -0800 (PST)\r\n"
          b"From: Fred Foobar <foobar@Blurdybloop.COM>\r\n"
          b"Subject: afternoon meeting\r\n"

@@ -8,6 +8,9 @@ import pytest
 from lib import maildir, wire
 from lib.fetch import fetch, leaves, one
 
+MBOX = True
+MAILDIR_ALONE = {"test_message_gone"}
+
 M = maildir.message
 
 NESTED = b"""From: Outer <outer@example.org>

@@ -7,6 +7,9 @@ import zlib
 import pytest
 from lib.maildir import message
 
+MBOX = True
+MAILDIR_ALONE = {"test_a_file_that_vanishes"}
+
 
 def test_idle_without_a_mailbox(box):
     c = box.connect()

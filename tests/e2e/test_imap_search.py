@@ -8,6 +8,8 @@ import pytest
 
 from lib import maildir
 
+MBOX = True
+
 PLAIN = maildir.message(
     1, b"The quick brown Fox.\r\nNothing else here.\r\n")
 UTF8 = (

@@ -4,6 +4,8 @@ import re
 
 import pytest
 
+MBOX = True
+
 
 @pytest.fixture
 def ten(box):

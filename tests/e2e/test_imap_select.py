@@ -7,6 +7,8 @@ import re
 import pytest
 from lib.maildir import message
 
+MBOX = True
+
 
 def find(untagged, pattern):
     found = [m for m in (re.match(pattern, r) for r in untagged) if m]

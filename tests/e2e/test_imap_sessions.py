@@ -7,6 +7,8 @@ import time
 import pytest
 from lib.maildir import message
 
+MBOX = True
+
 
 @pytest.fixture
 def pair(box):

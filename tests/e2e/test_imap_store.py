@@ -5,6 +5,9 @@ import re
 import pytest
 from lib.maildir import message
 
+MBOX = True
+MAILDIR_ALONE = {"test_flags_changed_by_another_program"}
+
 
 @pytest.fixture
 def three(box):

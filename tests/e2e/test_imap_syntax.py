@@ -3,6 +3,8 @@
 import pytest
 from lib.maildir import message
 
+MBOX = True
+
 
 def lines(c, data, tag=b"z"):
     """Sends bytes, then NOOP; all lines before its reply."""

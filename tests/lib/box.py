@@ -4,14 +4,15 @@
 A Box speaks to imapd in one of two ways: "tunnel" starts imapd on a socket as
 the caller (each connection is a process of its own on the same Maildir),
 "server" goes through restanted and login (all connections are in one process).
-What holds for one must hold for the other.
+What holds for one must hold for the other. A tunnel's mail can be in mbox files
+instead; "Maildir" stands for the place of either below.
 """
 import os
 import shutil
 import socket
 import subprocess
 
-from . import maildir, restante, server, wire
+from . import maildir, mbox, restante, server, wire
 
 
 class Tunnel(wire.Imap):
@@ -49,10 +50,11 @@ class Tunnel(wire.Imap):
 class Box:
     """`connect()` gives a wire.Imap in authenticated state."""
 
-    def __init__(self, kind, user="alice", server_=None):
+    def __init__(self, kind, user="alice", server_=None, store="maildir"):
         self.kind = kind
         self.user = user
         self.server = server_
+        self.store = store
         self.open = []
         if kind == "server":
             self.dir = server_.home(user)
@@ -60,8 +62,13 @@ class Box:
         else:
             self.dir = server.scratch()
             self.uid = server.TEST_UID if server.is_root() else os.geteuid()
-            maildir.create(self.maildir(), self.uid)
             self.own(self.dir)
+            if store == "mbox":
+                for folder in ("spool", "mail"):
+                    os.mkdir(os.path.join(self.dir, folder))
+                    self.own(os.path.join(self.dir, folder))
+            else:
+                maildir.create(self.maildir(), self.uid)
 
     def own(self, path):
         if server.is_root():
@@ -69,6 +76,11 @@ class Box:
 
     def maildir(self, folder=""):
         return os.path.join(self.dir, "Maildir", folder)
+
+    def mbox(self, folder=""):
+        """The file of a folder, which is called as in a Maildir."""
+        return os.path.join(self.dir, "mail", folder[1:].replace(".", "/")) \
+            if folder else os.path.join(self.dir, "spool", self.user)
 
     def connect(self, *settings, tls=False, timeout=wire.TIMEOUT):
         if self.kind == "server":
@@ -81,7 +93,8 @@ class Box:
                     "-o", "user=" + self.user, "-o", "poll_interval=1"]
             for s in settings:
                 argv += ["-o", s]
-            argv.append("maildir:~/Maildir")
+            argv.append("maildir:~/Maildir" if self.store == "maildir"
+                        else "mbox:~/mail:INBOX=~/spool/" + self.user)
             self.errors = open(os.path.join(self.dir, "stderr"), "ab")
             c = Tunnel(argv, self.uid, {"HOME": self.dir, "PATH": "/bin"},
                        timeout, self.errors)
@@ -90,6 +103,9 @@ class Box:
         return c
 
     def deliver(self, message, folder="", **kw):
+        if self.store == "mbox":
+            return mbox.deliver(self.mbox(folder), message, owner=self.uid,
+                                **kw)
         return maildir.deliver(self.maildir(folder), message, owner=self.uid,
                                **kw)
 
@@ -98,6 +114,8 @@ class Box:
             self.deliver(maildir.message(i), folder, **kw)
 
     def files(self, folder=""):
+        if self.store == "mbox":
+            return mbox.messages(self.mbox(folder))
         return maildir.files(self.maildir(folder))
 
     def close(self):

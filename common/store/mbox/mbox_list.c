@@ -479,29 +479,90 @@ below_of(const char *path, char out[PATH_MAX + 8])
 	(void)snprintf(out, PATH_MAX + 8, "%s" BELOW, path);
 }
 
+/*
+ * The mailbox `path` goes, the mailboxes below it stay: their folder "a.sbd"
+ * becomes "a", a level alone.
+ */
+static int
+remove_above(
+    const struct store *s, const char *path, const char *below, struct err *e)
+{
+	int fd = place_of(s)->rootfd;
+
+	if (renameat2(fd, below, fd, path, RENAME_EXCHANGE) == 0) {
+		if (unlinkat(fd, below, 0) == 0)
+			return 0;
+		(void)err_sys(e, "remove %s", path);
+		(void)renameat2(fd, below, fd, path, RENAME_EXCHANGE);
+		return -1;
+	}
+	/* A file system that can not do that at once. */
+	if (unlinkat(fd, path, 0) == -1)
+		return err_sys(e, "remove %s", path);
+	return file_rename_new(fd, below, fd, path, e);
+}
+
 int
 mbox_remove(struct store *s, struct str name, struct err *e)
 {
 	const struct mbox_place *p = place_of(s);
 	char path[PATH_MAX], below[PATH_MAX + 8];
 	enum kind kind;
-	int flags;
 
 	if (path_below(s, name, false, path, &kind, e) == -1)
 		return -1;
 	if (kind == NOTHING)
 		return err_set(e, ERR_NOT_FOUND, "no such mailbox");
-	flags = kind == A_DIR ? AT_REMOVEDIR : 0;
-	if (unlinkat(p->rootfd, path, flags) == -1) {
+	below_of(path, below);
+	/* A folder of that name goes if it is empty by now. */
+	if (kind == A_FILE && unlinkat(p->rootfd, below, AT_REMOVEDIR) == -1 &&
+	    (errno == ENOTEMPTY || errno == EEXIST)) {
+		if (remove_above(s, path, below, e) == -1)
+			return -1;
+		return sync_folder(s, path, e);
+	}
+	if (unlinkat(p->rootfd, path, kind == A_DIR ? AT_REMOVEDIR : 0) == -1) {
 		if (errno == ENOTEMPTY || errno == EEXIST)
 			return err_set(e, ERR_PERM, "has mailboxes below it");
 		return err_sys(e, "remove %s", path);
 	}
-	/* Empty by now? Otherwise it is a folder of that name. */
-	below_of(path, below);
-	if (kind == A_FILE)
-		(void)unlinkat(p->rootfd, below, AT_REMOVEDIR);
 	return sync_folder(s, path, e);
+}
+
+/* Sessions of this process go on with what they have selected. */
+static void
+follow(struct store *s, const char *old, const char *fresh)
+{
+	char from[PATH_MAX], path[PATH_MAX], dir[PATH_MAX];
+	size_t n;
+
+	if (snprintf(from, sizeof(from), "%s/%s", s->root, old) >= PATH_MAX)
+		return;
+	n = strlen(from);
+	LIST_EACH(&s->mailboxes, l) {
+		struct mailbox *m = LIST_OF(l, struct mailbox, link);
+		struct mbox *mb = m->impl;
+		struct err ignored;
+		int fd;
+
+		if (mb == NULL || strncmp(mb->path, from, n) != 0 ||
+		    (mb->path[n] != '\0' && mb->path[n] != '/') ||
+		    snprintf(path, sizeof(path), "%s/%s%s", s->root, fresh,
+			mb->path + n) >= PATH_MAX)
+			continue;
+		(void)snprintf(dir, sizeof(dir), "%.*s",
+		    (int)(strrchr(path, '/') - path), path);
+		fd = file_open_dir(AT_FDCWD, dir, true, &ignored);
+		if (fd == -1)
+			continue;
+		close(mb->dirfd);
+		mb->dirfd = fd;
+		memcpy(mb->path, path, sizeof(path));
+		mb->name = strrchr(mb->path, '/') + 1;
+		/* They are set again for the new place. */
+		watch_remove(&mb->watch);
+		watch_remove(&mb->watch_dir);
+	}
 }
 
 int
@@ -511,6 +572,7 @@ mbox_rename(struct store *s, struct str from, struct str to, struct err *e)
 	char old[PATH_MAX], fresh[PATH_MAX];
 	char old_below[PATH_MAX + 8], fresh_below[PATH_MAX + 8];
 	enum kind kind, target;
+	bool has_below;
 
 	if (path_below(s, from, false, old, &kind, e) == -1)
 		return -1;
@@ -522,15 +584,18 @@ mbox_rename(struct store *s, struct str from, struct str to, struct err *e)
 		return err_set(e, ERR_EXISTS, "mailbox exists");
 	below_of(old, old_below);
 	below_of(fresh, fresh_below);
-	if (kind == A_FILE && kind_of(s, old_below) == A_DIR &&
-	    kind_of(s, fresh_below) != NOTHING)
+	has_below = kind == A_FILE && kind_of(s, old_below) == A_DIR;
+	if (has_below && kind_of(s, fresh_below) != NOTHING)
 		return err_set(e, ERR_EXISTS, "mailbox exists");
 	if (file_rename_new(p->rootfd, old, p->rootfd, fresh, e) == -1)
 		return -1;
-	if (kind == A_FILE && kind_of(s, old_below) == A_DIR &&
-	    file_rename_new(p->rootfd, old_below, p->rootfd, fresh_below, e) ==
-		-1)
-		return -1;
+	follow(s, old, fresh);
+	if (has_below) {
+		if (file_rename_new(
+			p->rootfd, old_below, p->rootfd, fresh_below, e) == -1)
+			return -1;
+		follow(s, old_below, fresh_below);
+	}
 	return sync_folder(s, old, e) == -1 ? -1 : sync_folder(s, fresh, e);
 }
 
