@@ -190,18 +190,28 @@ static int
 open_message(struct cmd *c, struct err *e)
 {
 	struct fetch *f = c->state;
-	const unsigned from_file =
-	    NEED_BYTES | NEED_HEADER | NEED_ENVELOPE | NEED_PARTS;
 
 	f->msg = fetch_cache_take(&c->s->fetch_cache, f->uid);
-	if (f->msg == NULL) {
-		c->s->fetch_cache.has_place = false;
-		if (msg_open(c->s->view, f->uid, &f->msg, e) == -1)
-			return -1;
-	}
-	if ((f->plan.needs & from_file) == 0)
+	if (f->msg != NULL)
 		return 0;
-	return msg_load(f->msg, first_bytes(c), e);
+	c->s->fetch_cache.has_place = false;
+	return msg_open(c->s->view, f->uid, &f->msg, e);
+}
+
+static enum step
+load_message(struct cmd *c, struct err *e)
+{
+	struct fetch *f = c->state;
+	const unsigned from_file =
+	    NEED_BYTES | NEED_HEADER | NEED_ENVELOPE | NEED_PARTS;
+	enum step step;
+
+	if ((f->plan.needs & from_file) == 0)
+		return STEP_DONE;
+	step = msg_ready(f->msg, e);
+	if (step == STEP_DONE && msg_load(f->msg, first_bytes(c), e) == -1)
+		return STEP_FAIL;
+	return step;
 }
 
 /* All that can fail, before the first byte of the answer is written. */
@@ -211,9 +221,11 @@ read_message(struct cmd *c, struct err *e)
 	struct fetch *f = c->state;
 	unsigned needs = f->plan.needs;
 	struct str block;
-	enum step step;
+	enum step step = load_message(c, e);
 	int64_t date;
 
+	if (step != STEP_DONE)
+		return step;
 	if ((needs & NEED_FACTS) != 0) {
 		step = msg_wire_size_step(f->msg, e);
 		if (step != STEP_DONE)
@@ -254,8 +266,9 @@ set_seen(struct cmd *c)
 	do
 		step = view_store(
 		    c->s->view, &one, STORE_ADD, &wish, true, &at, NULL, &e);
-	while (step == STEP_MORE);
-	if (step == STEP_DONE)
+	while (step == STEP_MORE && at <= f->uid);
+	/* A lock that has to be waited for is waited for without us. */
+	if (step != STEP_FAIL)
 		f->seen_now = true;
 	else
 		log_warn("can not set \\Seen uid=%u: %s", f->uid, e.text);

@@ -288,9 +288,12 @@ send_literal(struct cmd *c)
 	struct fetch_cache *fc = &c->s->fetch_cache;
 	bool is_short = false;
 	struct err e;
-	enum step step =
-	    fetch_stream_send(&f->stream, c->s->conn, &is_short, &e);
+	enum step step = msg_ready(f->msg, &e);
 
+	/* After a failure what is left is sent as blanks. */
+	if (step == STEP_MORE)
+		return step;
+	step = fetch_stream_send(&f->stream, c->s->conn, &is_short, &e);
 	if (is_short && !f->some_failed) {
 		log_warn(
 		    "message changed while it was being sent mailbox=<%.*s>"

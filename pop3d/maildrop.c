@@ -83,7 +83,9 @@ load_message(
 	*out = (struct maildrop_msg){.uid = uid};
 	if (d->loading == NULL && msg_open(d->view, uid, &d->loading, e) == -1)
 		return STEP_FAIL;
-	step = msg_wire_size_step(d->loading, e);
+	step = msg_ready(d->loading, e);
+	if (step == STEP_DONE)
+		step = msg_wire_size_step(d->loading, e);
 	if (step == STEP_MORE)
 		return step;
 	if (step == STEP_DONE &&
@@ -114,6 +116,8 @@ load_messages(struct maildrop *d, int64_t deadline_ms, struct err *e)
 			d->n++;
 		}
 		d->at += step != STEP_MORE;
+		if (step == STEP_MORE && store_must_wait(d->store))
+			return STEP_MORE;
 		if ((step == STEP_MORE || d->at % MESSAGES_PER_LOOK == 0) &&
 		    clock_mono_ms() >= deadline_ms)
 			return STEP_MORE;

@@ -104,7 +104,11 @@ static enum step
 send_more(struct session *s, struct err *e)
 {
 	bool at_end = false;
+	enum step step;
 
+	step = msg_ready(s->out.msg, e);
+	if (step != STEP_DONE)
+		return step;
 	while (!at_end) {
 		if (send_piece(s, &at_end, e) == STEP_FAIL)
 			return STEP_FAIL;
@@ -116,36 +120,60 @@ send_more(struct session *s, struct err *e)
 	return STEP_DONE;
 }
 
+/* Behind +OK there is no way to say that the message is gone. */
+static enum step
+refuse(struct session *s, const struct err *e)
+{
+	if (e->code == ERR_GONE || e->code == ERR_NOT_FOUND)
+		(void)session_err(s, "Message is gone");
+	else if (e->code == ERR_IN_USE)
+		(void)session_err(s, "[IN-USE] The mailbox is in use");
+	else
+		(void)session_err(s, "[SYS/TEMP] Can not open the message");
+	if (e->code != ERR_GONE && e->code != ERR_NOT_FOUND)
+		log_error(
+		    "can not open message uid=%u: %s", s->out.uid, e->text);
+	finish(s);
+	return STEP_DONE;
+}
+
+static enum step
+send_first(struct session *s, UNUSED struct err *e)
+{
+	struct sending *o = &s->out;
+	struct err why;
+	enum step step = msg_ready(o->msg, &why);
+
+	if (step == STEP_MORE)
+		return step;
+	if (step == STEP_FAIL ||
+	    msg_load(o->msg, o->is_top ? MSG_FIRST_HEADER : MSG_FIRST_ALL,
+		&why) == -1 ||
+	    msg_read(o->msg, 0, o->piece, PIECE_BYTES, &o->got, &why) == -1)
+		return refuse(s, &why);
+	if (o->is_top) {
+		s->top_count++;
+		(void)session_ok(s, "Top of message follows");
+	} else {
+		s->retr_count++;
+		(void)session_ok(s, "%llu octets", (unsigned long long)o->size);
+	}
+	return session_go_on(s, send_more);
+}
+
 enum step
 send_begin(struct session *s, struct maildrop_msg *m, int64_t lines)
 {
 	struct sending *o = &s->out;
 	struct err e;
 
-	*o = (struct sending){0};
+	*o = (struct sending){.uid = m->uid, .size = m->size};
 	o->piece = mem_resize(NULL, 1, PIECE_BYTES);
-	/* Behind +OK there is no way to say that the message is gone. */
-	if (msg_open(s->drop.view, m->uid, &o->msg, &e) == -1 ||
-	    msg_load(o->msg, lines < 0 ? MSG_FIRST_ALL : MSG_FIRST_HEADER,
-		&e) == -1 ||
-	    msg_read(o->msg, 0, o->piece, PIECE_BYTES, &o->got, &e) == -1) {
-		finish(s);
-		if (e.code == ERR_GONE || e.code == ERR_NOT_FOUND)
-			return session_err(s, "Message is gone");
-		log_error("can not open message uid=%u: %s", m->uid, e.text);
-		return session_err(s, "[SYS/TEMP] Can not open the message");
-	}
+	if (msg_open(s->drop.view, m->uid, &o->msg, &e) == -1)
+		return refuse(s, &e);
 	o->stuff.no_nuls = s->no_nuls;
 	o->is_top = lines >= 0;
-	if (o->is_top) {
-		o->lines_left = (uint32_t)lines;
-		s->top_count++;
-		(void)session_ok(s, "Top of message follows");
-	} else {
-		/* RETR's job looks for the blank line, with no end in lines. */
-		o->lines_left = UINT32_MAX;
-		s->retr_count++;
-		(void)session_ok(s, "%llu octets", (unsigned long long)m->size);
-	}
-	return session_go_on(s, send_more);
+	/* RETR's job looks for the blank line, with no end in lines. */
+	o->lines_left = o->is_top ? (uint32_t)lines : UINT32_MAX;
+	return session_go_on(s, send_first);
 }

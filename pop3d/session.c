@@ -198,7 +198,7 @@ run_job(struct session *s)
 
 	switch (s->job(s, &e)) {
 	case STEP_MORE:
-		return true;
+		return go_on(s);
 	case STEP_DONE:
 		s->job = NULL;
 		return true;

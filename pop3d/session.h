@@ -24,6 +24,8 @@ typedef enum step session_job_fn(struct session *s, struct err *e);
 /* A message on its way out. */
 struct sending {
 	struct msg *msg;
+	uint32_t uid;
+	uint64_t size; /* as LIST has it */
 	uint64_t off;
 	size_t got; /* bytes in `piece` that lie at `off`; 0: read */
 	struct line_stuff stuff;

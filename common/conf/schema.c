@@ -335,6 +335,63 @@ static const struct schema_setting TABLE[] = {
 	.readers = SCHEMA_MASTER | MAIL_PROCESSES,
 	.help = "how many sessions of one protocol a user may have",
 }, {
+	.name = "mbox_dotlock_change_timeout", .type = SCHEMA_SECONDS,
+	.min = 60, .max = DAY_S, .preset = "5m",
+	.readers = MAIL_PROCESSES | SCHEMA_CTL,
+	.help = "when the dotlock of an mbox file counts as left behind",
+	.detail =
+	    "It is broken when neither it nor the mailbox has changed for so long.\n"
+	    "One that names a process of this host is broken as soon as there is no\n"
+	    "such process, and not before.\n"
+	    "What\n"
+	    ".Nm spoold\n"
+	    "locks in the spool has 5 minutes in any case.",
+}, {
+	.name = "mbox_lock_timeout", .type = SCHEMA_SECONDS,
+	.min = 1, .max = 3600, .preset = "60",
+	.readers = MAIL_PROCESSES | SCHEMA_CTL,
+	.help = "how long a change of an mbox file waits for its locks",
+	.detail =
+	    "Then it is refused\n"
+	    ".Pq Li NO [INUSE] ,\n"
+	    "and the log says who had the lock.\n"
+	    "Reading waits for 10 seconds at most.\n"
+	    "No other session of the user has to wait meanwhile.",
+}, {
+	.name = "mbox_read_locks", .type = SCHEMA_WORD, .list = true,
+	.words = "fcntl flock dotlock dotlock_try lockf", .preset = "fcntl",
+	.readers = MAIL_PROCESSES | SCHEMA_CTL,
+	.help = "how an mbox file is locked while it is read",
+	.detail =
+	    "In the words of Dovecot, as in\n"
+	    ".Ic mbox_write_locks .\n"
+	    "Alpine and UW-IMAP lock with\n"
+	    ".Cm flock\n"
+	    "and a dotlock, also for reading:\n"
+	    "where they are in use say\n"
+	    ".Cm fcntl dotlock_try .",
+}, {
+	.name = "mbox_write_locks", .type = SCHEMA_WORD, .list = true,
+	.words = "fcntl flock dotlock dotlock_try lockf",
+	.preset = "fcntl dotlock",
+	.readers = MAIL_PROCESSES | SCHEMA_CTL,
+	.help = "how an mbox file is locked while it is written",
+	.detail =
+	    "All of them are taken, in this order, without waiting for one while\n"
+	    "having another, so that programs with another order can not be\n"
+	    "blocked.\n"
+	    ".Cm dotlock\n"
+	    "is a file beside the mailbox; where it can not be made for want of\n"
+	    "permission the other locks have to do, with a line in the log, and\n"
+	    "without others it is an error.\n"
+	    ".Cm dotlock_try\n"
+	    "says nothing about that.\n"
+	    ".Cm lockf\n"
+	    "is\n"
+	    ".Cm fcntl .\n"
+	    "The default is the order of Debian's policy: whatever delivers mail must\n"
+	    "use one of the same locks.",
+}, {
 	.name = "namespace_prefix", .type = SCHEMA_TEXT, .preset = "",
 	.readers = SCHEMA_IMAPD,
 	.help = "what names of the user's own mailboxes begin with",

@@ -218,6 +218,12 @@ open_mail(struct host *h, struct err *e)
 	    .state_dir = host_setting(h, "state_dir"),
 	    .folder_names = host_setting(h, "folder_names"),
 	    .courier_compat = host_setting(h, "courier_compat"),
+	    .mbox_read_locks = host_setting(h, "mbox_read_locks"),
+	    .mbox_write_locks = host_setting(h, "mbox_write_locks"),
+	    .mbox_lock_timeout_s =
+		(uint32_t)host_setting_u64(h, "mbox_lock_timeout", 0),
+	    .mbox_dotlock_stale_s =
+		(uint32_t)host_setting_u64(h, "mbox_dotlock_change_timeout", 0),
 	    .maildir_quota = host_setting(h, "maildir_quota"),
 	    .namespace_prefix = host_setting(h, "namespace_prefix"),
 	    .inbox_alias = host_setting(h, "inbox_alias"),

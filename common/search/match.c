@@ -666,6 +666,9 @@ ask_message(struct matcher *m, uint32_t uid, struct err *e)
 
 	if (m->msg == NULL && msg_open(m->view, uid, &m->msg, e) == -1)
 		return STEP_FAIL;
+	step = msg_ready(m->msg, e);
+	if (step != STEP_DONE)
+		return step;
 	if (!m->in_text) {
 		facts.msg = m->msg;
 		step = ask_facts(m->query, &facts, e);

@@ -140,6 +140,8 @@ view_store(struct view *v, const struct set32 *uids, enum store_op op,
 	if (result != STEP_FAIL &&
 	    (m->store->ops->flush(m, e) == -1 || seen_save(m, e) == -1))
 		result = STEP_FAIL;
+	if (result == STEP_DONE && m->store->ops->settle != NULL)
+		result = m->store->ops->settle(m, e);
 	arena_done(&a);
 	return result;
 }
@@ -156,6 +158,8 @@ remove_some(struct view *v, const struct set32 *uids, bool only_deleted,
 	enum step result = STEP_DONE;
 	uint32_t uid;
 
+	if (*at == 0)
+		v->finish_mark = 0;
 	mailbox_freshen(m, 0);
 	while (result == STEP_DONE && next_in_view(v, uids, at, &uid)) {
 		const struct msg_rec *r = mailbox_rec(m, uid);
@@ -173,6 +177,10 @@ remove_some(struct view *v, const struct set32 *uids, bool only_deleted,
 		if (result == STEP_DONE && clock_mono_ms() >= until)
 			result = STEP_MORE;
 	}
+	if (m->store->ops->finish != NULL)
+		return result == STEP_DONE
+		    ? m->store->ops->finish(m, &v->finish_mark, e)
+		    : result;
 	if (m->store->ops->flush(m, e) == -1)
 		result = STEP_FAIL;
 	return result;
@@ -438,6 +446,11 @@ stage_one(
 	struct arena a;
 	enum step step;
 
+	if (from->store->ops->ready != NULL) {
+		step = from->store->ops->ready(from, uid, e);
+		if (step != STEP_DONE)
+			return step;
+	}
 	mailbox_freshen(from, uid);
 	r = mailbox_rec(from, uid);
 	if (r == NULL || r->state != REC_LIVE) {

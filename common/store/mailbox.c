@@ -39,8 +39,8 @@ destroy(struct mailbox *m)
 	seen_close(m);
 	/* What it still writes is to be known to the index. */
 	if (m->impl != NULL && !m->is_gone && !m->is_opening &&
-	    m->store->ops->leave != NULL)
-		m->store->ops->leave(m);
+	    m->store->ops->before_close != NULL)
+		m->store->ops->before_close(m);
 	derived_done(m);
 	list_remove(&m->link);
 	if (m->impl != NULL)
@@ -57,6 +57,14 @@ destroy(struct mailbox *m)
 	free(m);
 }
 
+/* Is there nothing to be written first, in its own time? */
+static bool
+may_close(struct mailbox *m)
+{
+	return m->is_gone || m->is_broken || m->is_opening ||
+	    m->store->ops->may_close == NULL || m->store->ops->may_close(m);
+}
+
 void
 mailbox_close_idle(struct store *s, bool all)
 {
@@ -66,7 +74,8 @@ mailbox_close_idle(struct store *s, bool all)
 		struct mailbox *m = LIST_OF(l, struct mailbox, link);
 
 		if (m->n_users == 0 &&
-		    (all || now - m->idle_since_ms >= KEPT_MS))
+		    (all ||
+			(now - m->idle_since_ms >= KEPT_MS && may_close(m))))
 			destroy(m);
 	}
 }
@@ -87,7 +96,7 @@ close_surplus(struct store *s)
 		if (oldest == NULL || m->idle_since_ms < oldest->idle_since_ms)
 			oldest = m;
 	}
-	if (n > KEPT_MAX)
+	if (n > KEPT_MAX && may_close(oldest))
 		destroy(oldest);
 }
 
@@ -144,6 +153,25 @@ mailbox_acquire(
 	return STEP_FAIL;
 }
 
+/* Not to be kept for those who come back. */
+static bool
+is_too_much(const struct mailbox *m)
+{
+	return m->is_gone || m->is_broken || m->is_opening ||
+	    m->store->loop == NULL || m->recs.n > KEPT_MESSAGES_MAX;
+}
+
+void
+mailbox_work_done(struct mailbox *m)
+{
+	if (m->n_users > 0)
+		return;
+	if (is_too_much(m) && may_close(m))
+		destroy(m);
+	else
+		notify_idle(m->store, KEPT_MS);
+}
+
 void
 mailbox_release(struct mailbox **mp)
 {
@@ -155,8 +183,7 @@ mailbox_release(struct mailbox **mp)
 	ASSERT(m->n_users > 0);
 	if (--m->n_users > 0)
 		return;
-	if (m->is_gone || m->is_broken || m->is_opening ||
-	    m->store->loop == NULL || m->recs.n > KEPT_MESSAGES_MAX) {
+	if (is_too_much(m) && may_close(m)) {
 		destroy(m);
 		return;
 	}

@@ -101,6 +101,7 @@ struct mailbox {
 	bool is_gone; /* removed by somebody */
 	bool is_opening; /* ops->open has not come to its end */
 	uint32_t unsure_top; /* flags up to this UID: see mailbox_freshen() */
+	bool has_work; /* for the loop; it is not closed before that is done */
 	bool warned_size; /* of a wrong size in a file name */
 	struct set32 sized; /* UIDs whose sizes were counted */
 	int64_t idle_since_ms; /* kept open with n_users 0 */
@@ -144,6 +145,7 @@ struct view {
 	} work;
 	struct sync_mark sync;
 	bool is_linked; /* one of the mailbox's views */
+	uint32_t finish_mark; /* of ops->finish */
 	bool is_second_try; /* to open: the first found another mailbox */
 	VEC(uint32_t) gone; /* UIDs to tell as expunged, ascending */
 	uint64_t told_modseq; /* the mailbox's when nothing was kept back */
@@ -158,6 +160,8 @@ struct store {
 	char *inbox; /* folder or file of INBOX, or NULL: in root */
 	char *control; /* folder of the UID maps, or NULL: beside */
 	char *state; /* folder of journals; may not exist yet */
+	char *mbox_read_locks, *mbox_write_locks; /* or NULL */
+	uint32_t mbox_lock_timeout_s, mbox_dotlock_stale_s;
 	bool is_fs_layout;
 	bool is_utf8; /* CREATE writes UTF-8 names */
 	bool folder_names_auto; /* the backend finds out which */
@@ -211,6 +215,7 @@ struct msg_file {
 	size_t want;
 	char *first;
 	size_t first_n;
+	bool is_held; /* its bytes can be read without ops->ready */
 	void *impl; /* the backend's, which then reads and closes it */
 };
 
@@ -302,8 +307,36 @@ struct store_ops {
 	    const struct flag_change *c, bool *changed, struct err *e);
 	/* Writes what set_flags and expunge left for the end of a group. */
 	int (*flush)(struct mailbox *m, struct err *e);
+	/*
+	 * After the last flush of a STORE: until it is written, if that takes
+	 * but a moment. NULL: it is.
+	 */
+	enum step (*settle)(struct mailbox *m, struct err *e);
+	/*
+	 * Removes what expunge has marked, where that is done for many at once;
+	 * NULL: expunge does it. *mark is the caller's, 0 at first.
+	 */
+	enum step (*finish)(struct mailbox *m, uint32_t *mark, struct err *e);
 	/* The last view that may write is being closed; may be NULL. */
 	void (*leave)(struct mailbox *m);
+	/* What is not written yet is now; it is being closed. NULL: all is. */
+	void (*before_close)(struct mailbox *m);
+	/*
+	 * Nobody uses it, may it be closed? False: there is something to be
+	 * written first (m->has_work). NULL: always.
+	 */
+	bool (*may_close)(struct mailbox *m);
+	/*
+	 * From the loop, some time after notify_work(): goes on with what no
+	 * session waits for. *again_ms: when to be called next, 0: not before
+	 * notify_work().
+	 */
+	void (*work)(struct mailbox *m, uint32_t *again_ms);
+	/*
+	 * Until messages can be read without waiting: callers who take steps
+	 * say so before msg_open and msg_read. NULL: they always can.
+	 */
+	enum step (*ready)(struct mailbox *m, uint32_t uid, struct err *e);
 	/* Removes the message, which is \Deleted if `only_deleted`. ERR_GONE. */
 	enum step (*expunge)(
 	    struct mailbox *m, uint32_t uid, bool only_deleted, struct err *e);
@@ -485,6 +518,8 @@ enum step mailbox_sync(
     struct mailbox *m, struct sync_mark *mark, struct err *e);
 void mailbox_sync_end(struct mailbox *m, struct sync_mark *mark);
 
+/* ops->work has come to an end. */
+void mailbox_work_done(struct mailbox *m);
 /* Closes the instances that have been kept for too long, or all. */
 void mailbox_close_idle(struct store *s, bool all);
 

@@ -178,6 +178,17 @@ msg_internal_date(struct msg *m, int64_t *out, struct err *e)
 	return 0;
 }
 
+enum step
+msg_ready(struct msg *m, struct err *e)
+{
+	const struct store_ops *ops = m->mailbox->store->ops;
+
+	if (ops->ready == NULL || m->file.is_held)
+		return STEP_DONE;
+	store_begin_step(m->mailbox->store);
+	return ops->ready(m->mailbox, m->uid, e);
+}
+
 int
 msg_load(struct msg *m, size_t first, struct err *e)
 {

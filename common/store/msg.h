@@ -37,6 +37,12 @@ int msg_open(struct view *v, uint32_t uid, struct msg **out, struct err *e);
 void msg_close(struct msg **m);
 
 /*
+ * Until its bytes can be had without waiting, for callers who take steps: before
+ * each that may read. Others wait in msg_read() and the like, and with them all
+ * of the user's sessions.
+ */
+enum step msg_ready(struct msg *m, struct err *e);
+/*
  * Opens the file now, where otherwise the first look at its bytes would: size
  * and date then need no look-up of their own. About `first` bytes from its
  * beginning will be wanted: they may be read with the same call. ERR_GONE as

@@ -2,7 +2,7 @@
 /*
  * notify.c - from a change to the sessions that wait for one.
  *
- * Owns:    four timers in the loop.
+ * Owns:    five timers in the loop.
  * Runs in: imapd, pop3d.
  * Trusts:  nothing from outside comes here.
  *
@@ -18,7 +18,7 @@
 #include "store/notify.h"
 
 struct notify {
-	ev_timer soon, poll, idle, retry;
+	ev_timer soon, poll, idle, retry, work;
 	struct list waiters; /* struct store_waiter */
 	bool is_soon, is_calling;
 };
@@ -87,6 +87,35 @@ on_idle(struct ev_loop *loop, ev_timer *t, int events)
 	(void)loop;
 	(void)events;
 	mailbox_close_idle(t->data, false);
+}
+
+static void
+work_on(struct mailbox *m)
+{
+	uint32_t again_ms = 0;
+
+	m->store->ops->work(m, &again_ms);
+	if (again_ms > 0)
+		notify_work(m->store, again_ms);
+	if (!m->has_work)
+		mailbox_work_done(m);
+}
+
+static void
+on_work(struct ev_loop *loop, ev_timer *t, int events)
+{
+	struct store *s = t->data;
+
+	(void)events;
+	ev_timer_stop(loop, t);
+	if (s->ops->work == NULL)
+		return;
+	LIST_EACH(&s->mailboxes, l) {
+		struct mailbox *m = LIST_OF(l, struct mailbox, link);
+
+		if (m->impl != NULL)
+			work_on(m);
+	}
 }
 
 /* ---- waiting for locks --------------------------------------------------- */
@@ -207,6 +236,8 @@ notify_new(struct store *s)
 	ev_timer_init(&n->poll, on_poll, 0., 0.);
 	ev_timer_init(&n->idle, on_idle, 0., 0.);
 	ev_timer_init(&n->retry, on_retry, 0., 0.);
+	ev_timer_init(&n->work, on_work, 0., 0.);
+	n->work.data = s;
 	list_init(&n->waiters);
 	n->soon.data = n->poll.data = n->idle.data = n->retry.data = s;
 	s->notify = n;
@@ -221,6 +252,7 @@ notify_free(struct store *s)
 	ev_timer_stop(s->loop, &s->notify->poll);
 	ev_timer_stop(s->loop, &s->notify->idle);
 	ev_timer_stop(s->loop, &s->notify->retry);
+	ev_timer_stop(s->loop, &s->notify->work);
 	LIST_EACH(&s->notify->waiters, l)
 		store_wait_end(LIST_OF(l, struct store_waiter, link));
 	MEM_FREE(s->notify);
@@ -245,6 +277,21 @@ notify_idle(struct store *s, uint32_t ms)
 	ev_timer_stop(s->loop, &s->notify->idle);
 	ev_timer_set(&s->notify->idle, ms / 1000. + 0.01, 0.);
 	ev_timer_start(s->loop, &s->notify->idle);
+}
+
+void
+notify_work(struct store *s, uint32_t ms)
+{
+	ev_timer *t;
+
+	if (s->notify == NULL)
+		return;
+	t = &s->notify->work;
+	if (ev_is_active(t) && ev_timer_remaining(s->loop, t) <= ms / 1000.)
+		return;
+	ev_timer_stop(s->loop, t);
+	ev_timer_set(t, ms / 1000., 0.);
+	ev_timer_start(s->loop, t);
 }
 
 void

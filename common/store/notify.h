@@ -13,6 +13,8 @@ void notify_soon(struct store *s);
 void notify_update(struct store *s);
 /* The next poll comes after `ms` at the latest. */
 void notify_within(struct store *s, uint32_t ms);
+/* ops->work of the mailboxes is called after `ms`. */
+void notify_work(struct store *s, uint32_t ms);
 /* Mailboxes that nobody uses are closed after `ms`. */
 void notify_idle(struct store *s, uint32_t ms);
 

@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "os/lock.h"
+#include "os/spool_lock.h"
 #include "os/watch.h"
 #include "store/derived.h"
 #include "store/location.h"
@@ -34,6 +35,7 @@
 #include "text/utf8.h"
 
 #define POLL_MS_DEFAULT 2000
+#define MBOX_LOCK_S_DEFAULT 60
 
 int64_t store_slice_ms = 4;
 
@@ -135,6 +137,16 @@ store_open_part(struct store *head, const struct store_settings *set,
 	s->host = mem_strdup(set->host != NULL ? set->host : dotlock_host());
 	s->poll_only = set->poll_only;
 	s->poll_ms = set->poll_ms > 0 ? set->poll_ms : POLL_MS_DEFAULT;
+	if (set->mbox_read_locks != NULL)
+		s->mbox_read_locks = mem_strdup(set->mbox_read_locks);
+	if (set->mbox_write_locks != NULL)
+		s->mbox_write_locks = mem_strdup(set->mbox_write_locks);
+	s->mbox_lock_timeout_s = set->mbox_lock_timeout_s > 0
+	    ? set->mbox_lock_timeout_s
+	    : MBOX_LOCK_S_DEFAULT;
+	s->mbox_dotlock_stale_s = set->mbox_dotlock_stale_s > 0
+	    ? set->mbox_dotlock_stale_s
+	    : SPOOL_LOCK_STALE_S;
 	list_init(&s->mailboxes);
 	notify_new(s);
 	if (take_location(s, set, e) == -1)
@@ -197,6 +209,8 @@ store_close(struct store **sp)
 	free(s->inbox);
 	free(s->control);
 	free(s->state);
+	free(s->mbox_read_locks);
+	free(s->mbox_write_locks);
 	free(s->prefix);
 	free(s->others_location);
 	free(s);

@@ -52,6 +52,10 @@ struct store_settings {
 	const char *state_dir; /* NULL or "": below the home folder */
 	const char *folder_names; /* "auto", "mutf7", "utf8" */
 	const char *courier_compat; /* "auto", "yes", "no" */
+	/* "fcntl dotlock", in Dovecot's words; NULL: Debian's order. */
+	const char *mbox_read_locks, *mbox_write_locks;
+	uint32_t mbox_lock_timeout_s; /* 0: 60 */
+	uint32_t mbox_dotlock_stale_s; /* 0: 300 */
 	const char *maildir_quota; /* "10000000S,1000C"; NULL, "": the file's */
 	/* Namespaces; NULL or "" each: none. */
 	const char *namespace_prefix; /* of the user's own, "INBOX." */

@@ -35,6 +35,30 @@ setting_is_on(const struct conf *conf, const char *name)
 	return str_eq(str_of(setting(conf, name)), STR("yes"));
 }
 
+static uint32_t
+number_setting(const struct conf *conf, const char *name)
+{
+	uint32_t n;
+
+	return num_parse_u32(str_of(setting(conf, name)), 0, UINT32_MAX, &n)
+	    ? n
+	    : 0;
+}
+
+/* "a b" of a list. */
+static const char *
+list_setting(const struct conf *conf, struct arena *a, const char *name)
+{
+	const struct schema_setting *s = schema_find(str_of(name));
+	const char *all = "";
+
+	for (size_t i = 0; i < conf_count(conf, s, SCHEMA_GLOBAL); i++)
+		all = arena_c(a,
+		    arena_printf(a, "%s%s%s", all, i > 0 ? " " : "",
+			conf_item(conf, s, SCHEMA_GLOBAL, i)));
+	return all;
+}
+
 static bool
 auth_has(const struct conf *conf, const char *word)
 {
@@ -219,6 +243,11 @@ ctl_user_find(const struct ctl_options *o, const char *name, struct arena *a,
 	    .folder_names = arena_c(a, str_of(setting(conf, "folder_names"))),
 	    .courier_compat =
 		arena_c(a, str_of(setting(conf, "courier_compat"))),
+	    .mbox_read_locks = list_setting(conf, a, "mbox_read_locks"),
+	    .mbox_write_locks = list_setting(conf, a, "mbox_write_locks"),
+	    .mbox_lock_timeout_s = number_setting(conf, "mbox_lock_timeout"),
+	    .mbox_dotlock_stale_s =
+		number_setting(conf, "mbox_dotlock_change_timeout"),
 	    .pop3_uidl = arena_c(a, str_of(setting(conf, "pop3_uidl"))),
 	    .reuse_xuidl = setting_is_on(conf, "reuse_xuidl"),
 	    .index_dir = arena_c(a, str_of(setting(conf, "index_dir"))),

@@ -16,6 +16,8 @@
 struct ctl_user {
 	const char *name, *home, *mail_location;
 	const char *folder_names, *courier_compat;
+	const char *mbox_read_locks, *mbox_write_locks;
+	uint32_t mbox_lock_timeout_s, mbox_dotlock_stale_s;
 	const char *pop3_uidl;
 	bool reuse_xuidl;
 	const char *index_dir, *state_dir; /* the settings */

@@ -21,24 +21,16 @@ whole(int rc)
 	return rc == -1 ? STEP_FAIL : STEP_DONE;
 }
 
-/* The last writer goes: what waited for a good moment is written now. */
-static void
-leave(struct mailbox *m)
-{
-	struct err e;
-
-	if (mbox_write(m, true, MBOX_WAIT_READ_MS, &e) == -1)
-		store_warn(m->store, "flags not written yet mailbox=%s: %s",
-		    m->name, e.text);
-}
-
 static void
 close_mailbox(struct mailbox *m)
 {
 	struct mbox *mb = mbox_of(m);
 
+	mbox_sync_abandon(m);
+	mbox_job_end(m);
 	watch_remove(&mb->watch);
 	watch_remove(&mb->watch_dir);
+	mbox_lock_abandon(m);
 	if (mb->fd != -1) {
 		mbox_shift_done(&mb->shift);
 		close(mb->fd);
@@ -53,7 +45,7 @@ close_mailbox(struct mailbox *m)
 }
 
 static int
-open_mailbox(struct mailbox *m, struct err *e)
+begin_open(struct mailbox *m, struct err *e)
 {
 	struct mbox *mb = mem_new(1, sizeof(*mb));
 	char dir[PATH_MAX];
@@ -74,25 +66,48 @@ open_mailbox(struct mailbox *m, struct err *e)
 		return err_in(e, "%s", m->name);
 	if (mb->is_inbox)
 		mbox_lock_prepare(m);
-	if (derived_take(m, str_of(mb->path)))
-		return mbox_sync(m, SYNC_NORMAL, e);
-	/* Its identity is in the file, so that is read now. */
-	if (mbox_sync(m, SYNC_FORCE, e) == -1)
-		return -1;
-	derived_attach(m, str_of(mb->path));
-	derived_note_state(m);
 	return 0;
 }
 
+/* Its identity is in the file, so that is read now. */
+static enum step
+open_mailbox(struct mailbox *m, struct err *e)
+{
+	struct mbox *mb = mbox_of(m);
+	enum step step;
+
+	if (mb == NULL) {
+		if (begin_open(m, e) == -1)
+			return STEP_FAIL;
+		mb = mbox_of(m);
+		mb->is_taken = derived_take(m, str_of(mb->path));
+	}
+	step = mbox_sync(m, mb->is_taken ? SYNC_NORMAL : SYNC_FORCE, e);
+	if (step == STEP_DONE && !mb->is_taken) {
+		derived_attach(m, str_of(mb->path));
+		derived_note_state(m);
+	}
+	return step;
+}
+
+/*
+ * Another file of that name may be another mailbox; what else has changed is
+ * for the next sync.
+ */
 static bool
 is_current(struct mailbox *m)
 {
+	const struct mbox *mb = mbox_of(m);
 	char path[PATH_MAX];
+	struct stat st;
 	struct err e;
 
-	return mbox_path(m->store, str_of(m->name), path, &e) == 0 &&
-	    strcmp(path, mbox_of(m)->path) == 0 &&
-	    mbox_sync(m, SYNC_NORMAL, &e) == 0;
+	if (mbox_path(m->store, str_of(m->name), path, &e) == -1 ||
+	    strcmp(path, mb->path) != 0)
+		return false;
+	return mb->fd == -1 ||
+	    (fstatat(mb->dirfd, mb->name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		st.st_ino == mb->stamp.ino && st.st_dev == mb->stamp.dev);
 }
 
 static bool
@@ -136,18 +151,6 @@ remove_step(
 }
 
 static enum step
-open_step(struct mailbox *m, struct err *e)
-{
-	return whole(open_mailbox(m, e));
-}
-
-static enum step
-sync_step(struct mailbox *m, enum sync_how how, struct err *e)
-{
-	return whole(mbox_sync(m, how, e));
-}
-
-static enum step
 keyword_step(struct mailbox *m, struct str name, size_t *number, struct err *e)
 {
 	return whole(mbox_keyword(m, name, number, e));
@@ -166,15 +169,10 @@ expunge_step(struct mailbox *m, uint32_t uid, bool only_deleted, struct err *e)
 	return whole(mbox_expunge(m, uid, only_deleted, e));
 }
 
-static bool
-is_syncing(UNUSED const struct mailbox *m)
+static enum step
+ready(struct mailbox *m, UNUSED uint32_t uid, struct err *e)
 {
-	return false;
-}
-
-static void
-abandon(UNUSED struct mailbox *m)
-{
+	return mbox_ready(m, e);
 }
 
 const struct store_ops mbox_ops = {
@@ -189,18 +187,23 @@ const struct store_ops mbox_ops = {
     .subs_dir = mbox_subs_dir,
     .storage_name = mbox_storage_name,
     .name_of_storage = mbox_name_of_storage,
-    .open = open_step,
+    .open = open_mailbox,
     .close = close_mailbox,
     .is_current = is_current,
-    .sync = sync_step,
-    .is_syncing = is_syncing,
-    .abandon = abandon,
+    .sync = mbox_sync,
+    .is_syncing = mbox_is_syncing,
+    .abandon = mbox_sync_abandon,
     .may_have_news = mbox_may_have_news,
     .watch = mbox_watch,
     .keyword = keyword_step,
     .set_flags = set_flags_step,
     .flush = mbox_flush,
-    .leave = leave,
+    .settle = mbox_settle,
+    .finish = mbox_finish,
+    .leave = mbox_leave,
+    .may_close = mbox_may_close,
+    .work = mbox_work,
+    .ready = ready,
     .expunge = expunge_step,
     .msg_open = mbox_msg_open,
     .msg_stat = mbox_msg_stat,
@@ -208,6 +211,7 @@ const struct store_ops mbox_ops = {
     .msg_close = mbox_msg_close,
     .msg_facts = facts,
     .note_wire_size = note_wire_size,
+    .before_close = mbox_job_close,
     .freshen = mbox_freshen,
     .index_place = mbox_index_place,
     .index_by_content = true,

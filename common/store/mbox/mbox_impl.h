@@ -27,6 +27,8 @@ enum {
 	SLOT_EXPUNGE = 1 << 3, /* goes with the next flush */
 	SLOT_CRLF = 1 << 4,
 	SLOT_IF_DELETED = 1 << 5, /* ... if it is \Deleted then */
+	SLOT_GOING = 1 << 6, /* is being removed */
+	SLOT_NOTED = 1 << 7, /* DIRTY, and in the list of what is pending */
 };
 
 struct mbox_slot {
@@ -44,6 +46,33 @@ struct mbox_slot {
 };
 
 enum { OWN_SEEN = 1 << 0 }; /* in msg_rec.own: met by this scan */
+
+/* Ways to lock a file, as mbox_read_locks and mbox_write_locks name them. */
+enum mbox_lock_way {
+	MBOX_NO_LOCK,
+	MBOX_FCNTL,
+	MBOX_FLOCK,
+	MBOX_DOTLOCK,
+	MBOX_DOTLOCK_TRY, /* goes on when it can not be made */
+};
+
+enum { MBOX_LOCKS_MAX = 4 };
+
+struct mbox_locks {
+	enum mbox_lock_way ways[MBOX_LOCKS_MAX]; /* in this order */
+	size_t n;
+};
+
+struct mbox_place {
+	struct mbox_locks read_locks, write_locks;
+	int rootfd; /* -1: there is no folder for mailboxes */
+	struct file_perm perm;
+	bool is_uw; /* the root is the home folder */
+	bool warned_locks;
+};
+
+#define MBOX_NO_STAMP 1 /* as an inode: to be read again */
+#define MBOX_RACY_US 20000
 
 #define MBOX_MORE_MAX 512
 
@@ -63,16 +92,6 @@ struct mbox_was {
 	uint16_t *more;
 	size_t n_more;
 };
-
-struct mbox_place {
-	int rootfd; /* -1: there is no folder for mailboxes */
-	struct file_perm perm;
-	bool is_uw; /* the root is the home folder */
-	bool warned_locks;
-};
-
-#define MBOX_NO_STAMP 1 /* as an inode: to be read again */
-#define MBOX_RACY_US 20000
 
 struct mbox {
 	char path[PATH_MAX];
@@ -95,6 +114,7 @@ struct mbox {
 	uint64_t last_uid_at; /* its ten digits in the file; 0: not so */
 	uint32_t n_expunge; /* slots that are to go */
 	bool is_dirty; /* inotify has told something */
+	bool is_taken; /* it was opened from the index */
 	bool is_own_tail; /* what is new at the end is ours */
 
 	/* While m->lazy_top is not 0: of slots that are in the index alone. */
@@ -105,11 +125,36 @@ struct mbox {
 	VEC(struct mbox_slot) loading;
 
 	/* Locks. */
-	unsigned n_locks;
+	const void *owner; /* whose locks they are; NULL: free */
 	bool is_exclusive;
+	bool is_mending; /* a change that was broken off is being finished */
 	bool has_dotlock;
+	unsigned ways_held; /* bits: enum mbox_lock_way, of the kernel's */
+	int64_t helper_ms; /* spoold's word is awaited */
 	struct spool_lock dot;
 	struct timespec mtime_before, atime_before; /* when locked */
+	bool is_true; /* locked for writing, and the slots are what is there */
+	bool is_moving; /* bytes move: no slot says where they are */
+	uint32_t gen; /* counts changes of slots and headers */
+
+	/* What is under way; each may take many steps. */
+	struct mbox_reading *reading;
+	enum mbox_sync_phase {
+		MBOX_SYNC_NONE,
+		MBOX_SYNC_LOCK,
+		MBOX_SYNC_LOOK, /* for what has come and gone */
+		MBOX_SYNC_SAY, /* UIDs that were given are written */
+	} sync;
+	struct lock_wait sync_wait, ready_wait;
+	struct mbox_job *job;
+	const struct mbox_job *said; /* the one that MBOX_SYNC_SAY waits for */
+	uint32_t n_failed; /* expunges, so far */
+	int64_t dirty_ms, touched_ms; /* since when, and the last time; or 0 */
+	bool wants_all; /* the last writer has left */
+	bool had_writer;
+	bool wants_retry; /* somebody had the lock */
+	bool gave_up; /* what waits could not be written */
+	struct err why; /* the last removal failed */
 
 	struct mbox_shift shift; /* of the file that is open */
 	char journals[PATH_MAX];
@@ -153,26 +198,45 @@ bool mbox_name_of_storage(struct store *s, struct str storage, struct buf *out);
 
 /* ---- mbox_lock.c ----------------------------------------------------------- */
 
+#define MBOX_READ_LOCKS "fcntl"
+#define MBOX_WRITE_LOCKS "fcntl dotlock" /* as Debian's policy has it */
 #define MBOX_WAIT_READ_MS 10000
-#define MBOX_WAIT_WRITE_MS 60000
-#define MBOX_WAIT_BUSY_MS 250 /* while other sessions wait */
+#define MBOX_WAIT_BUSY_MS 250 /* what we know will do meanwhile */
 
+enum mbox_lock_kind {
+	MBOX_READ,
+	MBOX_WRITE,
+	MBOX_MAKE, /* ... and the file is made when there is none */
+};
+
+/* "fcntl dotlock"; NULL: `preset`. Words that mean nothing are left out. */
+void mbox_locks_parse(
+    const char *words, const char *preset, struct mbox_locks *out);
 /*
- * Locks the file for reading or for writing, opening it if need be (mb->fd is
- * -1 afterwards when there is none; then nothing is locked, but it counts).
- * Locks nest; the outer one must be the stronger. ERR_IN_USE, with the holder.
+ * Locks the file, opening it if need be (mb->fd is -1 afterwards when there is
+ * none; then nothing is locked, but it counts), and finishes what somebody has
+ * begun there. STEP_MORE as in store.h; ERR_IN_USE after `wait_ms`, with the
+ * holder; ERR_READ_ONLY. `owner` is who unlocks; a lock that he has will do.
  */
-int mbox_lock(
-    struct mailbox *m, bool exclusive, int64_t wait_ms, struct err *e);
+enum step mbox_lock(struct mailbox *m, const void *owner,
+    enum mbox_lock_kind kind, struct lock_wait *w, int64_t wait_ms,
+    struct err *e);
+/* The same, sleeping: for who has no steps. */
+int mbox_lock_now(struct mailbox *m, const void *owner,
+    enum mbox_lock_kind kind, int64_t wait_ms, struct err *e);
+bool mbox_is_locked_by(const struct mailbox *m, const void *owner);
+/* Long work calls this now and then. */
+void mbox_lock_keep(struct mailbox *m);
 void mbox_unlock(struct mailbox *m);
+/* Who waited for a lock gives up. */
+void mbox_lock_abandon(struct mailbox *m);
+/* How long to wait, as the settings say. */
+int64_t mbox_lock_ms(const struct mailbox *m, enum mbox_lock_kind kind);
 /*
  * Where only the helper may lock: calls it, so that it is there when a write
  * comes.
  */
 void mbox_lock_prepare(struct mailbox *m);
-/* As mbox_lock for writing; makes the file when there is none. */
-int mbox_lock_or_make(struct mailbox *m, int64_t wait_ms, struct err *e);
-
 /*
  * Opens the file as it is now, without a lock; mb->fd stays -1 when there is
  * none.
@@ -207,35 +271,133 @@ void mbox_note_moved(struct mailbox *m, size_t first);
 /* All slots are here. */
 void mbox_forget_lazy(struct mbox *mb);
 
-/* ---- mbox_sync.c ----------------------------------------------------------- */
+/* ---- mbox_read.c ----------------------------------------------------------- */
 
-int mbox_sync(struct mailbox *m, enum sync_how how, struct err *e);
-/* The same, with the file locked already. */
-int mbox_sync_locked(struct mailbox *m, enum sync_how how, struct err *e);
-/* ... when the file is not as it was. */
-int mbox_look_again(struct mailbox *m, struct err *e);
-bool mbox_may_have_news(struct mailbox *m);
-/* Flags of messages that were not looked at when others came. */
-int mbox_freshen(struct mailbox *m, struct err *e);
-/* The file is to be read whole by the next sync. */
+/*
+ * Brings the slots and records up to date with the file, which is locked.
+ * mbox_look_end() to give up.
+ */
+enum step mbox_look(struct mailbox *m, enum sync_how how, struct err *e);
+/* Only if the file is not what the slots say; locked for writing. */
+enum step mbox_look_again(struct mailbox *m, struct err *e);
+/* Looks at the flags in all headers. */
+enum step mbox_look_at_flags(struct mailbox *m, struct err *e);
+void mbox_look_end(struct mailbox *m);
+/*
+ * All slots are here, and true of the file, which is locked for writing and was
+ * looked at: those that the index had otherwise are looked at again.
+ */
+enum step mbox_load(struct mailbox *m, struct err *e);
+/* The file is to be read whole by the next look. */
 void mbox_no_stamp(struct mailbox *m);
 int64_t mbox_changed_us(const struct file_stamp *stamp);
 void mbox_count_dirty(struct mbox *mb);
-bool mbox_watch(struct mailbox *m, bool on);
 /* The slots are what the file is now. */
 void mbox_take_stamp(struct mailbox *m);
+/* Records that nobody shows any more go. */
+void mbox_purge(struct mailbox *m);
 /* The slot of a LIVE record. */
 struct mbox_slot *mbox_slot_of(
     const struct mailbox *m, const struct msg_rec *r);
 /* Slots have moved: records point to them again. */
 void mbox_link_slots(struct mailbox *m);
-
 /* For a new mailbox: the time, and never one twice. */
 uint32_t mbox_new_uidvalidity(void);
 /* Reads where X-IMAPbase is now. */
 int mbox_reload_base(struct mailbox *m, struct err *e);
 
+/* ---- mbox_sync.c ----------------------------------------------------------- */
+
+enum step mbox_sync(struct mailbox *m, enum sync_how how, struct err *e);
+bool mbox_is_syncing(const struct mailbox *m);
+void mbox_sync_abandon(struct mailbox *m);
+bool mbox_may_have_news(struct mailbox *m);
+/* Flags of messages that were not looked at when others came. */
+int mbox_freshen(struct mailbox *m, struct err *e);
+bool mbox_watch(struct mailbox *m, bool on);
+/*
+ * Until messages can be read where the slots say: what is under way is waited
+ * for, and a file that was changed is looked at.
+ */
+enum step mbox_ready(struct mailbox *m, struct err *e);
+/* Is the file what the slots say? */
+bool mbox_is_there(const struct mailbox *m);
+
+/* ---- mbox_header.c --------------------------------------------------------- */
+
+/* A message whose header is among the edits. */
+struct mbox_planned {
+	uint32_t uid;
+	uint16_t flags; /* of its slot before */
+};
+
+/* What is needed to write headers; one or all of a file. */
+struct mbox_writing {
+	struct mailbox *m;
+	struct arena arena;
+	struct buf header;
+	bool with_uids; /* the base is there, or comes now */
+	struct str base_keywords;
+	VEC(struct mbox_edit) edits; /* those that make bytes move */
+	/* Of mbox_write_step(). */
+	enum mbox_write_phase {
+		MBOX_WRITE_PLAN,
+		MBOX_WRITE_MOVE,
+	} phase;
+	bool all; /* or only what costs little */
+	bool is_begun, base, base_is_late;
+	uint64_t eager; /* behind it little moves */
+	size_t at; /* next slot */
+	VEC(struct mbox_planned) planned;
+};
+
+void mbox_writing_init(struct mbox_writing *w, struct mailbox *m, bool all);
+void mbox_writing_done(struct mbox_writing *w);
+/*
+ * Writes one message's block of hidden fields now, or adds an edit. `padding`
+ * is for one that does not fit. ERR_GONE: it is not there.
+ */
+int mbox_write_header(struct mbox_writing *w, struct mbox_slot *s, bool is_base,
+    bool is_pseudo, size_t padding, struct err *e);
+/* Names of the flags of `r`, and of all keywords there are, in `a`. */
+struct str mbox_keywords_of(
+    const struct mailbox *m, const struct msg_rec *r, struct arena *a);
+struct str mbox_base_keywords(const struct mailbox *m, struct arena *a);
+uint32_t mbox_last_uid(const struct mailbox *m);
+/* The hidden message of an empty mailbox; base_keywords: " a b" or empty. */
+void mbox_pseudo_write(const struct store *s, uint32_t uidvalidity,
+    uint32_t last_uid, struct str base_keywords, struct buf *out);
+
 /* ---- mbox_write.c ---------------------------------------------------------- */
+
+/*
+ * Writes what the file does not say yet, as `w` was made; the file is locked
+ * for writing and has been looked at.
+ */
+enum step mbox_write_step(struct mbox_writing *w, struct err *e);
+/*
+ * Are there UIDs of new mail that can be written at little cost? They are told
+ * to clients next. If they were only in our memory, another process, or the
+ * next one, would give them to other messages.
+ */
+bool mbox_has_unsaid_uids(const struct mailbox *m);
+/* Are there messages that are not \Recent any more, and the file says so? */
+bool mbox_has_taken(struct mailbox *m);
+/* Its last UID, where it can be written in place. */
+int mbox_write_last_uid(struct mailbox *m, struct err *e);
+/* Behind every change, still locked: times as other programs expect them. */
+void mbox_finish_write(struct mailbox *m);
+
+/* ---- mbox_remove.c --------------------------------------------------------- */
+
+struct mbox_removal;
+
+/* Removes the marked messages; `*r` begins as NULL and ends so. */
+enum step mbox_remove_step(
+    struct mailbox *m, struct mbox_removal **r, struct err *e);
+void mbox_removal_free(struct mbox_removal **r);
+
+/* ---- mbox_job.c ------------------------------------------------------------ */
 
 int mbox_keyword(
     struct mailbox *m, struct str name, size_t *number, struct err *e);
@@ -243,27 +405,31 @@ int mbox_set_flags(struct mailbox *m, uint32_t uid, const struct flag_change *c,
     bool *changed, struct err *e);
 int mbox_expunge(
     struct mailbox *m, uint32_t uid, bool only_deleted, struct err *e);
+/* Flags: what can be written at once is; the rest is for later. */
 int mbox_flush(struct mailbox *m, struct err *e);
-/*
- * Writes what the file does not say yet: what costs little, or, with `all`,
- * all of it. ERR_IN_USE: later.
- */
-int mbox_write(struct mailbox *m, bool all, int64_t wait_ms, struct err *e);
-/* Are there UIDs that mbox_write() would write at little cost? */
-bool mbox_has_unsaid_uids(const struct mailbox *m);
-/* Behind every change, still locked: times as other programs expect them. */
-void mbox_finish_write(struct mailbox *m);
-/* Are there messages that are not \Recent any more, and the file says so? */
-bool mbox_has_taken(struct mailbox *m);
-/* Its last UID, where it can be written in place. */
-int mbox_write_last_uid(struct mailbox *m, struct err *e);
-/* Names of the flags of `r`, and of all keywords there are, in `a`. */
-struct str mbox_keywords_of(
-    const struct mailbox *m, const struct msg_rec *r, struct arena *a);
-struct str mbox_base_keywords(const struct mailbox *m, struct arena *a);
-/* The hidden message of an empty mailbox; base_keywords: " a b" or empty. */
-void mbox_pseudo_write(const struct store *s, uint32_t uidvalidity,
-    uint32_t last_uid, struct str base_keywords, struct buf *out);
+/* Removes what is marked; *mark is the caller's, 0 at first. */
+enum step mbox_finish(struct mailbox *m, uint32_t *mark, struct err *e);
+/* Begins to write what costs little, if the lock is to be had now. */
+bool mbox_job_say(struct mailbox *m);
+/* Until what was flushed is written, or somebody turns out to have the lock. */
+enum step mbox_settle(struct mailbox *m, struct err *e);
+/* Goes on with what is under way. */
+enum step mbox_job_step(struct mailbox *m, struct err *e);
+/* Is there a session, or was there one, that takes \Recent? */
+bool mbox_has_writer(const struct mailbox *m);
+/* From the loop; *again_ms: when to be called next, 0: never. */
+void mbox_work(struct mailbox *m, uint32_t *again_ms);
+/* The last writer goes. */
+void mbox_leave(struct mailbox *m);
+/* False: something is to be written first, from the loop. */
+bool mbox_may_close(struct mailbox *m);
+/* All is written that can be; the mailbox is being closed. */
+void mbox_job_close(struct mailbox *m);
+/* Nothing is under way any more. */
+void mbox_job_end(struct mailbox *m);
+/* For lists of slots. */
+void mbox_mark(struct mbox *mb, struct mbox_slot *s, uint16_t flags);
+void mbox_unmark(struct mbox *mb, struct mbox_slot *s, uint16_t flags);
 
 extern const struct append_ops mbox_append;
 
@@ -271,6 +437,8 @@ extern const struct append_ops mbox_append;
 
 /* The flags of `r`, which the file says, are about to be changed. */
 void mbox_was_note(struct mailbox *m, const struct msg_rec *r);
+/* Index of the first entry with this UID or a larger one. */
+size_t mbox_was_index(const struct mbox *mb, uint32_t uid);
 /* The file says `f` now of a DIRTY message: our changes are made to that. */
 void mbox_was_merge(
     struct mailbox *m, const struct msg_rec *r, struct mbox_flags *f);

@@ -69,7 +69,7 @@ mbox_index_is_settled(struct mailbox *m)
 {
 	const struct mbox *mb = mbox_of(m);
 
-	return mb != NULL && !m->is_opening && mb->n_locks == 0 &&
+	return mb != NULL && !m->is_opening && mb->owner == NULL &&
 	    mb->n_expunge == 0 && m->uidvalidity != 0 &&
 	    mb->stamp.ino != MBOX_NO_STAMP;
 }
@@ -409,7 +409,7 @@ mbox_reload(struct mailbox *m, struct err *e)
 	struct mbox *mb = mbox_of(m);
 	struct set32 known;
 	uint32_t uid = 1;
-	int rc;
+	enum step step;
 
 	mb->loading.n = mb->slots.n = 0;
 	m->n_expunged = 0;
@@ -436,9 +436,16 @@ mbox_reload(struct mailbox *m, struct err *e)
 	}
 	set32_done(&known);
 	mbox_no_stamp(m);
-	if (mbox_lock(m, false, MBOX_WAIT_READ_MS, e) == -1)
+	/* Who is at work there looks again. */
+	if (mb->owner != NULL)
+		return 0;
+	if (mbox_lock_now(m, &mb->loading, MBOX_READ,
+		mbox_lock_ms(m, MBOX_READ), e) == -1)
 		return -1;
-	rc = mbox_sync_locked(m, SYNC_FORCE, e);
+	do
+		step = mbox_look(m, SYNC_FORCE, e);
+	while (step == STEP_MORE);
+	mbox_look_end(m);
 	mbox_unlock(m);
-	return rc;
+	return step == STEP_FAIL ? -1 : 0;
 }

@@ -76,6 +76,9 @@ mbox_place_open(struct store *s, struct err *e)
 
 	s->impl = p;
 	s->delimiter = '/';
+	mbox_locks_parse(s->mbox_read_locks, MBOX_READ_LOCKS, &p->read_locks);
+	mbox_locks_parse(
+	    s->mbox_write_locks, MBOX_WRITE_LOCKS, &p->write_locks);
 	p->is_uw = strcmp(s->root, s->home) == 0;
 	/* Without it there is INBOX alone: the spool file is elsewhere. */
 	if (access(s->root, F_OK) == -1)

@@ -7,9 +7,11 @@
  * Trusts:  no offset longer than the file is unchanged.
  * Spec:    formats.md 7.6; security.md 7.3.
  *
- * A message is small: then it is read at once and stays what it was. Or it is
- * large: then each read looks whether the file is still the same, and finds
- * the message again by its UID when it is not. Its bytes are the same wherever
+ * No lock is taken: what was read counts if the file is the same before and
+ * after, and nobody writes without its times changing. A message is small: then
+ * it is read at once and stays what it was. Or it is large: then each read looks
+ * whether the file is still the same, and finds the message again by its UID
+ * when it is not. Its bytes are the same wherever
  * it lies; when it has gone meanwhile, reading ends with ERR_GONE.
  */
 #include <stdlib.h>
@@ -18,10 +20,11 @@
 #include "store/mbox/mbox_impl.h"
 
 #define SMALL_MAX (256 * 1024)
+#define TRIES_MAX 10
 
 struct mbox_file {
 	uint32_t uid;
-	struct file_stamp stamp;
+	uint32_t gen; /* of the mailbox when it was located */
 	char *bytes; /* all that is seen, or NULL */
 	size_t n_bytes;
 	uint64_t head_off; /* in the file */
@@ -30,18 +33,6 @@ struct mbox_file {
 	uint64_t size;
 	int64_t date_s;
 };
-
-static bool
-is_unchanged(const struct mbox *mb, const struct file_stamp *stamp)
-{
-	struct file_stamp now;
-	struct stat st;
-
-	if (mb->fd == -1 || fstat(mb->fd, &st) == -1)
-		return false;
-	now = file_stamp_of(&st);
-	return mbox_stamp_eq(&now, stamp);
-}
 
 static int
 read_all(int fd, uint64_t off, char *p, size_t n, struct err *e)
@@ -96,7 +87,7 @@ locate(struct mailbox *m, const struct mbox_slot *slot, struct mbox_file *f,
 	f->head_len = slot->head_len;
 	f->size = slot->size;
 	f->date_s = slot->date_s;
-	f->stamp = mb->stamp;
+	f->gen = mb->gen;
 	n = slot->head_len < MBOX_HEADER_MAX ? slot->head_len : MBOX_HEADER_MAX;
 	/* Hidden fields take little: most often one read gets it all. */
 	stored = slot->size + 4096;
@@ -133,44 +124,41 @@ fail:
 	return -1;
 }
 
-/* The message's slot, true of the file as it is below the lock. */
+/*
+ * Where the message can be read, and where it lies. Callers who take steps have
+ * said mbox_ready() before; others wait here.
+ */
 static int
-find_current(
-    struct mailbox *m, uint32_t uid, struct mbox_slot *slot, struct err *e)
-{
-	struct mbox *mb = mbox_of(m);
-
-	/* To find it may bring in records that somebody else has written. */
-	for (unsigned tries = 0; tries < 2; tries++) {
-		if (!is_unchanged(mb, &mb->stamp) &&
-		    mbox_sync_locked(m, SYNC_NORMAL, e) == -1)
-			return -1;
-		if (mb->fd == -1)
-			return err_set(e, ERR_GONE, "file is gone");
-		if (!mbox_find_slot(m, uid, slot))
-			break;
-		if (mb->stamp.ino != MBOX_NO_STAMP)
-			return 0;
-	}
-	return err_set(e, ERR_GONE, "message %u is gone", uid);
-}
-
-/* Locks, and finds the message again when the file is another than it was. */
-static int
-lock_current(struct mailbox *m, struct mbox_file *f, bool is_new, struct err *e)
+find(struct mailbox *m, struct mbox_file *f, bool is_new, struct err *e)
 {
 	struct mbox *mb = mbox_of(m);
 	struct mbox_slot slot;
+	enum step step;
 
-	if (mbox_lock(m, false, MBOX_WAIT_READ_MS, e) == -1)
-		return -1;
-	if (!is_new && is_unchanged(mb, &f->stamp))
-		return 0;
-	if (find_current(m, f->uid, &slot, e) == 0 &&
-	    locate(m, &slot, f, e) == 0)
-		return 0;
-	mbox_unlock(m);
-	return -1;
+	for (unsigned tries = 0; tries < TRIES_MAX; tries++) {
+		while ((step = mbox_ready(m, e)) == STEP_MORE)
+			store_pause(m->store);
+		if (step == STEP_FAIL)
+			return -1;
+		if (!is_new && f->gen == mb->gen)
+			return 0;
+		if (mb->fd == -1)
+			return err_set(e, ERR_GONE, "file is gone");
+		/* It may bring in records that somebody else has written. */
+		if (!mbox_find_slot(m, f->uid, &slot))
+			return err_set(
+			    e, ERR_GONE, "message %u is gone", f->uid);
+		if (mb->stamp.ino == MBOX_NO_STAMP)
+			continue;
+		if (locate(m, &slot, f, e) == -1)
+			return -1;
+		if (mbox_is_there(m))
+			return 0;
+		/* Changed while it was read. */
+		MEM_FREE(f->bytes);
+		is_new = true;
+	}
+	return err_set(e, ERR_IN_USE, "%s is changed all the time", mb->path);
 }
 
 void
@@ -195,14 +183,14 @@ mbox_msg_open(
 
 	f->uid = uid;
 	out->impl = f;
-	if (lock_current(m, f, true, e) == -1) {
+	if (find(m, f, true, e) == -1) {
 		mbox_msg_close(out);
 		return -1;
 	}
-	mbox_unlock(m);
 	out->fd = mbox_of(m)->fd;
 	out->off = 0;
 	out->size = f->size;
+	out->is_held = f->bytes != NULL;
 	out->date_s = f->date_s;
 	return 0;
 }
@@ -265,28 +253,44 @@ read_pieces(const struct mbox *mb, const struct mbox_file *f, uint64_t off,
 	return 0;
 }
 
+/* The same, and nobody has changed the file meanwhile. */
+static int
+read_unchanged(struct mailbox *m, struct mbox_file *f, uint64_t off, void *p,
+    size_t n, size_t *got, struct err *e)
+{
+	struct mbox *mb = mbox_of(m);
+
+	for (unsigned tries = 0; tries < TRIES_MAX; tries++) {
+		if (read_pieces(mb, f, off, p, n, got, e) == -1)
+			return -1;
+		if (mbox_is_there(m))
+			return 0;
+		if (find(m, f, false, e) == -1)
+			return -1;
+		if (f->bytes != NULL)
+			return 0;
+	}
+	return err_set(e, ERR_IN_USE, "%s is changed all the time", mb->path);
+}
+
 int
 mbox_msg_read(struct mailbox *m, struct msg_file *file, uint64_t off, void *p,
     size_t n, size_t *got, struct err *e)
 {
 	struct mbox_file *f = file->impl;
-	int rc;
 
 	*got = 0;
 	if (off >= f->size)
 		return 0;
 	if (n > f->size - off)
 		n = (size_t)(f->size - off);
-	if (f->bytes == NULL) {
-		if (lock_current(m, f, false, e) == -1)
-			return -1;
-		rc = f->bytes != NULL
-		    ? 0
-		    : read_pieces(mbox_of(m), f, off, p, n, got, e);
-		mbox_unlock(m);
-		if (f->bytes == NULL)
-			return rc;
-	}
+	if (f->bytes == NULL &&
+	    (find(m, f, false, e) == -1 ||
+		(f->bytes == NULL &&
+		    read_unchanged(m, f, off, p, n, got, e) == -1)))
+		return -1;
+	if (f->bytes == NULL)
+		return 0;
 	if (off >= f->n_bytes)
 		return 0;
 	*got = n < f->n_bytes - (size_t)off ? n : f->n_bytes - (size_t)off;

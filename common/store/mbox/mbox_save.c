@@ -21,7 +21,6 @@
 #include "store/mbox/mbox_impl.h"
 #include "text/ascii.h"
 
-#define LOCK_WAIT_MS 30000
 #define MEMORY_MAX (1024 * 1024)
 #define LINE_MAX_BYTES 8192
 #define PADDING 50
@@ -48,6 +47,33 @@ struct save {
 	bool in_line; /* part of this line has been staged */
 	bool has_cr;
 	struct buf line;
+	/* The one that is being copied. */
+	struct mailbox *copied_from;
+	struct msg_file copied;
+	uint64_t copied_to;
+	char *piece;
+	/* The commit. */
+	enum save_phase {
+		SAVE_FINISH,
+		SAVE_LOCK,
+		SAVE_LOOK,
+		SAVE_NAMES,
+		SAVE_BASE, /* new keywords come there first */
+		SAVE_EXTEND,
+		SAVE_WRITE,
+		SAVE_END, /* durable */
+		SAVE_TAIL, /* what was written is read as mail that has come */
+		SAVE_DONE,
+	} phase;
+	struct lock_wait wait;
+	struct mbox_writing writing;
+	bool is_writing;
+	uint64_t off; /* of the first in the file */
+	uint64_t at; /* where the next bytes go */
+	struct str lead;
+	size_t msg; /* being written */
+	enum { PART_FROM, PART_HEAD, PART_BLOCK, PART_BODY, PART_END } part;
+	uint64_t part_at;
 };
 
 static struct save *
@@ -330,47 +356,80 @@ message(struct append *a, const struct flag_wish *wish, int64_t date_s,
 	return 0;
 }
 
+static void
+end_copy(struct save *s)
+{
+	if (s->copied_from == NULL)
+		return;
+	mbox_msg_close(&s->copied);
+	s->copied_from = NULL;
+}
+
+static int
+begin_copy(struct append *a, struct mailbox *from, uint32_t uid,
+    const struct flag_wish *wish, struct err *e)
+{
+	struct save *s = save_of(a);
+
+	s->copied = (struct msg_file){.fd = -1};
+	s->copied_to = 0;
+	if (mbox_msg_open(from, uid, &s->copied, e) == -1)
+		return -1;
+	s->copied_from = from;
+	if (s->piece == NULL)
+		s->piece = mem_new(1, COPY_BYTES);
+	if (message(a, wish, s->copied.date_s, e) == -1)
+		return -1;
+	s->is_copy = true;
+	return 0;
+}
+
+/* *at_end: that was the last of it. */
+static int
+copy_piece(struct append *a, bool *at_end, struct err *e)
+{
+	struct save *s = save_of(a);
+	size_t got = 0;
+
+	if (mbox_msg_read(s->copied_from, &s->copied, s->copied_to, s->piece,
+		COPY_BYTES, &got, e) == -1 ||
+	    data(a, str_make(s->piece, got), e) == -1)
+		return -1;
+	s->copied_to += got;
+	*at_end = got == 0;
+	return *at_end ? finish(a, e) : 0;
+}
+
 /*
  * From another mbox file: lines that stood there unquoted stay so, unless they
  * would begin a message.
  */
-static int
-copy_whole(struct append *a, struct mailbox *from, uint32_t uid,
-    const struct flag_wish *wish, struct err *e)
-{
-	struct msg_file f = {.fd = -1};
-	uint64_t off = 0;
-	size_t got = 0;
-	char *piece;
-	int rc = -1;
-
-	if (from->store->ops != &mbox_ops)
-		return err_set(e, ERR_UNSUPPORTED, "not from an mbox file");
-	if (mbox_msg_open(from, uid, &f, e) == -1)
-		return -1;
-	piece = mem_new(1, COPY_BYTES);
-	if (message(a, wish, f.date_s, e) == -1)
-		goto out;
-	save_of(a)->is_copy = true;
-	do {
-		if (mbox_msg_read(from, &f, off, piece, COPY_BYTES, &got, e) ==
-			-1 ||
-		    data(a, str_make(piece, got), e) == -1)
-			goto out;
-		off += got;
-	} while (got > 0);
-	rc = finish(a, e);
-out:
-	free(piece);
-	mbox_msg_close(&f);
-	return rc;
-}
-
 static enum step
 copy(struct append *a, struct mailbox *from, uint32_t uid,
     const struct flag_wish *wish, struct err *e)
 {
-	return copy_whole(a, from, uid, wish, e) == -1 ? STEP_FAIL : STEP_DONE;
+	struct save *s = save_of(a);
+	int64_t until = clock_mono_ms() + STEP_SLICE_MS;
+	bool at_end = false;
+	enum step step;
+
+	if (from->store->ops != &mbox_ops) {
+		(void)err_set(e, ERR_UNSUPPORTED, "not from an mbox file");
+		return STEP_FAIL;
+	}
+	step = mbox_ready(from, e);
+	if (step == STEP_DONE && s->copied_from == NULL &&
+	    begin_copy(a, from, uid, wish, e) == -1)
+		step = STEP_FAIL;
+	while (step == STEP_DONE && !at_end) {
+		if (copy_piece(a, &at_end, e) == -1)
+			step = STEP_FAIL;
+		else if (!at_end && clock_mono_ms() >= until)
+			step = STEP_MORE;
+	}
+	if (step != STEP_MORE)
+		end_copy(s);
+	return step;
 }
 
 /* ---- commit ------------------------------------------------------------------ */
@@ -419,62 +478,88 @@ dress(struct append *a, struct staged *st, bool with_uid, bool is_first)
 	buf_done(&b);
 }
 
+/* Some bytes of a part of the message; *left says how many there are still. */
 static int
-write_bytes(int fd, uint64_t *off, struct str bytes, struct err *e)
+write_part(struct append *a, struct str bytes, uint64_t *left, struct err *e)
 {
-	while (bytes.n > 0) {
-		ssize_t n = pwrite(fd, bytes.p, bytes.n, (off_t)*off);
+	struct save *s = save_of(a);
+	ssize_t n;
 
-		if (n == -1 && errno == EINTR)
-			continue;
-		if (n == -1)
-			return err_sys(e, "append");
-		if (n == 0)
-			return err_set(e, ERR_NO_SPACE, "append");
-		*off += (uint64_t)n;
-		bytes = str_skip(bytes, (size_t)n);
-	}
+	*left = bytes.n;
+	if (bytes.n == 0)
+		return 0;
+	n = pwrite(mbox_of(a->m)->fd, bytes.p, bytes.n, (off_t)s->at);
+	if (n == -1 && errno == EINTR)
+		return 0;
+	if (n == -1)
+		return err_sys(e, "append");
+	if (n == 0)
+		return err_set(e, ERR_NO_SPACE, "append");
+	s->at += (uint64_t)n;
+	s->part_at += (uint64_t)n;
+	*left -= (uint64_t)n;
 	return 0;
 }
 
 static int
-write_stage(
-    struct append *a, uint64_t from, uint64_t n, uint64_t *off, struct err *e)
+write_staged(
+    struct append *a, uint64_t off, uint64_t n, uint64_t *left, struct err *e)
 {
 	struct save *s = save_of(a);
-	char *piece = mem_new(1, COPY_BYTES);
-	int rc = 0;
+	uint64_t rest = n - s->part_at, of_piece;
+	int got;
 
-	while (n > 0 && rc == 0) {
-		int got = read_stage(
-		    s, from, piece, n < COPY_BYTES ? (size_t)n : COPY_BYTES, e);
-
-		rc = got == -1 ? -1
-			       : write_bytes(mbox_of(a->m)->fd, off,
-				     str_make(piece, (size_t)got), e);
-		from += (uint64_t)got;
-		n -= (uint64_t)got;
-		spool_lock_keep(&mbox_of(a->m)->dot);
-	}
-	free(piece);
-	return rc;
+	*left = rest;
+	if (rest == 0)
+		return 0;
+	if (s->piece == NULL)
+		s->piece = mem_new(1, COPY_BYTES);
+	got = read_stage(s, off + s->part_at, s->piece,
+	    rest < COPY_BYTES ? (size_t)rest : COPY_BYTES, e);
+	if (got == -1 ||
+	    write_part(a, str_make(s->piece, (size_t)got), &of_piece, e) == -1)
+		return -1;
+	*left = n - s->part_at;
+	return 0;
 }
 
 static int
-write_staged(struct append *a, struct str lead, uint64_t off, struct err *e)
+write_piece(struct append *a, struct err *e)
 {
 	struct save *s = save_of(a);
-	int fd = mbox_of(a->m)->fd;
+	const struct staged *st = &s->all.v[s->msg];
+	uint64_t left = 0;
+	int rc = 0;
 
-	if (write_bytes(fd, &off, lead, e) == -1)
-		return -1;
-	VEC_EACH(&s->all, st)
-		if (write_bytes(fd, &off, st->from, e) == -1 ||
-		    write_stage(a, st->head_off, st->head_len, &off, e) == -1 ||
-		    write_bytes(fd, &off, st->block, e) == -1 ||
-		    write_stage(a, st->body_off, st->body_len, &off, e) == -1 ||
-		    write_bytes(fd, &off, STR("\n"), e) == -1)
-			return -1;
+	switch (s->part) {
+	case PART_FROM:
+		rc = write_part(
+		    a, str_skip(st->from, (size_t)s->part_at), &left, e);
+		break;
+	case PART_HEAD:
+		rc = write_staged(a, st->head_off, st->head_len, &left, e);
+		break;
+	case PART_BLOCK:
+		rc = write_part(
+		    a, str_skip(st->block, (size_t)s->part_at), &left, e);
+		break;
+	case PART_BODY:
+		rc = write_staged(a, st->body_off, st->body_len, &left, e);
+		break;
+	case PART_END:
+		rc = write_part(
+		    a, str_skip(STR("\n"), (size_t)s->part_at), &left, e);
+		break;
+	}
+	if (rc == -1 || left > 0)
+		return rc;
+	s->part_at = 0;
+	if (s->part == PART_END) {
+		s->part = PART_FROM;
+		s->msg++;
+	} else {
+		s->part++;
+	}
 	return 0;
 }
 
@@ -498,16 +583,16 @@ needs_lead(const struct mbox *mb, bool *needs, struct err *e)
 	return 0;
 }
 
+/* UIDs and hidden fields for all, and room for them in the file. */
 static int
-write_all(struct append *a, struct err *e)
+extend(struct append *a, struct err *e)
 {
 	struct save *s = save_of(a);
 	struct mailbox *m = a->m;
 	struct mbox *mb = mbox_of(m);
 	bool is_empty = mb->slots.n == 0 && m->lazy_top == 0 && !mb->has_pseudo;
 	bool with_uid = mb->has_base || is_empty, lead;
-	uint64_t n = 0, off;
-	struct err ignored;
+	uint64_t n = 0;
 	struct str start;
 
 	if (s->all.n >= UINT32_MAX - 2 - m->uidnext)
@@ -525,17 +610,37 @@ write_all(struct append *a, struct err *e)
 	}
 	if (needs_lead(mb, &lead, e) == -1)
 		return -1;
+	s->lead = lead ? STR("\n") : STR("");
 	start = arena_printf(
 	    &s->arena, "%s%.*s", lead ? "\n" : "", STR_ARG(s->all.v[0].from));
-	if (mbox_shift_extend(&mb->shift, n + lead, start, &off, e) == -1)
+	if (mbox_shift_extend(&mb->shift, n + lead, start, &s->off, e) == -1)
 		return -1;
-	if (write_staged(a, lead ? STR("\n") : STR(""), off, e) == 0 &&
-	    mbox_shift_end(&mb->shift, e) == 0)
-		return 0;
-	mbox_shift_cut(&mb->shift, off);
-	mbox_take_stamp(m);
-	(void)ignored;
-	return -1;
+	s->at = s->off;
+	s->msg = 0;
+	s->part = PART_FROM;
+	s->part_at = 0;
+	return 0;
+}
+
+static enum step
+write_some(struct append *a, int64_t until_ms, struct err *e)
+{
+	struct save *s = save_of(a);
+	uint64_t left;
+
+	while (s->lead.n > 0) {
+		if (write_part(a, s->lead, &left, e) == -1)
+			return STEP_FAIL;
+		s->lead = str_skip(s->lead, s->lead.n - (size_t)left);
+		s->part_at = 0;
+	}
+	while (s->msg < s->all.n) {
+		if (write_piece(a, e) == -1)
+			return STEP_FAIL;
+		if (s->part == PART_BODY && clock_mono_ms() >= until_ms)
+			return STEP_MORE;
+	}
+	return STEP_DONE;
 }
 
 /* Flags that the file could not say are ours to remember. */
@@ -545,7 +650,6 @@ take_over(struct append *a)
 	struct save *s = save_of(a);
 	struct mailbox *m = a->m;
 	struct mbox *mb = mbox_of(m);
-
 	size_t before = mb->slots.n - s->all.n;
 
 	for (size_t i = 0; i < s->all.n && before + i < mb->slots.n; i++) {
@@ -559,63 +663,158 @@ take_over(struct append *a)
 	}
 }
 
+static enum step
+of_int(int rc)
+{
+	return rc == -1 ? STEP_FAIL : STEP_DONE;
+}
+
 static int
-commit_locked(struct append *a, struct err *e)
+name_keywords(struct append *a, struct err *e)
+{
+	struct save *s = save_of(a);
+
+	VEC_EACH(&s->all, st)
+		if (mailbox_resolve(a->m, STORE_SET, &st->wish, &s->arena,
+			&st->flags, e) != STEP_DONE)
+			return -1;
+	return 0;
+}
+
+/* Keywords that are new come into the base first; so do UIDs of others. */
+static enum step
+write_base(struct append *a, struct err *e)
+{
+	struct save *s = save_of(a);
+	struct mbox *mb = mbox_of(a->m);
+	bool all = mb->base_is_dirty && mb->has_base;
+	enum step step;
+
+	if (!s->is_writing && !all && !mbox_has_unsaid_uids(a->m))
+		return STEP_DONE;
+	if (!s->is_writing)
+		mbox_writing_init(&s->writing, a->m, all);
+	s->is_writing = true;
+	step = mbox_write_step(&s->writing, e);
+	if (step != STEP_MORE) {
+		mbox_writing_done(&s->writing);
+		s->is_writing = false;
+	}
+	return step;
+}
+
+static enum step
+read_tail(struct append *a, struct err *e)
+{
+	struct mbox *mb = mbox_of(a->m);
+	enum step step;
+
+	mb->is_own_tail = true;
+	step = mbox_look(a->m, SYNC_NORMAL, e);
+	mb->is_own_tail = false;
+	return step;
+}
+
+static void
+end_commit(struct append *a)
+{
+	struct save *s = save_of(a);
+	struct mailbox *m = a->m;
+	struct err ignored;
+
+	take_over(a);
+	/* They are there, with their UIDs: this can be said later. */
+	(void)mbox_write_last_uid(m, &ignored);
+	mbox_finish_write(m);
+	mbox_unlock(m);
+	s->all.n = 0;
+}
+
+static enum step
+advance(struct append *a, int64_t until_ms, struct err *e)
 {
 	struct save *s = save_of(a);
 	struct mailbox *m = a->m;
 	struct mbox *mb = mbox_of(m);
-	int rc;
 
-	if (mbox_look_again(m, e) == -1)
-		return -1;
-	VEC_EACH(&s->all, st)
-		if (mailbox_resolve(m, STORE_SET, &st->wish, &s->arena,
-			&st->flags, e) != STEP_DONE)
-			return -1;
-	/* Keywords that are new come into the base first. */
-	if (mb->base_is_dirty && mb->has_base &&
-	    mbox_write(m, true, 0, e) == -1)
-		return -1;
-	if (mbox_has_unsaid_uids(m) && mbox_write(m, false, 0, e) == -1)
-		return -1;
-	if (write_all(a, e) == -1)
-		return -1;
-	mb->is_own_tail = true;
-	rc = mbox_sync_locked(m, SYNC_NORMAL, e);
-	mb->is_own_tail = false;
-	if (rc == -1)
-		return -1;
-	take_over(a);
-	/* They are there, with their UIDs: this can be said later. */
-	(void)mbox_write_last_uid(m, e);
-	mbox_finish_write(m);
-	return 0;
+	switch (s->phase) {
+	case SAVE_FINISH:
+		return of_int(finish(a, e));
+	case SAVE_LOCK:
+		return mbox_lock(
+		    m, a, MBOX_MAKE, &s->wait, mbox_lock_ms(m, MBOX_MAKE), e);
+	case SAVE_LOOK:
+		return mbox_look_again(m, e);
+	case SAVE_NAMES:
+		return of_int(name_keywords(a, e));
+	case SAVE_BASE:
+		return write_base(a, e);
+	case SAVE_EXTEND:
+		return of_int(extend(a, e));
+	case SAVE_WRITE:
+		return write_some(a, until_ms, e);
+	case SAVE_END:
+		return of_int(mbox_shift_end(&mb->shift, e));
+	case SAVE_TAIL:
+		return read_tail(a, e);
+	case SAVE_DONE:
+		break;
+	}
+	end_commit(a);
+	return STEP_DONE;
 }
 
-static int
-commit_whole(struct append *a, struct err *e)
+/* Failed or given up: nothing of it stays, unless it is durable. */
+static void
+stop_commit(struct append *a)
 {
 	struct save *s = save_of(a);
-	int rc;
+	struct mailbox *m = a->m;
 
-	if (finish(a, e) == -1)
-		return -1;
-	if (s->all.n == 0)
-		return 0;
-	if (mbox_lock_or_make(a->m, LOCK_WAIT_MS, e) == -1)
-		return -1;
-	rc = commit_locked(a, e);
-	mbox_unlock(a->m);
-	if (rc == 0)
-		s->all.n = 0;
-	return rc;
+	if (!mbox_is_locked_by(m, a)) {
+		if (s->phase == SAVE_LOCK)
+			mbox_lock_abandon(m);
+		return;
+	}
+	if (s->phase == SAVE_WRITE || s->phase == SAVE_END) {
+		mbox_shift_cut(&mbox_of(m)->shift, s->off);
+		mbox_take_stamp(m);
+	}
+	mbox_look_end(m);
+	if (s->is_writing)
+		mbox_writing_done(&s->writing);
+	s->is_writing = false;
+	mbox_unlock(m);
 }
 
 static enum step
 commit(struct append *a, struct err *e)
 {
-	return commit_whole(a, e) == -1 ? STEP_FAIL : STEP_DONE;
+	struct save *s = save_of(a);
+	int64_t until = clock_mono_ms() + STEP_SLICE_MS;
+	enum step step;
+
+	do {
+		if (s->phase == SAVE_LOCK && s->all.n == 0)
+			return STEP_DONE;
+		step = advance(a, until, e);
+		if (step == STEP_DONE && s->phase == SAVE_DONE) {
+			s->phase = SAVE_FINISH;
+			return step;
+		}
+		if (step == STEP_DONE) {
+			s->phase++;
+			step = STEP_MORE;
+		}
+	} while (step == STEP_MORE && !store_must_wait(a->m->store) &&
+	    clock_mono_ms() < until);
+	if (mbox_is_locked_by(a->m, a))
+		mbox_lock_keep(a->m);
+	if (step == STEP_FAIL) {
+		stop_commit(a);
+		s->phase = SAVE_FINISH;
+	}
+	return step;
 }
 
 static void
@@ -623,6 +822,9 @@ save_free(struct append *a)
 {
 	struct save *s = save_of(a);
 
+	stop_commit(a);
+	end_copy(s);
+	free(s->piece);
 	if (s->fd != -1)
 		close(s->fd);
 	VEC_DONE(&s->all);

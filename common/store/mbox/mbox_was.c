@@ -17,9 +17,8 @@
 
 #include "store/mbox/mbox_impl.h"
 
-/* The place of an UID, or where it belongs. */
-static size_t
-place_of(const struct mbox *mb, uint32_t uid)
+size_t
+mbox_was_index(const struct mbox *mb, uint32_t uid)
 {
 	size_t lo = 0, hi = mb->was.n;
 
@@ -50,19 +49,20 @@ void
 mbox_was_note(struct mailbox *m, const struct msg_rec *r)
 {
 	struct mbox *mb = mbox_of(m);
-	size_t at = place_of(mb, r->uid), n;
+	size_t at = mbox_was_index(mb, r->uid), n;
 	const uint16_t *more = mailbox_more(m, r, &n);
 
-	if (at < mb->was.n && mb->was.v[at].uid == r->uid)
+	if (at == mb->was.n || mb->was.v[at].uid != r->uid) {
+		(void)VEC_ADD(&mb->was);
+		memmove(&mb->was.v[at + 1], &mb->was.v[at],
+		    (mb->was.n - 1 - at) * sizeof(*mb->was.v));
+		mb->was.v[at] = (struct mbox_was){.uid = r->uid};
+	} else if (mbox_slot_of(m, r)->flags & SLOT_DIRTY) {
 		return;
-	(void)VEC_ADD(&mb->was);
-	memmove(&mb->was.v[at + 1], &mb->was.v[at],
-	    (mb->was.n - 1 - at) * sizeof(*mb->was.v));
-	mb->was.v[at] = (struct mbox_was){
-	    .uid = r->uid,
-	    .system = r->system,
-	    .keywords = r->keywords,
-	};
+	}
+	/* What was written meanwhile is what the file says now. */
+	mb->was.v[at].system = r->system;
+	mb->was.v[at].keywords = r->keywords;
 	set_more(&mb->was.v[at], more, n);
 }
 
@@ -103,7 +103,7 @@ void
 mbox_was_merge(struct mailbox *m, const struct msg_rec *r, struct mbox_flags *f)
 {
 	struct mbox *mb = mbox_of(m);
-	size_t at = place_of(mb, r->uid), n_ours;
+	size_t at = mbox_was_index(mb, r->uid), n_ours;
 	const uint16_t *ours = mailbox_more(m, r, &n_ours);
 	const struct mbox_flags file = *f;
 	struct mbox_was *w;
@@ -141,12 +141,15 @@ mbox_was_sweep(struct mailbox *m)
 		const struct msg_rec *r = mailbox_rec(m, w->uid);
 
 		if (r != NULL && r->state == REC_LIVE &&
+		    r->info < mb->slots.n &&
 		    mbox_slot_of(m, r)->flags & SLOT_DIRTY)
 			mb->was.v[n++] = *w;
 		else
 			free(w->more);
 	}
 	mb->was.n = n;
+	if (n == 0)
+		mb->dirty_ms = 0;
 }
 
 void
