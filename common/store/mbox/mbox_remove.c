@@ -126,6 +126,9 @@ plan(struct mailbox *m, struct mbox_removal *r, struct err *e)
 {
 	struct mbox *mb = mbox_of(m);
 
+	/* An UID that goes must not come again. */
+	if (mbox_write_last_uid(m, e) == -1)
+		return -1;
 	r->all = mb->n_expunge == mb->slots.n && !mb->has_pseudo;
 	add_removals(&r->w);
 	if (r->all) {
@@ -196,8 +199,6 @@ mbox_remove_step(struct mailbox *m, struct mbox_removal **rp, struct err *e)
 		/* Whatever was done of it: look again. */
 		mbox_no_stamp(m);
 		mb->is_moving = false;
-	} else if (mbox_write_last_uid(m, e) == -1) {
-		step = STEP_FAIL;
 	}
 	if (step == STEP_DONE || r->phase == REMOVE_LOOK)
 		mbox_finish_write(m);
