@@ -147,6 +147,7 @@ struct mbox {
 	} sync;
 	struct lock_wait sync_wait, ready_wait;
 	struct mbox_job *job;
+	bool is_ready_sync; /* begun by mbox_ready() */
 	const struct mbox_job *said; /* the one that MBOX_SYNC_SAY waits for */
 	uint32_t n_failed; /* expunges, so far */
 	int64_t dirty_ms, touched_ms; /* since when, and the last time; or 0 */
@@ -427,6 +428,8 @@ bool mbox_may_close(struct mailbox *m);
 void mbox_job_close(struct mailbox *m);
 /* Nothing is under way any more. */
 void mbox_job_end(struct mailbox *m);
+/* Who drove what is under way may be gone: the loop does it too. */
+void mbox_job_leave(struct mailbox *m);
 /* For lists of slots. */
 void mbox_mark(struct mbox *mb, struct mbox_slot *s, uint16_t flags);
 void mbox_unmark(struct mbox *mb, struct mbox_slot *s, uint16_t flags);

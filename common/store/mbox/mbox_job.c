@@ -32,6 +32,7 @@
 #define QUIET_MS 10000
 #define WAIT_MOST_MS 60000
 #define RETRY_MS 1000
+#define LEFT_MS 20
 #define CLOSE_WAIT_MS 2000
 
 struct mbox_job {
@@ -403,6 +404,12 @@ work_within(struct mailbox *m, uint32_t ms)
 	notify_work(m->store, ms);
 }
 
+void
+mbox_job_leave(struct mailbox *m)
+{
+	work_within(m, LEFT_MS);
+}
+
 bool
 mbox_job_say(struct mailbox *m)
 {
@@ -536,6 +543,11 @@ mbox_work(struct mailbox *m, uint32_t *again_ms)
 	bool all;
 
 	*again_ms = 0;
+	if (mb->sync == MBOX_SYNC_LOOK) {
+		(void)mbox_sync(m, SYNC_NORMAL, &e);
+		*again_ms = 1;
+		return;
+	}
 	if (!may_write(m) ||
 	    (mb->job == NULL && !mb->wants_retry && !is_time(m, again_ms))) {
 		m->has_work = false;

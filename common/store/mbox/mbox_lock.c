@@ -450,6 +450,19 @@ wait_for_lock(
 	return step;
 }
 
+/* Who has it may be nobody's any more: what he does is gone on with. */
+static void
+help(struct mailbox *m)
+{
+	struct mbox *mb = mbox_of(m);
+	struct err ignored;
+
+	if (mb->job != NULL && mb->owner == mb->job)
+		(void)mbox_job_step(m, &ignored);
+	else if (mb->owner == &mb->sync)
+		(void)mbox_sync(m, SYNC_NORMAL, &ignored);
+}
+
 enum step
 mbox_lock(struct mailbox *m, const void *owner, enum mbox_lock_kind kind,
     struct lock_wait *w, int64_t wait_ms, struct err *e)
@@ -460,7 +473,9 @@ mbox_lock(struct mailbox *m, const void *owner, enum mbox_lock_kind kind,
 	if (mb->owner != NULL && mb->owner != owner) {
 		(void)err_set(e, ERR_IN_USE,
 		    "%s: another session is at work there", mb->path);
+		help(m);
 		mb->helper_ms = 0;
+		w->pause_ms = 1;
 		return wait_for_lock(m, w, wait_ms, e);
 	}
 	if (mb->owner == NULL) {

@@ -180,6 +180,9 @@ mbox_sync_abandon(struct mailbox *m)
 		mbox_look_end(m);
 	else
 		mbox_lock_abandon(m);
+	/* The loop goes on with what was begun to be written. */
+	if (mb->sync == MBOX_SYNC_SAY)
+		mbox_job_leave(m);
 	mb->sync_wait = (struct lock_wait){0};
 	(void)end_sync(m, STEP_FAIL);
 }
@@ -223,23 +226,38 @@ mbox_is_there(const struct mailbox *m)
 	return mbox_stamp_eq(&now, &mb->stamp);
 }
 
+/* A sync that mbox_ready has begun goes on to its end. */
+static enum step
+sync_for_ready(struct mailbox *m, struct err *e)
+{
+	struct mbox *mb = mbox_of(m);
+	enum step step = mbox_sync(m, SYNC_NORMAL, e);
+
+	mb->is_ready_sync = step == STEP_MORE;
+	/* Who wanted it may go away. */
+	if (mb->is_ready_sync)
+		mbox_job_leave(m);
+	return step;
+}
+
 enum step
 mbox_ready(struct mailbox *m, struct err *e)
 {
 	struct mbox *mb = mbox_of(m);
 	enum step step;
 
-	if (mbox_is_there(m)) {
+	mb->is_ready_sync = mb->is_ready_sync && mb->sync != MBOX_SYNC_NONE;
+	if (!mb->is_ready_sync && mbox_is_there(m)) {
 		mb->ready_wait = (struct lock_wait){0};
 		return STEP_DONE;
 	}
-	if (mb->job != NULL) {
+	if (mb->job != NULL && mb->sync == MBOX_SYNC_NONE) {
 		struct err ignored;
 
 		(void)mbox_job_step(m, &ignored);
 		return STEP_MORE;
 	}
-	step = mbox_sync(m, SYNC_NORMAL, e);
+	step = sync_for_ready(m, e);
 	if (step != STEP_DONE || mbox_is_there(m))
 		return step;
 	if (mb->fd == -1) {

@@ -925,5 +925,8 @@ main(void)
 	(void)setenv("TZ", "UTC", 1);
 	rc = cmocka_run_group_tests(tests, NULL, NULL);
 	box_all_with_index = true;
+	rc |= cmocka_run_group_tests(tests, NULL, NULL);
+	/* And one thing at a time in each step. */
+	store_slice_ms = 0;
 	return rc | cmocka_run_group_tests(tests, NULL, NULL);
 }
