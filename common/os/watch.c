@@ -196,3 +196,9 @@ watch_remove(struct watch **wp)
 	if (w->hub->depth == 0)
 		free_dead(w->hub);
 }
+
+bool
+watch_is_live(const struct watch *w)
+{
+	return w != NULL && w->wd != -1 && !w->is_dead;
+}

@@ -36,6 +36,8 @@ void watch_hub_free(struct watch_hub **h);
 int watch_add(struct watch_hub *h, const char *path, uint32_t mask,
     watch_fn *fn, void *arg, struct watch **out, struct err *e);
 void watch_remove(struct watch **w);
+/* False: no more events will come from there. NULL is allowed. */
+bool watch_is_live(const struct watch *w);
 /* Delivers at once what the kernel has queued by now. */
 void watch_drain(struct watch_hub *h);
 

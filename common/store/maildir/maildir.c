@@ -347,6 +347,7 @@ close_mailbox(struct mailbox *m)
 	maildir_courier_pop3_done(m);
 	watch_remove(&md->watch_new);
 	watch_remove(&md->watch_cur);
+	watch_remove(&md->watch_home);
 	set32_done(&md->plain);
 	uidlist_done(&md->list);
 	maildir_map_done(md);

@@ -142,7 +142,11 @@ struct maildir {
 		COUNTS_NO,
 	} counts; /* does anybody count for a quota? Until the next flush */
 	struct watch *watch_new, *watch_cur;
-	bool wants_watch, watch_failed;
+	struct watch *watch_home; /* of the folder itself, for its files */
+	bool watch_failed, home_failed;
+	unsigned n_syncs; /* that came to their end; stops at a few */
+	/* Nothing has happened since a sync below watches has seen all. */
+	bool is_quiet;
 };
 
 /* ---- maildir_quota.c ----------------------------------------------------- */
@@ -243,6 +247,12 @@ bool maildir_is_syncing(const struct mailbox *m);
 void maildir_abandon(struct mailbox *m);
 bool maildir_may_have_news(struct mailbox *m);
 bool maildir_watch(struct mailbox *m, bool on);
+/* At the beginning of a sync: watches what is worth it. */
+void maildir_watch_more(struct mailbox *m);
+/* Are all changes by others told by events that can be relied on? */
+bool maildir_is_watched(const struct mailbox *m);
+/* Has nothing happened since the last sync, and is nothing left to do? */
+bool maildir_is_quiet(const struct mailbox *m);
 /* Takes in what dovecot-uidlist says; ERR_NOT_FOUND, ERR_CORRUPT. */
 enum step maildir_read_list(struct mailbox *m, int64_t until_ms, struct err *e);
 int maildir_read_list_now(struct mailbox *m, struct err *e);

@@ -24,6 +24,7 @@
  *	                           LOCK --given up--> FINISH
  *	                    LIST_LOCKED --others gave UIDs--> LOOK_LOCKED --> GIVE
  */
+#include <limits.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -383,12 +384,15 @@ sync_some(struct mailbox *m, enum sync_how how, bool no_wait, struct err *e)
 	if (md->job == NULL && how == SYNC_NORMAL && is_being_filled(m))
 		return STEP_DONE;
 	if (md->job == NULL) {
-		if (!list_is_empty(&m->views))
-			(void)maildir_watch(m, true);
+		maildir_watch_more(m);
 		if (m->store->hub != NULL)
 			watch_drain(m->store->hub);
+		if (how == SYNC_NORMAL && maildir_is_quiet(m))
+			return STEP_DONE;
 		md->job = mem_new(1, sizeof(*md->job));
 		md->job->how = how;
+		/* Until an event says otherwise, which may be in its middle. */
+		md->is_quiet = maildir_is_watched(m);
 	}
 	md->job->no_wait = md->job->no_wait || no_wait;
 	do {
@@ -397,6 +401,10 @@ sync_some(struct mailbox *m, enum sync_how how, bool no_wait, struct err *e)
 			step = failed(m, md->job, e);
 	} while (step == STEP_MORE && !store_must_wait(m->store) &&
 	    clock_mono_ms() < until);
+	if (step == STEP_FAIL)
+		md->is_quiet = false;
+	if (step == STEP_DONE && md->n_syncs < UINT_MAX)
+		md->n_syncs++;
 	if (step != STEP_MORE)
 		job_free(m);
 	return step;
@@ -439,6 +447,7 @@ maildir_abandon(struct mailbox *m)
 		md->list.read_to = 0;
 	}
 	md->must_scan = true;
+	md->is_quiet = false;
 	job_free(m);
 }
 
@@ -450,7 +459,7 @@ maildir_may_have_news(struct mailbox *m)
 	maildir_change_end(md);
 	if (m->store->hub != NULL)
 		watch_drain(m->store->hub);
-	if (is_being_filled(m))
+	if (is_being_filled(m) || maildir_is_quiet(m))
 		return false;
 	return dirs_to_read(m, SYNC_NORMAL) != 0 ||
 	    (!md->is_in_memory && uidlist_has_changed(&md->list));

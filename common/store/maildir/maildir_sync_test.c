@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "tests/lib/test_store.h"
 
+#include "store/maildir/maildir_impl.h"
 #include "store/maildir/maildir_test.h"
 
 /* ---- another program beside us ------------------------------------------- */
@@ -299,6 +300,133 @@ test_examine_changes_nothing(void **state)
 	view_close(&v);
 }
 
+/* ---- when nothing happens ------------------------------------------------- */
+
+static bool
+is_quiet(struct view *v)
+{
+	return maildir_is_quiet(view_mailbox(v));
+}
+
+/* Syncs until one finds nothing; false: there is always something. */
+static bool
+calm_down(struct view *v)
+{
+	for (int i = 0; i < 5 && !is_quiet(v); i++)
+		(void)box_sync(v, true);
+	return is_quiet(v);
+}
+
+static void
+append_line(struct box *b, const char *name, const char *line)
+{
+	FILE *f = fopen(box_path(b, name), "a");
+
+	assert_non_null(f);
+	assert_true(fputs(line, f) >= 0);
+	assert_int_equal(fclose(f), 0);
+}
+
+/* A sync below watches looks at nothing, and misses nothing all the same. */
+static void
+test_quiet(void **state)
+{
+	struct box *b = *state;
+	struct view *v;
+	struct err e;
+
+	write_m1(b);
+	box_open(b);
+	v = box_view(b, "INBOX", false);
+	assert_false(is_quiet(v)); /* not worth a watch yet */
+	assert_true(calm_down(v));
+	assert_string_equal(box_sync(v, true), "");
+	assert_false(view_has_news(v));
+	assert_true(is_quiet(v));
+	/* Files that are no business of ours. */
+	box_write(b, "dovecot.index.log", "x");
+	box_write(b, "dovecot-uidlist.lock", "");
+	box_unlink(b, "dovecot-uidlist.lock");
+	assert_string_equal(box_sync(v, true), "");
+	assert_true(is_quiet(v));
+	/* Flags, a delivery, an expunge. */
+	box_move(b, "cur/" BASE1 ":2,S", "cur/" BASE1 ":2,FS");
+	assert_true(view_has_news(v));
+	assert_string_equal(box_sync(v, true), "f1 ");
+	assert_true(calm_down(v));
+	box_msg(b, "new/1795300400.M1P1.mx1");
+	assert_string_equal(box_sync(v, true), "e4 r1 ");
+	assert_true(calm_down(v));
+	box_unlink(b, "cur/" BASE2 ":2,Fab");
+	assert_string_equal(box_sync(v, true), "x2 ");
+	assert_true(calm_down(v));
+	/* The map alone, appended to and replaced; a keyword gets a name. */
+	append_line(b, "dovecot-uidlist", "77 :1795300500.M1P1.mx1\n");
+	(void)box_sync(v, true);
+	assert_int_equal(mailbox_uidnext(view_mailbox(v)), 78);
+	assert_true(calm_down(v));
+	box_write(b, "other", box_read(b, "dovecot-uidlist"));
+	append_line(b, "other", "88 :1795300501.M1P1.mx1\n");
+	box_move(b, "other", "dovecot-uidlist");
+	(void)box_sync(v, true);
+	assert_int_equal(mailbox_uidnext(view_mailbox(v)), 89);
+	assert_true(calm_down(v));
+	append_line(b, "dovecot-keywords", "9 Nine\n");
+	assert_string_equal(box_sync(v, true), "k0 ");
+	assert_true(calm_down(v));
+	append_line(
+	    b, "restante-keywords", "1\nk 30 Thirty\n");
+	(void)box_sync(v, true);
+	assert_true(mailbox_keyword_name(view_mailbox(v), 30).n == 6);
+	assert_true(calm_down(v));
+	/* Our own changes are known. */
+	assert_int_equal(
+	    box_store(v, 1, 1, STORE_ADD, FLAG_ANSWERED, NULL, &e), 0);
+	assert_string_equal(box_sync(v, true), "");
+	assert_true(is_quiet(v));
+	assert_int_equal(box_append(b, "INBOX", TEST_MSG, 0, -1), 89);
+	assert_string_equal(box_sync(v, true), "e4 r2 ");
+	assert_true(calm_down(v));
+	/* One of its directories has another name for a moment. */
+	assert_int_equal(rename(box_path(b, "cur"), box_path(b, "rest")), 0);
+	(void)view_has_news(v);
+	assert_false(is_quiet(v));
+	assert_int_equal(rename(box_path(b, "rest"), box_path(b, "cur")), 0);
+	view_close(&v);
+}
+
+/* Events that are lost, and watches that are: then all is looked at. */
+static void
+test_quiet_no_more(void **state)
+{
+	struct box *b = *state;
+	struct maildir *md;
+	struct view *v;
+
+	write_m1(b);
+	box_open(b);
+	v = box_view(b, "INBOX", false);
+	assert_true(calm_down(v));
+	md = maildir_of(view_mailbox(v));
+	watch_remove(&md->watch_home);
+	assert_false(is_quiet(v));
+	append_line(b, "dovecot-uidlist", "77 :1795300500.M1P1.mx1\n");
+	(void)box_sync(v, true);
+	assert_int_equal(mailbox_uidnext(view_mailbox(v)), 78);
+	assert_true(calm_down(v));
+	watch_remove(&md->watch_cur);
+	assert_false(is_quiet(v));
+	box_move(b, "cur/" BASE1 ":2,S", "cur/" BASE1 ":2,FS");
+	assert_string_equal(box_sync(v, true), "f1 ");
+	assert_true(calm_down(v));
+	/* What was begun and left is done again. */
+	maildir_abandon(view_mailbox(v));
+	md->must_scan = true;
+	assert_false(is_quiet(v));
+	assert_true(calm_down(v));
+	view_close(&v);
+}
+
 int
 main(void)
 {
@@ -311,6 +439,8 @@ main(void)
 	    T(test_acl_of_others),
 	    T(test_d13_read_only),
 	    T(test_examine_changes_nothing),
+	    T(test_quiet),
+	    T(test_quiet_no_more),
 	};
 	int rc;
 

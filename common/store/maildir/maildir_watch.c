@@ -7,10 +7,16 @@
  * Runs in: imapd, pop3d, as the mail user.
  * Trusts:  no event further than that it is worth a look.
  * Spec:    formats.md 1.9.
+ *
+ * Two watches tell of the messages; who stays gets a third one, of the folder
+ * with the UID map and the keywords. From then on a sync that nothing has
+ * happened before is a look at the queue of events, and nothing else.
  */
 #include <stdio.h>
 #include <unistd.h>
 
+#include "store/maildir/courier.h"
+#include "store/maildir/keywords.h"
 #include "store/maildir/maildir_scan.h"
 
 /* ---- events -------------------------------------------------------------- */
@@ -90,9 +96,10 @@ on_event(
 {
 	struct maildir *md = maildir_of(m);
 
-	if (mask & (IN_Q_OVERFLOW | IN_IGNORED | IN_DELETE_SELF))
+	if (mask & (IN_Q_OVERFLOW | IN_IGNORED | IN_DELETE_SELF)) {
 		md->dirs[DIR_NEW].is_dirty = md->dirs[DIR_CUR].is_dirty = true;
-	else if (is_news(m, dir, mask, name))
+		md->is_quiet = false;
+	} else if (is_news(m, dir, mask, name))
 		md->dirs[dir].is_dirty = true;
 	else
 		return;
@@ -136,6 +143,7 @@ maildir_watch(struct mailbox *m, bool on)
 		return false;
 	if (md->watch_new != NULL && md->watch_cur != NULL)
 		return md->is_local;
+	md->is_quiet = false; /* what happened before left no event */
 	(void)snprintf(path, sizeof(path), "%s/new", md->path);
 	if (watch_add(
 		m->store->hub, path, mask, on_new, m, &md->watch_new, &e) == -1)
@@ -153,4 +161,102 @@ fail:
 	watch_remove(&md->watch_new);
 	md->watch_failed = true;
 	return false;
+}
+
+/* ---- the folder itself ---------------------------------------------------- */
+
+/* Files and folders in it that a sync looks at; of others there is no end. */
+static bool
+is_looked_at(struct str name)
+{
+	static const struct str names[] = {
+	    STR_LIT(UIDLIST_FILE),
+	    STR_LIT(KEYWORDS_FILE),
+	    STR_LIT(MORE_KEYWORDS_FILE),
+	    STR_LIT(COURIER_KEYWORDS),
+	    STR_LIT("cur"),
+	    STR_LIT("new"),
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (str_eq(name, names[i]))
+			return true;
+	return name.n == 0;
+}
+
+/* Our own writes too: they are few, and one look more does no harm. */
+static void
+on_home(
+    void *arg, UNUSED uint32_t mask, UNUSED uint32_t cookie, struct str name)
+{
+	struct mailbox *m = arg;
+
+	if (is_looked_at(name))
+		maildir_of(m)->is_quiet = false;
+}
+
+static void
+watch_home(struct mailbox *m)
+{
+	const uint32_t mask = IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE |
+	    IN_DELETE | IN_DELETE_SELF | IN_MODIFY | IN_ATTRIB;
+	struct maildir *md = maildir_of(m);
+	char path[PATH_MAX + 8];
+	struct err e;
+
+	md->is_quiet = false; /* as above */
+	(void)snprintf(path, sizeof(path), "%s/.", md->path);
+	if (watch_add(m->store->hub, path, mask, on_home, m, &md->watch_home,
+		&e) == -1)
+		md->home_failed = true;
+}
+
+#define SYNCS_WORTH_HOME 2
+
+void
+maildir_watch_more(struct mailbox *m)
+{
+	struct maildir *md = maildir_of(m);
+
+	if (list_is_empty(&m->views))
+		return;
+	(void)maildir_watch(m, true);
+	if (md->n_syncs >= SYNCS_WORTH_HOME && md->watch_home == NULL &&
+	    !md->home_failed && scan_is_watched(md) &&
+	    md->controlfd == md->dirfd && !m->store->is_courier)
+		watch_home(m);
+}
+
+bool
+maildir_is_watched(const struct mailbox *m)
+{
+	const struct maildir *md = maildir_of(m);
+
+	return md->is_local && watch_is_live(md->watch_new) &&
+	    watch_is_live(md->watch_cur) && watch_is_live(md->watch_home);
+}
+
+/* What a sync would go on with although nobody has changed anything. */
+static bool
+has_work(const struct mailbox *m)
+{
+	const struct maildir *md = maildir_of(m);
+
+	return md->must_scan || md->retry_ms != 0 || md->wants_load ||
+	    md->want_purge || md->has_new_recs || md->list.must_rewrite ||
+	    md->list.is_torn || md->list.reading != NULL ||
+	    maildir_has_garbage(md) ||
+	    (m->n_writers > 0 && md->n_new + md->lazy_new > 0);
+}
+
+bool
+maildir_is_quiet(const struct mailbox *m)
+{
+	const struct maildir *md = maildir_of(m);
+
+	/* In Courier's folder of keywords events are not asked for. */
+	return md->is_quiet && maildir_is_watched(m) &&
+	    md->dirs[DIR_NEW].is_read && !md->dirs[DIR_NEW].is_dirty &&
+	    md->dirs[DIR_CUR].is_read && !md->dirs[DIR_CUR].is_dirty &&
+	    md->courier_keywords.tv_sec == 0 && !has_work(m);
 }
