@@ -177,6 +177,24 @@ test_set32_against_bits(UNUSED void **state)
 		for (i = 1; i < s.n; i++)
 			assert_true(s.r[i - 1].last + 1 < s.r[i].first);
 	}
+	/* Eaten up from one end, filled from the other. */
+	set32_clear(&s);
+	for (i = 1; i <= N; i += 2)
+		set32_add(&s, i);
+	for (i = 1; i <= N; i += 2) {
+		set32_remove(&s, i);
+		set32_add(&s, N + i);
+		assert_int_equal(set32_count(&s), N / 2);
+		assert_int_equal(set32_at(&s, 1), i + 2);
+		assert_int_equal(set32_at(&s, N / 2), N + i);
+	}
+	set32_clear(&s);
+	set32_add_range(&s, 1, N);
+	for (i = N; i > 2; i -= 2) {
+		set32_remove(&s, i - 1);
+		assert_int_equal(set32_count(&s), N / 2 + i / 2 - 1);
+		assert_int_equal(set32_pos(&s, i), i / 2 + i / 2 - 1);
+	}
 	set32_clear(&s);
 	set32_add_range(&s, 5, UINT32_MAX);
 	set32_add(&s, UINT32_MAX);

@@ -23,15 +23,31 @@ set32_init(struct set32 *s)
 void
 set32_done(struct set32 *s)
 {
-	free(s->r);
+	if (s->r != NULL)
+		free(s->r - s->skip);
 	free(s->before);
 	set32_init(s);
+}
+
+/* No free ones before the first; `n` of them count. */
+static void
+move_to_base(struct set32 *s, size_t n)
+{
+	struct set32_range *base;
+
+	if (s->skip == 0)
+		return;
+	base = s->r - s->skip;
+	memmove(base, s->r, n * sizeof(*base));
+	s->r = base;
+	s->skip = 0;
 }
 
 void
 set32_clear(struct set32 *s)
 {
 	s->n = 0;
+	s->total = 0;
 	s->counted = false;
 }
 
@@ -39,6 +55,8 @@ void
 set32_copy(struct set32 *to, const struct set32 *from)
 {
 	to->counted = false;
+	to->total = from->total;
+	move_to_base(to, 0);
 	if (to->size < from->n) {
 		to->r = mem_resize(to->r, from->n, sizeof(*to->r));
 		to->size = from->n;
@@ -66,20 +84,75 @@ set32_range_of(const struct set32 *s, uint32_t v)
 	return lo;
 }
 
-/* Replaces ranges [from, to) by `n` (0..2) new ones. */
+#define SIZE_MIN 4
+
+/* Room for `count` in all, the free ones behind the last. */
+static void
+grow_behind(struct set32 *s, size_t count)
+{
+	move_to_base(s, s->n);
+	/* Not so close that the next one has to be moved again. */
+	if (count <= s->size - s->size / 4)
+		return;
+	s->size = count < SIZE_MIN ? SIZE_MIN : count * 2;
+	s->r = mem_resize(s->r, s->size, sizeof(*s->r));
+}
+
+/* The same with half of the free ones before the first. */
+static void
+grow_before(struct set32 *s, size_t count)
+{
+	size_t size = count * 2 + SIZE_MIN, skip = (size - s->n) / 2;
+	struct set32_range *base = mem_resize(NULL, size, sizeof(*base));
+
+	if (s->n > 0)
+		memcpy(base + skip, s->r, s->n * sizeof(*base));
+	if (s->r != NULL)
+		free(s->r - s->skip);
+	s->r = base + skip;
+	s->skip = skip;
+	s->size = size;
+}
+
+static uint32_t
+sum_of(const struct set32_range *r, size_t n)
+{
+	uint32_t sum = 0;
+
+	for (size_t i = 0; i < n; i++)
+		sum += r[i].last - r[i].first + 1;
+	return sum;
+}
+
+/*
+ * Replaces ranges [from, to) by `n` (0..2) new ones. The shorter side moves:
+ * sets are eaten up from both ends, one number at a time.
+ */
 static void
 splice(struct set32 *s, size_t from, size_t to, const struct set32_range *add,
     size_t n)
 {
-	size_t count = s->n - (to - from) + n;
+	size_t old = to - from, behind = s->n - to, count = s->n - old + n;
 
-	if (count > s->size) {
-		s->size = count < 4 ? 4 : count * 2;
-		s->r = mem_resize(s->r, s->size, sizeof(*s->r));
+	s->total += sum_of(add, n);
+	if (old > 0)
+		s->total -= sum_of(&s->r[from], old);
+	if (from < behind && n != old) {
+		struct set32_range *was;
+
+		if (n > old && s->skip < n - old)
+			grow_before(s, count);
+		was = s->r;
+		s->r = was + old - n;
+		s->skip = s->skip + old - n;
+		memmove(s->r, was, from * sizeof(*s->r));
+	} else if (n != old) {
+		if (s->skip + count > s->size)
+			grow_behind(s, count);
+		if (behind > 0)
+			memmove(
+			    &s->r[from + n], &s->r[to], behind * sizeof(*s->r));
 	}
-	if (s->n > to)
-		memmove(
-		    &s->r[from + n], &s->r[to], (s->n - to) * sizeof(*s->r));
 	if (n > 0)
 		memcpy(&s->r[from], add, n * sizeof(*s->r));
 	s->n = count;
@@ -112,6 +185,7 @@ set32_add(struct set32 *s, uint32_t v)
 	/* Behind the last one, as most sets grow. */
 	if (s->n > 0 && v > 0 && s->r[s->n - 1].last == v - 1) {
 		s->r[s->n - 1].last = v;
+		s->total++;
 		s->counted = false;
 		return;
 	}
@@ -170,14 +244,9 @@ build_counts(struct set32 *s)
 }
 
 uint32_t
-set32_count(struct set32 *s)
+set32_count(const struct set32 *s)
 {
-	if (s->n == 0)
-		return 0;
-	if (s->n == 1)
-		return s->r[0].last - s->r[0].first + 1;
-	build_counts(s);
-	return s->before[s->n];
+	return s->total;
 }
 
 uint32_t

@@ -16,6 +16,8 @@ struct set32_range {
 struct set32 {
 	struct set32_range *r;
 	size_t n, size;
+	size_t skip; /* of `size`: free ones before r[0] */
+	uint32_t total; /* values */
 	uint32_t *before; /* values before each range; built on demand */
 	bool counted; /* `before` is up to date */
 };
@@ -34,7 +36,7 @@ bool set32_has(const struct set32 *s, uint32_t v);
 void set32_intersect(
     const struct set32 *a, const struct set32 *b, struct set32 *out);
 /* How many values; at most 2^32 - 1 because 0 is no UID. */
-uint32_t set32_count(struct set32 *s);
+uint32_t set32_count(const struct set32 *s);
 /* The value at position 1..count; 0 when there is none. */
 uint32_t set32_at(struct set32 *s, uint32_t pos);
 /* Position 1..count of the value; 0 when it is not in the set. */

@@ -355,15 +355,19 @@ collect_gone(struct view *v)
 static void
 tell_expunges(struct view *v, const struct view_sink *sink, void *arg)
 {
-	for (size_t n = TOLD_PER_LOOK; n > 0 && v->gone.n > 0; n--) {
-		uint32_t uid = v->gone.v[--v->gone.n];
-		uint32_t seq = set32_pos(&v->uids, uid);
+	size_t n = v->gone.n < TOLD_PER_LOOK ? v->gone.n : TOLD_PER_LOOK;
+	const uint32_t *uids = v->gone.v + v->gone.n - n;
+	uint32_t seqs[TOLD_PER_LOOK];
 
-		set32_remove(&v->uids, uid);
-		set32_remove(&v->recent, uid);
-		set32_remove(&v->changed, uid);
-		if (seq != 0 && sink->expunge != NULL)
-			sink->expunge(arg, seq, uid);
+	for (size_t i = 0; i < n; i++)
+		seqs[i] = set32_pos(&v->uids, uids[i]);
+	v->gone.n -= n;
+	while (n-- > 0) {
+		set32_remove(&v->uids, uids[n]);
+		set32_remove(&v->recent, uids[n]);
+		set32_remove(&v->changed, uids[n]);
+		if (seqs[n] != 0 && sink->expunge != NULL)
+			sink->expunge(arg, seqs[n], uids[n]);
 	}
 }
 
