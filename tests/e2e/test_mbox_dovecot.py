@@ -1,43 +1,12 @@
 # SPDX-License-Identifier: ISC
 """Ours and Debian's Dovecot take turns on the same mbox files
 (compat-tests.md section 5)."""
-import os
 import random
 import re
 
 import pytest
 from lib import agree, dovecot
-from lib.agree import msg
-
-FROM = b"From a@b Mon Mar  2 10:01:00 2026\n"
-
-
-def piece(n, fields=b""):
-    """Each with a Received of its own: that is what names it."""
-    head, _, body = msg(n % 9 + 1).partition(b"\n\n")
-    return (FROM + b"Received: from x by y; Mon, 2 Mar 2026 10:00:%02d "
-            b"+0000\n" % n + head + b"\n" + fields + b"\n" + body + b"\n")
-
-
-class Box(agree.Box):
-    """One user's mail: the file of INBOX and the folder of the others."""
-
-    def __init__(self, pair, user):
-        super().__init__(pair, user)
-        self.root = pair.dovecot.home(user)
-        for rel in ("mail", "in"):
-            os.makedirs(self.path(rel), exist_ok=True)
-            os.chown(self.path(rel), self.uid, self.uid)
-
-    def add(self, data, rel="in/box"):
-        with open(self.path(rel), "ab") as f:
-            f.write(data)
-        os.chown(self.path(rel), self.uid, self.uid)
-
-    def bytes(self, rel="in/box"):
-        with open(self.path(rel), "rb") as f:
-            return f.read()
-
+from lib.agree import FROM, msg, piece
 
 @pytest.fixture(scope="module")
 def pair():
@@ -60,18 +29,10 @@ def box(pair):
     pair.dovecot.complaints()
     user = pair.users[pair.used]
     pair.used += 1
-    b = Box(pair, user)
+    b = agree.MboxBox(pair, user)
     yield b
     pair.dovecot.close_all()
     pair.ours.close_all()
-
-
-def do(box, which, *commands, mailbox="INBOX"):
-    c = box.of(which)
-    c.ok("SELECT " + mailbox)
-    for x in commands:
-        c.ok(x)
-    c.logout()
 
 
 @pytest.mark.parametrize("first", ["ours", "dovecot"])
@@ -101,7 +62,7 @@ def test_as_dovecot_leaves_it(box):
         1: {"\\Answered", "\\Deleted"},
         2: {"\\Flagged", "\\Seen", "$Fwd"}, 3: set()}
     before = box.bytes()
-    do(box, "ours", r"STORE 3 +FLAGS (\Seen)")
+    agree.do(box, "ours", r"STORE 3 +FLAGS (\Seen)")
     after = box.bytes()
     assert len(after) == len(before) and b"Status: RO\n\nb" in after
     box.agree(first="dovecot")
@@ -112,17 +73,17 @@ def test_turns(box, first):
     """Each changes what the other has written, of every kind."""
     second = "dovecot" if first == "ours" else "ours"
     box.add(b"".join(piece(i) for i in range(1, 7)))
-    do(box, first, r"STORE 1 +FLAGS (\Seen \Flagged Work)",
+    agree.do(box, first, r"STORE 1 +FLAGS (\Seen \Flagged Work)",
        r"STORE 2:3 +FLAGS (\Answered)")
     box.agree(first=second)
-    do(box, second, r"STORE 1 -FLAGS (\Flagged)",
+    agree.do(box, second, r"STORE 1 -FLAGS (\Flagged)",
        r"STORE 4 +FLAGS (\Draft Home Work)")
     box.agree(first=first)
-    do(box, first, r"STORE 1,3 +FLAGS (\Deleted)", "EXPUNGE")
+    agree.do(box, first, r"STORE 1,3 +FLAGS (\Deleted)", "EXPUNGE")
     seen = box.agree(first=second)["INBOX"]
     assert sorted(seen["messages"]) == [2, 4, 5, 6]
     box.add(piece(7))
-    do(box, second, r"STORE 1 +FLAGS (\Deleted)", "EXPUNGE")
+    agree.do(box, second, r"STORE 1 +FLAGS (\Deleted)", "EXPUNGE")
     seen = box.agree(first=first)["INBOX"]
     assert sorted(seen["messages"]) == [4, 5, 6, 7]
     assert seen["messages"][4][1] == {"\\Draft", "Home", "Work"}
@@ -133,10 +94,10 @@ def test_turns(box, first):
         c.logout()
     seen = box.agree(first=second)["INBOX"]
     assert sorted(seen["messages"]) == list(range(4, 11))
-    do(box, first, r"STORE 1:* +FLAGS (\Deleted)", "EXPUNGE")
+    agree.do(box, first, r"STORE 1:* +FLAGS (\Deleted)", "EXPUNGE")
     assert b"X-IMAP: " in box.bytes()
     assert box.agree(first=second)["INBOX"]["messages"] == {}
-    do(box, second, "NOOP")
+    agree.do(box, second, "NOOP")
     box.add(piece(9))
     seen = box.agree(first=second)["INBOX"]
     assert sorted(seen["messages"]) == [11]
@@ -220,11 +181,11 @@ def test_shapes(box):
     assert len(seen["length"]["messages"]) == 2
     assert len(seen["wrong"]["messages"]) == 2
     # Written to by both, they stay what they are.
-    do(box, "ours", r"STORE 1 +FLAGS (\Seen kw)", mailbox="crlf")
+    agree.do(box, "ours", r"STORE 1 +FLAGS (\Seen kw)", mailbox="crlf")
     assert b"X-UID: 1" in box.bytes("mail/crlf")
     assert b"\n" not in box.bytes("mail/crlf").replace(b"\r\n", b"")
-    do(box, "dovecot", r"STORE 1 +FLAGS (\Flagged)", mailbox="nolf")
-    do(box, "ours", r"STORE 1 +FLAGS (\Seen)", mailbox="noblank")
+    agree.do(box, "dovecot", r"STORE 1 +FLAGS (\Flagged)", mailbox="nolf")
+    agree.do(box, "ours", r"STORE 1 +FLAGS (\Seen)", mailbox="noblank")
     box.agree(list(files), pop3=False)
 
 

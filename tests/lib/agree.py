@@ -253,3 +253,43 @@ class Box:
             assert drops["ours"] == drops["dovecot"]
         self.quiet()
         return ours["boxes"]
+
+
+# ---- mbox --------------------------------------------------------------------
+
+FROM = b"From a@b Mon Mar  2 10:01:00 2026\n"
+
+
+def piece(n, fields=b""):
+    """Each with a Received of its own: that is what names it."""
+    head, _, body = msg(n % 9 + 1).partition(b"\n\n")
+    return (FROM + b"Received: from x by y; Mon, 2 Mar 2026 10:00:%02d "
+            b"+0000\n" % n + head + b"\n" + fields + b"\n" + body + b"\n")
+
+
+class MboxBox(Box):
+    """One user's mail: the file of INBOX and the folder of the others."""
+
+    def __init__(self, pair, user):
+        super().__init__(pair, user)
+        self.root = pair.dovecot.home(user)
+        for rel in ("mail", "in"):
+            os.makedirs(self.path(rel), exist_ok=True)
+            os.chown(self.path(rel), self.uid, self.uid)
+
+    def add(self, data, rel="in/box"):
+        with open(self.path(rel), "ab") as f:
+            f.write(data)
+        os.chown(self.path(rel), self.uid, self.uid)
+
+    def bytes(self, rel="in/box"):
+        with open(self.path(rel), "rb") as f:
+            return f.read()
+
+
+def do(box, which, *commands, mailbox="INBOX"):
+    c = box.of(which)
+    c.ok("SELECT " + mailbox)
+    for x in commands:
+        c.ok(x)
+    c.logout()
