@@ -403,6 +403,29 @@ index_place(const struct settings *s, const struct grant_entry *g, char *out,
 	return err_set(e, ERR_LIMIT, "the path of index_dir is too long");
 }
 
+/*
+ * What is kept in the state directory: journals of mboxes, and what a user has
+ * read of others' mail. Who has a Maildir alone never needs his.
+ */
+static int
+state_place(const struct settings *s, const struct grant_entry *g, char *out,
+    size_t size, struct err *e)
+{
+	const char *location = g->mail_location[0] != '\0'
+	    ? g->mail_location
+	    : s->mail_location[g->service];
+	int n;
+
+	if (s->shares_mail || !str_starts(str_of(location), STR("maildir:")))
+		return user_dir_make(s->state_dir, g->user, s->privileged,
+		    g->sysuid, g->sysgid, out, size, e);
+	n = snprintf(out, size, "%s/%s", s->state_dir, g->user);
+	if (n < 0 || (size_t)n >= size)
+		return err_set(e, ERR_LIMIT, "the path below %s is too long",
+		    s->state_dir);
+	return 0;
+}
+
 int
 users_settings(
     const struct settings *s, const struct grant_entry *g, struct err *e)
@@ -413,8 +436,7 @@ users_settings(
 	int fd = -1;
 
 	if (index_place(s, g, index, sizeof(index), e) == -1 ||
-	    user_dir_make(s->state_dir, g->user, s->privileged, g->sysuid,
-		g->sysgid, state, sizeof(state), e) == -1)
+	    state_place(s, g, state, sizeof(state), e) == -1)
 		return -1;
 	buf_init(&b, CHILD_SETTINGS_MAX);
 	ok = buf_add_c(&b, s->plain[program_of(g->service)]);

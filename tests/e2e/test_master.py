@@ -44,10 +44,9 @@ def test_session(m):
     assert p.settings["user"] == "alice"
     assert p.settings["home"] == s.home("alice")
     assert p.settings["service"] == "imap"
-    for kind in ("index_dir", "state_dir"):
-        st = os.stat(p.settings[kind])
-        assert st.st_uid == s.uid_of("alice")
-        assert st.st_mode & 0o7777 == 0o700
+    st = os.stat(p.settings["index_dir"])
+    assert st.st_uid == s.uid_of("alice")
+    assert st.st_mode & 0o7777 == 0o700
     # the next one of the same user goes to the same process
     _, again, second = s.session("alice", process=p)
     assert again is p and second != number
@@ -65,6 +64,23 @@ def test_session(m):
     assert len(rows) == 2, rows
     assert any(r.get("state") == "INBOX" for r in rows), rows
     near.close()
+
+
+@pytest.mark.parametrize("mail,settings,made", [
+    ("maildir:~/Maildir", {}, False), ("mbox:~/mail", {}, True),
+    ("auto", {}, True),
+    ("maildir:~/Maildir", {"other_users_location": "maildir:/srv/%u"}, True)])
+def test_state_dir(m, mail, settings, made):
+    """It is made where something may be kept in it."""
+    s = m(settings=dict(settings))
+    _, p, _ = s.session("alice", mail=mail)
+    path = p.settings["state_dir"]
+    assert path.endswith("/alice")
+    assert os.path.exists(path) == made
+    if made:
+        st = os.stat(path)
+        assert st.st_uid == s.uid_of("alice")
+        assert st.st_mode & 0o7777 == 0o700
 
 
 @pytest.mark.parametrize("what", [
