@@ -66,6 +66,8 @@ struct generation {
 	pid_t checking_pid; /* the login parent that has had its first set */
 	bool was_ready; /* once all ran: a failure is no longer the end */
 	bool retiring;
+	/* Of the settings of a user's process, by service and PAM session. */
+	uint64_t identity_sums[SERVICES][2][2];
 	char why[256]; /* it can not start: what was seen first, or "" */
 	ev_timer deadline;
 };

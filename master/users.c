@@ -467,40 +467,54 @@ users_settings(
 	return fd;
 }
 
-/* All that must be equal for two sessions to share a process. */
-static void
-identity_of(const struct generation *g, const struct grant_entry *grant,
-    struct buf *out)
+/*
+ * The settings are long: hashed, by a key nobody outside knows, and once for
+ * each generation, which never changes its own.
+ */
+static const uint64_t *
+settings_sums(struct generation *g, enum service service, bool session)
 {
+	uint64_t *sums = g->identity_sums[service][session];
+	const struct settings *s = g->settings;
 	/* With the NULs no field can reach into the next. */
-	const char *const parts[] = {grant->user, grant->home,
-	    grant->mail_location, grant->extra,
-	    g->settings->plain[program_of(grant->service)],
-	    g->settings->programs[program_of(grant->service)],
-	    g->settings->index_dir, g->settings->state_dir,
-	    /*
-	     * Not by the setting alone: authd of before a reload brings no
-	     * holder, and the process it started must not be taken for one
-	     * with a session.
-	     */
-	    g->settings->pam_session && grant->hold_fd != -1 ? "session" : ""};
-	uint64_t sums[2] = {0, 0};
+	const char *const parts[] = {s->plain[program_of(service)],
+	    s->programs[program_of(service)], s->index_dir, s->state_dir,
+	    session ? "session" : ""};
 	struct buf all;
 
-	/* The settings are long: hashed, by a key nobody outside knows. */
+	if (sums[0] != 0 || sums[1] != 0)
+		return sums;
 	buf_init(&all, 4 * (size_t)CHILD_SETTINGS_MAX);
-	for (size_t i = 4; i < ARRAY_LEN(parts); i++)
+	for (size_t i = 0; i < ARRAY_LEN(parts); i++)
 		buf_add(&all, parts[i], strlen(parts[i]) + 1);
 	sums[0] = map_hash(buf_str(&all));
 	buf_add_byte(&all, 'x');
 	sums[1] = map_hash(buf_str(&all));
 	buf_done(&all);
-	buf_addf(
-	    out, "%d %u %u", (int)grant->service, grant->sysuid, grant->sysgid);
-	buf_add_byte(out, '\0');
-	for (size_t i = 0; i < 4; i++)
+	return sums;
+}
+
+/* All that must be equal for two sessions to share a process. */
+static void
+identity_of(
+    struct generation *g, const struct grant_entry *grant, struct buf *out)
+{
+	const char *const parts[] = {
+	    grant->user, grant->home, grant->mail_location, grant->extra};
+	/*
+	 * Not by the setting alone: authd of before a reload brings no
+	 * holder, and the process it started must not be taken for one
+	 * with a session.
+	 */
+	bool session = g->settings->pam_session && grant->hold_fd != -1;
+	uint32_t ids[] = {
+	    (uint32_t)grant->service, grant->sysuid, grant->sysgid};
+
+	buf_add(out, ids, sizeof(ids));
+	for (size_t i = 0; i < ARRAY_LEN(parts); i++)
 		buf_add(out, parts[i], strlen(parts[i]) + 1);
-	buf_add(out, sums, sizeof(sums));
+	buf_add(out, settings_sums(g, grant->service, session),
+	    sizeof(g->identity_sums[0][0]));
 }
 
 static int

@@ -21,6 +21,11 @@
 #define QUEUE_MAX_BYTES (1024 * 1024)
 /* Messages taken from one channel before the others get their turn. */
 #define TURN_MESSAGES 16
+/*
+ * Most messages come alone, and looking for a second one is a system call: it
+ * is done only where two have come together, and now and then.
+ */
+#define LOOK_AGAIN_TURNS 8
 /* More than a socket's buffer holds. */
 #define READ_NOW_MESSAGES 4096
 
@@ -43,6 +48,7 @@ struct chan {
 	bool unref; /* does not keep the loop alive */
 	bool in_handler; /* chan_free must leave the struct to the reader */
 	bool freed;
+	uint8_t alone; /* turns in which a message came alone */
 	struct err why;
 	struct list queue;
 	size_t queued_bytes;
@@ -229,10 +235,12 @@ read_one(struct chan *c)
 static void
 read_some(struct chan *c, size_t most)
 {
+	size_t n = 0;
+
 	c->in_handler = true;
-	for (size_t i = 0; i < most; i++)
-		if (!read_one(c))
-			break;
+	while (n < most && read_one(c))
+		n++;
+	c->alone = n > 1 ? 0 : (uint8_t)((c->alone + 1) % LOOK_AGAIN_TURNS);
 	c->in_handler = false;
 	if (c->freed)
 		free(c);
@@ -241,7 +249,10 @@ read_some(struct chan *c, size_t most)
 static void
 on_read(UNUSED struct ev_loop *loop, ev_io *w, UNUSED int events)
 {
-	read_some(w->data, TURN_MESSAGES);
+	struct chan *c = w->data;
+
+	/* What is not read now wakes the loop again. */
+	read_some(c, c->alone == 0 ? TURN_MESSAGES : 1);
 }
 
 void
@@ -363,6 +374,7 @@ chan_new(struct ev_loop *loop, int fd, const struct chan_def *def, void *arg)
 	c->arg = arg;
 	c->fd = fd;
 	c->state = 1;
+	c->alone = 1;
 	list_init(&c->queue);
 	ev_io_init(&c->read, on_read, fd, EV_READ);
 	ev_io_init(&c->write, on_write, fd, EV_WRITE);

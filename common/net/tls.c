@@ -653,9 +653,16 @@ tls_get_bindings(struct tls *t, struct tls_bindings *out)
 void
 tls_text(const struct tls *t, char *out, size_t size)
 {
-	(void)snprintf(out, size, "%s %s",
-	    gnutls_protocol_get_name(gnutls_protocol_get_version(t->session)),
-	    gnutls_cipher_get_name(gnutls_cipher_get(t->session)));
+	struct buf b;
+
+	buf_init(&b, size);
+	buf_add_c(&b,
+	    gnutls_protocol_get_name(gnutls_protocol_get_version(t->session)));
+	buf_add_byte(&b, ' ');
+	buf_add_c(&b, gnutls_cipher_get_name(gnutls_cipher_get(t->session)));
+	if (!str_to_c(buf_str(&b), out, size))
+		out[0] = '\0';
+	buf_done(&b);
 }
 
 bool

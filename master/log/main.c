@@ -25,6 +25,11 @@
 #include "os/fd.h"
 #include "os/proc.h"
 
+/* Lines are gathered so long, unless there were that many since. */
+#define GATHER_S 0.005
+#define GATHER_BYTES ((size_t)16 * 1024)
+#define BUSY_LINES 16
+
 struct source {
 	struct list link;
 	struct chan *chan;
@@ -42,7 +47,8 @@ struct logd {
 	bool asked_reopen; /* until a new descriptor comes */
 	bool started, ending;
 	unsigned long lost;
-	struct buf line;
+	struct buf line; /* what has not been written yet */
+	unsigned long gathered, in_round; /* lines in it, in this round */
 };
 
 /* ---- output ---- */
@@ -73,18 +79,29 @@ put_bytes(struct logd *d)
 	return fd_write_all(d->out_fd, d->line.p, d->line.n, &e) == 0;
 }
 
+/* Writes what has been gathered: lines for a file, one for syslog. */
+static void
+flush(struct logd *d)
+{
+	if (d->gathered > 0 && !put_bytes(d)) {
+		d->lost += d->gathered;
+		ask_reopen(d);
+	}
+	buf_clear(&d->line);
+	d->gathered = 0;
+}
+
 static void
 put(struct logd *d, const struct line *l, const struct line_source *s)
 {
-	buf_clear(&d->line);
 	if (d->syslog)
 		line_for_syslog(l, s, &d->line);
 	else
 		line_for_file(l, s, &d->line);
-	if (put_bytes(d))
-		return;
-	d->lost++;
-	ask_reopen(d);
+	d->gathered++;
+	d->in_round++;
+	if (d->syslog || d->line.n > GATHER_BYTES)
+		flush(d);
 }
 
 static void
@@ -101,6 +118,8 @@ static void
 own_sink(enum log_level level, const char *line, void *arg)
 {
 	put_own(arg, level, line);
+	/* It may be our last word. */
+	flush(arg);
 }
 
 /* ---- sources ---- */
@@ -182,6 +201,7 @@ on_file(UNUSED struct chan *c, struct chan_msg *m, void *arg, struct err *e)
 
 	if (child_file_parse(&m->in, &got, e) == -1)
 		return -1;
+	flush(d);
 	fd_close(&d->out_fd);
 	d->out_fd = chan_take_fd(m, 0);
 	d->syslog = str_eq(got.role, STR("syslog"));
@@ -256,9 +276,17 @@ static const struct chan_def master_def = {.name = "master",
     .on_close = master_closed};
 
 static void
-before_sleep(UNUSED struct ev_loop *loop, ev_prepare *w, UNUSED int events)
+before_sleep(struct ev_loop *loop, ev_prepare *w, UNUSED int events)
 {
-	leave_when_done(w->data);
+	struct logd *d = w->data;
+
+	flush(d);
+	/* A login writes several lines: waking for each costs more than they
+	 * do. Who writes many is not kept waiting. */
+	ev_set_io_collect_interval(
+	    loop, d->in_round > BUSY_LINES || d->ending ? 0. : GATHER_S);
+	d->in_round = 0;
+	leave_when_done(d);
 }
 
 int
@@ -272,7 +300,7 @@ main(int argc, char **argv)
 	if (child_start("logd", &d->settings, &e) == -1)
 		log_fatal("%s", e.text);
 	proc_title("logd");
-	buf_init(&d->line, 16384);
+	buf_init(&d->line, GATHER_BYTES + 16384);
 	list_init(&d->sources);
 	d->out_fd = -1;
 	d->loop = ev_default_loop(0);

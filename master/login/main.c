@@ -414,7 +414,11 @@ main(int argc, char **argv)
 	if (sigaction(SIGPIPE, &(struct sigaction){.sa_handler = SIG_IGN},
 		NULL) == -1)
 		log_fatal("can not start reason=sigaction");
-	p->loop = ev_default_loop(0);
+	/* Not the default one: that has a handler for SIGCHLD, which would wake
+	 * us for each worker's end; the pool looks for them itself. */
+	p->loop = ev_loop_new(EVFLAG_AUTO);
+	if (p->loop == NULL)
+		log_fatal("can not start reason=\"no event loop\"");
 	p->master = chan_new(p->loop, CHILD_FD_MASTER, &master_def, p);
 	if (login_settings_read(&p->raw, &p->settings, &e) == -1)
 		on_master_close(p->master, &e, p);

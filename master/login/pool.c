@@ -6,6 +6,11 @@
  *   CLIENT --LOGIN_SEES_DONE--> DONE     CLIENT, DONE --LOGIN_SEES_IDLE--> SPARE
  *   any --exit--> gone
  *
+ * A worker wakes the parent as little as can be. Once it has said that it has a
+ * client nothing it says is urgent: that it is DONE is read before it would be
+ * dropped, its exit is noticed with the next event, or after a second. Where
+ * workers become spares again or a proxy tells addresses, all is read at once.
+ *
  * CLIENTs are strangers: past login_workers_max of them the one that has waited
  * longest from the address block with the most of them is ended, so that a
  * flood costs the one who makes it; while others wait in the queue behind them,
@@ -20,7 +25,9 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -37,6 +44,12 @@
 /* A spare that dies without a client this often in a second is a fault that
  * more forks will not mend. */
 #define SPARE_DEATHS_MAX 20
+
+/* After the end of a spare's socket its exit comes soon. */
+#define REAP_SOON_S 0.005
+#define REAP_S 1.0
+#define REAP_STOP_S 0.1
+#define EVENTS_MAX 64
 
 /* A block with fewer has no part in a flood. */
 #define SHED_MIN 5
@@ -63,15 +76,17 @@ struct worker {
 	pid_t pid;
 	enum worker_state state;
 	bool killed; /* by us, so its end is no news */
-	ev_io pipe;
+	bool ended; /* its exit comes next, or has come */
+	int pipe;
 	struct buf seen; /* part of a LOGIN_SEES */
 };
 
 struct pool {
 	struct pool_settings s;
 	struct ev_loop *loop;
-	ev_child child;
-	ev_timer again;
+	int ep; /* the workers' pipes: each wakes us once, then is set again */
+	ev_io pipes;
+	ev_timer again, reaper;
 	VEC(struct set) sets;
 	struct list workers;
 	struct map blocks;
@@ -83,6 +98,7 @@ struct pool {
 	int64_t dropped_s; /* the second of the last line about it */
 	uint32_t dropped; /* not in the log yet */
 	bool started, stopping;
+	bool reads_all; /* also what a worker with a client says */
 	bool retired; /* stopping, and on_retired has been called */
 };
 
@@ -131,10 +147,22 @@ enter_block(struct worker *w, const struct addr *a)
 }
 
 static void
+reap_in(struct pool *p, double s)
+{
+	if (ev_is_active(&p->reaper) &&
+	    ev_timer_remaining(p->loop, &p->reaper) <= s)
+		return;
+	ev_timer_stop(p->loop, &p->reaper);
+	ev_timer_set(&p->reaper, s, 0.0);
+	ev_timer_start(p->loop, &p->reaper);
+}
+
+static void
 end_worker(struct worker *w)
 {
 	w->killed = true;
 	(void)kill(w->pid, SIGKILL);
+	reap_in(w->pool, REAP_SOON_S);
 }
 
 /*
@@ -145,44 +173,7 @@ end_worker(struct worker *w)
 static void
 retire(struct worker *w)
 {
-	(void)shutdown(w->pipe.fd, SHUT_WR);
-}
-
-/* The busiest block gives up its oldest stranger. */
-static void
-drop_one(struct pool *p)
-{
-	struct block *busiest = NULL;
-	struct worker *oldest;
-	char text[ADDR_TEXT_MAX];
-	struct str key;
-	void *value;
-	size_t i = 0;
-
-	while (map_next(&p->blocks, &i, &key, &value)) {
-		struct block *b = value;
-
-		if (busiest == NULL || b->n > busiest->n)
-			busiest = b;
-	}
-	if (busiest == NULL)
-		return;
-	oldest = LIST_OF(busiest->clients.next, struct worker, in_block);
-	p->dropped++;
-	if (clock_mono_ms() / 1000 != p->dropped_s) {
-		addr_text(&busiest->addr, text);
-		log_warn("too many connections before login dropped=%s "
-			 "from_there=%zu in_all=%zu times=%u",
-		    text, busiest->n, p->n_client, p->dropped);
-		p->dropped_s = clock_mono_ms() / 1000;
-		p->dropped = 0;
-	}
-	if (p->shed != NULL && busiest->n >= SHED_MIN)
-		shed_set(p->shed, &busiest->addr);
-	leave_block(oldest);
-	oldest->state = DONE;
-	p->n_client--;
-	end_worker(oldest);
+	(void)shutdown(w->pipe, SHUT_WR);
 }
 
 /* ---- workers -------------------------------------------------------------- */
@@ -212,12 +203,12 @@ static void
 forget(struct worker *w)
 {
 	struct pool *p = w->pool;
-	int fd = w->pipe.fd;
 
 	count(p, w->state, -1);
 	leave_block(w);
-	ev_io_stop(p->loop, &w->pipe);
-	fd_close(&fd);
+	/* A child just forked may hold a copy: closing alone is not enough. */
+	(void)epoll_ctl(p->ep, EPOLL_CTL_DEL, w->pipe, NULL);
+	fd_close(&w->pipe);
 	list_remove(&w->link);
 	buf_done(&w->seen);
 	free(w);
@@ -240,6 +231,8 @@ find(struct pool *p, pid_t pid, uint32_t number)
 	return NULL;
 }
 
+static void drop_one(struct pool *p);
+
 static void
 saw(struct worker *w, const struct login_seen *m)
 {
@@ -253,8 +246,7 @@ saw(struct worker *w, const struct login_seen *m)
 	case LOGIN_SEES_CLIENT:
 		set_worker_state(w, CLIENT);
 		enter_block(w, &a);
-		if (p->n_client > p->s.settings->workers_max)
-			drop_one(p);
+		drop_one(p);
 		break;
 	case LOGIN_SEES_DONE:
 		set_worker_state(w, DONE);
@@ -270,13 +262,14 @@ static void
 read_pipe(struct worker *w)
 {
 	char bytes[8 * LOGIN_SEES_BYTES];
-	ssize_t n = recv(w->pipe.fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+	ssize_t n = recv(w->pipe, bytes, sizeof(bytes), MSG_DONTWAIT);
 
 	if (n == -1 && errno == EAGAIN)
 		return;
 	if (n <= 0) {
-		/* Its exit will be told; until then nothing comes here. */
-		ev_io_stop(w->pool->loop, &w->pipe);
+		if (n == 0 && w->state == CLIENT)
+			set_worker_state(w, DONE);
+		w->ended = true;
 		return;
 	}
 	(void)buf_add(&w->seen, bytes, (size_t)n);
@@ -311,14 +304,43 @@ check_retired(struct pool *p)
 	p->s.on_retired(p->s.arg);
 }
 
+/* Wakes us when it says more, or ends. */
 static void
-on_pipe(UNUSED struct ev_loop *loop, ev_io *io, UNUSED int events)
+listen_to(struct worker *w)
 {
-	struct worker *w = io->data;
+	struct epoll_event ev = {
+	    .events = EPOLLIN | EPOLLONESHOT, .data.ptr = w};
+
+	(void)epoll_ctl(w->pool->ep, EPOLL_CTL_MOD, w->pipe, &ev);
+}
+
+static void
+hear(struct worker *w)
+{
+	struct pool *p = w->pool;
 
 	read_pipe(w);
-	check_retired(w->pool);
-	fill(w->pool);
+	if (w->ended)
+		reap_in(p, REAP_SOON_S);
+	else if (p->reads_all || w->state == SPARE)
+		listen_to(w);
+	else
+		reap_in(p, REAP_S);
+}
+
+static void bury_the_dead(struct pool *p);
+
+static void
+on_pipes(UNUSED struct ev_loop *loop, ev_io *io, UNUSED int events)
+{
+	struct epoll_event ev[EVENTS_MAX];
+	struct pool *p = io->data;
+	int n = epoll_wait(p->ep, ev, EVENTS_MAX, 0);
+
+	for (int i = 0; i < n; i++)
+		hear(ev[i].data.ptr);
+	/* Only now: it frees workers. */
+	bury_the_dead(p);
 }
 
 static void
@@ -362,6 +384,7 @@ be_worker(struct pool *p, const struct set *s, int fd_parent)
 static bool
 fork_worker(struct pool *p, struct set *s)
 {
+	struct epoll_event ev = {.events = EPOLLIN | EPOLLONESHOT};
 	struct worker *w;
 	int ends[2];
 	pid_t pid;
@@ -386,9 +409,11 @@ fork_worker(struct pool *p, struct set *s)
 	buf_init(&w->seen, 16 * LOGIN_SEES_BYTES);
 	list_init(&w->in_block);
 	list_append(&p->workers, &w->link);
-	ev_io_init(&w->pipe, on_pipe, ends[0], EV_READ);
-	w->pipe.data = w;
-	ev_io_start(p->loop, &w->pipe);
+	w->pipe = ends[0];
+	ev.data.ptr = w;
+	/* No memory for it: then nothing of this one is heard but its exit. */
+	if (epoll_ctl(p->ep, EPOLL_CTL_ADD, w->pipe, &ev) == -1)
+		reap_in(p, REAP_S);
 	p->n_workers++;
 	p->n_spare++;
 	return true;
@@ -456,18 +481,17 @@ fill(struct pool *p)
 }
 
 static void
-on_child(UNUSED struct ev_loop *loop, ev_child *c, UNUSED int events)
+bury(struct pool *p, pid_t pid, int status)
 {
-	struct pool *p = c->data;
-	struct worker *w = find(p, c->rpid, 0);
+	struct worker *w = find(p, pid, 0);
 	char text[PROC_EXIT_TEXT_MAX];
 	int64_t now = clock_mono_ms() / 1000;
 
 	if (w == NULL)
 		return;
-	if (c->rstatus != 0 && !w->killed)
+	if (status != 0 && !w->killed)
 		log_error("login worker %s number=%u",
-		    proc_exit_text(c->rstatus, text, sizeof(text)), w->number);
+		    proc_exit_text(status, text, sizeof(text)), w->number);
 	/* It may have had a client so short that we have not heard of it. */
 	read_pipe(w);
 	if (w->state == SPARE && !w->killed && !p->stopping) {
@@ -477,11 +501,102 @@ on_child(UNUSED struct ev_loop *loop, ev_child *c, UNUSED int events)
 		p->spare_deaths++;
 	}
 	forget(w);
+}
+
+/* All who have ended by now; and what follows from that. */
+static void
+bury_the_dead(struct pool *p)
+{
+	int status;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+		bury(p, pid, status);
 	check_retired(p);
 	if (p->stopping && p->n_workers == 0)
 		p->s.on_empty(p->s.arg);
 	else
 		fill(p);
+}
+
+static void
+on_reaper(UNUSED struct ev_loop *loop, ev_timer *t, UNUSED int events)
+{
+	struct pool *p = t->data;
+	double next = 0;
+
+	bury_the_dead(p);
+	LIST_EACH(&p->workers, l) {
+		const struct worker *w = LIST_OF(l, struct worker, link);
+
+		if (w->ended || w->killed)
+			next = REAP_SOON_S;
+		else if (w->state != SPARE && next == 0)
+			next = p->stopping ? REAP_STOP_S : REAP_S;
+	}
+	if (next > 0)
+		reap_in(p, next);
+}
+
+static struct block *
+busiest_block(struct pool *p)
+{
+	struct block *busiest = NULL;
+	struct str key;
+	void *value;
+	size_t i = 0;
+
+	while (map_next(&p->blocks, &i, &key, &value)) {
+		struct block *b = value;
+
+		if (busiest == NULL || b->n > busiest->n)
+			busiest = b;
+	}
+	return busiest;
+}
+
+static void
+log_drop(struct pool *p, const struct block *busiest)
+{
+	char text[ADDR_TEXT_MAX];
+
+	p->dropped++;
+	if (clock_mono_ms() / 1000 == p->dropped_s)
+		return;
+	addr_text(&busiest->addr, text);
+	log_warn("too many connections before login dropped=%s "
+		 "from_there=%zu in_all=%zu times=%u",
+	    text, busiest->n, p->n_client, p->dropped);
+	p->dropped_s = clock_mono_ms() / 1000;
+	p->dropped = 0;
+}
+
+/*
+ * The busiest block gives up its oldest stranger. Who is past the login
+ * meanwhile, or has gone, is none.
+ */
+static void
+drop_one(struct pool *p)
+{
+	struct block *busiest;
+	struct worker *oldest;
+
+	while (p->n_client > p->s.settings->workers_max) {
+		busiest = busiest_block(p);
+		if (busiest == NULL)
+			return;
+		oldest =
+		    LIST_OF(busiest->clients.next, struct worker, in_block);
+		if (!p->reads_all)
+			read_pipe(oldest);
+		if (oldest->state != CLIENT)
+			continue;
+		log_drop(p, busiest);
+		if (p->shed != NULL && busiest->n >= SHED_MIN)
+			shed_set(p->shed, &busiest->addr);
+		set_worker_state(oldest, DONE);
+		end_worker(oldest);
+	}
 }
 
 /* ---- the rest of the interface -------------------------------------------- */
@@ -498,11 +613,16 @@ pool_new(struct ev_loop *loop, const struct pool_settings *s)
 		log_warn("a flood will make others wait reason=\"%s\"", e.text);
 	list_init(&p->workers);
 	map_init(&p->blocks);
+	p->reads_all = s->settings->reuse > 1 || s->settings->n_proxies > 0;
 	ev_timer_init(&p->again, on_again, 0.0, 0.0);
-	p->again.data = p;
-	ev_child_init(&p->child, on_child, 0, 0);
-	p->child.data = p;
-	ev_child_start(loop, &p->child);
+	ev_timer_init(&p->reaper, on_reaper, 0.0, 0.0);
+	p->again.data = p->reaper.data = p->pipes.data = p;
+	p->ep = epoll_create1(EPOLL_CLOEXEC);
+	if (p->ep == -1)
+		log_fatal("can not watch workers reason=epoll_create1");
+	ev_io_init(&p->pipes, on_pipes, p->ep, EV_READ);
+	p->pipes.data = p;
+	ev_io_start(loop, &p->pipes);
 	ask(p);
 	return p;
 }
@@ -553,6 +673,7 @@ pool_stop(struct pool *p)
 		/* Only now: one that was ready for the next has said so. */
 		read_pipe(w);
 	}
+	reap_in(p, REAP_SOON_S);
 	check_retired(p);
 	if (p->n_workers == 0)
 		p->s.on_empty(p->s.arg);

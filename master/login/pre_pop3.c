@@ -12,7 +12,9 @@ static void
 greet(struct pre *p, struct buf *out)
 {
 	/* No "<...>": that would announce APOP. */
-	buf_addf(out, "+OK %s\r\n", p->settings->greeting);
+	buf_add_c(out, "+OK ");
+	buf_add_c(out, p->settings->greeting);
+	buf_add_c(out, "\r\n");
 }
 
 static void

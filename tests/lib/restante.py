@@ -214,6 +214,7 @@ class Restante(server.Server):
             time.sleep(0.005)
 
     def log(self):
+        time.sleep(0.03)  # logd gathers lines for some milliseconds
         text = super().log()
         try:
             with open(os.path.join(self.dir, "stderr"),
