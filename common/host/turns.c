@@ -83,7 +83,7 @@ on_check(struct ev_loop *loop, ev_check *w, UNUSED int revents)
 	free_ended(h);
 	if (list_is_empty(&h->ready))
 		ev_idle_stop(loop, &h->idle);
-	if (!ev_is_active(&h->trim)) {
+	if (!ev_is_active(&h->trim) && h->trimmed_at != ev_iteration(loop)) {
 		h->trim_armed_at = ev_iteration(loop);
 		ev_timer_set(&h->trim, TRIM_AFTER_S, 0.);
 		ev_timer_start(loop, &h->trim);
@@ -101,11 +101,14 @@ on_trim(struct ev_loop *loop, ev_timer *w, UNUSED int revents)
 {
 	struct host *h = w->data;
 
-	ev_timer_stop(loop, w); /* on_check of this iteration has armed it */
+	ev_timer_stop(loop, w);
 	host_tell_states(h);
 	if (ev_iteration(loop) - h->trim_armed_at > BUSY_ITERATIONS)
-		return; /* the next iteration arms it anew */
+		return; /* on_check of this iteration arms it anew */
 	host_trim(h);
+	/* That there is nothing to do is nothing that has been done: who is
+	 * idle is not woken for it again. */
+	h->trimmed_at = ev_iteration(loop);
 }
 
 void

@@ -491,3 +491,25 @@ def test_kick(make):
     while len(s.ctl("who", "--json")["rows"]) != 1:
         assert time.monotonic() < end
         time.sleep(0.05)
+
+
+def wakeups(pid):
+    with open("/proc/%d/status" % pid) as f:
+        return int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", f.read(),
+                             re.M).group(1))
+
+
+def test_an_idle_process_sleeps(make):
+    """With a client that says nothing the user's process is not woken."""
+    s = make(users=["alice"]).start()
+    c = s.imap("alice")
+    c.ok("SELECT INBOX")
+    pid, = s.pids("imapd")
+    end = time.monotonic() + 40
+    while True:
+        before = wakeups(pid)
+        time.sleep(3)
+        if wakeups(pid) == before:
+            break
+        assert time.monotonic() < end
+    c.ok("NOOP")
