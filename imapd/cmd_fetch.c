@@ -7,7 +7,8 @@
  * Trusts:  nothing in arguments or messages.
  * Spec:    RFC 3501 sections 6.4.5, 6.4.8 and 7.4.2; RFC 2180 section 4.1
  *          (messages that vanish are left out, and the answer says NO);
- *          RFC 5530 (EXPUNGEISSUED); RFC 7162 sections 3.1.4, 3.2.6.
+ *          RFC 5530 (EXPUNGEISSUED); RFC 7162 sections 3.1.4, 3.2.6;
+ *          RFC 8474 (EMAILID, THREADID), RFC 8970 (PREVIEW).
  *
  * CHOOSE --those that CHANGEDSINCE leaves--> KNOWN
  * KNOWN --fetch_known, those that need not be opened--> NEXT
@@ -26,6 +27,7 @@
 #include "imapd/reply.h"
 #include "imapd/resync.h"
 #include "imapd/session.h"
+#include "store/msg_keys.h"
 #include "store/view_modseq.h"
 
 #define SCRATCH_MAX (128 * 1024)
@@ -214,6 +216,27 @@ load_message(struct cmd *c, struct err *e)
 	return step;
 }
 
+/* What the store finds out by reading, if it does not know it. */
+static enum step
+read_object(struct cmd *c, struct err *e)
+{
+	struct fetch *f = c->state;
+	unsigned needs = f->plan.needs;
+	enum step step = STEP_DONE;
+
+	if ((needs & NEED_EMAIL_ID) != 0)
+		step = msg_email_id(f->msg, f->email_id, e);
+	if (step == STEP_DONE && (needs & NEED_THREAD_ID) != 0)
+		step = msg_thread_id(f->msg, f->thread_id, e);
+	if (step != STEP_DONE || (needs & NEED_PREVIEW) == 0 ||
+	    msg_preview_known(f->msg, c->arena, &f->preview))
+		return step;
+	step = msg_ready(f->msg, e);
+	if (step == STEP_DONE)
+		step = msg_preview(f->msg, c->arena, &f->preview, e);
+	return step;
+}
+
 /* All that can fail, before the first byte of the answer is written. */
 static enum step
 read_message(struct cmd *c, struct err *e)
@@ -224,6 +247,8 @@ read_message(struct cmd *c, struct err *e)
 	enum step step = load_message(c, e);
 	int64_t date;
 
+	if (step == STEP_DONE)
+		step = read_object(c, e);
 	if (step != STEP_DONE)
 		return step;
 	if ((needs & NEED_FACTS) != 0) {

@@ -5,7 +5,8 @@
  * Owns:    nothing.
  * Runs in: imapd, as the mail user.
  * Trusts:  nothing; the store judges names.
- * Spec:    RFC 3501 sections 6.3.3 to 6.3.7, RFC 5530.
+ * Spec:    RFC 3501 sections 6.3.3 to 6.3.7, RFC 5530; RFC 8474
+ *          section 4.1.
  */
 #include "base/log.h"
 #include "imapd/commands.h"
@@ -46,19 +47,65 @@ is_inbox(struct str name)
 	return str_eq(name, STR("INBOX"));
 }
 
+struct creating {
+	struct str name;
+	struct status_job *status;
+};
+
+static void
+create_done(struct cmd *c)
+{
+	struct creating *cr = c->state;
+
+	status_job_free(&cr->status);
+}
+
+/* False: answered. */
+static bool
+create_begin(struct cmd *c)
+{
+	struct creating *cr = arena_new(c->arena, 1, sizeof(*cr));
+	struct err e;
+
+	if (!names_parse(c, 1, &cr->name))
+		return false;
+	if (is_inbox(cr->name)) {
+		(void)reply_no(c, "ALREADYEXISTS", "INBOX exists always");
+		return false;
+	}
+	if (store_create(c->s->store, cr->name, &e) == -1) {
+		(void)reply_err(c, &e);
+		return false;
+	}
+	c->state = cr;
+	c->cleanup = create_done;
+	return true;
+}
+
+/* Made; who knows of identifiers is told the new one (RFC 8474 section 4.1). */
 enum step
 cmd_create(struct cmd *c)
 {
-	struct str name;
+	struct mailbox_status st = {0};
+	struct creating *cr;
+	enum step step;
 	struct err e;
 
-	if (!names_parse(c, 1, &name))
+	if (c->state == NULL && !create_begin(c))
 		return STEP_DONE;
-	if (is_inbox(name))
-		return reply_no(c, "ALREADYEXISTS", "INBOX exists always");
-	if (store_create(c->s->store, name, &e) == -1)
-		return reply_err(c, &e);
-	return reply_ok(c, NULL, "Created");
+	cr = c->state;
+	do
+		step = store_status(
+		    c->s->store, cr->name, false, &cr->status, &st, &e);
+	while (step == STEP_MORE && !cmd_time_is_up(c));
+	if (step == STEP_MORE)
+		return STEP_MORE;
+	/* A level alone has none. */
+	if (step == STEP_FAIL || st.mailbox_id[0] == '\0')
+		return reply_ok(c, NULL, "Created");
+	return reply_ok(c,
+	    arena_printf(c->arena, "MAILBOXID (%s)", st.mailbox_id).p,
+	    "Created");
 }
 
 enum step

@@ -6,7 +6,8 @@
  * Runs in: imapd, as the mail user.
  * Trusts:  nothing.
  * Spec:    RFC 3501 sections 6.3.1, 6.3.2, 6.4.2, 7.1; RFC 3691 (UNSELECT);
- *          RFC 7162 sections 3.1.2, 3.1.8, 3.2.5, 3.2.11.
+ *          RFC 7162 sections 3.1.2, 3.1.8, 3.2.5, 3.2.11;
+ *          RFC 8474 section 4.2.
  */
 #include "imapd/commands.h"
 #include "imapd/modseq.h"
@@ -16,6 +17,7 @@
 #include "imapd/select_param.h"
 #include "imapd/session.h"
 #include "imapd/sync.h"
+#include "store/object.h"
 #include "store/view_modseq.h"
 
 static void
@@ -23,6 +25,7 @@ write_selected(struct session *s)
 {
 	struct mailbox *m = view_mailbox(s->view);
 	uint32_t unseen = view_first_unseen(s->view);
+	char id[OBJECT_ID_MAX];
 
 	sync_write_flag_names(s);
 	reply_untagged(s, "%u EXISTS", view_count(s->view));
@@ -34,6 +37,8 @@ write_selected(struct session *s)
 	reply_untagged(
 	    s, "OK [UIDNEXT %u] Predicted next UID", mailbox_uidnext(m));
 	modseq_tell_highest(s, view_highest_modseq(s->view));
+	mailbox_object_id(m, id);
+	reply_untagged(s, "OK [MAILBOXID (%s)] Its identifier", id);
 }
 
 struct opening {

@@ -13,6 +13,7 @@
 
 #include "base/log.h"
 #include "imap/imap_date.h"
+#include "imap/imap_write.h"
 #include "imapd/fetch_facts.h"
 #include "imapd/fetch_job.h"
 #include "imapd/fetch_section.h"
@@ -20,6 +21,7 @@
 #include "imapd/flags.h"
 #include "imapd/modseq.h"
 #include "imapd/session.h"
+#include "store/msg_keys.h"
 
 /* ---- small items ----------------------------------------------------------- */
 
@@ -310,11 +312,54 @@ send_literal(struct cmd *c)
 	return STEP_DONE;
 }
 
+/* ---- what the store knows --------------------------------------------------- */
+
+static void
+write_id(struct cmd *c, const char *label, const char *id)
+{
+	begin_item(c, label);
+	buf_addf(&c->s->out, "%s)", id);
+}
+
+static void
+write_save_date(struct cmd *c)
+{
+	struct fetch *f = c->state;
+	char text[IMAP_DATE_TIME_SIZE];
+	int64_t date_s;
+
+	begin_item(c, "SAVEDATE ");
+	if (!view_save_date(c->s->view, f->uid, &date_s)) {
+		buf_add_c(&c->s->out, "NIL");
+		return;
+	}
+	imap_date_time_write_local(date_s, text);
+	buf_addf(&c->s->out, "\"%s\"", text);
+}
+
+/* NIL is for those that ask (LAZY) alone (RFC 8970 section 3.2). */
+static void
+write_preview(struct cmd *c, bool lazy)
+{
+	struct fetch *f = c->state;
+	struct str text = f->preview;
+
+	if (lazy && !msg_preview_known(f->msg, c->arena, &text))
+		text = (struct str){0};
+	begin_item(c, "PREVIEW ");
+	if (c->s->utf8 || c->s->imap4rev2)
+		imap_write_nstring_utf8(&c->s->out, text);
+	else
+		imap_write_nstring(&c->s->out, text);
+}
+
 /* ---- one after the other -------------------------------------------------- */
 
 static int
 write_item(struct cmd *c, const struct fetch_item *item, struct err *e)
 {
+	struct fetch *f = c->state;
+
 	switch (item->kind) {
 	case FETCH_UID:
 		fetch_item_uid(c);
@@ -324,6 +369,18 @@ write_item(struct cmd *c, const struct fetch_item *item, struct err *e)
 		return 0;
 	case FETCH_MODSEQ:
 		fetch_item_modseq(c);
+		return 0;
+	case FETCH_EMAILID:
+		write_id(c, "EMAILID (", f->email_id);
+		return 0;
+	case FETCH_THREADID:
+		write_id(c, "THREADID (", f->thread_id);
+		return 0;
+	case FETCH_SAVEDATE:
+		write_save_date(c);
+		return 0;
+	case FETCH_PREVIEW:
+		write_preview(c, item->lazy);
 		return 0;
 	case FETCH_INTERNALDATE:
 		return write_date(c, e);

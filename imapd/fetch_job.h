@@ -13,6 +13,7 @@
 #include "imapd/command.h"
 #include "imapd/fetch_plan.h"
 #include "imapd/fetch_stream.h"
+#include "store/object.h"
 
 struct fetch {
 	struct fetch_plan plan;
@@ -36,6 +37,8 @@ struct fetch {
 	uint64_t range_off; /* of the literal being sent */
 	struct buf scratch;
 	struct buf fields; /* of the message's header, see fetch_facts.h */
+	char email_id[OBJECT_ID_MAX], thread_id[OBJECT_ID_MAX];
+	struct str preview; /* of the message; in the command's arena */
 	struct arena_mark mark; /* what one message used is given back */
 };
 

@@ -124,6 +124,11 @@ put_item(struct run *r, const struct fetch_item *item,
 	case FETCH_BODYSTRUCTURE:
 		put_value(o, STR("BODYSTRUCTURE "), facts->bodystructure);
 		return;
+	case FETCH_EMAILID:
+	case FETCH_THREADID:
+	case FETCH_SAVEDATE:
+	case FETCH_PREVIEW: /* fetch_facts_suffice() has refused them */
+		return;
 	case FETCH_SECTION:
 		put_fields(o, &item->section, facts->fields);
 		return;

@@ -6,7 +6,8 @@
  * Runs in: imapd.
  * Trusts:  nothing in the arguments; their size is bounded by the lexer.
  * Spec:    RFC 3501 sections 6.4.5 and 9; RFC 4466 section 2.4 (modifiers),
- *          RFC 7162 sections 3.1.4, 3.2.6.
+ *          RFC 7162 sections 3.1.4, 3.2.6; RFC 8474
+ *          section 5.3, RFC 8514 section 4.2, RFC 8970.
  */
 #include <stdlib.h>
 
@@ -285,6 +286,9 @@ static const struct {
     {"BODY", FETCH_BODY, NEED_PARTS},
     {"BODYSTRUCTURE", FETCH_BODYSTRUCTURE, NEED_PARTS},
     {"MODSEQ", FETCH_MODSEQ, 0},
+    {"EMAILID", FETCH_EMAILID, NEED_EMAIL_ID},
+    {"THREADID", FETCH_THREADID, NEED_THREAD_ID},
+    {"SAVEDATE", FETCH_SAVEDATE, 0},
 };
 
 static const struct {
@@ -296,10 +300,33 @@ static const struct {
     {"RFC822.TEXT", SECTION_TEXT},
 };
 
+/* PREVIEW, perhaps with (LAZY) behind it (RFC 8970 section 6). */
 static bool
-parse_item(struct planner *p, struct str word)
+parse_preview(struct planner *p, const struct imap_arg **a)
+{
+	struct fetch_item *item = add_item(p, FETCH_PREVIEW);
+	const struct imap_arg *at = *a, *list;
+
+	if (imap_arg_list(&at, &list) && imap_arg_word(&list, "LAZY")) {
+		while (imap_arg_word(&list, "LAZY"))
+			;
+		if (!imap_arg_end(list))
+			return false;
+		item->lazy = true;
+		*a = at;
+	}
+	p->plan->needs |= item->lazy ? NEED_OPEN : NEED_PREVIEW;
+	return true;
+}
+
+/* `a`: what follows the word. */
+static bool
+parse_item(struct planner *p, struct str word, const struct imap_arg **a)
 {
 	size_t i;
+
+	if (str_eq_nocase(word, STR("PREVIEW")))
+		return parse_preview(p, a);
 
 	for (i = 0; i < ARRAY_LEN(plain_items); i++) {
 		if (!str_eq_nocase(word, str_of(plain_items[i].word)))
@@ -332,7 +359,7 @@ static const struct {
 };
 
 static bool
-parse_one(struct planner *p, struct str word)
+parse_one(struct planner *p, struct str word, const struct imap_arg **a)
 {
 	size_t i, k;
 
@@ -340,10 +367,10 @@ parse_one(struct planner *p, struct str word)
 		if (!str_eq_nocase(word, str_of(macros[i].word)))
 			continue;
 		for (k = 0; macros[i].items[k] != NULL; k++)
-			(void)parse_item(p, str_of(macros[i].items[k]));
+			(void)parse_item(p, str_of(macros[i].items[k]), a);
 		return true;
 	}
-	return parse_item(p, word);
+	return parse_item(p, word, a);
 }
 
 bool
@@ -357,11 +384,11 @@ fetch_plan_parse(
 	*out = (struct fetch_plan){0};
 	p.tail = &out->items;
 	if (imap_arg_atom(a, &word))
-		return parse_one(&p, word);
+		return parse_one(&p, word, a);
 	if (!imap_arg_list(a, &list) || imap_arg_end(list))
 		return false;
 	while (imap_arg_atom(&list, &word))
-		if (!parse_item(&p, word))
+		if (!parse_item(&p, word, &list))
 			return false;
 	return imap_arg_end(list);
 }

@@ -19,6 +19,10 @@ enum fetch_kind {
 	FETCH_BODY,
 	FETCH_BODYSTRUCTURE,
 	FETCH_MODSEQ,
+	FETCH_EMAILID,
+	FETCH_THREADID,
+	FETCH_SAVEDATE,
+	FETCH_PREVIEW,
 	FETCH_SECTION,
 };
 
@@ -49,6 +53,7 @@ struct fetch_section {
 struct fetch_item {
 	enum fetch_kind kind;
 	struct fetch_section section; /* FETCH_SECTION */
+	bool lazy; /* FETCH_PREVIEW: only when it is known */
 	int slot; /* where its value is kept, or 0: fetch_facts.h */
 	struct fetch_item *next;
 };
@@ -60,6 +65,10 @@ enum fetch_need {
 	NEED_BYTES = 1 << 2, /* the message, without its structure */
 	NEED_PARTS = 1 << 3, /* the tree of parts */
 	NEED_ENVELOPE = 1 << 4, /* from the tree, or else from the header */
+	NEED_EMAIL_ID = 1 << 5, /* what may have to be read for it */
+	NEED_THREAD_ID = 1 << 6,
+	NEED_PREVIEW = 1 << 7,
+	NEED_OPEN = 1 << 8, /* only to be asked */
 };
 
 struct fetch_plan {

@@ -5,7 +5,8 @@
  * Owns:    nothing; the query lies in the command's arena.
  * Runs in: imapd.
  * Trusts:  nothing; nesting and the number of keys are bounded.
- * Spec:    RFC 3501 section 6.4.4, RFC 5032 (WITHIN), RFC 7162 section 3.1.5.
+ * Spec:    RFC 3501 section 6.4.4, RFC 5032 (WITHIN), RFC 7162 section 3.1.5,
+ *          RFC 8474 section 6, RFC 8514 section 4.3.
  */
 #include "base/bounds.h"
 #include "base/clock.h"
@@ -15,6 +16,7 @@
 #include "imapd/modseq.h"
 #include "imapd/search_arg.h"
 #include "imapd/session.h"
+#include "text/ascii.h"
 #include "text/charset.h"
 #include "text/utf8.h"
 
@@ -46,6 +48,7 @@ enum operand {
 	OPERAND_AGE, /* seconds before now */
 	OPERAND_KEYWORD,
 	OPERAND_UIDS,
+	OPERAND_ID, /* objectid */
 	OPERAND_MODSEQ, /* perhaps an entry and its type, number */
 	OPERAND_KEY,
 	OPERAND_TWO_KEYS,
@@ -107,6 +110,12 @@ static const struct search_key keys[] = {
     KEY("SENTSINCE", OPERAND_DATE, QUERY_SENT_SINCE),
     KEY("OLDER", OPERAND_AGE, QUERY_OLDER),
     KEY("YOUNGER", OPERAND_AGE, QUERY_YOUNGER),
+    KEY("SAVEDBEFORE", OPERAND_DATE, QUERY_SAVED_BEFORE),
+    KEY("SAVEDON", OPERAND_DATE, QUERY_SAVED_ON),
+    KEY("SAVEDSINCE", OPERAND_DATE, QUERY_SAVED_SINCE),
+    KEY("SAVEDATESUPPORTED", OPERAND_NONE, QUERY_ALL),
+    KEY("EMAILID", OPERAND_ID, QUERY_EMAIL_ID),
+    KEY("THREADID", OPERAND_ID, QUERY_THREAD_ID),
     KEY("LARGER", OPERAND_NUMBER, QUERY_LARGER),
     KEY("SMALLER", OPERAND_NUMBER, QUERY_SMALLER),
     KEY("KEYWORD", OPERAND_KEYWORD, QUERY_KEYWORD),
@@ -243,6 +252,16 @@ parse_children(struct parser *p, struct query *q, unsigned n)
 	return true;
 }
 
+/* RFC 8474 section 7: objectid. */
+static bool
+is_object_id(struct str s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if (!ascii_is_alnum(s.p[i]) && s.p[i] != '_' && s.p[i] != '-')
+			return false;
+	return s.n > 0 && s.n <= 255;
+}
+
 /* What follows the word of `k`, into `q`. */
 static bool
 parse_operand(struct parser *p, const struct search_key *k, struct query *q)
@@ -279,6 +298,8 @@ parse_operand(struct parser *p, const struct search_key *k, struct query *q)
 		return true;
 	case OPERAND_KEYWORD:
 		return parse_keyword(p, q);
+	case OPERAND_ID:
+		return imap_arg_atom(&p->at, &q->text) && is_object_id(q->text);
 	case OPERAND_MODSEQ:
 		return parse_modseq(p, q);
 	case OPERAND_KEY:

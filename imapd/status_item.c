@@ -6,8 +6,8 @@
  * Runs in: imapd, as the mail user.
  * Trusts:  nothing.
  * Spec:    RFC 3501 sections 6.3.10, 7.2.4; RFC 8438 (SIZE); RFC 7162 section
- *          3.1.7 (HIGHESTMODSEQ); RFC 9208 section 4.1.4 (DELETED,
- *          DELETED-STORAGE).
+ *          3.1.7 (HIGHESTMODSEQ); RFC 8474 section 4.3 (MAILBOXID); RFC
+ *          9208 section 4.1.4 (DELETED, DELETED-STORAGE).
  */
 #include "imapd/status_item.h"
 
@@ -24,6 +24,7 @@ static const char *const names[STATUS_ITEMS] = {
     [STATUS_DELETED] = "DELETED",
     [STATUS_DELETED_STORAGE] = "DELETED-STORAGE",
     [STATUS_HIGHESTMODSEQ] = "HIGHESTMODSEQ",
+    [STATUS_MAILBOXID] = "MAILBOXID",
 };
 
 static uint64_t
@@ -48,6 +49,7 @@ value_of(enum status_item item, const struct mailbox_status *st)
 		return st->deleted_size;
 	case STATUS_HIGHESTMODSEQ:
 		return st->highest_modseq;
+	case STATUS_MAILBOXID: /* no number */
 	case STATUS_ITEMS:
 	default:
 		return 0;
@@ -95,10 +97,14 @@ status_items_write(struct session *s, struct str name,
 	buf_add_c(&s->out, "STATUS ");
 	name_write(s, &s->out, name);
 	buf_add_c(&s->out, " (");
-	for (i = 0; i < items->n; i++)
-		buf_addf(&s->out, "%s%s %llu", i == 0 ? "" : " ",
-		    names[items->v[i]],
-		    (unsigned long long)value_of(items->v[i], st));
+	for (i = 0; i < items->n; i++) {
+		buf_addf(
+		    &s->out, "%s%s ", i == 0 ? "" : " ", names[items->v[i]]);
+		if (items->v[i] == STATUS_MAILBOXID)
+			buf_addf(&s->out, "(%s)", st->mailbox_id);
+		else
+			buf_add_u64(&s->out, value_of(items->v[i], st));
+	}
 	buf_add_c(&s->out, ")");
 	reply_end(s);
 }

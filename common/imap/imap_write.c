@@ -122,6 +122,15 @@ imap_write_string_utf8(struct buf *b, struct str s)
 }
 
 void
+imap_write_nstring_utf8(struct buf *b, struct str s)
+{
+	if (s.p == NULL)
+		buf_add_c(b, "NIL");
+	else
+		imap_write_string_utf8(b, s);
+}
+
+void
 imap_write_astring_utf8(struct buf *b, struct str s)
 {
 	if (imap_char_all(s, IMAP_CHAR_ASTRING) &&

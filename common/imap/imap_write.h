@@ -22,6 +22,7 @@ void imap_write_text(struct buf *b, struct str s);
  * 9755 section 3, RFC 9051 section 9: quoted).
  */
 void imap_write_string_utf8(struct buf *b, struct str s);
+void imap_write_nstring_utf8(struct buf *b, struct str s);
 void imap_write_astring_utf8(struct buf *b, struct str s);
 
 #endif

@@ -24,6 +24,7 @@
 #include "mime/header.h"
 #include "search/match.h"
 #include "store/msg.h"
+#include "store/object.h"
 #include "store/view_modseq.h"
 #include "text/fold.h"
 
@@ -245,6 +246,7 @@ local_day(int64_t time_s)
 }
 
 struct facts {
+	struct view *view;
 	struct msg *msg;
 	bool has_date, has_size;
 	int64_t date;
@@ -283,6 +285,13 @@ fact_of(struct facts *f, enum query_key key, int64_t *out, struct err *e)
 {
 	if (key == QUERY_LARGER || key == QUERY_SMALLER)
 		return fact_size(f, out, e);
+	/* What was saved before it was written down: as if it were not
+	 * supported, the internal date (RFC 8514 section 4.3). */
+	if (key >= QUERY_SAVED_BEFORE && key <= QUERY_SAVED_SINCE &&
+	    view_save_date(f->view, msg_uid(f->msg), out)) {
+		*out = local_day(*out);
+		return STEP_DONE;
+	}
 	if (fact_date(f, out, e) == -1)
 		return STEP_FAIL;
 	if (key != QUERY_YOUNGER && key != QUERY_OLDER)
@@ -295,17 +304,19 @@ compare(enum query_key key, int64_t value, int64_t with)
 {
 	switch (key) {
 	case QUERY_BEFORE:
+	case QUERY_SAVED_BEFORE:
 	case QUERY_SENT_BEFORE:
 	case QUERY_SMALLER:
 		return value < with;
 	case QUERY_ON:
+	case QUERY_SAVED_ON:
 	case QUERY_SENT_ON:
 		return value == with;
 	case QUERY_LARGER:
 		return value > with;
 	case QUERY_OLDER: /* RFC 5032: at least so many seconds ago */
 		return value <= with;
-	default: /* QUERY_SINCE, QUERY_SENT_SINCE, QUERY_YOUNGER */
+	default: /* QUERY_*SINCE, QUERY_YOUNGER */
 		return value >= with;
 	}
 }
@@ -318,6 +329,19 @@ decides(const struct query *q, enum query_truth truth)
 	    (q->key == QUERY_OR && truth == QUERY_YES);
 }
 
+static enum step
+ask_id(struct query *q, struct facts *f, struct err *e)
+{
+	char id[OBJECT_ID_MAX];
+	enum step step;
+
+	step = q->key == QUERY_EMAIL_ID ? msg_email_id(f->msg, id, e)
+					: msg_thread_id(f->msg, id, e);
+	if (step == STEP_DONE)
+		q->truth = truth_of(str_eq(q->text, str_of(id)));
+	return step;
+}
+
 /* STEP_MORE: call again, what is known by now stays. */
 static enum step
 ask_facts(struct query *q, struct facts *f, struct err *e)
@@ -328,7 +352,9 @@ ask_facts(struct query *q, struct facts *f, struct err *e)
 
 	if (q->truth != QUERY_UNKNOWN)
 		return STEP_DONE;
-	if (q->key >= QUERY_BEFORE && q->key <= QUERY_SMALLER) {
+	if (q->key == QUERY_EMAIL_ID || q->key == QUERY_THREAD_ID)
+		return ask_id(q, f, e);
+	if (q->key >= QUERY_BEFORE && q->key <= QUERY_SAVED_SINCE) {
 		step = fact_of(f, q->key, &value, e);
 		if (step == STEP_DONE)
 			q->truth = truth_of(compare(q->key, value, q->number));
@@ -661,7 +687,7 @@ close_needles(struct matcher *m)
 static enum step
 ask_message(struct matcher *m, uint32_t uid, struct err *e)
 {
-	struct facts facts = {0};
+	struct facts facts = {.view = m->view};
 	enum step step;
 
 	if (m->msg == NULL && msg_open(m->view, uid, &m->msg, e) == -1)

@@ -31,6 +31,11 @@ enum query_key {
 	QUERY_OLDER,
 	QUERY_LARGER, /* number: wire bytes */
 	QUERY_SMALLER,
+	QUERY_SAVED_BEFORE, /* number: day */
+	QUERY_SAVED_ON,
+	QUERY_SAVED_SINCE,
+	QUERY_EMAIL_ID, /* text, as it is */
+	QUERY_THREAD_ID,
 	/* From the header */
 	QUERY_SENT_BEFORE,
 	QUERY_SENT_ON,

@@ -754,18 +754,14 @@ derived_arrival_of(const struct derived *d, uint32_t uid)
 	    : NULL;
 }
 
-void
-derived_note_new(struct mailbox *m, uint32_t uid)
+static void
+note_arrival(struct mailbox *m, uint32_t uid)
 {
 	struct derived *d = m->derived;
 	struct arrival *last;
 	size_t i;
 
-	if (d == NULL)
-		return;
-	derived_note_state(m);
-	/* Those that were there before anybody looked are no arrivals. */
-	if (!d->is_based && !is_told(m))
+	if (derived_arrival_of(d, uid) != NULL)
 		return;
 	last = d->arrivals.n == 0 ? NULL : &d->arrivals.v[d->arrivals.n - 1];
 	if (last != NULL && last->modseq == m->highest_modseq &&
@@ -781,6 +777,26 @@ derived_note_new(struct mailbox *m, uint32_t uid)
 	    (d->arrivals.n - 1 - i) * sizeof(*d->arrivals.v));
 	d->arrivals.v[i] = (struct arrival){
 	    uid, uid, (uint32_t)clock_wall_s(), m->highest_modseq};
+}
+
+void
+derived_note_new(struct mailbox *m, uint32_t uid)
+{
+	if (m->derived == NULL)
+		return;
+	derived_note_state(m);
+	/* Those that were there before anybody looked are no arrivals. */
+	if (m->derived->is_based || is_told(m))
+		note_arrival(m, uid);
+}
+
+void
+derived_note_put(struct mailbox *m, uint32_t uid)
+{
+	if (m->derived == NULL)
+		return;
+	derived_note_state(m);
+	note_arrival(m, uid);
 }
 
 /* Index of the change of this message, or of the first behind it. */

@@ -83,6 +83,8 @@ bool derived_may_have(struct mailbox *m, uint64_t hash);
 /* Writes what is not yet written, and forgets the mailbox. */
 void derived_done(struct mailbox *m);
 void derived_note_new(struct mailbox *m, uint32_t uid);
+/* The same for one that we have put there: it came just now. */
+void derived_note_put(struct mailbox *m, uint32_t uid);
 void derived_note_flags(struct mailbox *m, uint32_t uid);
 void derived_note_vanished(struct mailbox *m, uint32_t uid);
 /* What the backend keeps beside a record has changed. */

@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "store/derived.h"
 #include "store/maildir/keywords.h"
 #include "store/maildir/maildir_save.h"
 
@@ -291,6 +292,7 @@ add_record(struct append *a, const struct staged *st)
 	struct msg_rec *r = maildir_add(m, st->uid, st->base);
 
 	r->own |= OWN_IN_FILE;
+	derived_note_put(m, st->uid);
 	maildir_set_extra(m, st->uid, st->fields);
 	set32_add(&a->uids, st->uid);
 	md->courier_is_dirty |= st->keywords != 0 || st->n_more > 0;
