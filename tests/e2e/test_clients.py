@@ -5,20 +5,14 @@ import os
 import pathlib
 import re
 import shutil
-import subprocess
 import time
 
 import pytest
 
 from lib import maildir, server
+from lib.programs import Terminal, needs, run, to_user, write
 
 M = maildir.message
-NOBODY = 65534  # an account with a name, which getmail wants
-
-
-def needs(program):
-    return pytest.mark.skipif(shutil.which(program) is None,
-                              reason=program + " is not installed")
 
 
 @pytest.fixture
@@ -28,33 +22,6 @@ def place():
     (path / "home").mkdir()
     yield path
     shutil.rmtree(path, ignore_errors=True)
-
-
-def to_user(place):
-    """For a program that does not want to be run by root."""
-    if not server.is_root():
-        return {}
-    for root, dirs, files in os.walk(place):
-        for name in [root] + [os.path.join(root, f) for f in dirs + files]:
-            os.chown(name, NOBODY, NOBODY)
-    return {"user": NOBODY, "group": NOBODY, "extra_groups": []}
-
-
-def run(argv, place, ok=True, timeout=60, **kw):
-    env = {"HOME": str(place / "home"), "PATH": os.environ["PATH"],
-           "LANG": "C", "TMPDIR": str(place), "TERM": "vt100"}
-    done = subprocess.run(argv, env=env, cwd=place, timeout=timeout,
-                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, **kw)
-    text = done.stdout.decode(errors="replace")
-    assert not ok or done.returncode == 0, text
-    return text
-
-
-def write(path, text, mode=0o600):
-    path.write_text(text)
-    path.chmod(mode)
-    return str(path)
 
 
 # ---- mbsync ------------------------------------------------------------------
@@ -305,42 +272,6 @@ def test_curl_pop3(shared, user, place, tls):
 
 
 # ---- mutt, in a terminal -----------------------------------------------------------
-
-class Terminal:
-    """A program in tmux, with a server of its own."""
-
-    def __init__(self, place, argv):
-        self.place = place
-        self.socket = str(place / "tmux")
-        env = {"HOME": str(place / "home"), "PATH": os.environ["PATH"],
-               "LANG": "C.UTF-8", "TERM": "screen"}
-        subprocess.run(["tmux", "-S", self.socket, "-f", "/dev/null",
-                        "new-session", "-d", "-x", "100", "-y", "30", *argv],
-                       env=env, check=True, cwd=place)
-
-    def keys(self, *keys):
-        subprocess.run(["tmux", "-S", self.socket, "send-keys", *keys],
-                       check=True)
-
-    def screen(self):
-        return subprocess.run(
-            ["tmux", "-S", self.socket, "capture-pane", "-p"],
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            check=False).stdout.decode(errors="replace")
-
-    def wait(self, pattern, timeout=20):
-        end = time.monotonic() + timeout
-        while True:
-            text = self.screen()
-            if re.search(pattern, text):
-                return text
-            assert time.monotonic() < end, (pattern, text)
-            time.sleep(0.1)
-
-    def close(self):
-        subprocess.run(["tmux", "-S", self.socket, "kill-server"],
-                       check=False, stderr=subprocess.DEVNULL)
-
 
 @needs("mutt")
 @needs("tmux")
