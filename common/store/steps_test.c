@@ -4,68 +4,11 @@
  * operations come in many short steps, and a lock that an outsider holds is
  * waited for between steps, not in one.
  */
-#include "../tests/lib/test_store.h"
+#include "../tests/lib/steps.h"
 
-#include "base/clock.h"
 #include "os/lock.h"
 
 #define MANY 10000
-
-/* What calls of one operation took, and what another session's did meanwhile. */
-struct times {
-	unsigned steps, waits;
-	int64_t begun_us, longest_us, others_us;
-};
-
-static void
-times_begin(struct times *t)
-{
-	*t = (struct times){.begun_us = clock_wall_us()};
-}
-
-static enum step
-times_add(struct times *t, struct store *s, int64_t since_us, enum step step)
-{
-	int64_t us = clock_wall_us() - since_us;
-
-	t->steps++;
-	t->longest_us = us > t->longest_us ? us : t->longest_us;
-	if (step == STEP_MORE && store_must_wait(s)) {
-		t->waits++;
-		store_pause(s);
-	}
-	return step;
-}
-
-#define STEP(t, s, call) times_add((t), (s), clock_wall_us(), (call))
-
-static void
-other_noop(struct times *t, struct view *v)
-{
-	int64_t us = clock_wall_us();
-
-	(void)box_sync(v, true);
-	us = clock_wall_us() - us;
-	t->others_us = us > t->others_us ? us : t->others_us;
-}
-
-/*
- * Each step a small part of the whole, with much room for a busy machine: an
- * operation in one step fails whatever the machine.
- */
-static void
-assert_short_steps(const struct times *t, unsigned min_steps)
-{
-	int64_t whole = clock_wall_us() - t->begun_us;
-
-	if (t->steps < min_steps ||
-	    (t->longest_us > whole / 3 && t->longest_us > 50000) ||
-	    (t->others_us > whole / 3 && t->others_us > 50000))
-		fail_msg("%u steps, the longest %lld us, another session %lld "
-			 "us, of %lld us",
-		    t->steps, (long long)t->longest_us, (long long)t->others_us,
-		    (long long)whole);
-}
 
 static void
 fill(const struct box *b, const char *dir, unsigned n)

@@ -35,6 +35,8 @@ struct box {
 	const char *location;
 	const char *courier; /* courier_compat */
 	const char *quota; /* maildir_quota */
+	const char *read_locks, *write_locks; /* mbox_*_locks */
+	unsigned lock_timeout_s; /* mbox_lock_timeout */
 	bool poll_only; /* closing an inotify instance takes 10 ms */
 	bool has_index; /* in home/index, or that name below home */
 	const char *index_name;
@@ -190,6 +192,9 @@ box_open(struct box *b)
 	    .host = "mx1",
 	    .courier_compat = b->courier,
 	    .maildir_quota = b->quota,
+	    .mbox_read_locks = b->read_locks,
+	    .mbox_write_locks = b->write_locks,
+	    .mbox_lock_timeout_s = b->lock_timeout_s,
 	    .poll_only = b->poll_only,
 	    .index_dir = b->has_index || box_all_with_index ? index : NULL,
 	};
