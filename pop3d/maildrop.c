@@ -38,7 +38,13 @@ lock(struct maildrop *d, const char *place, struct err *e)
 {
 	int rc;
 
-	d->lock_fd = open(place, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	/* The place itself may be a link; nothing is read or written through
+	 * this descriptor. */
+	d->lock_fd = open(place, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	/* An INBOX in the spool and no folder for others: master has one process
+	 * for each user. */
+	if (d->lock_fd == -1 && errno == ENOENT)
+		return 0;
 	if (d->lock_fd == -1)
 		return err_sys(e, "open %s", place);
 	do

@@ -223,6 +223,22 @@ def test_pop3_and_imap(mbox):
     p.ok("QUIT")
 
 
+def test_no_folder_for_mailboxes(mbox):
+    """A home that can not be written, as that of a user with mail alone."""
+    home = mbox.server.home(mbox.user)
+    os.rmdir(mbox.mail)
+    os.chmod(home, 0o555)
+    if os.geteuid() == 0:
+        os.chown(home, 0, 0)
+    mbox.write(piece(1))
+    c = mbox.imap()
+    assert b"* 1 EXISTS" in c.ok("SELECT INBOX")
+    c.logout()
+    p = mbox.pop3()
+    assert p.ok("STAT").startswith(b"+OK 1 ")
+    p.ok("QUIT")
+
+
 def test_everything_goes(mbox):
     mbox.write(piece(1))
     p = mbox.pop3()

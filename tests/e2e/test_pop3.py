@@ -309,6 +309,25 @@ def test_log_line(shared, user):
     assert line
 
 
+def test_maildir_is_a_link(shared, user):
+    """~/Maildir on another disk, as many have it."""
+    home, uid = shared.home(user), shared.uid_of(user)
+    shared.deliver(user, M(1))
+    os.mkdir(os.path.join(home, "elsewhere"))
+    os.chown(os.path.join(home, "elsewhere"), uid, uid)
+    os.rename(shared.maildir(user), os.path.join(home, "elsewhere", "M"))
+    os.symlink("elsewhere/M", shared.maildir(user).rstrip("/"))
+    c = shared.pop3(user)
+    assert c.ok("STAT").startswith(b"+OK 1 ")
+    c.ok("DELE 1")
+    # Still one session at a time.
+    other = shared.pop3()
+    other.send("USER %s\r\nPASS %s\r\n" % (user, server.PASSWORD))
+    assert other.line().startswith(b"+OK")
+    assert other.line().startswith(b"-ERR [IN-USE]")
+    c.ok("QUIT")
+
+
 def test_uidl_format_and_xuidl(start):
     s = start(users=["anna"], settings={"pop3_uidl": "%v-%u",
                                         "reuse_xuidl": True})

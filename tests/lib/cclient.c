@@ -204,8 +204,8 @@ main(int argc, char **argv)
 		return 2;
 	mail_link(&unixdriver);
 	if (strcmp(argv[2], "append") == 0 && argc == 6)
-		return append(argv[1], argv[3], argv[4],
-		    (int)strtol(argv[5], NULL, 10));
+		return append(
+		    argv[1], argv[3], argv[4], (int)strtol(argv[5], NULL, 10));
 	s = mail_open(NIL, argv[1], 0);
 	if (s == NIL)
 		return 1;
