@@ -23,7 +23,7 @@
 #include "store/maildir/keywords.h"
 #include "store/maildir/maildir_scan.h"
 
-#define SAVED_VERSION 1u
+#define SAVED_VERSION 2u
 
 /* Own bits that outlive the process. */
 #define OWN_SAVED (OWN_NEW | OWN_NO_INFO | OWN_INFO)
@@ -43,7 +43,7 @@ struct saved {
 	struct file_tail list_tail, more_read;
 	uint64_t read_to;
 	uint32_t more_sets_in_file, letters, n_new;
-	bool has_keywords_file, has_stray_sets;
+	bool has_keywords_file, has_stray_sets, is_local;
 };
 
 /* ---- circumstances ------------------------------------------------------- */
@@ -97,7 +97,8 @@ save_dir(
 		d->read_us = now_us;
 	out->mtime = d->mtime;
 	out->read_us = d->read_us;
-	if (scan_is_watched(md) && scan_is_racy(md, &d->mtime, d->read_us))
+	if (scan_is_watched(md) &&
+	    scan_is_racy(md->is_local, &d->mtime, d->read_us))
 		*again = true;
 }
 
@@ -129,6 +130,7 @@ maildir_index_save(struct mailbox *m, struct buf *out, bool *again)
 	s.letters = md->letters;
 	s.has_keywords_file = md->has_keywords_file;
 	s.has_stray_sets = md->has_stray_sets;
+	s.is_local = md->is_local;
 	s.n_new = md->n_new + md->lazy_new;
 	return buf_add(out, &s, sizeof(s));
 }
@@ -201,7 +203,8 @@ no:
 
 /* Without opening anything: three looks at times. */
 static bool
-dir_is_true(const char *place, const char *sub, const struct saved_dir *from)
+dir_is_true(const char *place, const char *sub, bool is_local,
+    const struct saved_dir *from)
 {
 	char path[PATH_MAX + 8];
 	struct stat st;
@@ -212,7 +215,7 @@ dir_is_true(const char *place, const char *sub, const struct saved_dir *from)
 	    st.st_ino != from->ino || st.st_dev != from->dev ||
 	    file_time_cmp(&st.st_mtim, &from->mtime) != 0)
 		return false;
-	return !scan_is_racy(NULL, &from->mtime, from->read_us);
+	return !scan_is_racy(is_local, &from->mtime, from->read_us);
 }
 
 bool
@@ -227,8 +230,8 @@ maildir_index_is_true(
 	    !parse_saved(bytes, &saved) || !str_to_c(place, path, sizeof(path)))
 		return false;
 	(void)snprintf(list, sizeof(list), "%s/" UIDLIST_FILE, path);
-	return dir_is_true(path, "new", &saved.dirs[DIR_NEW]) &&
-	    dir_is_true(path, "cur", &saved.dirs[DIR_CUR]) &&
+	return dir_is_true(path, "new", saved.is_local, &saved.dirs[DIR_NEW]) &&
+	    dir_is_true(path, "cur", saved.is_local, &saved.dirs[DIR_CUR]) &&
 	    file_stamp_at(AT_FDCWD, list, &now) &&
 	    file_stamp_eq(&now, &saved.list);
 }

@@ -22,6 +22,11 @@
 
 #define READ_BYTES (64 * 1024)
 #define READ_BYTES_SMALL 320 /* where tests want the smallest steps */
+/*
+ * How coarse times of directories are, with room to spare: the kernel's tick is
+ * 10 ms at most, but what stores whole seconds or milliseconds is coarser.
+ */
+#define SETTLE_FINE_US 50000
 #define SETTLE_LOCAL_US 1000000
 #define SETTLE_REMOTE_US 2000000
 
@@ -56,16 +61,17 @@ time_us(const struct timespec *ts)
 }
 
 static int64_t
-settle_us(const struct maildir *md)
+settle_us(bool is_local, const struct timespec *mtime)
 {
-	return md != NULL && md->is_local ? SETTLE_LOCAL_US : SETTLE_REMOTE_US;
+	if (!is_local)
+		return SETTLE_REMOTE_US;
+	return mtime->tv_nsec % 1000 != 0 ? SETTLE_FINE_US : SETTLE_LOCAL_US;
 }
 
 bool
-scan_is_racy(
-    const struct maildir *md, const struct timespec *mtime, int64_t read_us)
+scan_is_racy(bool is_local, const struct timespec *mtime, int64_t read_us)
 {
-	return time_us(mtime) + settle_us(md) > read_us;
+	return time_us(mtime) + settle_us(is_local, mtime) > read_us;
 }
 
 bool
@@ -88,8 +94,8 @@ scan_is_needed(const struct maildir *md, enum maildir_dir dir)
 	/* A change in the same tick of the file system's clock as the last
 	 * one leaves no trace in the time: look once more when it is over. */
 	return !scan_is_watched(md) &&
-	    scan_is_racy(md, &d->mtime, d->read_us) &&
-	    clock_wall_us() >= d->read_us + settle_us(md);
+	    scan_is_racy(md->is_local, &d->mtime, d->read_us) &&
+	    clock_wall_us() >= d->read_us + settle_us(md->is_local, &d->mtime);
 }
 
 static void
@@ -237,7 +243,7 @@ dir_end(struct mailbox *m, struct scan *s, struct err *e)
 	d->is_read = true;
 	s->is_in_dir = false;
 	if (file_time_cmp(&s->dir_mtime, &st.st_mtim) != 0 ||
-	    time_us(&s->dir_mtime) + settle_us(md) > d->read_us)
+	    scan_is_racy(md->is_local, &s->dir_mtime, d->read_us))
 		s->is_stable = false;
 	return 0;
 }

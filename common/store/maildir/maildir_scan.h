@@ -58,11 +58,10 @@ bool scan_is_needed(const struct maildir *md, enum maildir_dir dir);
 /* Can events be relied on to tell of every change in the directories? */
 bool scan_is_watched(const struct maildir *md);
 /*
- * Could a change after a look at `read_us` have left the time as it is? `md`
- * NULL: of a file system of which nothing is known.
+ * Could a change after a look at `read_us` have left the time as it is?
+ * `is_local`: the file system has its times from this host's clock.
  */
-bool scan_is_racy(
-    const struct maildir *md, const struct timespec *mtime, int64_t read_us);
+bool scan_is_racy(bool is_local, const struct timespec *mtime, int64_t read_us);
 
 /* ---- maildir_look.c, maildir_uids.c -------------------------------------- */
 

@@ -126,7 +126,7 @@ look_if_racy(struct maildir *md, enum maildir_dir dir)
 	struct dir_state *d = &md->dirs[dir];
 
 	d->is_dirty = d->is_dirty || !md->is_local || !d->is_read ||
-	    scan_is_racy(md, &d->mtime, d->read_us);
+	    scan_is_racy(md->is_local, &d->mtime, d->read_us);
 }
 
 bool
