@@ -12,6 +12,7 @@
 #include "base/vec.h"
 
 #include "conf/schema.h"
+#include "text/quota_limits.h"
 #include "text/uidl_format.h"
 
 #define MAIL_PROCESSES (SCHEMA_IMAPD | SCHEMA_POP3D)
@@ -24,6 +25,12 @@ static int
 check_uidl(struct str value, struct err *e)
 {
 	return uidl_format_check(value, NULL, e);
+}
+
+static int
+check_quota(struct str value, struct err *e)
+{
+	return quota_limits_check(value, e);
 }
 
 static int
@@ -308,7 +315,7 @@ static const struct schema_setting TABLE[] = {
 	    "A field in the passwd-file goes before this setting.",
 }, {
 	.name = "maildir_quota", .type = SCHEMA_TEXT, .preset = "",
-	.readers = MAIL_PROCESSES,
+	.readers = MAIL_PROCESSES, .check = check_quota,
 	.help = "how much a user's Maildir may hold",
 	.detail =
 	    "As programs write it into the file\n"

@@ -493,6 +493,18 @@ stage_some(struct copy_job *job, struct view *v, const struct set32 *uids,
 	return STEP_DONE;
 }
 
+/*
+ * Who is over quota must be able to tidy up: what moves within a quota uses no
+ * more of it (RFC 9208 section 4.3.1 is about what does). Trash is not counted,
+ * so what comes back from there does.
+ */
+static bool
+is_counted_with(const struct mailbox *from, const struct mailbox *to)
+{
+	return from->store == to->store &&
+	    !str_eq(str_of(from->name), STR("Trash"));
+}
+
 static enum step
 open_target(struct copy_job *job, struct view *v, struct str dest, bool move,
     struct err *e)
@@ -503,8 +515,8 @@ open_target(struct copy_job *job, struct view *v, struct str dest, bool move,
 		return step;
 	job->to->may_drop = move;
 	job->to->no_links = job->no_links;
-	/* What moves stays the user's. */
-	job->counts = !move && quota_is_kept(v->store);
+	job->counts = (!move || !is_counted_with(v->m, job->to->m)) &&
+	    quota_is_kept(job->to->m->store);
 	return step;
 }
 
@@ -562,7 +574,7 @@ view_copy(struct view *v, const struct set32 *uids, struct str dest, bool move,
 		break;
 	case CHECKING:
 		if (job->counts)
-			step = store_quota_may_add(v->store,
+			step = store_quota_may_add(job->to->m->store,
 			    mailbox_name(job->to->m), job->to->bytes,
 			    job->to->count, e);
 		break;

@@ -21,6 +21,7 @@
 #ifndef STORE_MAILBOX_IMPL_H
 #define STORE_MAILBOX_IMPL_H
 
+#include <dirent.h>
 #include <sys/stat.h>
 
 #include "base/buf.h"
@@ -189,6 +190,8 @@ struct store {
 	char *prefix; /* of names, with the delimiter, or "" */
 	char *others_location; /* or NULL */
 	int64_t others_seen_ms; /* when others were last looked for */
+	DIR *others_dir; /* being looked through, or NULL */
+	unsigned others_n; /* names of it that were tried */
 	bool has_alias;
 	void *impl;
 };

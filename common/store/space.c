@@ -99,9 +99,19 @@ spaces_open(struct store *head, const struct store_settings *set)
 		head->others_location = mem_strdup(set->others_location);
 }
 
+static void
+end_search(struct store *head)
+{
+	if (head->others_dir != NULL)
+		closedir(head->others_dir);
+	head->others_dir = NULL;
+	head->others_n = 0;
+}
+
 void
 spaces_close(struct store *head)
 {
+	end_search(head);
 	while (!list_is_empty(&head->spaces)) {
 		struct store *s =
 		    LIST_OF(head->spaces.next, struct store, link);
@@ -191,34 +201,45 @@ folder_of_owners(const char *location, struct arena *a, struct str *out)
 	return true;
 }
 
-void
-spaces_find_others(struct store *head)
+static DIR *
+begin_search(const struct store *head)
 {
-	int64_t now = clock_mono_ms();
-	struct dirent *d;
 	struct arena a;
 	struct str folder;
 	DIR *dir = NULL;
 
-	if (head->others_location == NULL ||
-	    (head->others_seen_ms > 0 &&
-		now - head->others_seen_ms < OTHERS_FRESH_MS))
-		return;
-	head->others_seen_ms = now;
 	arena_init(&a);
 	if (folder_of_owners(head->others_location, &a, &folder))
 		dir = opendir(arena_c(&a, folder));
-	for (int n = 0; dir != NULL && n < OTHERS_MAX; n++) {
-		struct err e;
-
-		if ((d = readdir(dir)) == NULL)
-			break;
-		if (d->d_name[0] != '.')
-			(void)open_other(head, str_of(d->d_name), &e);
-	}
-	if (dir != NULL)
-		closedir(dir);
 	arena_done(&a);
+	return dir;
+}
+
+enum step
+spaces_find_others(struct store *head)
+{
+	int64_t now = clock_mono_ms(), until = now + STEP_SLICE_MS;
+	const struct dirent *d;
+	struct err e;
+
+	if (head->others_location == NULL ||
+	    (head->others_dir == NULL && head->others_seen_ms > 0 &&
+		now - head->others_seen_ms < OTHERS_FRESH_MS))
+		return STEP_DONE;
+	if (head->others_dir == NULL)
+		head->others_dir = begin_search(head);
+	while (head->others_dir != NULL && head->others_n < OTHERS_MAX &&
+	    (d = readdir(head->others_dir)) != NULL) {
+		if (d->d_name[0] == '.')
+			continue;
+		head->others_n++;
+		(void)open_other(head, str_of(d->d_name), &e);
+		if (clock_mono_ms() >= until)
+			return STEP_MORE;
+	}
+	end_search(head);
+	head->others_seen_ms = clock_mono_ms();
+	return STEP_DONE;
 }
 
 /* ---- names --------------------------------------------------------------- */

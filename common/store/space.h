@@ -39,8 +39,11 @@ int space_of(
 bool space_name(const struct store *s, struct arena *a, struct str *name);
 /* True when a name in the file of subscriptions is not of the head itself. */
 bool space_is_foreign(const struct store *head, struct str name);
-/* Opens the stores of those who let others read their mail. */
-void spaces_find_others(struct store *head);
+/*
+ * Opens the stores of those who let others read their mail, for a few
+ * milliseconds; STEP_MORE: call again. Several callers drive one search.
+ */
+enum step spaces_find_others(struct store *head);
 
 /*
  * Folders for the sandbox beside the user's own, which need not exist: fn once

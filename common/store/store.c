@@ -329,6 +329,8 @@ on_subscribed(void *arg, struct str storage)
 struct list_job {
 	struct store *s; /* being listed: the head, then the others */
 	void *at; /* the backend's */
+	bool is_begun; /* the others are known */
+	VEC(struct str) subs; /* names as stored, in the caller's arena */
 	struct mbox_entry *all, *first, **tail;
 };
 
@@ -355,28 +357,52 @@ give_names(struct store *s, struct arena *a, struct mbox_entry **list)
 }
 
 /* All of one store have come: sorted, behind those of the stores before. */
-static int
-finish_space(
-    struct list_job *job, enum list_what what, struct arena *a, struct err *e)
+static void
+finish_space(struct list_job *job, enum list_what what, struct arena *a)
 {
-	struct store *s = job->s, *head = store_head(s);
+	struct store *s = job->s;
 	struct mboxlist list;
 	struct subscribed sub = {s, a, &list};
-	const char *file;
-	int dirfd;
 
 	give_names(s, a, &job->all);
 	mboxlist_init(&list, a, s->head == NULL ? s->delimiter : '/', job->all);
 	list.prefix = str_of(s->prefix);
 	list.has_special = s->head == NULL;
-	dirfd = head->ops->subs_dir(head, &file);
-	if (subs_load(dirfd, file, head->delimiter, on_subscribed, &sub, e) ==
-	    -1)
-		return -1;
+	VEC_EACH(&job->subs, storage)
+		on_subscribed(&sub, *storage);
 	*job->tail = mboxlist_finish(&list, what);
 	while (*job->tail != NULL)
 		job->tail = &(*job->tail)->next;
-	return 0;
+}
+
+struct subs_reading {
+	struct list_job *job;
+	struct arena *a;
+};
+
+static void
+keep_name(void *arg, struct str storage)
+{
+	struct subs_reading *r = arg;
+
+	*VEC_ADD(&r->job->subs) = arena_str(r->a, storage);
+}
+
+/* Whose mail there is; then the subscriptions, once for all of them. */
+static enum step
+begin_list(struct list_job *job, struct arena *a, struct err *e)
+{
+	struct subs_reading r = {job, a};
+	struct store *head = store_head(job->s);
+	const char *file;
+	int dirfd;
+
+	if (spaces_find_others(head) == STEP_MORE)
+		return STEP_MORE;
+	dirfd = head->ops->subs_dir(head, &file);
+	return subs_load(dirfd, file, head->delimiter, keep_name, &r, e) == -1
+	    ? STEP_FAIL
+	    : STEP_DONE;
 }
 
 enum step
@@ -391,7 +417,12 @@ store_list(struct store *s, enum list_what what, struct arena *a,
 		job = *jobp = mem_new(1, sizeof(*job));
 		job->s = s;
 		job->tail = &job->first;
-		spaces_find_others(s);
+	}
+	if (!job->is_begun) {
+		step = begin_list(job, a, e);
+		if (step != STEP_DONE)
+			return step;
+		job->is_begun = true;
 	}
 	step = job->s->ops->list(job->s, a, &job->at, &job->all, e);
 	if (step == STEP_FAIL && job->s->head != NULL) {
@@ -403,8 +434,7 @@ store_list(struct store *s, enum list_what what, struct arena *a,
 	}
 	if (step != STEP_DONE)
 		return step;
-	if (finish_space(job, what, a, e) == -1)
-		return STEP_FAIL;
+	finish_space(job, what, a);
 	job->s->ops->list_end(&job->at);
 	job->all = NULL;
 	if (next_space(job->s) != NULL) {
@@ -424,6 +454,7 @@ list_job_free(struct list_job **jobp)
 	if (job == NULL)
 		return;
 	job->s->ops->list_end(&job->at);
+	VEC_DONE(&job->subs);
 	free(job);
 }
 

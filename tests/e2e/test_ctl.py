@@ -4,6 +4,7 @@ wrong configuration."""
 import json
 import os
 import subprocess
+import time
 
 import pytest
 
@@ -25,6 +26,7 @@ WRONG = [
     ("log_level = loud\n", "2: log_level = loud: must be one of"),
     ("auth = {passwd_file}\n", "2: auth = passwd_file: must be one of"),
     ("listen = {\n", ":"),
+    ("maildir_quota = 10M\n", "2: maildir_quota = 10M: \"10M\" is no limit"),
 ]
 
 
@@ -122,7 +124,11 @@ def test_who_kick_status(start, form):
     p.sock.settimeout(10)
     while p.sock.recv(1000):
         pass
-    assert s.ctl("who", "--json")["rows"] == []
+    # The master hears of it a moment after the client.
+    end = time.monotonic() + 20
+    while s.ctl("who", "--json")["rows"] != []:
+        assert time.monotonic() < end
+        time.sleep(0.02)
     s.ctl("kick", "nobody", ok=None)
 
 

@@ -108,6 +108,19 @@ def test_setting(s):
     c.ok("EXPUNGE")
     assert quota(c)["MESSAGE"] == (3, 4)
     c.append("INBOX", SMALL)
+    # what comes back from there counts again
+    c.ok("SELECT Trash")
+    for command in ("MOVE 1 INBOX", "UID MOVE 1 INBOX", "COPY 1 INBOX"):
+        status, text, _ = c.cmd(command)
+        assert status == "NO" and text.startswith(b"[OVERQUOTA]"), text
+    assert quota(c)["MESSAGE"] == (4, 4)
+    c.ok("STORE 1 +FLAGS (\\Seen)")
+    c.ok("SELECT Sent")
+    c.ok("STORE 1 +FLAGS (\\Deleted)")
+    c.ok("EXPUNGE")
+    c.ok("SELECT Trash")
+    c.ok("MOVE 1 INBOX")
+    assert quota(c)["MESSAGE"] == (4, 4)
 
 
 def test_bytes(s):

@@ -24,35 +24,6 @@ is_space(char c)
 	return c == ' ' || c == '\t' || c == '\r';
 }
 
-int
-quota_limits_parse(struct str text, struct quota_limits *out, struct err *e)
-{
-	struct quota_limits got = {0};
-	struct str item;
-
-	text = str_trim(text);
-	while (str_next(&text, ',', &item)) {
-		uint64_t n, *to = NULL;
-
-		item = str_trim(item);
-		if (item.n == 0)
-			continue;
-		if (item.p[item.n - 1] == 'S')
-			to = &got.bytes;
-		else if (item.p[item.n - 1] == 'C')
-			to = &got.count;
-		if (!num_parse_u64(
-			str_head(item, item.n - 1), 0, INT64_MAX, &n))
-			return err_set(e, ERR_SYNTAX,
-			    "\"%.*s\" is no limit: a number and S or C",
-			    STR_ARG(str_head(item, 40)));
-		if (to != NULL)
-			*to = n;
-	}
-	*out = got;
-	return 0;
-}
-
 /* "-127", with a range that sums can not leave quickly. */
 static bool
 take_number(struct str *line, int64_t *out)

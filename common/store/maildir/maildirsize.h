@@ -10,13 +10,10 @@
 #include "base/err.h"
 #include "base/str.h"
 #include "os/file.h"
+#include "text/quota_limits.h"
 
 /* A larger file is time to count anew (Courier's number). */
 #define MAILDIRSIZE_LARGE 5120
-
-struct quota_limits {
-	uint64_t bytes, count; /* 0: no limit */
-};
 
 struct maildirsize {
 	struct quota_limits limits;
@@ -26,12 +23,6 @@ struct maildirsize {
 	int64_t mtime_s;
 };
 
-/*
- * "10000000S,1000C": bytes and messages, one or both, in any order; kinds that
- * are unknown are passed over. ERR_SYNTAX.
- */
-int quota_limits_parse(
-    struct str text, struct quota_limits *out, struct err *e);
 /* Pure. ERR_CORRUPT, also when the sums are negative. */
 int maildirsize_parse(struct str text, struct maildirsize *out, struct err *e);
 /* ERR_NOT_FOUND; ERR_CORRUPT: to be counted anew. */
