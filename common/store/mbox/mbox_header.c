@@ -287,6 +287,9 @@ mbox_write_header(struct mbox_writing *w, struct mbox_slot *s, bool is_base,
 
 	if (load_header(w, s, &st, e) == -1)
 		return -1;
+	/* All are written: those of others, too, are to stay. */
+	if (!is_pseudo && s->uid <= w->m->unsure_top)
+		mbox_take_flags(w->m, s, &st);
 	words = is_pseudo ? words_for_pseudo(w, s)
 			  : words_for(w, s, &st, is_base, body_len_of(w, s));
 	ed = compose(w, s, &words, padding, &is_one);

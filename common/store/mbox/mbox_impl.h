@@ -71,6 +71,13 @@ struct mbox_place {
 	bool warned_locks;
 };
 
+/* Tests make it all smaller. */
+struct mbox_tuning {
+	uint64_t whole_bytes; /* up to this size a file is read whole */
+	int64_t freshen_ms; /* put off for so long: mbox_freshen() */
+};
+extern struct mbox_tuning mbox_tuning;
+
 #define MBOX_NO_STAMP 1 /* as an inode: to be read again */
 #define MBOX_RACY_US 20000
 
@@ -110,17 +117,19 @@ struct mbox {
 	bool has_pseudo; /* ... in a hidden message before all others */
 	bool base_is_dirty; /* it lacks a keyword or the last UID */
 	struct mbox_slot pseudo;
+	size_t n_words; /* keywords that were known when all was read */
 	uint32_t disk_last_uid;
 	uint64_t last_uid_at; /* its ten digits in the file; 0: not so */
 	uint32_t n_expunge; /* slots that are to go */
 	bool is_dirty; /* inotify has told something */
 	bool is_taken; /* it was opened from the index */
 	bool is_own_tail; /* what is new at the end is ours */
+	int64_t freshen_at_ms; /* sessions hear of other flags then */
 
 	/* While m->lazy_top is not 0: of slots that are in the index alone. */
 	uint32_t lazy_dirty, lazy_recent; /* when it was taken */
 	bool lazy_unsaid;
-	struct mbox_slot last; /* the last of them */
+	struct mbox_slot first, last; /* of them */
 	uint32_t before_last; /* UID of the message before it, or 0 */
 	VEC(struct mbox_slot) loading;
 
@@ -289,6 +298,9 @@ void mbox_look_end(struct mailbox *m);
  * looked at: those that the index had otherwise are looked at again.
  */
 enum step mbox_load(struct mailbox *m, struct err *e);
+/* The flags of a header that has been read, under changes of our own. */
+void mbox_take_flags(
+    struct mailbox *m, const struct mbox_slot *s, const struct mbox_state *st);
 /* The file is to be read whole by the next look. */
 void mbox_no_stamp(struct mailbox *m);
 int64_t mbox_changed_us(const struct file_stamp *stamp);
@@ -304,7 +316,9 @@ struct mbox_slot *mbox_slot_of(
 void mbox_link_slots(struct mailbox *m);
 /* For a new mailbox: the time, and never one twice. */
 uint32_t mbox_new_uidvalidity(void);
-/* Reads where X-IMAPbase is now. */
+/* The message that has X-IMAPbase, or would; NULL: there is none. */
+const struct mbox_slot *mbox_base_slot(const struct mailbox *m);
+/* Reads X-IMAPbase again, where it is. */
 int mbox_reload_base(struct mailbox *m, struct err *e);
 
 /* ---- mbox_sync.c ----------------------------------------------------------- */

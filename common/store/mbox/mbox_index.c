@@ -39,8 +39,8 @@ struct saved {
 	struct file_stamp stamp;
 	int64_t scanned_us;
 	uint64_t end, last_uid_at;
-	struct mbox_slot pseudo, last;
-	uint32_t before_last, disk_last_uid, n_dirty, unsure_top;
+	struct mbox_slot pseudo, first, last;
+	uint32_t before_last, disk_last_uid, n_dirty, unsure_top, n_words;
 	bool has_base, has_pseudo, has_unsaid;
 };
 
@@ -127,6 +127,9 @@ mbox_index_save(struct mailbox *m, struct buf *out, bool *again)
 	s.end = mb->end;
 	s.last_uid_at = mb->last_uid_at;
 	s.pseudo = mb->pseudo;
+	if (mbox_base_slot(m) != NULL)
+		s.first = *mbox_base_slot(m);
+	s.n_words = (uint32_t)mb->n_words;
 	if (!mbox_last_slot(m, &s.last, &s.before_last))
 		s.last.uid = 0;
 	s.disk_last_uid = mb->disk_last_uid;
@@ -184,7 +187,9 @@ mbox_index_take(struct mailbox *m, struct str bytes)
 	mb->end = s.end;
 	mb->last_uid_at = s.last_uid_at;
 	mb->pseudo = s.pseudo;
+	mb->first = s.first;
 	mb->last = s.last;
+	mb->n_words = s.n_words;
 	mb->before_last = s.before_last;
 	mb->disk_last_uid = s.disk_last_uid;
 	mb->n_dirty = mb->lazy_dirty = s.n_dirty;

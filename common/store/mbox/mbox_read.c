@@ -28,8 +28,12 @@
 #define MOVED_MAX 1000
 #define HEADERS_PIECE 2048
 #define KEYWORDS_MAX 60000
-#define WHOLE_BYTES (2 * 1024 * 1024)
 #define MESSAGES_PER_LOOK 16 /* at the clock */
+
+struct mbox_tuning mbox_tuning = {
+    .whole_bytes = UINT64_C(2) * 1024 * 1024,
+    .freshen_ms = 1000,
+};
 
 /* ---- slots and records ----------------------------------------------------- */
 
@@ -179,6 +183,7 @@ struct mbox_reading {
 	struct mbox_slot pseudo;
 	bool has_pseudo, has_base, is_first, is_tail, was_known;
 	bool order_broken;
+	bool is_all; /* keywords may mean something else: no short cuts */
 	bool is_blind; /* what the records' messages were is not known */
 	uint32_t blind_uid; /* the last that was found so */
 	uint32_t n_moved;
@@ -607,6 +612,63 @@ finish_scan(struct mbox_reading *r, struct err *e)
 	return 0;
 }
 
+/* ---- X-IMAPbase ------------------------------------------------------------ */
+
+const struct mbox_slot *
+mbox_base_slot(const struct mailbox *m)
+{
+	const struct mbox *mb = mbox_of(m);
+
+	if (mb->has_pseudo)
+		return &mb->pseudo;
+	if (m->lazy_top != 0)
+		return &mb->first;
+	return mb->slots.n > 0 ? &mb->slots.v[0] : NULL;
+}
+
+int
+mbox_reload_base(struct mailbox *m, struct err *e)
+{
+	struct mbox *mb = mbox_of(m);
+	const struct mbox_slot *slot = mbox_base_slot(m);
+	struct mbox_state st;
+	size_t n, got;
+	char *p;
+	int rc;
+
+	mb->has_base = false;
+	mb->last_uid_at = 0;
+	if (slot == NULL)
+		return 0;
+	n = slot->head_len < MBOX_HEADER_MAX ? slot->head_len : MBOX_HEADER_MAX;
+	p = mem_new(1, n + 1);
+	rc = file_read_at(mb->fd, slot->off + slot->from_len, p, n, &got, e);
+	mbox_state_parse(str_make(p, rc == 0 ? got : 0), &st);
+	if (st.has_base)
+		learn_keywords(m, st.base_keywords);
+	free(p);
+	if (rc == -1)
+		return -1;
+	mb->has_base = st.has_base && st.uidvalidity == m->uidvalidity;
+	mb->disk_last_uid = st.last_uid;
+	if (st.has_base && st.last_uid_fixed)
+		mb->last_uid_at = slot->off + slot->from_len + st.last_uid_at;
+	return 0;
+}
+
+/* False: it is not there any more. */
+static bool
+look_at_base(struct mailbox *m)
+{
+	struct mbox *mb = mbox_of(m);
+	bool had_base = mb->has_base;
+	struct err e;
+
+	if (!had_base)
+		return true;
+	return mbox_reload_base(m, &e) == 0 && mb->has_base;
+}
+
 /* ---- reading --------------------------------------------------------------- */
 
 /* Is the first the message that we know, at the same place? */
@@ -664,6 +726,9 @@ begin_tail(
 	r->is_tail = true;
 	r->has_base = mb->has_base;
 	r->disk_last_uid = mb->disk_last_uid;
+	/* Some may have come, been numbered, and gone. */
+	if (mb->has_base && mb->disk_last_uid >= r->next)
+		r->next = mb->disk_last_uid + 1;
 	r->uidvalidity = r->m->uidvalidity;
 	r->prev = before;
 	r->last = *last;
@@ -738,6 +803,20 @@ look_header(struct mbox_reading *r, const struct mbox_slot *s, struct str *from,
 	return err_set(e, ERR_CORRUPT, "rewritten");
 }
 
+void
+mbox_take_flags(
+    struct mailbox *m, const struct mbox_slot *s, const struct mbox_state *st)
+{
+	struct msg_rec *rec = mailbox_rec(m, s->uid);
+	struct mbox_flags f = {.system = st->flags};
+
+	read_keywords(m, st->keywords, &f);
+	if (s->flags & SLOT_DIRTY)
+		mbox_was_merge(m, rec, &f);
+	if (take_flags(m, rec, &f))
+		mailbox_note_flags(m, rec, NULL);
+}
+
 /* The flags in one header. -1: it is not there any more. */
 static int
 read_header(struct mbox_reading *r, struct err *e)
@@ -745,32 +824,22 @@ read_header(struct mbox_reading *r, struct err *e)
 	struct mailbox *m = r->m;
 	struct mbox *mb = mbox_of(m);
 	struct mbox_slot *s = &mb->slots.v[r->at];
-	struct msg_rec *rec;
-	struct mbox_flags f = {0};
 	struct mbox_state st;
 	struct str from, header;
 
 	if (look_header(r, s, &from, &header, e) == -1)
 		return -1;
-	if (s->raw != 0 && mbox_header_sum(header) == s->raw &&
+	if (!r->is_all && s->raw != 0 && mbox_header_sum(header) == s->raw &&
 	    str_starts(from, STR("From ")))
 		return 0;
 	mbox_state_parse(header, &st);
 	if (st.hash != s->hash || !str_starts(from, STR("From ")) ||
 	    (st.uid != s->uid && !(s->flags & SLOT_NO_UID)))
 		return err_set(e, ERR_CORRUPT, "rewritten");
-	if (r->at == 0 && !mb->has_pseudo)
-		learn_keywords(m, st.base_keywords);
 	s->raw = mbox_header_sum(header);
 	s->flags |= st.is_old ? SLOT_OLD : 0;
 	derived_note_side(m, s->uid);
-	rec = mailbox_rec(m, s->uid);
-	f.system = st.flags;
-	read_keywords(m, st.keywords, &f);
-	if (s->flags & SLOT_DIRTY)
-		mbox_was_merge(m, rec, &f);
-	if (take_flags(m, rec, &f))
-		mailbox_note_flags(m, rec, NULL);
+	mbox_take_flags(m, s, &st);
 	return 0;
 }
 
@@ -817,6 +886,18 @@ read_nothing(struct mailbox *m, struct err *e)
 	return 0;
 }
 
+/* Flags of messages up to `top` are looked at later. */
+static void
+put_off_flags(struct mailbox *m, uint32_t top)
+{
+	struct mbox *mb = mbox_of(m);
+	int64_t at_ms = clock_mono_ms() + mbox_tuning.freshen_ms;
+
+	if (m->unsure_top == 0 && mb->freshen_at_ms < at_ms)
+		mb->freshen_at_ms = at_ms;
+	m->unsure_top = top;
+}
+
 static enum step
 step_reading(struct mailbox *m, int64_t until_ms, struct err *e)
 {
@@ -838,10 +919,12 @@ step_reading(struct mailbox *m, int64_t until_ms, struct err *e)
 		return begin_whole(m, size, e) == -1 ? STEP_FAIL : STEP_MORE;
 	if (step == STEP_FAIL)
 		return step;
+	if (kind == READ_WHOLE)
+		mb->n_words = m->keywords.n;
 	if (kind != READ_TAIL)
 		m->unsure_top = 0;
 	else if (!mb->is_own_tail)
-		m->unsure_top = top;
+		put_off_flags(m, top);
 	if (kind == READ_FLAGS)
 		return step;
 	begin_identity(m);
@@ -854,7 +937,8 @@ step_reading(struct mailbox *m, int64_t until_ms, struct err *e)
 static bool
 has_grown(const struct mbox *mb, const struct stat *st)
 {
-	return (st->st_size > WHOLE_BYTES || mb->is_own_tail) &&
+	return ((uint64_t)st->st_size > mbox_tuning.whole_bytes ||
+		   mb->is_own_tail) &&
 	    st->st_ino == mb->stamp.ino && st->st_dev == mb->stamp.dev &&
 	    st->st_size > mb->stamp.size && (uint64_t)st->st_size > mb->end;
 }
@@ -871,10 +955,14 @@ begin_look(struct mailbox *m, bool flags, enum sync_how how, struct err *e)
 	if (fstat(mb->fd, &st) == -1)
 		return err_sys(e, "fstat %s", mb->path);
 	m->is_read_only = !mb->can_write;
-	if (flags && mb->stamp.ino != MBOX_NO_STAMP) {
-		(void)begin_reading(m, READ_FLAGS, (uint64_t)st.st_size);
+	if (flags && mb->stamp.ino != MBOX_NO_STAMP && look_at_base(m)) {
+		r = begin_reading(m, READ_FLAGS, (uint64_t)st.st_size);
+		r->is_all = m->keywords.n != mb->n_words;
+		mb->n_words = m->keywords.n;
 	} else if (!flags && how != SYNC_FORCE && has_grown(mb, &st) &&
-	    mbox_last_slot(m, &last, &before)) {
+	    mbox_last_slot(m, &last, &before) &&
+	    /* New mail may have keywords that are new there too. */
+	    look_at_base(m)) {
 		r = begin_reading(m, READ_TAIL, (uint64_t)st.st_size);
 		begin_tail(r, &last, before);
 		begin_scan(r, last.off);
@@ -974,34 +1062,4 @@ mbox_new_uidvalidity(void)
 
 	last = now > last ? now : last + 1;
 	return last;
-}
-
-int
-mbox_reload_base(struct mailbox *m, struct err *e)
-{
-	struct mbox *mb = mbox_of(m);
-	const struct mbox_slot *slot = mb->has_pseudo ? &mb->pseudo
-	    : mb->slots.n > 0                         ? &mb->slots.v[0]
-						      : NULL;
-	struct mbox_state st;
-	size_t n, got;
-	char *p;
-	int rc;
-
-	mb->has_base = false;
-	mb->last_uid_at = 0;
-	if (slot == NULL)
-		return 0;
-	n = slot->head_len < MBOX_HEADER_MAX ? slot->head_len : MBOX_HEADER_MAX;
-	p = mem_new(1, n + 1);
-	rc = file_read_at(mb->fd, slot->off + slot->from_len, p, n, &got, e);
-	mbox_state_parse(str_make(p, rc == 0 ? got : 0), &st);
-	free(p);
-	if (rc == -1)
-		return -1;
-	mb->has_base = st.has_base;
-	mb->disk_last_uid = st.last_uid;
-	if (st.has_base && st.last_uid_fixed)
-		mb->last_uid_at = slot->off + slot->from_len + st.last_uid_at;
-	return 0;
 }

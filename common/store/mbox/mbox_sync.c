@@ -20,6 +20,9 @@
 #include "store/notify.h"
 
 #define RETRY_MS 100
+/* Headers are read again after so many times what that took, at most. */
+#define FRESHEN_SHARE 50
+#define FRESHEN_MOST 60
 #define RACY_SIZE_MAX (4 * 1024 * 1024)
 
 /* Changed so shortly before we read it that more may have come unseen. */
@@ -53,6 +56,23 @@ is_known(const struct mailbox *m)
 	return !m->is_opening || mbox_of(m)->is_taken;
 }
 
+/* Sessions that know the old ones hear of other flags, but not at once. */
+static void
+tell_flags(struct mailbox *m)
+{
+	struct mbox *mb = mbox_of(m);
+	int64_t now_ms;
+	struct err e;
+
+	if (m->unsure_top == 0 || list_is_empty(&m->views))
+		return;
+	now_ms = clock_mono_ms();
+	if (now_ms < mb->freshen_at_ms)
+		notify_within(m->store, (uint32_t)(mb->freshen_at_ms - now_ms));
+	else if (mbox_freshen(m, &e) == -1)
+		store_warn(m->store, "mailbox=%s: %s", m->name, e.text);
+}
+
 static enum step
 end_sync(struct mailbox *m, enum step step)
 {
@@ -61,6 +81,8 @@ end_sync(struct mailbox *m, enum step step)
 	mb->sync = MBOX_SYNC_NONE;
 	if (mbox_is_locked_by(m, &mb->sync))
 		mbox_unlock(m);
+	if (step == STEP_DONE)
+		tell_flags(m);
 	return step;
 }
 
@@ -91,6 +113,7 @@ begin_sync(struct mailbox *m, enum sync_how how)
 	mb->is_dirty = false;
 	if (is_known(m) && how == SYNC_NORMAL && !mb->is_moving &&
 	    (mb->is_true || !has_changed(mb))) {
+		tell_flags(m);
 		if (mb->reading == NULL)
 			mbox_purge(m);
 		return false;
@@ -191,6 +214,7 @@ int
 mbox_freshen(struct mailbox *m, struct err *e)
 {
 	struct mbox *mb = mbox_of(m);
+	int64_t began_ms = clock_mono_ms(), pause_ms;
 	enum step step;
 
 	/* Whoever is at work there looks at them, or has done so. */
@@ -206,6 +230,10 @@ mbox_freshen(struct mailbox *m, struct err *e)
 	if (step == STEP_FAIL)
 		mbox_look_end(m);
 	mbox_unlock(m);
+	pause_ms = FRESHEN_SHARE * (clock_mono_ms() - began_ms);
+	if (pause_ms > FRESHEN_MOST * mbox_tuning.freshen_ms)
+		pause_ms = FRESHEN_MOST * mbox_tuning.freshen_ms;
+	mb->freshen_at_ms = clock_mono_ms() + pause_ms;
 	return step == STEP_FAIL ? -1 : 0;
 }
 

@@ -342,7 +342,7 @@ finish(struct mbox_writing *w, struct err *e)
 
 	mb->is_moving = false;
 	move_slots(m, w->edits.v, w->edits.n);
-	if (m->lazy_top == 0 && mbox_reload_base(m, e) == -1)
+	if (mbox_reload_base(m, e) == -1)
 		return -1;
 	if (w->with_uids && mb->has_base && !w->base_is_late)
 		mb->base_is_dirty = false;
