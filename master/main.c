@@ -79,8 +79,8 @@ on_stop_timer(UNUSED struct ev_loop *loop, ev_timer *w, UNUSED int events)
 }
 
 /*
- * A worker whose client is being handed over answers him when its channel
- * closes, and ends. One that waits for its client would go on waiting.
+ * A worker sees that its channel closes, whatever it waits for: it tells its
+ * client, and ends.
  */
 static void
 close_workers(struct generation *g)
@@ -89,10 +89,7 @@ close_workers(struct generation *g)
 		struct worker *w =
 		    LIST_OF(g->workers.next, struct worker, link);
 
-		if (list_is_empty(&w->sessions))
-			worker_end(&w);
-		else
-			worker_free(&w);
+		worker_free(&w);
 	}
 }
 

@@ -101,7 +101,7 @@ worker_free(struct worker **wp)
 	generation_check_retired(g);
 }
 
-void
+static void
 worker_end(struct worker **wp)
 {
 	struct worker *w = *wp;

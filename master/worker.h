@@ -16,8 +16,6 @@ void worker_serve_needs(struct generation *g);
 struct worker *worker_find(struct master *m, uint32_t number);
 /* Forgets it: grants die, offered sessions go on without it. */
 void worker_free(struct worker **w);
-/* Has its parent end it at once, whatever it does. */
-void worker_end(struct worker **wp);
 /* It lied: its parent kills it, then worker_free. */
 void worker_kill(struct worker **w, const char *why);
 

@@ -39,7 +39,7 @@
 struct tls {
 	struct tls_server *server;
 	gnutls_session_t session;
-	int fd;
+	int fd, stop_fd;
 	int64_t deadline_ms;
 	struct buf out;
 	unsigned size_limit; /* the client's record_size_limit, 0: none */
@@ -67,7 +67,8 @@ io_fail(struct tls *t, enum err_code code, const char *what)
 static int
 wait_for(struct tls *t, short events)
 {
-	struct pollfd p = {.fd = t->fd, .events = events};
+	struct pollfd p[2] = {{.fd = t->fd, .events = events},
+	    {.fd = t->stop_fd, .events = POLLRDHUP}};
 	int64_t left;
 	int r;
 
@@ -75,10 +76,12 @@ wait_for(struct tls *t, short events)
 		left = t->deadline_ms - clock_mono_ms();
 		if (left <= 0)
 			return io_fail(t, ERR_TIMEOUT, "took too long");
-		r = poll(&p, 1, left > INT32_MAX ? INT32_MAX : (int)left);
+		r = poll(p, 2, left > INT32_MAX ? INT32_MAX : (int)left);
 	} while (r == 0 || (r == -1 && errno == EINTR));
 	if (r == -1)
 		return io_fail(t, ERR_SYS, "poll");
+	if (p[0].revents == 0)
+		return io_fail(t, ERR_TIMEOUT, "not waited any longer");
 	return 0;
 }
 
@@ -325,6 +328,7 @@ tls_new(struct tls_server *ts, int fd, const char *alpn, struct tls **out,
 
 	t->server = ts;
 	t->fd = fd;
+	t->stop_fd = -1;
 	t->deadline_ms = INT64_MAX;
 	buf_init(&t->out, OUT_MAX);
 	if (set_session(t, alpn, e) == -1) {
@@ -352,6 +356,12 @@ void
 tls_set_deadline(struct tls *t, int64_t mono_ms)
 {
 	t->deadline_ms = mono_ms;
+}
+
+void
+tls_set_stop(struct tls *t, int stop_fd)
+{
+	t->stop_fd = stop_fd;
 }
 
 static bool

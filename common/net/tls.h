@@ -83,6 +83,8 @@ int tls_new(struct tls_server *ts, int fd, const char *alpn, struct tls **out,
 void tls_free(struct tls **t);
 /* Absolute, of clock_mono_ms(), for all that follows. */
 void tls_set_deadline(struct tls *t, int64_t mono_ms);
+/* Time is also over when the peer of this socket has closed it; -1: none. */
+void tls_set_stop(struct tls *t, int stop_fd);
 /*
  * ERR_TIMEOUT, ERR_CLOSED (the peer went away), ERR_VIOLATION (an alert was
  * sent or received).

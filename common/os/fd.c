@@ -240,17 +240,27 @@ fd_recv(int fd, void *p, size_t size, size_t *n, int *fds, size_t *n_fds,
 int
 fd_wait(int fd, bool to_write, int64_t deadline_ms, struct err *e)
 {
+	return fd_wait_unless(fd, to_write, -1, deadline_ms, e);
+}
+
+int
+fd_wait_unless(
+    int fd, bool to_write, int stop_fd, int64_t deadline_ms, struct err *e)
+{
 	for (;;) {
-		struct pollfd p = {
-		    .fd = fd, .events = to_write ? POLLOUT : POLLIN};
+		struct pollfd p[2] = {
+		    {.fd = fd, .events = to_write ? POLLOUT : POLLIN},
+		    {.fd = stop_fd, .events = POLLRDHUP}};
 		int64_t left = deadline_ms - clock_mono_ms();
 		int got;
 
 		if (left < 0)
 			left = 0;
-		got = poll(&p, 1, left > 3600000 ? 3600000 : (int)left);
-		if (got == 1)
+		got = poll(p, 2, left > 3600000 ? 3600000 : (int)left);
+		if (got > 0 && p[0].revents != 0)
 			return 0;
+		if (got > 0)
+			return err_set(e, ERR_TIMEOUT, "not waited any longer");
 		if (got == -1 && errno != EINTR)
 			return err_sys(e, "poll");
 		if (got == 0 && left == 0)

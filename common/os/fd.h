@@ -48,6 +48,12 @@ enum step fd_recv(int fd, void *p, size_t size, size_t *n, int *fds,
 /* Waits until `fd` can be read (or written) or the monotonic clock reaches
  * `deadline_ms`: ERR_TIMEOUT. */
 int fd_wait(int fd, bool to_write, int64_t deadline_ms, struct err *e);
+/*
+ * The same; the time is also over when the peer of the socket `stop_fd` has
+ * closed it. -1: there is none.
+ */
+int fd_wait_unless(
+    int fd, bool to_write, int stop_fd, int64_t deadline_ms, struct err *e);
 
 /*
  * A memory file with these bytes, sealed against every change, position 0,

@@ -179,8 +179,8 @@ read_proxy_header(struct client *c)
 			(void)nanosleep(&pause, NULL);
 			if (clock_mono_ms() >= c->wire.deadline_ms)
 				return end(c, "PROXY header is too slow");
-		} else if (fd_wait(c->wire.fd, false, c->wire.deadline_ms,
-			       &e) == -1)
+		} else if (fd_wait_unless(c->wire.fd, false, c->wire.stop_fd,
+			       c->wire.deadline_ms, &e) == -1)
 			return end_err(c, &e);
 		seen = n > 0 ? (size_t)n : 0;
 	}
@@ -207,6 +207,7 @@ shake_hands(struct client *c)
 		c->from.service == LOGIN_IMAP ? "imap" : "pop3", &c->wire.tls,
 		&e) == -1)
 		return end_err(c, &e);
+	tls_set_stop(c->wire.tls, c->wire.stop_fd);
 	wire_set_deadline(&c->wire, soon < whole ? soon : whole);
 	if (tls_handshake(c->wire.tls, &e) == -1)
 		return end_err(c, &e);
@@ -303,22 +304,40 @@ send_auth(struct client *c, struct chan_auth_msg *m)
 	return rc;
 }
 
-/* Waits for authd; false when the client has gone meanwhile. */
+/* Master closes the worker's channel when the server is stopped. */
+static bool
+is_stopping(const struct client *c)
+{
+	struct pollfd p = {.fd = c->wire.stop_fd, .events = POLLRDHUP};
+
+	return poll(&p, 1, 0) == 1;
+}
+
+static int
+shut_down(struct client *c)
+{
+	c->why = "server is shutting down";
+	pre_shutdown(&pre, &c->out);
+	return 0;
+}
+
+/* Waits for authd; false when the client or master has gone meanwhile. */
 static bool
 wait_for_auth(struct client *c, int64_t deadline)
 {
 	for (;;) {
-		struct pollfd p[2] = {{.fd = c->l->fd_auth, .events = POLLIN},
-		    {.fd = c->wire.fd}};
+		struct pollfd p[3] = {{.fd = c->l->fd_auth, .events = POLLIN},
+		    {.fd = c->wire.fd},
+		    {.fd = c->wire.stop_fd, .events = POLLRDHUP}};
 		int64_t left = deadline - clock_mono_ms();
 
 		if (left <= 0)
 			return true;
-		if (poll(p, 2, (int)left) == -1 && errno != EINTR)
+		if (poll(p, 3, (int)left) == -1 && errno != EINTR)
 			return true;
 		if (p[0].revents != 0)
 			return true;
-		if (p[1].revents != 0)
+		if (p[1].revents != 0 || p[2].revents != 0)
 			return false;
 	}
 }
@@ -356,6 +375,8 @@ hear_auth(struct client *c)
 
 	if (!wait_for_auth(c, deadline)) {
 		c->broken = true; /* an answer will come, for nobody */
+		if (is_stopping(c))
+			return shut_down(c);
 		return end(c, "client left during login");
 	}
 	buf_init(&room, CHAN_AUTH_FRAME_MAX);
@@ -573,6 +594,8 @@ read_more(struct client *c)
 		(void)end_err(c, &e);
 		if (e.code != ERR_TIMEOUT)
 			return -1;
+		if (is_stopping(c))
+			return shut_down(c);
 		c->why = "no login in time (login_timeout)";
 		pre_timeout(&pre, &c->out);
 		return 0;
@@ -677,7 +700,8 @@ wipe(struct client *c)
 bool
 login_serve(struct login *l, const struct login_from *from, int fd)
 {
-	struct client c = {.l = l, .from = *from, .wire = {.fd = fd}};
+	struct client c = {
+	    .l = l, .from = *from, .wire = {.fd = fd, .stop_fd = l->fd_master}};
 
 	l->conn++;
 	c.accepted_ms = clock_mono_ms();

@@ -384,3 +384,13 @@ pre_timeout(struct pre *p, struct buf *out)
 		pre_protocol_of(p)->bye(p, "Too slow.", out);
 	pre_close(p);
 }
+
+void
+pre_shutdown(struct pre *p, struct buf *out)
+{
+	if (p->settings->service == LOGIN_IMAP &&
+	    (p->state == PRE_COMMAND || p->state == PRE_CHALLENGED ||
+		p->state == PRE_JUDGING))
+		pre_protocol_of(p)->bye(p, "The server is shutting down.", out);
+	pre_close(p);
+}

@@ -10,7 +10,7 @@
  *   CHALLENGED --"*"--> JUDGING (want PRE_DO_CANCEL)
  *   JUDGING --pre_auth_fail--> COMMAND, or CLOSED after the last try
  *   JUDGING --pre_auth_ok--> GRANTED --pre_refused--> CLOSED
- *   any --LOGOUT, QUIT, pre_timeout, nonsense--> CLOSED
+ *   any --LOGOUT, QUIT, pre_timeout, pre_shutdown, nonsense--> CLOSED
  *
  * The struct holds no pointers but `settings`: it can be copied and compared,
  * so a test can walk through all of its states.
@@ -109,6 +109,8 @@ void pre_auth_fail(struct pre *p, enum chan_auth_why why, struct buf *out);
 void pre_refused(struct pre *p, enum handoff_reason reason, struct buf *out);
 /* The time is up; says so where that can not be mistaken for an answer. */
 void pre_timeout(struct pre *p, struct buf *out);
+/* The server ends; likewise. */
+void pre_shutdown(struct pre *p, struct buf *out);
 
 /* May passwords be sent as they are? */
 bool pre_can_plain(const struct pre *p);

@@ -457,6 +457,16 @@ test_endings(UNUSED void **state)
 	buf_clear(&out);
 	pre_timeout(&pre, &out);
 	expect("* BYE Too slow.\r\n");
+	begin(LOGIN_IMAP, LOCAL);
+	buf_clear(&out);
+	pre_shutdown(&pre, &out);
+	expect("* BYE The server is shutting down.\r\n");
+	assert_int_equal(pre.want, PRE_DO_CLOSE);
+	begin(LOGIN_POP3, LOCAL);
+	buf_clear(&out);
+	pre_shutdown(&pre, &out);
+	expect("");
+	assert_int_equal(pre.want, PRE_DO_CLOSE);
 	begin(LOGIN_POP3, LOCAL);
 	buf_clear(&out);
 	pre_timeout(&pre, &out);

@@ -33,7 +33,8 @@ recv_plain(struct wire *w, char *p, size_t size, size_t *n, struct err *e)
 			continue;
 		if (errno != EAGAIN)
 			return err_set(e, ERR_CLOSED, "peer is gone");
-		if (fd_wait(w->fd, false, w->deadline_ms, e) == -1)
+		if (fd_wait_unless(
+			w->fd, false, w->stop_fd, w->deadline_ms, e) == -1)
 			return -1;
 	}
 }
@@ -59,7 +60,8 @@ send_plain(struct wire *w, struct str s, struct err *e)
 			continue;
 		if (errno != EAGAIN)
 			return err_set(e, ERR_CLOSED, "peer is gone");
-		if (fd_wait(w->fd, true, w->deadline_ms, e) == -1)
+		if (fd_wait_unless(
+			w->fd, true, w->stop_fd, w->deadline_ms, e) == -1)
 			return -1;
 	}
 	return 0;

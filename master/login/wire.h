@@ -10,6 +10,7 @@ struct tls;
 
 struct wire {
 	int fd; /* nonblocking */
+	int stop_fd; /* its end is the end of all waiting; -1: none */
 	struct tls *tls; /* NULL: in the clear */
 	int64_t deadline_ms; /* monotonic */
 };
