@@ -121,6 +121,23 @@ is_shed(const struct worker_start *w, const struct login_listening *l, int fd)
 	    shed_has(w->shed, &peer) && poll(&queue, 1, 0) == 1;
 }
 
+/*
+ * Has gone without a word, while others wait behind it: then nothing has been
+ * read of it that this worker could not serve another one after.
+ */
+static bool
+has_left(const struct login_listening *l, int fd)
+{
+	struct pollfd queue = {.fd = l->fd, .events = POLLIN};
+	char byte;
+	ssize_t n;
+
+	if (poll(&queue, 1, 0) != 1)
+		return false;
+	n = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+	return n == 0 || (n == -1 && errno != EAGAIN && errno != EINTR);
+}
+
 /* -1: another spare was faster, or the client has left. */
 static int
 accept_from(const struct worker_start *w, const struct login_listening *l,
@@ -130,7 +147,7 @@ accept_from(const struct worker_start *w, const struct login_listening *l,
 		int fd =
 		    accept4(l->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
-		if (fd == -1 || !is_shed(w, l, fd)) {
+		if (fd == -1 || (!is_shed(w, l, fd) && !has_left(l, fd))) {
 			*from = l->from;
 			return fd;
 		}
