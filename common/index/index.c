@@ -16,6 +16,7 @@
 #include <lmdb.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -36,6 +37,21 @@
 #define GROW_TRIES 16
 #define WRITE_RETRY_MS 10000
 
+/*
+ * What was read of the map. A walk over a large mailbox would leave all of it
+ * in our page tables: after so many windows they are given back; the pages
+ * stay in the kernel's cache.
+ */
+#define WINDOW_SHIFT 19 /* large folios are mapped whole */
+#define WINDOWS_MAX 5
+#define WINDOW_WORDS 16
+
+struct walked {
+	uintptr_t low, high;
+	uint64_t seen[WINDOW_WORDS]; /* windows, by their number's low bits */
+	unsigned n;
+};
+
 struct index {
 	char *dir;
 	int dirfd;
@@ -46,6 +62,7 @@ struct index {
 	MDB_cursor *cursor;
 	struct lane lanes[INDEX_LANES];
 	bool is_reading, is_stale, is_damaged, has_written;
+	struct walked walked;
 	MDB_txn *writing;
 	uint64_t max_bytes, epoch, serial;
 	int64_t checked_ms, failed_ms;
@@ -201,6 +218,7 @@ close_env(struct index *ix)
 		lane_close(&ix->lanes[i]);
 	if (ix->reading != NULL)
 		mdb_txn_abort(ix->reading);
+	ix->walked = (struct walked){0};
 	mdb_env_close(ix->env);
 	index_state_leave();
 	ix->env = NULL;
@@ -467,6 +485,39 @@ val_of_key(const struct index_key *k)
 	    .mv_size = k->n, .mv_data = (void *)(uintptr_t)k->bytes};
 }
 
+static void
+give_back(struct walked *w)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	uintptr_t from = w->low / page * page;
+
+	/* NOLINTNEXTLINE(performance-no-int-to-ptr): a place in the map */
+	(void)madvise((void *)from, w->high - from, MADV_DONTNEED);
+	*w = (struct walked){0};
+}
+
+/* Of a value in the map, not one that a write has put into memory. */
+static void
+note_walked(struct walked *w, const MDB_val *v)
+{
+	uintptr_t low = (uintptr_t)v->mv_data, high = low + v->mv_size;
+
+	if (w->n >= WINDOWS_MAX)
+		give_back(w);
+	if (w->n == 0 || low < w->low)
+		w->low = low;
+	if (high > w->high)
+		w->high = high;
+	for (uintptr_t i = low >> WINDOW_SHIFT; i <= high >> WINDOW_SHIFT;
+	     i++) {
+		uint64_t *word = &w->seen[i / 64 % WINDOW_WORDS];
+		uint64_t bit = UINT64_C(1) << i % 64;
+
+		w->n += (*word & bit) == 0;
+		*word |= bit;
+	}
+}
+
 /* Takes the sum off a value. */
 static bool
 check_value(
@@ -475,6 +526,8 @@ check_value(
 	struct str s = str_of_val(raw);
 	uint32_t sum;
 
+	if (ix->writing == NULL)
+		note_walked(&ix->walked, raw);
 	if (s.n < sizeof(sum))
 		goto bad;
 	memcpy(&sum, s.p, sizeof(sum));
@@ -486,6 +539,14 @@ check_value(
 bad:
 	index_note_damage(ix, "wrong sum");
 	return false;
+}
+
+/* Places in the map as it was are no places in the one that comes. */
+static int
+map_anew(struct index *ix, size_t size)
+{
+	ix->walked = (struct walked){0};
+	return mdb_env_set_mapsize(ix->env, size);
 }
 
 static bool
@@ -501,7 +562,7 @@ begin_reading(struct index *ix)
 	rc = mdb_txn_renew(ix->reading);
 	if (rc == MDB_MAP_RESIZED) {
 		/* Somebody else has made it larger. */
-		rc = mdb_env_set_mapsize(ix->env, 0);
+		rc = map_anew(ix, 0);
 		if (rc == 0)
 			rc = mdb_txn_renew(ix->reading);
 	}
@@ -723,7 +784,7 @@ grow(struct index *ix)
 	(void)mdb_reader_check(ix->env, &dead);
 	return mdb_env_info(ix->env, &info) == 0 &&
 	    info.me_mapsize * 2 <= ix->max_bytes &&
-	    mdb_env_set_mapsize(ix->env, info.me_mapsize * 2) == 0;
+	    map_anew(ix, info.me_mapsize * 2) == 0;
 }
 
 /* 0, an answer of LMDB, or -1 with `e`. */
@@ -735,7 +796,7 @@ write_once(struct index *ix,
 	int rc = mdb_txn_begin(ix->env, NULL, 0, &ix->writing);
 
 	if (rc == MDB_MAP_RESIZED) {
-		rc = mdb_env_set_mapsize(ix->env, 0);
+		rc = map_anew(ix, 0);
 		if (rc == 0)
 			rc = mdb_txn_begin(ix->env, NULL, 0, &ix->writing);
 	}

@@ -25,6 +25,7 @@ MBOX_LOCATION = "mbox:~/mail:INBOX=~/inbox"
 DOVECOT_LIMITS = """
 default_process_limit = 8000
 default_client_limit = 18000
+default_vsz_limit = 4 G
 mail_max_userip_connections = 5000
 service imap {
   process_limit = 8000
