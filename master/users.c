@@ -178,6 +178,7 @@ on_have(UNUSED struct chan *c, struct chan_msg *m, void *arg, struct err *e)
 	s = own_session(arg, number, e);
 	if (s == NULL)
 		return -1;
+	s->proc->has_served = true;
 	session_taken(s);
 	return 0;
 }
@@ -202,6 +203,7 @@ on_refuse(UNUSED struct chan *c, struct chan_msg *m, void *arg, struct err *e)
 {
 	struct session_text got;
 	char why[SESSION_TEXT_MAX + 1];
+	struct user_proc *p = arg;
 	struct session *s;
 
 	if (session_text_parse(&m->in, &got, e) == -1)
@@ -211,6 +213,10 @@ on_refuse(UNUSED struct chan *c, struct chan_msg *m, void *arg, struct err *e)
 		return -1;
 	(void)str_to_c(got.text, why, sizeof(why));
 	session_refused(s, why);
+	/* It has a broken mail place, perhaps, and is about to end: whoever
+	 * comes now gets another one, and may find the place mended. */
+	if (!p->has_served && list_is_empty(&p->sessions))
+		close_channel(p);
 	return 0;
 }
 

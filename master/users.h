@@ -23,6 +23,7 @@ struct user_proc {
 	size_t identity_n;
 	bool in_map; /* gets new sessions */
 	bool told_to_stop;
+	bool has_served; /* it has taken a session */
 	enum service service;
 	char *user;
 	uint32_t sysuid, sysgid;
