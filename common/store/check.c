@@ -18,6 +18,7 @@ static const struct checker {
 	checker_fn *run;
 } checkers[] = {
     {"maildir", maildir_check},
+    {"mbox", mbox_check},
     {NULL, index_check_user},
 };
 

@@ -29,6 +29,7 @@ void check_tell(struct check *c, int weight, const char *kind,
     PRINTF_LIKE(6, 7);
 
 int maildir_check(struct check *c, struct err *e);
+int mbox_check(struct check *c, struct err *e);
 /* The user's index, if set->index_dir is one. */
 int index_check_user(struct check *c, struct err *e);
 /* Throws out of it what is wrong; the next to open the mailboxes fill it. */

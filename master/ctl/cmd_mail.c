@@ -9,6 +9,7 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 #include <ev.h>
 
 #include "base/vec.h"
@@ -251,6 +252,15 @@ make_safe(struct buf *out)
 	}
 }
 
+/* The folder of his state, if it is there. */
+static bool
+find_state(const struct ctl_user *u, char *out, size_t size)
+{
+	int n = snprintf(out, size, "%s/%s", u->state_dir, u->name);
+
+	return n > 0 && (size_t)n < size && access(out, F_OK) == 0;
+}
+
 static int
 run_as(const struct ctl_options *o, const char *name, bool read_only,
     ctl_user_fn *fn)
@@ -267,8 +277,9 @@ run_as(const struct ctl_options *o, const char *name, bool read_only,
 	buf_init(&out, OUTPUT_MAX_BYTES);
 	if (ctl_user_find(o, name, &a, &u, &e) == 0) {
 		/* Journals of sessions are there; without, in his home. */
-		if (!read_only &&
-		    ctl_user_state(&u, state, sizeof(state), &e) == 0)
+		if (read_only
+			? find_state(&u, state, sizeof(state))
+			: ctl_user_state(&u, state, sizeof(state), &e) == 0)
 			u.state = state;
 		status = ctl_user_run(&u, read_only, fn, &own, &out, &e);
 	}

@@ -3,6 +3,7 @@
 sentences; as the user, never as root."""
 import json
 import os
+import re
 import stat
 import subprocess
 import time
@@ -189,7 +190,7 @@ def test_found_and_mended(mail, damage, kind):
     report = mail.findings("repair")
     assert [f["kind"] for f in report["findings"]
             if f["state"] == "mended"] == [kind], report
-    assert report["ok"]
+    assert report["ok"], report
     assert report["mailboxes"] == (2 if damage == no_cur_of_folder else 1)
     assert mail.kinds("fault") == []
     if os.stat(mail.path("dovecot-uidlist")).st_size and damage != twice:
@@ -338,3 +339,104 @@ def test_index_of_others(mail):
     assert "Others may write" in report["findings"][0]["text"]
     os.chmod(index, 0o700)
     assert mail.findings()["ok"]
+
+
+# ---- mbox --------------------------------------------------------------------
+
+FROM = b"From a@b Mon Mar  2 10:01:00 2026\n"
+
+
+def piece(n, fields=b""):
+    return (FROM + MSG.replace(b"msg 1", b"msg %d" % n).replace(
+        b"\n\n", b"\n" + fields + b"\n", 1) + b"\n")
+
+
+GOOD = (piece(1, b"X-IMAPbase: 1795300494 0000000003 kw\nX-UID: 1\n"
+              b"Status: RO\nX-Keywords: kw\n") +
+        piece(2, b"X-UID: 2\nStatus: O\n") + piece(3, b"X-UID: 3\n"))
+
+
+class Mbox(Mail):
+    def __init__(self, path):
+        super().__init__(path)
+        home = os.path.join(path, "home")
+        self.root = home
+        for rel in ("mail", "mail/dir"):
+            self.mkdir(rel)
+        with open(os.path.join(path, "passwd"), "w") as f:
+            f.write("anna:{PLAIN}x:%d:%d::%s::"
+                    "userdb_mail=mbox:~/mail:INBOX=~/inbox-file\n"
+                    % (self.uid, self.uid, home))
+        self.write("inbox-file", GOOD)
+        self.write("mail/dir/one", piece(1))
+
+
+@pytest.fixture
+def mbox(mail, tmp_path):
+    return Mbox(str(mail_dir(tmp_path)))
+
+
+def mail_dir(tmp_path):
+    path = tmp_path / "mbox"
+    path.mkdir()
+    return path
+
+
+def test_mbox_nothing_wrong(mbox):
+    before = mbox.snapshot()
+    report = mbox.findings()
+    assert (report["mailboxes"], report["messages"]) == (2, 4)
+    assert [(f["kind"], f["mailbox"]) for f in report["findings"]] == [
+        ("uids", "dir/one")]
+    assert {k: v for k, v in mbox.snapshot().items()} == before
+    # The first login gives the UIDs that it lacks, and so does repair.
+    assert mbox.findings("repair")["ok"]
+    assert mbox.findings()["findings"] == []
+    assert "X-UID: 1" in mbox.read("mail/dir/one")
+    assert re.findall(r"X-UID: (\d+)", mbox.read("inbox-file")) == \
+        ["1", "2", "3"]
+
+
+@pytest.mark.parametrize("data,kind,state,cured", [
+    (GOOD.replace(b"X-UID: 2\n", b""), "uids", "fault", True),
+    (GOOD.replace(b"X-UID: 3\n", b"X-UID: 2\n"), "uids", "fault", True),
+    (GOOD.replace(b"X-UID: 3\n", b"X-UID: 99\n"), "uids", "fault", True),
+    (GOOD.replace(b"X-IMAPbase: 1795300494 0000000003 kw\nX-UID: 1\n",
+                  b"X-UID: 1\nX-IMAPbase: 1795300494 0000000003 kw\n"),
+     "uids", "fault", False),
+    (b"hello\n" + GOOD, "structure", "fault", False),
+    (GOOD + piece(4, b"Content-Length: 3000\n"), "structure", "note", None),
+    (GOOD + piece(4, b"X-UID: 4\nX-Keywords: other\n").replace(
+        b"X-UID: 4\n", b""), "keywords", "note", None),
+    (GOOD + piece(4, b"X-IMAPbase: 5 0000000009\n"), "uids", "note", None),
+    (GOOD + piece(4), None, None, None),
+])
+def test_mbox_found_and_mended(mbox, data, kind, state, cured):
+    mbox.write("inbox-file", data)
+    found = [(f["kind"], f["state"]) for f in mbox.findings()["findings"]
+             if f["mailbox"] == "INBOX"]
+    assert found == ([(kind, state)] if kind else [])
+    assert mbox.read("inbox-file") == data.decode()
+    if cured is None:
+        return
+    after = mbox.findings("repair")
+    assert after["ok"] == cured, after
+    assert ("uids" in [f["kind"] for f in after["findings"]
+                       if f["state"] == "mended"]) == cured
+    assert mbox.findings()["ok"] == cured
+    if data.startswith(b"hello"):
+        assert mbox.read("inbox-file") == data.decode()
+
+
+@pytest.mark.skipif(not server.is_root(), reason="needs another owner")
+def test_mbox_owner_and_lock(mbox):
+    os.chown(mbox.path("inbox-file"), 0, 0)
+    os.chmod(mbox.path("inbox-file"), 0o644)
+    mbox.write("mail/dir/one.lock", "1")
+    old = time.time() - 4000
+    os.utime(mbox.path("mail/dir/one.lock"), (old, old))
+    report = mbox.findings()
+    assert ("owner", "INBOX", "fault") in [
+        (f["kind"], f["mailbox"], f["state"]) for f in report["findings"]]
+    assert ("lock", "dir/one", "note") in [
+        (f["kind"], f["mailbox"], f["state"]) for f in report["findings"]]
