@@ -8,7 +8,7 @@ import re
 import threading
 
 import pytest
-from lib import agree, dovecot
+from lib import agree
 from lib.agree import B1, B2, B3, GUID, M1, fill_m1, msg
 
 OK_UIDVALIDITY = r"UIDVALIDITY changed"
@@ -16,16 +16,7 @@ OK_UIDVALIDITY = r"UIDVALIDITY changed"
 
 @pytest.fixture(scope="module")
 def pair():
-    if not dovecot.is_there():
-        pytest.skip("needs root and Debian's Dovecot")
-    p = agree.Pair(["k%d" % i for i in range(1, 51)])
-    try:
-        yield p.start()
-    finally:
-        try:
-            p.stop()
-        finally:
-            p.remove()
+    yield from agree.serving(["k%d" % i for i in range(1, 51)])
 
 
 @pytest.fixture

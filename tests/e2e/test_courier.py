@@ -10,7 +10,7 @@ import threading
 import time
 
 import pytest
-from lib import agree, courier, dovecot
+from lib import agree, courier
 from lib.agree import msg
 
 JAPAN = "&ZeVnLIqe-"
@@ -19,18 +19,9 @@ UIDL = ["UID%d-%d" % (n, courier.V_POP3) for n in (2, 3, 4)]
 
 @pytest.fixture(scope="module")
 def pair():
-    if not dovecot.is_there():
-        pytest.skip("needs root and Debian's Dovecot")
     users = ["c%d" % i for i in range(1, 13)]
-    p = agree.Pair(users, extra={u: "maildir:~/Maildir:UTF-8" for u in
-                                 ("c2", "c4", "c5", "c6", "c7")})
-    try:
-        yield p.start()
-    finally:
-        try:
-            p.stop()
-        finally:
-            p.remove()
+    yield from agree.serving(users, extra={
+        u: "maildir:~/Maildir:UTF-8" for u in ("c2", "c4", "c5", "c6", "c7")})
 
 
 @pytest.fixture

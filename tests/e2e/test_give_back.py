@@ -15,21 +15,12 @@ UIDL = "userdb_pop3_uidl_format=%%v-%%u"
 
 @pytest.fixture(scope="module")
 def pair():
-    if not dovecot.is_there():
-        pytest.skip("needs root and Debian's Dovecot")
     users = ["g%d" % i for i in range(1, 13)]
     extra = {"g2": "maildir:~/Maildir", "g4": "mbox:~/mail:INBOX=~/in/box",
              "g5": "mbox:~/mail:INBOX=~/in/box"}
-    p = agree.Pair(users, extra=extra)
     # Ours makes other POP3 ids for g2 than Dovecot does by itself.
-    p.ours.extra["g2"] += " " + UIDL
-    try:
-        yield p.start()
-    finally:
-        try:
-            p.stop()
-        finally:
-            p.remove()
+    yield from agree.serving(users, extra=extra, ours={
+        "g2": "userdb_mail=maildir:~/Maildir " + UIDL})
 
 
 @pytest.fixture

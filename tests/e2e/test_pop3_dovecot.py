@@ -4,7 +4,7 @@ Maildirs (compat-tests.md section 8)."""
 import re
 
 import pytest
-from lib import agree, dovecot
+from lib import agree
 from lib.agree import msg
 
 V = 1795300464
@@ -35,21 +35,13 @@ WANT = {
 
 @pytest.fixture(scope="module")
 def pair():
-    if not dovecot.is_there():
-        pytest.skip("needs root and Debian's Dovecot")
-    p = agree.Pair([f + n for f in FORMATS for n in "12"] + ["p3", "p4", "p5"],
-                   extra={f + n: "maildir:~/Maildir" + FORMATS[f]
-                          for f in FORMATS for n in "12"})
-    # Only ours has another form: what it gave must stay with a default one.
-    p.ours.extra["p3"] = \
-        "userdb_mail=maildir:~/Maildir userdb_pop3_uidl_format=%%f"
-    try:
-        yield p.start()
-    finally:
-        try:
-            p.stop()
-        finally:
-            p.remove()
+    # p3: only ours has another form; what it gave must stay with a default one.
+    yield from agree.serving(
+        [f + n for f in FORMATS for n in "12"] + ["p3", "p4", "p5"],
+        extra={f + n: "maildir:~/Maildir" + FORMATS[f]
+               for f in FORMATS for n in "12"},
+        ours={"p3": "userdb_mail=maildir:~/Maildir "
+                    "userdb_pop3_uidl_format=%%f"})
 
 
 def fill(box):

@@ -13,18 +13,9 @@ from lib.agree import B1, B2, B3, GUID, M1, fill_m1, msg
 
 @pytest.fixture(scope="module")
 def pair():
-    if not dovecot.is_there():
-        pytest.skip("needs root and Debian's Dovecot")
     users = ["m%d" % i for i in range(1, 61)]
-    p = agree.Pair(users + ["fs1", "fs2"], extra={
+    yield from agree.serving(users + ["fs1", "fs2"], extra={
         u: "maildir:~/Maildir:LAYOUT=fs" for u in ("fs1", "fs2")})
-    try:
-        yield p.start()
-    finally:
-        try:
-            p.stop()
-        finally:
-            p.remove()
 
 
 @pytest.fixture

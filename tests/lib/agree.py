@@ -2,11 +2,14 @@
 """agree.py - ours and Dovecot on the same mail, compared by what clients see
 (compat-tests.md 0.4)."""
 import email.utils
+import fcntl
 import hashlib
 import os
 import re
 import shutil
 import time
+
+import pytest
 
 from . import dovecot, restante
 
@@ -74,6 +77,22 @@ class Pair:
             user = self.users[self.used]
             self.used += 1
         return Box(self, user)
+
+
+def serving(users, extra=None, ours=None):
+    """For a fixture: both servers, while it is in use. `ours`: extra fields
+    that only ours has."""
+    if not dovecot.is_there():
+        pytest.skip("needs root and Debian's Dovecot")
+    p = Pair(users, extra=extra)
+    p.ours.extra.update(ours or {})
+    try:
+        yield p.start()
+    finally:
+        try:
+            p.stop()
+        finally:
+            p.remove()
 
 
 def facts(c, name):
@@ -278,9 +297,31 @@ class MboxBox(Box):
             os.chown(self.path(rel), self.uid, self.uid)
 
     def add(self, data, rel="in/box"):
-        with open(self.path(rel), "ab") as f:
+        """Delivers, Debian's way: fcntl and the dotlock, or neither."""
+        path = self.path(rel)
+        with open(path, "ab") as f:
+            os.chown(path, self.uid, self.uid)
+            while True:
+                fcntl.lockf(f, fcntl.LOCK_EX)
+                try:
+                    os.close(os.open(path + ".lock", os.O_CREAT | os.O_EXCL |
+                                     os.O_WRONLY, 0o644))
+                    break
+                except FileExistsError:
+                    fcntl.lockf(f, fcntl.LOCK_UN)
+                    time.sleep(0.005)
             f.write(data)
-        os.chown(self.path(rel), self.uid, self.uid)
+            f.flush()
+            os.unlink(path + ".lock")
+
+    def when(self, test, rel="in/box"):
+        """The bytes, as soon as test(bytes) is true: a session's last writes
+        come behind its end."""
+        end = time.monotonic() + 20
+        while not test(self.bytes(rel)):
+            assert time.monotonic() < end, self.bytes(rel)
+            time.sleep(0.01)
+        return self.bytes(rel)
 
     def bytes(self, rel="in/box"):
         with open(self.path(rel), "rb") as f:
