@@ -176,6 +176,23 @@ def test_existing_mbox_of_group_0(quick):
     c.logout()
 
 
+@pytest.mark.skipif(not server.is_root(), reason="needs other uids")
+def test_other_uids_at_the_second_start(quick):
+    q = quick("--password", "pw")
+    q.start("--uid", "20000")
+    c = wire.Imap("127.0.0.1", q.ports["imaps"], tls=True)
+    c.login("u1", "pw")
+    c.ok("SELECT INBOX")
+    c.logout()
+    q.stop()
+    q.start("--uid", "20100")
+    c = wire.Imap("127.0.0.1", q.ports["imaps"], tls=True)
+    c.login("u1", "pw")
+    c.ok("SELECT INBOX")
+    c.ok("STORE 1 +FLAGS (\\Seen)")
+    c.logout()
+
+
 def test_wrong_options(quick):
     q = quick()
     for argv in (["--nonsense", "1"], ["--users"], ["--imap", "x"],
