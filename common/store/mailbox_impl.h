@@ -492,6 +492,12 @@ struct append {
 extern const struct store_ops maildir_ops;
 extern const struct store_ops mbox_ops;
 
+/*
+ * Takes over the subscriptions of UW-IMAP, `home`/.mailboxlist, when the root
+ * of the mbox files below it has none of its own yet.
+ */
+void mbox_uw_adopt(const char *home, struct str root);
+
 /* Up to `n` bytes of an open message; *got 0 at its end. */
 int msg_file_read(struct mailbox *m, struct msg_file *f, uint64_t off, void *p,
     size_t n, size_t *got, struct err *e);

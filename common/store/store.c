@@ -259,6 +259,8 @@ store_places(const struct store_settings *set,
 		else
 			rc = fn(all[i].p, arg, e);
 	}
+	if (rc == 0 && is_mbox)
+		mbox_uw_adopt(set->home, loc.root);
 	if (rc == 0)
 		rc = spaces_places(set, fn, arg, e);
 out:

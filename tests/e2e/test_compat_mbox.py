@@ -491,3 +491,21 @@ def test_u6_mailboxlist(box):
     assert box.read(".mailboxlist") == "mail/work\nINBOX\nmail/more\n"
     assert ".mailboxlist" not in listed and "mail/work" in listed
     assert not os.path.exists(box.path(".subscriptions"))
+
+
+def test_mailboxlist_of_another_root(box):
+    """UW's list with Debian's root ~/mail: taken over once."""
+    text = "mail/work\nINBOX\nelsewhere\nmail/a/b\nmail/\nmailx\n"
+    box.write(".mailboxlist", text)
+    c = box.ours()
+    assert set(agree.names(c, "LSUB")) == {"work", "INBOX", "a/b"}
+    c.ok("UNSUBSCRIBE work")
+    c.logout()
+    assert box.read("mail/.subscriptions") == "V\t2\n\nINBOX\na\tb\n"
+    assert box.read(".mailboxlist") == text
+    c = box.ours()
+    assert set(agree.names(c, "LSUB")) == {"INBOX", "a/b"}
+    c.logout()
+    d = box.dovecot()
+    assert set(agree.names(d, "LSUB")) == {"INBOX", "a/b"}
+    d.logout()
