@@ -483,6 +483,9 @@ derived_side(
 	uint16_t more[1];
 	uint32_t i;
 
+	/* One that is loaded may not be called so any more. */
+	if (derived_find_single(m, uid) != NULL)
+		return false;
 	c = find_rec(m, uid, true, &i);
 	if (c == NULL)
 		return false;
@@ -531,6 +534,8 @@ derived_flags(struct mailbox *m, uint32_t uid, struct flags *out)
 	struct str own;
 	uint32_t i;
 
+	if (derived_find_single(m, uid) != NULL)
+		return false;
 	c = find_rec(m, uid, false, &i);
 	if (c == NULL)
 		return false;
@@ -552,7 +557,135 @@ derived_flags(struct mailbox *m, uint32_t uid, struct flags *out)
 struct derived_counts
 derived_counts(const struct mailbox *m)
 {
-	return m->lazy_top == 0 ? (struct derived_counts){0} : m->derived->base;
+	struct derived_counts all = {0};
+
+	if (m->lazy_top == 0)
+		return all;
+	all = m->derived->base;
+	for (size_t i = 0; i < m->singles.n; i++) {
+		const struct msg_rec *r = &m->singles.v[i];
+
+		if (r->state != REC_LIVE)
+			continue;
+		all.deleted += (r->system & FLAG_DELETED) != 0;
+		if (r->system & FLAG_SEEN)
+			continue;
+		all.unseen++;
+		if (all.first_unseen == 0 || r->uid < all.first_unseen)
+			all.first_unseen = r->uid;
+	}
+	return all;
+}
+
+/* ---- one record ---------------------------------------------------------- */
+
+/* Then it is time to bring in all of them. */
+#define SINGLES_MAX 1024
+
+static size_t
+single_index(const struct mailbox *m, uint32_t uid)
+{
+	size_t lo = 0, hi = m->singles.n;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (m->singles.v[mid].uid < uid)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+struct msg_rec *
+derived_find_single(struct mailbox *m, uint32_t uid)
+{
+	size_t i = single_index(m, uid);
+
+	return i < m->singles.n && m->singles.v[i].uid == uid ? &m->singles.v[i]
+							      : NULL;
+}
+
+/* The first message without \Seen from `uid` on, but for singles. */
+static uint32_t
+next_unseen(struct mailbox *m, uint32_t uid)
+{
+	struct index *ix = m->store->derived->ix;
+	uint32_t box = m->derived->box;
+	struct index_chunk c;
+	bool more = index_box_chunk(ix, box, uid, false, &c);
+
+	for (; more; more = index_box_next(ix, box, false, &c))
+		for (uint32_t i = index_chunk_find(&c, uid); i < c.n; i++) {
+			struct index_rec r = index_chunk_rec(&c, i);
+
+			if (r.uid > m->lazy_top)
+				return 0;
+			if (!(r.system & FLAG_SEEN) &&
+			    set32_has(&m->live, r.uid) &&
+			    derived_find_single(m, r.uid) == NULL)
+				return r.uid;
+		}
+	return 0;
+}
+
+/* It is counted by itself from now on. */
+static void
+take_from_base(struct mailbox *m, const struct index_rec *r)
+{
+	struct derived_counts *base = &m->derived->base;
+
+	base->deleted -= (r->system & FLAG_DELETED) != 0;
+	base->unseen -= !(r->system & FLAG_SEEN);
+	if (base->first_unseen == r->uid)
+		base->first_unseen = next_unseen(m, r->uid + 1);
+}
+
+static void
+fill_rec(struct mailbox *m, struct msg_rec *to, const struct index_rec *r,
+    struct str side, struct str *own)
+{
+	uint16_t more[MORE_MAX];
+	size_t n;
+
+	to->uid = r->uid;
+	to->system = r->system;
+	to->keywords = r->keywords;
+	to->own = (unsigned)r->own & 0x3fu;
+	to->state = REC_LIVE;
+	n = index_side_parse(side, r->known, more, ARRAY_LEN(more), own);
+	mailbox_set_more(m, to, more, n);
+}
+
+struct msg_rec *
+derived_single(struct mailbox *m, uint32_t uid)
+{
+	struct msg_rec *to = derived_find_single(m, uid);
+	struct msg_rec fresh = {0};
+	const struct index_chunk *c;
+	struct index_rec r;
+	struct str own;
+	uint32_t i;
+	size_t at;
+
+	if (to != NULL)
+		return to;
+	if (!m->store->ops->index_single || m->singles.n >= SINGLES_MAX ||
+	    !set32_has(&m->live, uid) || !derived_is_ours(m) ||
+	    (c = find_rec(m, uid, true, &i)) == NULL)
+		return NULL;
+	r = index_chunk_rec(c, i);
+	fill_rec(m, &fresh, &r, index_chunk_side(c, i), &own);
+	if (!m->store->ops->index_load(m, &fresh, own))
+		return NULL;
+	at = single_index(m, uid);
+	(void)VEC_ADD(&m->singles);
+	memmove(&m->singles.v[at + 1], &m->singles.v[at],
+	    (m->singles.n - 1 - at) * sizeof(fresh));
+	m->singles.v[at] = fresh;
+	take_from_base(m, &r);
+	return &m->singles.v[at];
 }
 
 /*
@@ -565,7 +698,6 @@ load_chunks(struct mailbox *m, struct set32 *missing, struct set32 *changed)
 {
 	struct index *ix = m->store->derived->ix;
 	uint32_t box = m->derived->box;
-	uint16_t more[MORE_MAX];
 	struct index_chunk c;
 	bool any = index_box_chunk(ix, box, 1, true, &c);
 
@@ -577,9 +709,9 @@ load_chunks(struct mailbox *m, struct set32 *missing, struct set32 *changed)
 	for (; any; any = index_box_next(ix, box, true, &c))
 		for (uint32_t i = 0; i < c.n; i++) {
 			struct index_rec r = index_chunk_rec(&c, i);
+			const struct msg_rec *single;
 			struct msg_rec *to;
 			struct str own;
-			size_t n;
 
 			if (r.uid > m->lazy_top)
 				return true;
@@ -587,14 +719,12 @@ load_chunks(struct mailbox *m, struct set32 *missing, struct set32 *changed)
 				continue;
 			set32_remove(missing, r.uid);
 			to = VEC_ADD(&m->recs);
-			to->uid = r.uid;
-			to->system = r.system;
-			to->keywords = r.keywords;
-			to->own = (unsigned)r.own & 0x3fu;
-			to->state = REC_LIVE;
-			n = index_side_parse(index_chunk_side(&c, i), r.known,
-			    more, ARRAY_LEN(more), &own);
-			mailbox_set_more(m, to, more, n);
+			single = derived_find_single(m, r.uid);
+			if (single != NULL) {
+				*to = *single;
+				continue;
+			}
+			fill_rec(m, to, &r, index_chunk_side(&c, i), &own);
 			if (!m->store->ops->index_load(m, to, own))
 				return false;
 			if (r.modseq > m->derived->taken_modseq)
@@ -632,6 +762,20 @@ add_vanished(struct mailbox *m, const struct set32 *missing)
 		qsort(m->recs.v, m->recs.n, sizeof(*m->recs.v), rec_order);
 }
 
+/* Those that were removed one by one: views still show them. */
+static void
+add_expunged_singles(struct mailbox *m)
+{
+	size_t n = m->recs.n;
+
+	VEC_EACH(&m->singles, r)
+		if (r->state == REC_EXPUNGED)
+			*VEC_ADD(&m->recs) = *r;
+	if (m->recs.n > n)
+		qsort(m->recs.v, m->recs.n, sizeof(*m->recs.v), rec_order);
+	VEC_DONE(&m->singles);
+}
+
 static bool
 load_from_index(struct mailbox *m)
 {
@@ -659,6 +803,7 @@ load_from_index(struct mailbox *m)
 		m->highest_modseq = h.highest_modseq;
 	if (ok) {
 		m->lazy_top = 0;
+		add_expunged_singles(m);
 		if (!set32_is_empty(&missing))
 			add_vanished(m, &missing);
 		while (set32_next(&changed, uid, &uid)) {
@@ -690,6 +835,7 @@ mailbox_load(struct mailbox *m, struct err *e)
 	m->recs.n = m->recs.size = 0;
 	if (!load_from_index(m)) {
 		VEC_DONE(&m->recs);
+		VEC_DONE(&m->singles);
 		VEC_DONE(&upper);
 		m->lazy_top = 0;
 		m->derived->is_based = false;

@@ -7,6 +7,8 @@
  *
  * A mailbox is LAZY while the records up to m->lazy_top are in the index alone
  * (m->live and the keywords are always whole); mailbox_load() brings them in.
+ * A few that are being changed are brought in one by one (derived_single), so
+ * that a STORE costs what it changes, not what the mailbox holds.
  *
  *	not known --derived_take--> LAZY --mailbox_load--> LOADED
  *	not known --derived_attach, from disk-----------> LOADED
@@ -93,6 +95,13 @@ void derived_note_side(struct mailbox *m, uint32_t uid);
 void derived_note_sides(struct mailbox *m);
 /* Something beside records has changed: times of folders, keywords. */
 void derived_note_state(struct mailbox *m);
+/*
+ * The record of a message up to lazy_top, brought in if it is not yet one of
+ * m->singles. NULL: all have to be loaded.
+ */
+struct msg_rec *derived_single(struct mailbox *m, uint32_t uid);
+/* The same if it is there already. */
+struct msg_rec *derived_find_single(struct mailbox *m, uint32_t uid);
 /* The flags of a message that is not loaded. */
 bool derived_flags(struct mailbox *m, uint32_t uid, struct flags *out);
 /* Of messages that are not loaded: how many, and the first unseen one. */

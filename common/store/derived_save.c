@@ -158,11 +158,14 @@ edit_rec(void *arg, struct index_rec *r, struct str *side)
 		apply_fact(r, it->fact);
 	if (!it->is_changed)
 		return INDEX_EDIT_CHANGED;
-	rec = mailbox_rec(j->m, r->uid);
-	if (rec == NULL || rec->state != REC_LIVE)
-		return INDEX_EDIT_CHANGED;
 	if (it->modseq != 0)
 		r->modseq = it->modseq;
+	/* One that is not loaded has changed in nothing but a viewer's own
+	 * \Seen; and nothing can be loaded in the middle of a write. */
+	rec = r->uid <= j->m->lazy_top ? derived_find_single(j->m, r->uid)
+				       : mailbox_rec(j->m, r->uid);
+	if (rec == NULL || rec->state != REC_LIVE)
+		return INDEX_EDIT_CHANGED;
 	apply_record(j, rec, r, side);
 	return INDEX_EDIT_CHANGED;
 }

@@ -49,6 +49,7 @@ destroy(struct mailbox *m)
 		free(*k);
 	VEC_DONE(&m->keywords);
 	VEC_DONE(&m->recs);
+	VEC_DONE(&m->singles);
 	VEC_DONE(&m->more_sets);
 	set32_done(&m->live);
 	set32_done(&m->recent);
@@ -263,12 +264,18 @@ mailbox_freshen(struct mailbox *m, uint32_t uid)
 struct msg_rec *
 mailbox_rec(struct mailbox *m, uint32_t uid)
 {
+	struct msg_rec *r;
 	struct err e;
 	size_t i;
 
-	if (uid <= m->lazy_top && mailbox_load(m, &e) == -1) {
-		store_warn(m->store, "mailbox=%s: %s", m->name, e.text);
-		return NULL;
+	if (uid <= m->lazy_top) {
+		r = derived_single(m, uid);
+		if (r != NULL)
+			return r;
+		if (mailbox_load(m, &e) == -1) {
+			store_warn(m->store, "mailbox=%s: %s", m->name, e.text);
+			return NULL;
+		}
 	}
 	i = mailbox_rec_index(m, uid);
 	if (i == m->recs.n || m->recs.v[i].uid != uid)

@@ -15,8 +15,9 @@
  * backend has no use for it.
  *
  * A mailbox that was opened from the index (derived.h) has only the records
- * above `lazy_top`: mailbox_load() brings in the others, mailbox_rec() does so
- * when it is asked for one of them. Who walks over all records loads first.
+ * above `lazy_top`, and `singles` of those below: mailbox_rec() brings in the
+ * one that it is asked for (ops->index_single; else, and when they are many, all
+ * of them), mailbox_load() all. Who walks over all records loads first.
  */
 #ifndef STORE_MAILBOX_IMPL_H
 #define STORE_MAILBOX_IMPL_H
@@ -118,6 +119,8 @@ struct mailbox {
 	uint32_t expunge_gen; /* counts what became EXPUNGED */
 
 	uint32_t lazy_top; /* records up to it are not here; 0: all are */
+	/* But for these, ascending, a few: they are being changed. */
+	VEC(struct msg_rec) singles;
 	uint64_t highest_modseq; /* 0: none was given yet */
 	struct derived *derived; /* NULL: not in the index */
 };
@@ -419,6 +422,8 @@ struct store_ops {
 	bool index_by_content;
 	void (*index_facts)(
 	    struct mailbox *m, const struct msg_rec *r, struct index_rec *out);
+	/* Can records be loaded one by one? They must not refer to others. */
+	bool index_single;
 	/*
 	 * The index has failed: makes records of m->live from what lies on disk.
 	 * m->recs is empty.

@@ -246,7 +246,7 @@ rec_near(struct mailbox *m, uint32_t uid, size_t *at)
 			return &m->recs.v[i];
 		}
 	r = mailbox_rec(m, uid);
-	if (r != NULL)
+	if (r != NULL && uid > m->lazy_top)
 		*at = (size_t)(r - m->recs.v);
 	return r;
 }
@@ -335,18 +335,25 @@ view_walk_flags(struct view_walk *w, struct flags *out)
 /* So many are told before the clock is asked. */
 #define TOLD_PER_LOOK 256
 
+static bool
+is_gone(const struct view *v, const struct msg_rec *r)
+{
+	return r->state == REC_EXPUNGED && r->uid <= v->top &&
+	    set32_has(&v->uids, r->uid);
+}
+
 static void
 collect_gone(struct view *v)
 {
 	struct mailbox *m = v->m;
 
-	for (size_t i = 0; i < m->recs.n; i++) {
-		const struct msg_rec *r = &m->recs.v[i];
-
-		if (r->state == REC_EXPUNGED && r->uid <= v->top &&
-		    set32_has(&v->uids, r->uid))
+	/* All of these are below all of those. */
+	VEC_EACH(&m->singles, r)
+		if (is_gone(v, r))
 			*VEC_ADD(&v->gone) = r->uid;
-	}
+	for (size_t i = 0; i < m->recs.n; i++)
+		if (is_gone(v, &m->recs.v[i]))
+			*VEC_ADD(&v->gone) = m->recs.v[i].uid;
 	v->expunge_gen = m->expunge_gen;
 }
 

@@ -720,6 +720,7 @@ const struct store_ops maildir_ops = {
     .index_load = maildir_index_load,
     .index_loaded = maildir_index_loaded,
     .index_is_recent = maildir_index_is_recent,
+    .index_single = true,
     .reload = maildir_reload,
     .append = &maildir_append,
     .quota = &maildir_quota,

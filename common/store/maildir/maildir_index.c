@@ -291,7 +291,10 @@ maildir_index_load(struct mailbox *m, struct msg_rec *r, struct str side)
 	maildir_load_name(m, r, s.base, s.info);
 	if (s.fields.n > 0)
 		(void)maildir_load_extra(m, r->uid, s.fields);
-	md->n_new += (r->own & OWN_NEW) != 0;
+	if (r->own & OWN_NEW) {
+		md->n_new++;
+		md->lazy_new -= md->lazy_new > 0;
+	}
 	md->letters |= r->keywords;
 	return true;
 }

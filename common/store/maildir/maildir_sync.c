@@ -294,6 +294,9 @@ finish(struct mailbox *m, struct sync_job *job, int64_t until, struct err *e)
 		return step;
 	if ((md->want_purge && mailbox_is_all_told(m)) ||
 	    maildir_has_garbage(md)) {
+		/* Names move: those of records loaded one by one, too. */
+		if (m->singles.n > 0 && mailbox_load(m, e) == -1)
+			return STEP_FAIL;
 		md->want_purge = md->want_purge && !mailbox_is_all_told(m);
 		maildir_compact(m);
 	}

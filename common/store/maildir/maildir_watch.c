@@ -69,24 +69,37 @@ maildir_change_end(struct maildir *md)
 	maildir_touch_end(md, DIR_CUR, &md->changing[DIR_CUR]);
 }
 
+/* Among the few that were loaded one by one. */
+static const struct msg_rec *
+find_single(const struct mailbox *m, struct str base)
+{
+	for (size_t i = m->singles.n; i > 0; i--)
+		if (str_eq(maildir_base(m, &m->singles.v[i - 1]), base))
+			return &m->singles.v[i - 1];
+	return NULL;
+}
+
 /* Does this event tell something that the records do not say already? */
 static bool
 is_news(const struct mailbox *m, enum maildir_dir dir, uint32_t mask,
     struct str name)
 {
-	size_t i;
+	struct str base = maildir_base_of(name);
+	const struct msg_rec *r;
 	char own[512];
 	bool is_ours;
+	size_t i;
 
 	if (name.n == 0 || *name.p == '.')
 		return false;
-	i = maildir_find(m, maildir_base_of(name));
+	i = maildir_find(m, base);
+	r = i != NO_REC ? &m->recs.v[i] : find_single(m, base);
 	/* We change only what is loaded. */
-	if (i == NO_REC && m->lazy_top != 0)
+	if (r == NULL && m->lazy_top != 0)
 		return true;
-	is_ours = i != NO_REC && m->recs.v[i].state == REC_LIVE &&
-	    ((m->recs.v[i].own & OWN_NEW) != 0) == (dir == DIR_NEW) &&
-	    str_eq(maildir_file_name(m, &m->recs.v[i], own), name);
+	is_ours = r != NULL && r->state == REC_LIVE &&
+	    ((r->own & OWN_NEW) != 0) == (dir == DIR_NEW) &&
+	    str_eq(maildir_file_name(m, r, own), name);
 	return (mask & (IN_MOVED_TO | IN_CREATE)) != 0 ? !is_ours : is_ours;
 }
 
