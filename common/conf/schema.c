@@ -621,6 +621,17 @@ static const struct schema_setting TABLE[] = {
 	.preset = LOCALSTATEDIR "/lib/restante/state",
 	.readers = SCHEMA_MASTER | MAIL_PROCESSES | SCHEMA_CTL,
 	.help = "where each user's data lies that is not derived",
+	.detail =
+	    "Journals of mbox files that are being changed; what he has read in\n"
+	    "others' mail\n"
+	    ".Pq Pa seen-* ;\n"
+	    "his UIDs of others' mail that he may only read\n"
+	    ".Pq Pa uids-* ;\n"
+	    "the number that the next mod-sequences are above\n"
+	    ".Pq Pa modseq .\n"
+	    "Unlike\n"
+	    ".Ic index_dir\n"
+	    "it is not to be removed.",
 }, {
 	.name = "tls", .type = SCHEMA_WORD, .words = "auto no required",
 	.preset = "auto", .readers = SCHEMA_MASTER | SCHEMA_LOGIN,
