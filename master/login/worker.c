@@ -87,7 +87,11 @@ watch(int ep, int fd, uint32_t events, uint64_t value)
 		log_fatal("worker can not wait errno=%d", errno);
 }
 
-/* Values below LOGIN_LISTENERS_MAX are listeners, the others channels. */
+/*
+ * Values below LOGIN_LISTENERS_MAX are listeners, the others channels. What has
+ * been added first is told first: each worker begins with another listener, so
+ * that a flood of one does not hold up those of the others.
+ */
 static int
 open_epoll(const struct worker_start *w)
 {
@@ -95,8 +99,11 @@ open_epoll(const struct worker_start *w)
 
 	if (ep == -1)
 		log_fatal("worker can not wait errno=%d", errno);
-	for (size_t i = 0; i < w->n_listeners; i++)
-		watch(ep, w->listeners[i].fd, EPOLLIN | EPOLLEXCLUSIVE, i);
+	for (size_t i = 0; i < w->n_listeners; i++) {
+		size_t at = ((size_t)getpid() + i) % w->n_listeners;
+
+		watch(ep, w->listeners[at].fd, EPOLLIN | EPOLLEXCLUSIVE, at);
+	}
 	watch(ep, w->login.fd_auth, EPOLLRDHUP, LOGIN_LISTENERS_MAX);
 	if (w->login.tls != NULL)
 		watch(ep, w->login.fd_key, EPOLLRDHUP, LOGIN_LISTENERS_MAX);
