@@ -340,6 +340,7 @@ close_mailbox(struct mailbox *m)
 	struct maildir *md = maildir_of(m);
 
 	maildir_abandon(m);
+	maildir_courier_end(md);
 	if (md->tmpfd != -1)
 		maildir_courier_flush(m, true);
 	if (md->tmpfd != -1)

@@ -30,6 +30,7 @@
 #include "base/clock.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "store/derived.h"
 #include "store/maildir/courier.h"
 #include "store/maildir/keywords.h"
 #include "store/maildir/maildir_scan.h"
@@ -607,44 +608,87 @@ is_complete(struct mailbox *m)
 	    h.uidnext >= md->list.head.uidnext;
 }
 
-/*
- * Under the lock. With `only_lost` for messages without keywords alone. False:
- * it must be done again.
- */
-static bool
-take_keywords(struct mailbox *m, int dirfd, bool only_lost)
-{
-	bool complete = !only_lost && is_complete(m), all = true;
+/* Keywords that are being taken, some in each step. */
+struct courier_taking {
 	struct kw_import k;
 	struct set32 uids;
-	uint32_t uid;
+	uint32_t at; /* the next UID */
+	uint64_t modseq; /* when it began */
+	bool only_lost; /* for messages without keywords alone */
+	bool complete; /* those that are not named have none */
+	bool all;
+};
 
-	kw_import_read(&k, dirfd);
+static void
+begin_taking(struct mailbox *m, int dirfd, bool only_lost)
+{
+	struct maildir *md = maildir_of(m);
+	struct courier_taking *t = mem_new(1, sizeof(*t));
+
+	md->taking = t;
+	t->only_lost = only_lost;
+	t->complete = !only_lost && is_complete(m);
+	t->all = true;
+	t->at = 1;
+	kw_import_read(&t->k, dirfd);
 	/* Names in the order of the list: the first ones become letters. */
-	for (size_t i = 0; i < k.names.n; i++) {
+	for (size_t i = 0; i < t->k.names.n; i++) {
 		size_t number;
 		struct err e;
 
-		if (keywords_is_name(k.names.v[i]))
-			(void)maildir_keyword(m, k.names.v[i], &number, &e);
+		if (keywords_is_name(t->k.names.v[i]))
+			(void)maildir_keyword(m, t->k.names.v[i], &number, &e);
 	}
-	set32_init(&uids);
-	set32_copy(&uids, &m->live);
-	for (uid = 1; set32_next(&uids, uid, &uid); uid++) {
-		const struct msg_rec *r = mailbox_rec(m, uid);
-		struct kw_set *set = r == NULL || r->state != REC_LIVE
-		    ? NULL
-		    : map_find(&k.sets, maildir_base(m, r));
+	set32_init(&t->uids);
+	set32_copy(&t->uids, &m->live);
+	t->modseq = m->highest_modseq;
+}
 
-		if (r == NULL || r->state != REC_LIVE ||
-		    (set == NULL && !complete) ||
-		    (only_lost && (r->keywords != 0 || r->more != 0)))
+void
+maildir_courier_end(struct maildir *md)
+{
+	struct courier_taking *t = md->taking;
+
+	md->taking = NULL;
+	if (t == NULL)
+		return;
+	set32_done(&t->uids);
+	kw_import_done(&t->k);
+	free(t);
+}
+
+/* Is there something to be taken for this message? */
+static bool
+is_wanted(struct mailbox *m, const struct courier_taking *t, uint32_t uid,
+    struct kw_set **set)
+{
+	const struct msg_rec *r = mailbox_rec(m, uid);
+
+	if (r == NULL || r->state != REC_LIVE)
+		return false;
+	*set = map_find(&t->k.sets, maildir_base(m, r));
+	/* Somebody has changed it since we began: that is newer. */
+	return (*set != NULL || t->complete) &&
+	    !(t->only_lost && (r->keywords != 0 || r->more != 0)) &&
+	    derived_modseq(m, uid) <= t->modseq;
+}
+
+/* Under the lock. */
+static enum step
+take_some(struct mailbox *m, struct courier_taking *t, int64_t until_ms)
+{
+	struct kw_set *set;
+
+	for (; set32_next(&t->uids, t->at, &t->at); t->at++) {
+		if (!is_wanted(m, t, t->at, &set))
 			continue;
-		all = set_keywords(m, uid, set) && all;
+		t->all = set_keywords(m, t->at, set) && t->all;
+		if (clock_mono_ms() >= until_ms) {
+			t->at++;
+			return STEP_MORE;
+		}
 	}
-	set32_done(&uids);
-	kw_import_done(&k);
-	return all;
+	return STEP_DONE;
 }
 
 /* Marks the folder: nothing new in it. */
@@ -681,14 +725,12 @@ has_news(const struct maildir *md, const struct stat *folder)
 	    folder->st_mtim.tv_sec > own.st_mtim.tv_sec - AHEAD_S;
 }
 
-void
-maildir_courier_keywords(struct mailbox *m)
+/* Is there something new, and may it be taken? *only_lost as above. */
+static bool
+wants_keywords(struct mailbox *m, bool *only_lost)
 {
 	struct maildir *md = maildir_of(m);
 	struct stat st;
-	struct err e;
-	bool all = false, only_lost;
-	int fd;
 
 	if (m->is_read_only || md->is_in_memory || m->is_broken ||
 	    (!m->store->is_courier && md->has_keywords_file) ||
@@ -696,21 +738,43 @@ maildir_courier_keywords(struct mailbox *m)
 		-1 ||
 	    !S_ISDIR(st.st_mode) ||
 	    file_time_cmp(&st.st_mtim, &md->courier_keywords) == 0)
-		return;
+		return false;
 	md->courier_keywords = st.st_mtim;
 	/* Courier changes flags without keeping the letters: give them back. */
-	only_lost = !has_news(md, &st);
-	if (only_lost && (!m->store->is_courier || md->courier_looked))
-		return;
+	*only_lost = !has_news(md, &st);
+	if (*only_lost && (!m->store->is_courier || md->courier_looked))
+		return false;
 	md->courier_looked = true;
-	fd = file_open_dir(md->dirfd, COURIER_KEYWORDS, false, &e);
-	if (fd == -1)
-		return;
+	return true;
+}
+
+enum step
+maildir_courier_keywords(struct mailbox *m, int64_t until_ms)
+{
+	struct maildir *md = maildir_of(m);
+	enum step step = STEP_DONE;
+	bool all = false, only_lost = false;
+	struct err e;
+	int fd = -1;
+
+	if (md->taking == NULL) {
+		if (!wants_keywords(m, &only_lost) ||
+		    (fd = file_open_dir(
+			 md->dirfd, COURIER_KEYWORDS, false, &e)) == -1)
+			return STEP_DONE;
+	}
 	if (maildir_lock_now(m)) {
-		all = take_keywords(m, fd, only_lost);
+		if (md->taking == NULL)
+			begin_taking(m, fd, only_lost);
+		step = take_some(m, md->taking, until_ms);
+		all = md->taking->all;
 		maildir_unlock(m);
 	}
-	close(fd);
+	if (fd != -1)
+		close(fd);
+	if (step == STEP_MORE)
+		return step;
+	maildir_courier_end(md);
 	if (all) {
 		md->courier_is_dirty = false;
 		settle_time(m);
@@ -719,6 +783,7 @@ maildir_courier_keywords(struct mailbox *m)
 		md->courier_keywords = (struct timespec){0};
 		md->must_scan = true;
 	}
+	return STEP_DONE;
 }
 
 /* ---- keywords, out --------------------------------------------------------- */

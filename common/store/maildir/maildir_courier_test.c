@@ -329,5 +329,8 @@ main(void)
 
 	rc = cmocka_run_group_tests(tests, NULL, NULL);
 	box_all_with_index = true;
+	rc |= cmocka_run_group_tests(tests, NULL, NULL);
+	/* In the smallest steps. */
+	store_slice_ms = 0;
 	return rc | cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -115,6 +115,7 @@ struct maildir {
 	int64_t courier_next_ms; /* its keywords are not written before */
 	bool courier_is_dirty; /* keywords that its files do not have */
 	bool courier_looked, warned_courier;
+	struct courier_taking *taking; /* of keywords, or NULL */
 	struct dotlock courier_lock;
 	struct courier_drop *courier_drop; /* maildir_courier_pop3.c */
 	bool courier_drop_is_dirty;
@@ -295,7 +296,9 @@ void maildir_courier_written(void *arg);
  */
 void maildir_courier_uids(struct mailbox *m, struct scan *s);
 /* Takes over keywords when Courier's are newer. */
-void maildir_courier_keywords(struct mailbox *m);
+enum step maildir_courier_keywords(struct mailbox *m, int64_t until_ms);
+/* Forgets what was being taken. */
+void maildir_courier_end(struct maildir *md);
 /* Writes keywords for Courier when they have changed; `is_last`: at once. */
 void maildir_courier_flush(struct mailbox *m, bool is_last);
 /* All of Courier's files of the mailbox as they should be, now. */

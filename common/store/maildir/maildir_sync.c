@@ -284,7 +284,9 @@ finish(struct mailbox *m, struct sync_job *job, int64_t until, struct err *e)
 
 	if (maildir_read_keywords(m, e) == -1)
 		return STEP_FAIL;
-	maildir_courier_keywords(m);
+	step = maildir_courier_keywords(m, until);
+	if (step != STEP_DONE)
+		return step;
 	/* A writer's session moves those that lie in new/. */
 	if (md->lazy_new > 0 && m->n_writers > 0 && !m->is_read_only &&
 	    mailbox_load(m, e) == -1)
