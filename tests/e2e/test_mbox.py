@@ -3,6 +3,7 @@
 import fcntl
 import os
 import re
+import shutil
 
 import pytest
 from lib import restante
@@ -289,3 +290,146 @@ def test_locked_by_somebody(mbox):
     assert any(b"2 EXISTS" in x for x in c.ok("NOOP"))
     assert text(2) in fetch(c, b"BODY.PEEK[]")[2]
     c.logout()
+
+
+# ---- the index --------------------------------------------------------------
+
+# More than is read whole in any case.
+LARGE = piece(1, b"X-IMAPbase: 1795300494 0000000030\nX-UID: 1\nStatus: RO\n"
+              )[:-1] + (b"-" * 70 + b"\n") * 40000 + b"\n"
+
+
+def numbered(n, status=b"RO"):
+    return LARGE if n == 1 else piece(
+        n, b"X-UID: %d          \nStatus: %s\n" % (n, status))
+
+
+def listing(mbox, mailbox=b"INBOX"):
+    c = mbox.imap(timeout=60)
+    c.ok(b"EXAMINE " + mailbox)
+    out = [sorted(re.sub(rb" ?\\Recent", b"", x)
+                  for x in c.ok(b"UID FETCH 1:* (%s)" % items))
+           for items in (b"FLAGS RFC822.SIZE INTERNALDATE ENVELOPE",
+                         b"BODYSTRUCTURE BODY.PEEK[HEADER.FIELDS (SUBJECT)]")]
+    c.logout()
+    return [[x for x in part if b"FETCH" in x] for part in out]
+
+
+def anew(mbox):
+    """No process knows anything."""
+    mbox.server.stop()
+    mbox.server.start()
+
+
+def index_dir(mbox):
+    return os.path.join(mbox.server.dir, "index", mbox.user)
+
+
+def bodies_of(mbox, *uids):
+    c = mbox.imap(timeout=60)
+    c.ok(b"EXAMINE INBOX")
+    for uid in uids:
+        got = c.ok(b"UID FETCH %d BODY.PEEK[]" % uid)
+        assert any(b"hello %d\r\n" % uid in x for x in got), uid
+    c.logout()
+
+
+def test_index_same_answers(mbox):
+    """From memory, from the index, and without one."""
+    mbox.write(b"".join(numbered(i) for i in range(1, 31)))
+    mbox.write(b"".join(piece(i) for i in range(1, 4)), "other")
+    first, other = listing(mbox), listing(mbox, b"other")
+    assert len(first[0]) == 30 and len(other[0]) == 3
+    anew(mbox)
+    assert os.path.exists(os.path.join(index_dir(mbox), "data.mdb"))
+    assert listing(mbox) == first and listing(mbox, b"other") == other
+    bodies_of(mbox, 2, 30)
+    # It goes while a session is open.
+    c = mbox.imap(timeout=60)
+    c.ok("SELECT INBOX")
+    for name in os.listdir(index_dir(mbox)):
+        os.unlink(os.path.join(index_dir(mbox), name))
+    assert len(fetch(c, b"ENVELOPE")) == 30
+    c.logout()
+    assert listing(mbox) == first
+    anew(mbox)
+    assert listing(mbox) == first
+    anew(mbox)
+    data = os.path.join(index_dir(mbox), "data.mdb")
+    with open(data, "r+b") as f:
+        for at in range(8192, os.path.getsize(data), 1024):
+            f.seek(at)
+            f.write(b"junk")
+    try:
+        listing(mbox)  # the process may end over it, once
+    except Exception:  # pylint: disable=broad-except
+        pass
+    anew(mbox)
+    assert listing(mbox) == first
+
+
+def test_index_changed_outside(mbox):
+    """Flags in their place, delivery, a rewrite: while nobody looks, and
+    while two sessions do."""
+    mbox.write(b"".join(numbered(i) for i in range(1, 31)))
+    listing(mbox)
+    anew(mbox)
+    with open(mbox.spool, "r+b") as f:
+        fcntl.lockf(f, fcntl.LOCK_EX)
+        f.seek(mbox.read().index(b"X-UID: 7 "))
+        f.write(b"X-UID: 7          \nStatus: O ")
+        f.seek(0, os.SEEK_END)
+        f.write(piece(31))
+    c, d = mbox.imap(timeout=60), mbox.imap(timeout=60)
+    assert b"* 31 EXISTS" in c.ok("SELECT INBOX")
+    d.ok("SELECT INBOX")
+    for x in c, d:
+        got = fetch(x, b"FLAGS")
+        assert b"\\Seen" not in got[7] and b"\\Seen" in got[8]
+        assert b"UID 31" in got[31]
+    bodies_of(mbox, 7, 30, 31)
+    # Without 5 and with 6 another one of the same length.
+    old = mbox.read()
+    new = old.replace(old[old.index(b"From a@b Mon Mar  2 10:01:05"):
+                          old.index(b"From a@b Mon Mar  2 10:01:06")], b"")
+    new = new.replace(b"hello 6\n", b"HELLO 6\n")
+    with open(mbox.spool, "r+b") as f:
+        fcntl.lockf(f, fcntl.LOCK_EX)
+        f.write(new)
+        f.truncate()
+    for x in c, d:
+        assert b"* 5 EXPUNGE" in x.ok("NOOP")
+        assert any(b"HELLO 6" in y
+                   for y in x.ok("UID FETCH 6 BODY.PEEK[TEXT]"))
+        x.logout()
+    bodies_of(mbox, 4, 7, 31)
+
+
+def test_index_older_than_the_file(mbox):
+    """A copy of the index comes back after the file has changed."""
+    mbox.write(b"".join(numbered(i) for i in range(1, 31)))
+    listing(mbox)
+    mbox.server.stop()
+    kept = index_dir(mbox) + ".kept"
+    shutil.copytree(index_dir(mbox), kept)
+    mbox.server.start()
+    c = mbox.imap(timeout=60)
+    c.ok("SELECT INBOX")
+    c.ok(rb"STORE 2:9 +FLAGS (\Deleted)")
+    c.ok("EXPUNGE")
+    c.ok(rb"UID STORE 20 +FLAGS (\Flagged)")
+    c.logout()
+    mbox.server.stop()
+    for name in ("data.mdb", "state"):
+        with open(os.path.join(kept, name), "rb") as f:
+            data = f.read()
+        with open(os.path.join(index_dir(mbox), name), "r+b") as f:
+            f.write(data)
+            f.truncate()
+    shutil.rmtree(kept)
+    mbox.server.start()
+    got = listing(mbox)[0]
+    assert len(got) == 22
+    assert all(b"UID %d " % uid not in x for x in got for uid in range(2, 10))
+    assert sum(b"\\Flagged" in x for x in got) == 1
+    bodies_of(mbox, 10, 20, 30)

@@ -514,6 +514,34 @@ test_racy(void **state)
 	view_close(&v);
 }
 
+/* Our own change is known from another one in the same moment. */
+static void
+test_own_change(void **state)
+{
+	struct box *b = *state;
+	struct view *v;
+	struct err e;
+
+	v = fill_view(b, 5);
+	clock_set_for_test(-1, -1);
+	assert_int_equal(
+	    box_store(v, 2, 2, STORE_ADD, FLAG_FLAGGED, NULL, &e), 0);
+	view_close(&v);
+	box_close(b);
+	box_open(b);
+	v = box_view(b, "t", false);
+	assert_int_equal(lazy(v), 5);
+	assert_string_equal(box_flags(v, 2), "FS");
+	view_close(&v);
+	box_close(b);
+	patch(b, "body 5\n", "BODY 5\n", false);
+	box_open(b);
+	v = box_view(b, "t", false);
+	assert_non_null(strstr(text_of(v, 5), "BODY 5\n"));
+	assert_int_equal(lazy(v), 0);
+	view_close(&v);
+}
+
 /* The last message has grown: it was read while it was written. */
 static void
 test_half_delivered(void **state)
@@ -769,6 +797,7 @@ main(void)
 	    T(test_rewritten),
 	    T(test_other_message),
 	    T(test_racy),
+	    T(test_own_change),
 	    T(test_half_delivered),
 	    T(test_gone),
 	    T(test_two_processes),

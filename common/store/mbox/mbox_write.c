@@ -106,6 +106,9 @@ mbox_finish_write(struct mailbox *m)
 		ts[1] = st.st_mtim;
 		if (ts[1].tv_sec <= mb->mtime_before.tv_sec)
 			ts[1].tv_sec = mb->mtime_before.tv_sec + 1;
+		/* No clock that ticks gives this to who comes next. */
+		if (ts[1].tv_nsec < 999999999)
+			ts[1].tv_nsec++;
 		ts[0] = mb->atime_before;
 		if (set32_is_empty(&m->recent))
 			ts[0] = ts[1];
@@ -115,6 +118,9 @@ mbox_finish_write(struct mailbox *m)
 		mb->mtime_before = ts[1];
 	}
 	mbox_take_stamp(m);
+	/* Whoever writes within this tick sets another time: that is seen. */
+	if (file_time_cmp(&mb->stamp.mtime, &mb->mtime_before) == 0)
+		mb->scanned_us += MBOX_RACY_US;
 }
 
 /* Behind this little has to be moved. */
