@@ -66,6 +66,7 @@ begin_open(struct mailbox *m, struct err *e)
 		return err_in(e, "%s", m->name);
 	if (mb->is_inbox)
 		mbox_lock_prepare(m);
+	mbox_keep_load(m->store, mb->path, &mb->kept);
 	return 0;
 }
 
@@ -83,10 +84,14 @@ open_mailbox(struct mailbox *m, struct err *e)
 		mb->is_taken = derived_take(m, str_of(mb->path));
 	}
 	step = mbox_sync(m, mb->is_taken ? SYNC_NORMAL : SYNC_FORCE, e);
-	if (step == STEP_DONE && !mb->is_taken) {
+	if (step != STEP_DONE)
+		return step;
+	mbox_keep(m);
+	if (!mb->is_taken) {
 		derived_attach(m, str_of(mb->path));
 		derived_note_state(m);
 	}
+	mbox_pending_load(m);
 	return step;
 }
 

@@ -100,6 +100,16 @@ struct mbox_was {
 	size_t n_more;
 };
 
+#define MBOX_KEY_BYTES 33 /* of a path, with its NUL */
+
+/* mbox_keep.c */
+struct mbox_kept {
+	uint32_t uidvalidity; /* 0: nothing is kept */
+	uint32_t uidnext;
+	char guid[33];
+	uint64_t ino; /* of the file; 0: there was none */
+};
+
 struct mbox {
 	char path[PATH_MAX];
 	char *name; /* last component, in path */
@@ -163,6 +173,8 @@ struct mbox {
 	bool wants_all; /* the last writer has left */
 	bool had_writer;
 	bool wants_retry; /* somebody had the lock */
+	struct mbox_kept kept;
+	bool has_pending; /* flags are noted in a file of ours */
 	bool gave_up; /* what waits could not be written */
 	struct err why; /* the last removal failed */
 
@@ -449,6 +461,33 @@ void mbox_mark(struct mbox *mb, struct mbox_slot *s, uint16_t flags);
 void mbox_unmark(struct mbox *mb, struct mbox_slot *s, uint16_t flags);
 
 extern const struct append_ops mbox_append;
+
+/* ---- mbox_keep.c ----------------------------------------------------------- */
+
+/* A name for the files that belong to the mailbox at `path`. */
+void mbox_key(const char *path, char out[MBOX_KEY_BYTES]);
+void mbox_keep_load(
+    const struct store *s, const char *path, struct mbox_kept *out);
+/* What holds for the file that is open; NULL: nothing. */
+const struct mbox_kept *mbox_kept_of(const struct mailbox *m);
+/* Sets m->guid; writes down what has changed. */
+void mbox_keep(struct mailbox *m);
+void mbox_keep_remove(const struct store *s, const char *path);
+/* Of a mailbox or a folder, with all below it. */
+void mbox_keep_rename(const struct store *s, const char *from, const char *to);
+
+/* ---- mbox_pending.c -------------------------------------------------------- */
+
+/* Notes the flags that are not in the file yet, in one of its own. */
+int mbox_pending_save(struct mailbox *m, struct err *e);
+/* That file goes when nothing waits any more. */
+void mbox_pending_end(struct mailbox *m);
+/* The mailbox is about to have another path. */
+void mbox_pending_rename(struct mailbox *m, const char *path);
+/* Takes over what processes that are gone have left. */
+void mbox_pending_load(struct mailbox *m);
+/* The text of such a file; any bytes. */
+void mbox_pending_take(struct mailbox *m, struct str text);
 
 /* ---- mbox_was.c ------------------------------------------------------------ */
 

@@ -223,6 +223,7 @@ end_job(struct mailbox *m)
 	mbox_removal_free(&j->removal);
 	free(j);
 	mb->job = NULL;
+	mbox_pending_end(m);
 }
 
 /* An UID that goes must not be given again to one that stays. */
@@ -419,6 +420,13 @@ mbox_job_say(struct mailbox *m)
 	return true;
 }
 
+/* Is it written before it is acknowledged (mbox_settle)? */
+static bool
+is_settling(const struct mbox *mb)
+{
+	return mb->job != NULL && !mb->job->all && !mb->job->removes;
+}
+
 int
 mbox_flush(struct mailbox *m, struct err *e)
 {
@@ -427,7 +435,6 @@ mbox_flush(struct mailbox *m, struct err *e)
 	struct err why;
 	enum step step;
 
-	(void)e;
 	if (mb->was.n == 0 || !may_write(m))
 		return 0;
 	if (mb->job == NULL) {
@@ -437,6 +444,9 @@ mbox_flush(struct mailbox *m, struct err *e)
 	}
 	/* Nobody is to wait for this. */
 	store_head(m->store)->wait_ms = 0;
+	/* What is acknowledged is not to be lost when we are killed. */
+	if (mb->was.n > 0 && !is_settling(mb) && mbox_pending_save(m, e) == -1)
+		return -1;
 	if (mb->job != NULL || mb->was.n > 0)
 		work_within(m, mb->job != NULL ? 0 : RETRY_MS);
 	return 0;
@@ -449,7 +459,11 @@ mbox_settle(struct mailbox *m, struct err *e)
 
 	if (j == NULL || j->all || j->removes)
 		return STEP_DONE;
-	return mbox_job_step(m, e) == STEP_MORE ? STEP_MORE : STEP_DONE;
+	if (mbox_job_step(m, e) == STEP_MORE)
+		return STEP_MORE;
+	return mbox_of(m)->was.n > 0 && mbox_pending_save(m, e) == -1
+	    ? STEP_FAIL
+	    : STEP_DONE;
 }
 
 enum step
@@ -627,6 +641,7 @@ mbox_job_close(struct mailbox *m)
 
 	mbox_sync_abandon(m);
 	mbox_job_end(m);
+	mbox_keep(m);
 	if (!may_write(m) || mb->gave_up || !has_unsaid(m))
 		return;
 	begin_job(m, true, false, CLOSE_WAIT_MS);

@@ -288,12 +288,15 @@ mbox_path(struct store *s, struct str name, char out[PATH_MAX], struct err *e)
 	}
 	if (path_below(s, name, false, below, &kind, e) == -1)
 		return -1;
-	if (kind == NOTHING)
-		return err_set(e, ERR_NOT_FOUND, "no such mailbox");
-	if (kind == A_DIR)
-		return err_set(e, ERR_NOT_FOUND, "no mailbox, only a folder");
 	if (snprintf(out, PATH_MAX, "%s/%s", s->root, below) >= PATH_MAX)
 		return err_set(e, ERR_LIMIT, "path too long");
+	if (kind == NOTHING) {
+		/* What comes under this name some day is another one. */
+		mbox_keep_remove(s, out);
+		return err_set(e, ERR_NOT_FOUND, "no such mailbox");
+	}
+	if (kind == A_DIR)
+		return err_set(e, ERR_NOT_FOUND, "no mailbox, only a folder");
 	return 0;
 }
 
@@ -505,6 +508,51 @@ remove_above(
 	return file_rename_new(fd, below, fd, path, e);
 }
 
+/* Where Dovecot has its index of a mailbox: "dir/.imap/name". */
+static bool
+imap_of(const char *path, char out[PATH_MAX])
+{
+	const char *slash = strrchr(path, '/');
+	int n = slash == NULL ? 0 : (int)(slash - path) + 1;
+
+	return snprintf(out, PATH_MAX, "%.*s.imap/%s", n, path, path + n) <
+	    PATH_MAX;
+}
+
+/* What belongs to a mailbox that is gone, beside its file. */
+static void
+remove_rest(const struct store *s, const char *path)
+{
+	char imap[PATH_MAX], full[PATH_MAX];
+	struct err ignored;
+
+	if (imap_of(path, imap))
+		(void)file_remove_tree(place_of(s)->rootfd, imap, &ignored);
+	if (snprintf(full, sizeof(full), "%s/%s", s->root, path) < PATH_MAX)
+		mbox_keep_remove(s, full);
+}
+
+/* The same of one that has another name now. */
+static void
+rename_rest(const struct store *s, const char *old, const char *fresh)
+{
+	char from[PATH_MAX], to[PATH_MAX], dir[PATH_MAX];
+	int fd = place_of(s)->rootfd;
+	struct err ignored;
+
+	if (imap_of(old, from) && faccessat(fd, from, F_OK, 0) == 0 &&
+	    imap_of(fresh, to)) {
+		(void)snprintf(
+		    dir, sizeof(dir), "%.*s", (int)(strrchr(to, '/') - to), to);
+		(void)file_make_dir(fd, dir, &place_of(s)->perm, &ignored);
+		if (renameat2(fd, from, fd, to, RENAME_NOREPLACE) == -1)
+			(void)file_remove_tree(fd, from, &ignored);
+	}
+	if (snprintf(from, sizeof(from), "%s/%s", s->root, old) < PATH_MAX &&
+	    snprintf(to, sizeof(to), "%s/%s", s->root, fresh) < PATH_MAX)
+		mbox_keep_rename(s, from, to);
+}
+
 int
 mbox_remove(struct store *s, struct str name, struct err *e)
 {
@@ -522,6 +570,7 @@ mbox_remove(struct store *s, struct str name, struct err *e)
 	    (errno == ENOTEMPTY || errno == EEXIST)) {
 		if (remove_above(s, path, below, e) == -1)
 			return -1;
+		remove_rest(s, path);
 		return sync_folder(s, path, e);
 	}
 	if (unlinkat(p->rootfd, path, kind == A_DIR ? AT_REMOVEDIR : 0) == -1) {
@@ -529,6 +578,7 @@ mbox_remove(struct store *s, struct str name, struct err *e)
 			return err_set(e, ERR_PERM, "has mailboxes below it");
 		return err_sys(e, "remove %s", path);
 	}
+	remove_rest(s, path);
 	return sync_folder(s, path, e);
 }
 
@@ -560,6 +610,7 @@ follow(struct store *s, const char *old, const char *fresh)
 			continue;
 		close(mb->dirfd);
 		mb->dirfd = fd;
+		mbox_pending_rename(m, path);
 		memcpy(mb->path, path, sizeof(path));
 		mb->name = strrchr(mb->path, '/') + 1;
 		/* They are set again for the new place. */
@@ -593,6 +644,7 @@ mbox_rename(struct store *s, struct str from, struct str to, struct err *e)
 	if (file_rename_new(p->rootfd, old, p->rootfd, fresh, e) == -1)
 		return -1;
 	follow(s, old, fresh);
+	rename_rest(s, old, fresh);
 	if (has_below) {
 		if (file_rename_new(
 			p->rootfd, old_below, p->rootfd, fresh_below, e) == -1)

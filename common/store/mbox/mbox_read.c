@@ -184,6 +184,7 @@ struct mbox_reading {
 	bool has_pseudo, has_base, is_first, is_tail, was_known;
 	bool order_broken;
 	bool is_all; /* keywords may mean something else: no short cuts */
+	bool has_kept; /* no base in the file, but we remember it */
 	bool is_blind; /* what the records' messages were is not known */
 	uint32_t blind_uid; /* the last that was found so */
 	uint32_t n_moved;
@@ -275,7 +276,8 @@ match_content(struct mbox_reading *r, uint64_t hash)
 static bool
 is_believed(const struct mbox_reading *r, uint32_t uid)
 {
-	if (uid == 0 || !r->has_base || r->order_broken || uid <= r->prev)
+	if (uid == 0 || !(r->has_base || r->has_kept) || r->order_broken ||
+	    uid <= r->prev)
 		return false;
 	if (r->was_known)
 		return uid >= r->floor &&
@@ -361,6 +363,20 @@ slot_of_msg(const struct mbox_msg *msg)
 	};
 }
 
+/* Somebody has taken it away: what we remember of it holds. */
+static void
+take_kept(struct mbox_reading *r)
+{
+	const struct mbox_kept *k = mbox_kept_of(r->m);
+
+	if (r->m->uidvalidity != 0 || k == NULL)
+		return;
+	r->has_kept = true;
+	r->disk_last_uid = k->uidnext - 1;
+	if (k->uidnext > r->next)
+		r->next = k->uidnext;
+}
+
 /* X-IMAPbase or X-IMAP of the first message. */
 static void
 take_base(struct mbox_reading *r, const struct mbox_msg *msg)
@@ -368,8 +384,10 @@ take_base(struct mbox_reading *r, const struct mbox_msg *msg)
 	const struct mbox_state *st = &msg->state;
 
 	r->is_first = false;
-	if (!st->has_base)
+	if (!st->has_base) {
+		take_kept(r);
 		return;
+	}
 	r->has_base = true;
 	r->uidvalidity = st->uidvalidity;
 	r->disk_last_uid = st->last_uid;
@@ -593,8 +611,13 @@ free_reading(struct mbox *mb)
 static void
 begin_identity(struct mailbox *m)
 {
-	if (m->uidvalidity == 0)
-		m->uidvalidity = mbox_new_uidvalidity();
+	const struct mbox_kept *k = mbox_kept_of(m);
+
+	if (m->uidvalidity != 0)
+		return;
+	m->uidvalidity = k != NULL ? k->uidvalidity : mbox_new_uidvalidity();
+	if (k != NULL && k->uidnext > m->uidnext)
+		m->uidnext = k->uidnext;
 }
 
 /* All was read. */
