@@ -376,7 +376,7 @@ static const struct schema_setting TABLE[] = {
 	    ".Cm flock\n"
 	    "and a dotlock, also for reading:\n"
 	    "where they are in use say\n"
-	    ".Cm fcntl dotlock_try .",
+	    ".Ql {fcntl, dotlock_try} .",
 }, {
 	.name = "mbox_write_locks", .type = SCHEMA_WORD, .list = true,
 	.words = "fcntl flock dotlock dotlock_try lockf",

@@ -284,7 +284,7 @@ def check_man():
     pages = [p for p in pages if p.startswith("man/")]
     wanted = ["restanted.8", "restantectl.8", "login.8", "authd.8",
               "imapd.8", "pop3d.8", "restante.conf.5",
-              "restante-processes.7"]
+              "restante-processes.7", "restante-mbox.7"]
     for page in wanted:
         if "man/" + page not in pages:
             yield "man/%s is missing" % page

@@ -57,7 +57,7 @@ fill(const struct box *b, bool with_uids)
 	for (unsigned i = 1; i <= MANY; i++) {
 		(void)fprintf(f, F "Subject: %u\nMessage-ID: <%u@x>\n", i, i);
 		if (with_uids && i == 1)
-			(void)fprintf(f, "X-IMAPbase: 7 %010u\n", MANY);
+			(void)fprintf(f, "X-IMAPbase: 7 %010d\n", MANY);
 		if (with_uids)
 			(void)fprintf(
 			    f, "X-UID: %u          \nStatus: RO\n", i);
