@@ -138,3 +138,32 @@ crlf_convert(struct str s, char *to, size_t room, bool *after_cr, size_t *used)
 	*used = (size_t)(p - s.p);
 	return (size_t)(out - to);
 }
+
+bool
+crlf_strip_next(struct str *in, bool *had_cr, struct str *out)
+{
+	size_t n;
+
+	if (in->n == 0)
+		return false;
+	if (*had_cr) {
+		*had_cr = false;
+		*out = STR("\r");
+		if (*in->p != '\n')
+			return true;
+	}
+	if (*in->p == '\r' && in->n > 1 && in->p[1] == '\n')
+		*in = str_skip(*in, 1);
+	/* Up to a CR, and a CR that stays with what follows it. */
+	n = *in->p == '\r' ? 1 : 0;
+	n += str_find(str_skip(*in, n), '\r');
+	if (n == 1 && *in->p == '\r' && in->n == 1)
+		n = 0;
+	*out = str_head(*in, n);
+	*in = str_skip(*in, n);
+	if (in->n == 1 && *in->p == '\r') {
+		*had_cr = true;
+		*in = str_skip(*in, 1);
+	}
+	return out->n > 0;
+}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * crlf.h - stored text to wire text: every line end as CRLF. An LF without a
- * CR before it gets one; a CR without LF stays as it is.
+ * CR before it gets one; a CR without LF stays as it is. And back.
  *
  * Text may come in pieces: *after_cr says whether the byte before a piece is a
  * CR, and is carried from one call to the next. It starts as false.
@@ -20,5 +20,13 @@ uint64_t crlf_count(struct str s, bool *after_cr);
  */
 size_t crlf_convert(
     struct str s, char *to, size_t room, bool *after_cr, size_t *used);
+
+/*
+ * Wire text to stored text: the next piece of *in without the CR of a CRLF;
+ * false when all was taken. *had_cr: the last byte was a CR, of which the next
+ * piece tells what it is; false at first. Behind the last piece the caller adds
+ * a CR if it is true.
+ */
+bool crlf_strip_next(struct str *in, bool *had_cr, struct str *out);
 
 #endif

@@ -62,6 +62,43 @@ check(struct str s, size_t piece, size_t room)
 	buf_done(&got);
 }
 
+/* The reference: byte by byte. */
+static size_t
+strip_slowly(struct str s, char *to)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < s.n; i++)
+		if (s.p[i] != '\r' || i + 1 == s.n || s.p[i + 1] != '\n')
+			to[n++] = s.p[i];
+	return n;
+}
+
+/* In pieces of `step` bytes. */
+static void
+check_strip(struct str s, size_t step)
+{
+	char expected[400], got[400];
+	size_t n_expected = strip_slowly(s, expected), n = 0;
+	bool had_cr = false;
+	struct str piece;
+
+	for (size_t i = 0; i < s.n; i += step) {
+		struct str in = str_head(str_skip(s, i), step);
+
+		while (crlf_strip_next(&in, &had_cr, &piece)) {
+			assert_true(piece.n > 0 && n + piece.n < sizeof(got));
+			memcpy(got + n, piece.p, piece.n);
+			n += piece.n;
+		}
+		assert_int_equal(in.n, 0);
+	}
+	if (had_cr)
+		got[n++] = '\r';
+	assert_int_equal(n, n_expected);
+	assert_memory_equal(got, expected, n);
+}
+
 static void
 test_random_texts(UNUSED void **state)
 {
@@ -79,6 +116,8 @@ test_random_texts(UNUSED void **state)
 		}
 		check(str_make(text, n), 1 + i % 70, 1 + i % 97);
 		check(str_make(text, n), n + 1, 2 * n + 1);
+		check_strip(str_make(text, n), 1 + i % 7);
+		check_strip(str_make(text, n), n + 1);
 	}
 }
 

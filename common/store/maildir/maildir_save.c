@@ -22,6 +22,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "store/maildir/maildir_save.h"
+#include "text/crlf.h"
 
 #define OUT_BYTES (64 * 1024)
 #define TRIES 10
@@ -82,28 +83,11 @@ static int
 data(struct append *a, struct str bytes, struct err *e)
 {
 	struct save *s = save_of(a);
+	struct str piece;
 
-	if (s->has_cr && bytes.n > 0) {
-		s->has_cr = false;
-		if (*bytes.p != '\n' && put(s, STR("\r"), e) == -1)
+	while (crlf_strip_next(&bytes, &s->has_cr, &piece))
+		if (put(s, piece, e) == -1)
 			return -1;
-	}
-	while (bytes.n > 0) {
-		size_t n = str_find(bytes, '\r');
-
-		if (put(s, str_head(bytes, n), e) == -1)
-			return -1;
-		if (n == bytes.n)
-			return 0;
-		if (n + 1 == bytes.n) {
-			s->has_cr = true;
-			return 0;
-		}
-		/* A CR before LF goes. */
-		if (bytes.p[n + 1] != '\n' && put(s, STR("\r"), e) == -1)
-			return -1;
-		bytes = str_skip(bytes, n + 1);
-	}
 	return 0;
 }
 

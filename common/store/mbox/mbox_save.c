@@ -20,6 +20,7 @@
 #include "base/clock.h"
 #include "store/mbox/mbox_impl.h"
 #include "text/ascii.h"
+#include "text/crlf.h"
 
 #define MEMORY_MAX (1024 * 1024)
 #define LINE_MAX_BYTES 8192
@@ -277,27 +278,11 @@ static int
 data(struct append *a, struct str bytes, struct err *e)
 {
 	struct save *s = save_of(a);
+	struct str piece;
 
-	if (s->has_cr && bytes.n > 0) {
-		s->has_cr = false;
-		if (*bytes.p != '\n' && take_bytes(a, STR("\r"), e) == -1)
+	while (crlf_strip_next(&bytes, &s->has_cr, &piece))
+		if (take_bytes(a, piece, e) == -1)
 			return -1;
-	}
-	while (bytes.n > 0) {
-		size_t n = str_find(bytes, '\r');
-
-		if (take_bytes(a, str_head(bytes, n), e) == -1)
-			return -1;
-		if (n == bytes.n)
-			return 0;
-		if (n + 1 == bytes.n) {
-			s->has_cr = true;
-			return 0;
-		}
-		if (bytes.p[n + 1] != '\n' && take_bytes(a, STR("\r"), e) == -1)
-			return -1;
-		bytes = str_skip(bytes, n + 1);
-	}
 	return 0;
 }
 
