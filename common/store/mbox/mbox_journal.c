@@ -25,7 +25,7 @@
 #include "store/mbox/mbox_shift_impl.h"
 #include "store/mbox/mbox_state.h"
 
-#define CHUNK (1024 * 1024) /* some milliseconds */
+#define CHUNK MBOX_CHUNK_MAX
 #define HEAD_BYTES 4096
 #define HALF_SMALL (28 * 1024) /* two of them and the head: 60 KiB */
 

@@ -77,8 +77,8 @@ set_guards(const struct mbox_shift *s, struct mbox_record *r, uint64_t size,
 	    : 0;
 }
 
-static int
-write_round(const struct mbox_shift *s, const struct mbox_record *r,
+int
+mbox_round_write(const struct mbox_shift *s, const struct mbox_record *r,
     const char *data, struct err *e)
 {
 	if (mbox_bytes_write(
@@ -90,7 +90,7 @@ write_round(const struct mbox_shift *s, const struct mbox_record *r,
 }
 
 int
-mbox_round_do(struct mbox_shift *s, struct mbox_record *r, struct str data,
+mbox_round_note(struct mbox_shift *s, struct mbox_record *r, struct str data,
     uint64_t size, struct err *e)
 {
 	uint64_t *hashes = mem_new(data.n / MBOX_BLOCK + 2, sizeof(*hashes));
@@ -102,7 +102,7 @@ mbox_round_do(struct mbox_shift *s, struct mbox_record *r, struct str data,
 		0 &&
 	    set_guards(s, r, size, e) == 0 &&
 	    mbox_journal_save(s, r, hashes, data.p, e) == 0)
-		rc = write_round(s, r, data.p, e);
+		rc = 0;
 	free(hashes);
 	if (s->keep != NULL)
 		s->keep(s->arg);
@@ -271,7 +271,8 @@ mbox_round_redo(struct mbox_shift *s, const struct mbox_record *r,
 		return 0;
 	}
 	if (r->kind == MBOX_ROUND &&
-	    write_round(s, r, rest + r->n_hashes * sizeof(uint64_t), e) == -1)
+	    mbox_round_write(s, r, rest + r->n_hashes * sizeof(uint64_t), e) ==
+		-1)
 		return -1;
 	*has_hole = r->hole_len > 0 && size >= r->hole_off + r->hole_len &&
 	    is_hole(s, r);

@@ -62,6 +62,8 @@ struct mbox_shift_work {
 	size_t chunk;
 	uint64_t size; /* of the file, with its hole */
 	struct buf out;
+	struct mbox_record round;
+	bool is_noted; /* the round is in the journal, and not in the file */
 	struct mbox_source src; /* forwards */
 	uint64_t to;
 	uint64_t h, hole, first; /* backwards: old bytes end at h */
@@ -122,6 +124,28 @@ mbox_shift_is_pending(struct mbox_shift *s)
 
 	free(p);
 	return p != NULL;
+}
+
+static enum step
+note_round(struct mbox_shift *s, const struct mbox_record *r, struct err *e)
+{
+	struct mbox_shift_work *w = s->work;
+
+	w->round = *r;
+	if (mbox_round_note(s, &w->round, buf_str(&w->out), w->size, e) == -1)
+		return STEP_FAIL;
+	w->is_noted = true;
+	return STEP_MORE;
+}
+
+static enum step
+write_round(struct mbox_shift *s, struct err *e)
+{
+	struct mbox_shift_work *w = s->work;
+
+	w->is_noted = false;
+	return mbox_round_write(s, &w->round, w->out.p, e) == -1 ? STEP_FAIL
+								 : STEP_MORE;
 }
 
 /* ---- forwards -------------------------------------------------------------- */
@@ -209,9 +233,7 @@ step_forwards(struct mbox_shift *s, struct err *e)
 	r.lines_len = src->at - vacated;
 	r.hole_off = w->to;
 	r.hole_len = src->at - w->to;
-	return mbox_round_do(s, &r, buf_str(&w->out), w->size, e) == -1
-	    ? STEP_FAIL
-	    : STEP_MORE;
+	return note_round(s, &r, e);
 }
 
 /* ---- backwards ------------------------------------------------------------- */
@@ -312,11 +334,9 @@ step_backwards(struct mbox_shift *s, struct err *e)
 	r.lines_len = w->h < r.data_off ? w->h - a : hole;
 	r.hole_off = a;
 	r.hole_len = hole;
-	if (mbox_round_do(s, &r, buf_str(&w->out), w->size, e) == -1)
-		return STEP_FAIL;
 	w->h = a;
 	w->hole = hole;
-	return STEP_MORE;
+	return note_round(s, &r, e);
 }
 
 /* ---- a change -------------------------------------------------------------- */
@@ -474,7 +494,7 @@ begin_undo(struct mbox_shift *s)
 	bool lost;
 
 	w->has_failed = true;
-	w->has_second = false;
+	w->is_noted = w->has_second = false;
 	w->way = FORWARDS;
 	w->src = (struct mbox_source){0};
 	w->to = 0;
@@ -499,7 +519,9 @@ mbox_shift_step(struct mbox_shift *s, struct err *e)
 		return STEP_DONE;
 	if (w->has_failed && w->src.at == 0)
 		return begin_undo(s) ? STEP_MORE : end_failed(s, e);
-	step = w->way == FORWARDS ? step_forwards(s, e) : step_backwards(s, e);
+	step = w->is_noted       ? write_round(s, e)
+	    : w->way == FORWARDS ? step_forwards(s, e)
+				 : step_backwards(s, e);
 	if (step == STEP_DONE && w->has_second)
 		step = begin_second(s, e) == -1 ? STEP_FAIL : STEP_MORE;
 	if (step == STEP_MORE)

@@ -69,9 +69,15 @@ void mbox_journal_put_aside(struct mbox_shift *s);
 
 /* ---- mbox_round.c ---------------------------------------------------------- */
 
-/* Writes `data` and the newlines of `r` to the file of `size` bytes. */
-int mbox_round_do(struct mbox_shift *s, struct mbox_record *r, struct str data,
-    uint64_t size, struct err *e);
+/*
+ * A round, in two steps: first it stands in the journal, durably, with what is
+ * there now in the file of `size` bytes; then `data` and the newlines of `r`
+ * are written.
+ */
+int mbox_round_write(const struct mbox_shift *s, const struct mbox_record *r,
+    const char *data, struct err *e);
+int mbox_round_note(struct mbox_shift *s, struct mbox_record *r,
+    struct str data, uint64_t size, struct err *e);
 /* Says that here is a hole, and nothing else is under way. */
 int mbox_round_hole(struct mbox_shift *s, uint64_t off, uint64_t n,
     struct str start, struct err *e);
