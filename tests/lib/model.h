@@ -206,6 +206,12 @@ read_text(struct session *s, uint32_t uid)
 
 	if (msg_open(s->v, uid, &m, &e) == -1)
 		return 0;
+	/* Who is between two steps, with the file locked, is not waited for. */
+	if (w->is_busy && msg_ready(m, &e) == STEP_MORE) {
+		s->store->wait_ms = 0;
+		msg_close(&m);
+		return 0;
+	}
 	rc = msg_read(m, 0, text, sizeof(text), &got, &e);
 	msg_close(&m);
 	if (rc == -1 && e.code == ERR_GONE)
