@@ -165,6 +165,7 @@ struct mbox {
 		MBOX_SYNC_SAY, /* UIDs that were given are written */
 	} sync;
 	struct lock_wait sync_wait, ready_wait;
+	int64_t locked_out_ms; /* when a sync could not have the lock */
 	struct mbox_job *job;
 	bool is_ready_sync; /* begun by mbox_ready() */
 	const struct mbox_job *said; /* the one that MBOX_SYNC_SAY waits for */
@@ -223,7 +224,8 @@ bool mbox_name_of_storage(struct store *s, struct str storage, struct buf *out);
 #define MBOX_READ_LOCKS "fcntl"
 #define MBOX_WRITE_LOCKS "fcntl dotlock" /* as Debian's policy has it */
 #define MBOX_WAIT_READ_MS 10000
-#define MBOX_WAIT_BUSY_MS 250 /* what we know will do meanwhile */
+#define MBOX_WAIT_BUSY_MS 250 /* in one step */
+#define MBOX_WAIT_NEWS_MS 2000 /* what we know will do meanwhile */
 
 enum mbox_lock_kind {
 	MBOX_READ,

@@ -20,6 +20,7 @@
 #include "store/notify.h"
 
 #define RETRY_MS 100
+#define LOCKED_OUT_MS 10000
 /* Headers are read again after so many times what that took, at most. */
 #define FRESHEN_SHARE 50
 #define FRESHEN_MOST 60
@@ -95,6 +96,7 @@ do_without(struct mailbox *m, const struct err *e)
 	if (e->code != ERR_IN_USE || !is_known(m))
 		return end_sync(m, STEP_FAIL);
 	/* Somebody is writing: look again soon. */
+	mb->locked_out_ms = clock_mono_ms();
 	mb->is_dirty = true;
 	notify_within(m->store, RETRY_MS);
 	return end_sync(m, STEP_DONE);
@@ -122,17 +124,33 @@ begin_sync(struct mailbox *m, enum sync_how how)
 	return true;
 }
 
+/*
+ * For somebody who is just writing it is worth waiting: a client that asks
+ * wants to hear of it. One who has the lock for long is not asked about each
+ * time.
+ */
+static int64_t
+news_wait_ms(const struct mbox *mb)
+{
+	return mb->locked_out_ms != 0 &&
+		clock_mono_ms() - mb->locked_out_ms < LOCKED_OUT_MS
+	    ? 0
+	    : MBOX_WAIT_NEWS_MS;
+}
+
 static enum step
 lock(struct mailbox *m, struct err *e)
 {
 	struct mbox *mb = mbox_of(m);
 	enum step step = mbox_lock(m, &mb->sync, MBOX_READ, &mb->sync_wait,
-	    is_known(m) ? MBOX_WAIT_BUSY_MS : mbox_lock_ms(m, MBOX_READ), e);
+	    is_known(m) ? news_wait_ms(mb) : mbox_lock_ms(m, MBOX_READ), e);
 
 	if (step == STEP_FAIL)
 		return do_without(m, e);
-	if (step == STEP_DONE)
+	if (step == STEP_DONE) {
+		mb->locked_out_ms = 0;
 		mb->sync = MBOX_SYNC_LOOK;
+	}
 	return STEP_MORE;
 }
 
