@@ -480,14 +480,15 @@ mbox_finish(struct mailbox *m, uint32_t *mark, struct err *e)
 		*e = mb->why;
 		return STEP_FAIL;
 	}
-	while (mb->n_expunge > 0) {
+	/* Also to the end of a job that has nothing but to let go of the lock. */
+	while (mb->n_expunge > 0 || (mb->job != NULL && mb->job->removes)) {
 		if (mb->job == NULL)
 			begin_job(m, false, true, mbox_lock_ms(m, MBOX_WRITE));
 		removes = mb->job->removes;
 		step = mbox_job_step(m, e);
 		if (step == STEP_MORE) {
 			/* When the session goes, the loop does the rest. */
-			work_within(m, RETRY_MS);
+			work_within(m, LEFT_MS);
 			return step;
 		}
 		if (step == STEP_FAIL && removes) {
