@@ -126,6 +126,7 @@ test_expunge(void **state)
 	assert_int_equal(view_count(beside), MANY - 1);
 	view_close(&v);
 	view_close(&beside);
+	view_close(&other);
 	box_close(b);
 	box_open(b);
 	v = box_view(b, "INBOX", true);
