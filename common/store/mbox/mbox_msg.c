@@ -110,6 +110,9 @@ locate(struct mailbox *m, const struct mbox_slot *slot, struct mbox_file *f,
 		return 0;
 	}
 	stored = slot->size + (f->head_len - f->head_seen);
+	/* Another program is writing there: the caller looks again. */
+	if (stored < f->head_len)
+		stored = f->head_len;
 	if (stored > n) {
 		p = mem_resize(p, (size_t)stored, 1);
 		if (read_all(mb->fd, f->head_off + n, p + n, (size_t)stored - n,
