@@ -14,7 +14,6 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <lmdb.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -249,22 +248,40 @@ open_dbi(struct index *ix)
 	return rc;
 }
 
+/*
+ * Not by the name of the folder: another may have it now. LMDB knows nothing of
+ * descriptors, so the folder is where we are for a moment; a way through /proc
+ * takes four look-ups there, a fifth of opening the index.
+ */
+static int
+open_here(struct index *ix)
+{
+	const unsigned flags = MDB_NOSYNC | MDB_NOTLS;
+	int back = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC), rc;
+
+	if (back == -1 || fchdir(ix->dirfd) == -1) {
+		if (back != -1)
+			close(back);
+		return mdb_env_open(ix->env, ix->dir, flags, 0600);
+	}
+	rc = mdb_env_open(ix->env, ".", flags, 0600);
+	if (fchdir(back) == -1 && chdir("/") == -1)
+		log_warn("index: can not leave dir=%s", ix->dir);
+	close(back);
+	return rc;
+}
+
 static int
 open_env(struct index *ix)
 {
-	char path[4200];
 	int rc, dead;
 
-	/* Not by the name of the folder: another may have it now. */
-	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", ix->dirfd);
-	if (access(path, F_OK) == -1)
-		(void)snprintf(path, sizeof(path), "%s", ix->dir);
 	rc = mdb_env_create(&ix->env);
 	if (rc != 0)
 		return rc;
 	if ((rc = mdb_env_set_maxreaders(ix->env, READERS)) == 0 &&
 	    (rc = mdb_env_set_mapsize(ix->env, (size_t)map_size(ix))) == 0)
-		rc = mdb_env_open(ix->env, path, MDB_NOSYNC | MDB_NOTLS, 0600);
+		rc = open_here(ix);
 	if (rc != 0)
 		return rc;
 	(void)mdb_reader_check(ix->env, &dead);
