@@ -374,8 +374,7 @@ test_quiet(void **state)
 	append_line(b, "dovecot-keywords", "9 Nine\n");
 	assert_string_equal(box_sync(v, true), "k0 ");
 	assert_true(calm_down(v));
-	append_line(
-	    b, "restante-keywords", "1\nk 30 Thirty\n");
+	append_line(b, "restante-keywords", "1\nk 30 Thirty\n");
 	(void)box_sync(v, true);
 	assert_true(mailbox_keyword_name(view_mailbox(v), 30).n == 6);
 	assert_true(calm_down(v));
