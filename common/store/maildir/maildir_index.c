@@ -201,9 +201,22 @@ no:
 	return false;
 }
 
+/* Below the root a path from there is shorter for the kernel, too. */
+static int
+below_root(const struct store *s, const char **path)
+{
+	const struct maildir_place *p = s->impl;
+	size_t n = strlen(s->root);
+
+	if (strncmp(*path, s->root, n) != 0 || (*path)[n] != '/')
+		return AT_FDCWD;
+	*path += n + 1;
+	return p->rootfd;
+}
+
 /* Without opening anything: three looks at times. */
 static bool
-dir_is_true(const char *place, const char *sub, bool is_local,
+dir_is_true(int dirfd, const char *place, const char *sub, bool is_local,
     const struct saved_dir *from)
 {
 	char path[PATH_MAX + 8];
@@ -211,7 +224,8 @@ dir_is_true(const char *place, const char *sub, bool is_local,
 
 	if (snprintf(path, sizeof(path), "%s/%s", place, sub) >=
 		(int)sizeof(path) ||
-	    from->read_us == 0 || lstat(path, &st) == -1 ||
+	    from->read_us == 0 ||
+	    fstatat(dirfd, path, &st, AT_SYMLINK_NOFOLLOW) == -1 ||
 	    st.st_ino != from->ino || st.st_dev != from->dev ||
 	    file_time_cmp(&st.st_mtim, &from->mtime) != 0)
 		return false;
@@ -223,16 +237,21 @@ maildir_index_is_true(
     struct store *s, UNUSED struct str name, struct str place, struct str bytes)
 {
 	char path[PATH_MAX], list[PATH_MAX + 32];
+	const char *at = path;
 	struct file_stamp now;
 	struct saved saved;
+	int dirfd;
 
 	if (s->control != NULL || s->is_courier ||
 	    !parse_saved(bytes, &saved) || !str_to_c(place, path, sizeof(path)))
 		return false;
-	(void)snprintf(list, sizeof(list), "%s/" UIDLIST_FILE, path);
-	return dir_is_true(path, "new", saved.is_local, &saved.dirs[DIR_NEW]) &&
-	    dir_is_true(path, "cur", saved.is_local, &saved.dirs[DIR_CUR]) &&
-	    file_stamp_at(AT_FDCWD, list, &now) &&
+	dirfd = below_root(s, &at);
+	(void)snprintf(list, sizeof(list), "%s/" UIDLIST_FILE, at);
+	return dir_is_true(
+		   dirfd, at, "new", saved.is_local, &saved.dirs[DIR_NEW]) &&
+	    dir_is_true(
+		dirfd, at, "cur", saved.is_local, &saved.dirs[DIR_CUR]) &&
+	    file_stamp_at(dirfd, list, &now) &&
 	    file_stamp_eq(&now, &saved.list);
 }
 
