@@ -388,17 +388,19 @@ int
 msg_load_all(struct msg *m, struct err *e)
 {
 	struct msg_file *f = &m->file;
-	size_t got = 1;
+	size_t size, got = 1;
 
 	if (msg_load(m, MSG_FIRST_ALL, e) == -1)
 		return -1;
-	if (f->size > MSG_FIRST_ALL || f->first_n == f->size)
+	if (f->size > MSG_FIRST_ALL || f->first_n >= f->size)
 		return 0;
-	f->first = mem_resize(f->first, (size_t)f->size, 1);
-	while (f->first_n < f->size && got > 0) {
+	/* A backend may find another size while it reads. */
+	size = (size_t)f->size;
+	f->first = mem_resize(f->first, size, 1);
+	while (f->first_n < size && got > 0) {
 		if (msg_file_read(m->mailbox, f, f->first_n,
-			f->first + f->first_n, (size_t)f->size - f->first_n,
-			&got, e) == -1)
+			f->first + f->first_n, size - f->first_n, &got,
+			e) == -1)
 			return -1;
 		f->first_n += got;
 	}
