@@ -6,6 +6,8 @@
 #ifndef TESTS_LIB_MODEL_H
 #define TESTS_LIB_MODEL_H
 
+#include <limits.h>
+
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/num.h"
@@ -192,7 +194,9 @@ see(struct session *s, uint32_t uid, uint8_t *flags, uint8_t *its_words)
 			*its_words |= (uint8_t)(1 << i);
 }
 
-/* Which message it is; 0: it is gone. */
+static void wait_for_lock(const struct session *busy);
+
+/* Which message it is; 0: it is gone, or can not be read now. */
 static unsigned
 read_text(struct session *s, uint32_t uid)
 {
@@ -204,13 +208,17 @@ read_text(struct session *s, uint32_t uid)
 	size_t got;
 	int rc;
 
+	enum step step;
+
 	if (msg_open(s->v, uid, &m, &e) == -1)
 		return 0;
-	/* Who is between two steps, with the file locked, is not waited for. */
-	if (w->is_busy && msg_ready(m, &e) == STEP_MORE) {
-		s->store->wait_ms = 0;
+	/* Somebody may be moving it; he goes on when we look away. */
+	for (unsigned i = 0; (step = msg_ready(m, &e)) == STEP_MORE && i < 1000;
+	     i++)
+		wait_for_lock(s);
+	if (step != STEP_DONE) {
 		msg_close(&m);
-		return 0;
+		return step == STEP_MORE || e.code == ERR_GONE ? 0 : UINT_MAX;
 	}
 	rc = msg_read(m, 0, text, sizeof(text), &got, &e);
 	msg_close(&m);
@@ -237,6 +245,8 @@ identify(struct session *s, uint32_t uid)
 {
 	unsigned text = by_uid(s->m, uid) != NULL ? 0 : read_text(s, uid);
 
+	if (text == UINT_MAX)
+		FAIL("uid %u can not be read", uid);
 	if (text == 0)
 		return;
 	for (size_t i = 0; i < s->m->n; i++) {

@@ -105,6 +105,11 @@ locate(struct mailbox *m, const struct mbox_slot *slot, struct mbox_file *f,
 	    str_head(str_make(p, n),
 		slot->head_len < MBOX_HEADER_MAX ? slot->head_len
 						 : MBOX_HEADER_MAX));
+	/* Read without a lock: it may be another header by now. */
+	if (f->head_seen > slot->size) {
+		(void)err_set(e, ERR_GONE, "message has shrunk");
+		goto fail;
+	}
 	if (slot->size > SMALL_MAX) {
 		free(p);
 		return 0;
@@ -153,10 +158,11 @@ find(struct mailbox *m, struct mbox_file *f, bool is_new, struct err *e)
 			    e, ERR_GONE, "message %u is gone", f->uid);
 		if (mb->stamp.ino == MBOX_NO_STAMP)
 			continue;
-		if (locate(m, &slot, f, e) == -1)
-			return -1;
+		step = locate(m, &slot, f, e) == -1 ? STEP_FAIL : STEP_DONE;
 		if (mbox_is_there(m))
-			return 0;
+			return step == STEP_DONE ? 0 : -1;
+		if (step == STEP_FAIL && e->code != ERR_GONE)
+			return -1;
 		/* Changed while it was read. */
 		MEM_FREE(f->bytes);
 		is_new = true;
