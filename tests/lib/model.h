@@ -72,6 +72,8 @@ struct backend {
 	void (*outside)(void); /* an edit, unless somebody has a lock */
 	/* So that a change within one tick of the clock is seen. */
 	void (*touch)(void);
+	/* A session that can not look now says what it knows. */
+	bool locks_readers;
 };
 
 static struct world *w;
@@ -415,12 +417,46 @@ finish_sync(struct session *s)
 		FAIL("sync: %s", e.text);
 }
 
+/* What the event loop would do for a mailbox. */
+static bool
+work_on_some(struct store *s)
+{
+	uint32_t again_ms = 0, most_ms = 0;
+
+	LIST_EACH(&s->mailboxes, l) {
+		struct mailbox *m = LIST_OF(l, struct mailbox, link);
+
+		if (m->impl == NULL)
+			continue;
+		s->ops->work(m, &again_ms);
+		most_ms = again_ms > most_ms ? again_ms : most_ms;
+		if (!m->has_work)
+			mailbox_work_done(m);
+	}
+	return most_ms > 0;
+}
+
+/* Who holds a lock in the midst of his sync goes on. */
+static void
+finish_others(const struct session *but)
+{
+	for (unsigned i = 0; i < 2; i++)
+		for (unsigned n = 0; n < 50 && work_on_some(w->stores[i]); n++)
+			continue;
+	for (unsigned i = 0; i < SESSIONS; i++)
+		if (&w->s[i] != but && w->s[i].v != NULL &&
+		    w->s[i].v->sync.begun)
+			finish_sync(&w->s[i]);
+}
+
 static void
 sync_session(struct session *s, bool may_expunge)
 {
 	enum step step;
 	struct err e;
 
+	if (!w->is_busy && w->how->locks_readers)
+		finish_others(s);
 	/* One that was begun tells what was true then. */
 	if (!w->is_busy && (s->v->sync.begun || s->v->work == VIEW_TELL))
 		finish_sync(s);

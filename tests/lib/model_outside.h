@@ -321,8 +321,8 @@ mbox_touch(void)
 }
 
 static const struct backend backends[] = {
-    {"maildir", maildir_init, maildir_outside, maildir_touch},
-    {"mbox", mbox_init, mbox_outside, mbox_touch},
+    {"maildir", maildir_init, maildir_outside, maildir_touch, false},
+    {"mbox", mbox_init, mbox_outside, mbox_touch, true},
 };
 
 #endif
