@@ -48,6 +48,7 @@ static const struct command table[] = {
     {"SEARCH", cmd_search, IN_SELECTED, SET | CMD_NO_EXPUNGE | CMD_8BIT},
     {"SELECT", cmd_select, IN_ANY, CMD_NO_SYNC},
     {"SETQUOTA", cmd_setquota, IN_ANY, 0},
+    {"SORT", cmd_sort, IN_SELECTED, SET | CMD_NO_EXPUNGE | CMD_8BIT},
     {"STARTTLS", cmd_logged_in, IN_ANY, CMD_NO_SYNC},
     {"STATUS", cmd_status, IN_ANY, 0},
     {"STORE", cmd_store, IN_SELECTED, SET | CMD_NO_EXPUNGE},

@@ -418,8 +418,6 @@ parse_charset(struct parser *p)
 {
 	struct str name;
 
-	if (!imap_arg_word(&p->at, "CHARSET"))
-		return true;
 	if (!imap_arg_astring(&p->at, &name))
 		return false;
 	if (!charset_is_known(name))
@@ -430,23 +428,44 @@ parse_charset(struct parser *p)
 	return true;
 }
 
+/* The charset is known, or bad. */
+static enum search_arg_result
+parse_program(struct parser *p, const struct imap_arg **a, struct query **out)
+{
+	struct query *q;
+
+	if (imap_arg_end(p->at))
+		return SEARCH_ARG_SYNTAX;
+	if (p->bad_charset)
+		return SEARCH_ARG_CHARSET;
+	q = parse_keys(p);
+	if (q == NULL) {
+		for (; p->made != NULL; p->made = p->made->next)
+			set32_done(p->made->set);
+		return SEARCH_ARG_SYNTAX;
+	}
+	*a = p->at;
+	*out = q;
+	return SEARCH_ARG_OK;
+}
+
 enum search_arg_result
 search_arg_parse(struct cmd *c, const struct imap_arg **a, struct query **out)
 {
 	struct parser p = {.c = c, .at = *a};
-	struct query *q;
 
-	if (!parse_charset(&p) || imap_arg_end(p.at))
+	if (imap_arg_word(&p.at, "CHARSET") && !parse_charset(&p))
 		return SEARCH_ARG_SYNTAX;
-	if (p.bad_charset)
-		return SEARCH_ARG_CHARSET;
-	q = parse_keys(&p);
-	if (q == NULL) {
-		for (; p.made != NULL; p.made = p.made->next)
-			set32_done(p.made->set);
+	return parse_program(&p, a, out);
+}
+
+enum search_arg_result
+search_arg_parse_charset(
+    struct cmd *c, const struct imap_arg **a, struct query **out)
+{
+	struct parser p = {.c = c, .at = *a};
+
+	if (!parse_charset(&p))
 		return SEARCH_ARG_SYNTAX;
-	}
-	*a = p.at;
-	*out = q;
-	return SEARCH_ARG_OK;
+	return parse_program(&p, a, out);
 }

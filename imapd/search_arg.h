@@ -21,5 +21,8 @@ enum search_arg_result {
  */
 enum search_arg_result search_arg_parse(
     struct cmd *c, const struct imap_arg **a, struct query **out);
+/* The same where the charset must be given, without the word (RFC 5256). */
+enum search_arg_result search_arg_parse_charset(
+    struct cmd *c, const struct imap_arg **a, struct query **out);
 
 #endif

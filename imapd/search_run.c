@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * search_run.c - a search while it runs.
+ *
+ * Owns:    the matcher and the found set.
+ * Runs in: imapd.
+ * Trusts:  nothing in the arguments.
+ * Spec:    RFC 3501 section 6.4.4, RFC 5182, RFC 5256 section 3; RFC 7162
+ *          section 3.1.5 (MODSEQ).
+ */
+#include "imapd/search_run.h"
+
+#include "imapd/modseq.h"
+#include "imapd/reply.h"
+#include "imapd/search_arg.h"
+#include "store/view_modseq.h"
+
+void
+search_run_done(struct search_run *s)
+{
+	matcher_free(&s->matcher);
+	if (s->query != NULL)
+		query_done(s->query);
+	set32_done(&s->candidates);
+	set32_done(&s->found);
+}
+
+void
+search_run_save(
+    struct cmd *c, const struct search_run *s, const struct search_found *f)
+{
+	if ((s->ret.options & SEARCH_SAVE) == 0)
+		return;
+	if (f == NULL)
+		set32_clear(&c->s->saved);
+	else
+		search_return_named(&s->ret, f, &c->s->saved);
+}
+
+uint64_t
+search_run_modseq(
+    struct cmd *c, const struct search_run *s, const struct search_found *f)
+{
+	uint64_t highest = 0, one;
+	struct set32 named;
+	uint32_t uid;
+
+	if (!s->has_modseq)
+		return 0;
+	set32_init(&named);
+	search_return_named(&s->ret, f, &named);
+	for (uid = 1; set32_next(&named, uid, &uid); uid++) {
+		one = view_modseq(c->s->view, uid);
+		if (one > highest)
+			highest = one;
+	}
+	set32_done(&named);
+	return highest;
+}
+
+bool
+search_run_begin(
+    struct cmd *c, struct search_run *s, const struct imap_arg *a, bool charset)
+{
+	enum search_arg_result result;
+	struct err e;
+
+	result = charset ? search_arg_parse_charset(c, &a, &s->query)
+			 : search_arg_parse(c, &a, &s->query);
+	if (result == SEARCH_ARG_CHARSET) {
+		search_run_save(c, s, NULL);
+		(void)reply_no(c, "BADCHARSET (US-ASCII UTF-8)",
+		    "That charset is not known here");
+		return false;
+	}
+	if (result == SEARCH_ARG_SYNTAX) {
+		(void)reply_bad(c, "Error in the search keys");
+		return false;
+	}
+	if (query_plan(s->query, &e) == -1) {
+		(void)reply_bad(c, "The search text is not UTF-8");
+		return false;
+	}
+	if (!query_bound(s->query, &s->candidates))
+		set32_copy(&s->candidates, view_uids(c->s->view));
+	s->has_modseq = query_has(s->query, QUERY_MODSEQ);
+	if (s->has_modseq)
+		modseq_enable(c->s);
+	s->matcher = matcher_new(c->s->view, s->query);
+	return true;
+}
+
+enum step
+search_run_step(struct cmd *c, struct search_run *s)
+{
+	struct err e;
+	bool hit;
+
+	while (set32_next(&s->candidates, s->uid, &s->uid)) {
+		switch (matcher_test(s->matcher, s->uid, &hit, &e)) {
+		case STEP_MORE:
+			return STEP_MORE;
+		case STEP_FAIL:
+			s->unreadable = true;
+			break;
+		case STEP_DONE:
+			if (hit)
+				set32_add(&s->found, s->uid);
+		}
+		if (s->uid == UINT32_MAX)
+			break;
+		s->uid++;
+		if (cmd_time_is_up(c))
+			return STEP_MORE;
+	}
+	return STEP_DONE;
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * search_run.h - a search while it runs, for SEARCH and SORT: its keys, and the
+ * messages found so far.
+ */
+#ifndef IMAPD_SEARCH_RUN_H
+#define IMAPD_SEARCH_RUN_H
+
+#include "imapd/search_return.h"
+#include "imapd/session.h"
+#include "search/match.h"
+
+struct search_run {
+	struct query *query;
+	struct matcher *matcher;
+	struct set32 candidates, found; /* UIDs */
+	uint32_t uid; /* being looked at */
+	struct search_return ret; /* the caller parses it */
+	bool unreadable; /* a message could not be looked at */
+	bool has_modseq; /* the keys ask for mod-sequences */
+};
+
+/*
+ * The keys from *a on, to the end; `charset` is the first of them when it must be
+ * there (SORT). False: answered. search_run_done() in any case.
+ */
+bool search_run_begin(struct cmd *c, struct search_run *s,
+    const struct imap_arg *a, bool charset);
+/* STEP_DONE: all is in s->found. */
+enum step search_run_step(struct cmd *c, struct search_run *s);
+void search_run_done(struct search_run *s);
+
+/*
+ * "$" becomes what was found, if that is wished; `f` NULL: the search has failed
+ * (RFC 5182 section 2.1).
+ */
+void search_run_save(
+    struct cmd *c, const struct search_run *s, const struct search_found *f);
+/* The highest mod-sequence of what is told; 0: none is. */
+uint64_t search_run_modseq(
+    struct cmd *c, const struct search_run *s, const struct search_found *f);
+
+#endif
