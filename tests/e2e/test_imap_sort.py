@@ -109,7 +109,7 @@ def test_extended(five):
         return got[0].partition(b") ")[2]
 
     assert esort("SORT RETURN () (REVERSE ARRIVAL) UTF-8 ALL") == \
-        b"ALL 5,4,2,3,1"
+        b"ALL 5,4,2:3,1"
     # what ascends may be a range
     assert esort("UID SORT RETURN (ALL COUNT) (CC) UTF-8 ALL") == \
         b"UID ALL 2:6 COUNT 5"
