@@ -24,13 +24,22 @@ mix(uint64_t h, uint64_t v)
 
 /* Four words at once: their products do not wait for each other. */
 static void
-take(struct mbox_sum *s, const char *p)
+take(struct mbox_sum *s, const char *p, size_t n)
 {
-	uint64_t v[4];
+	uint64_t a = s->lanes[0], b = s->lanes[1], c = s->lanes[2];
+	uint64_t d = s->lanes[3], v[4];
 
-	memcpy(v, p, sizeof(v));
-	for (size_t i = 0; i < 4; i++)
-		s->lanes[i] = mix(s->lanes[i], v[i]);
+	for (; n > 0; p += STRIDE, n -= STRIDE) {
+		memcpy(v, p, sizeof(v));
+		a = mix(a, v[0]);
+		b = mix(b, v[1]);
+		c = mix(c, v[2]);
+		d = mix(d, v[3]);
+	}
+	s->lanes[0] = a;
+	s->lanes[1] = b;
+	s->lanes[2] = c;
+	s->lanes[3] = d;
 }
 
 void
@@ -45,8 +54,10 @@ mbox_sum_add(struct mbox_sum *s, struct str bytes)
 	s->n += bytes.n;
 	while (s->n_held + bytes.n >= STRIDE + HELD_BACK) {
 		if (s->n_held == 0) {
-			take(s, bytes.p);
-			bytes = str_skip(bytes, STRIDE);
+			size_t n = (bytes.n - HELD_BACK) / STRIDE * STRIDE;
+
+			take(s, bytes.p, n);
+			bytes = str_skip(bytes, n);
 			continue;
 		}
 		if (s->n_held < STRIDE) {
@@ -56,7 +67,7 @@ mbox_sum_add(struct mbox_sum *s, struct str bytes)
 			bytes = str_skip(bytes, n);
 			s->n_held = STRIDE;
 		}
-		take(s, s->held);
+		take(s, s->held, STRIDE);
 		s->n_held -= STRIDE;
 		memmove(s->held, s->held + STRIDE, s->n_held);
 	}
@@ -74,8 +85,7 @@ mbox_sum_end(struct mbox_sum *s, unsigned drop)
 
 	ASSERT(drop <= s->n_held && drop <= HELD_BACK);
 	memcpy(last, s->held, s->n_held - drop);
-	take(s, last);
-	take(s, last + STRIDE);
+	take(s, last, (s->n_held - drop + STRIDE - 1) / STRIDE * STRIDE);
 	h = mix(mix(s->lanes[0], s->lanes[1]), mix(s->lanes[2], s->lanes[3]));
 	h = mix(h, s->n - drop);
 	return h ^ h >> 32;
