@@ -8,6 +8,7 @@
  * Trusts:  nothing.
  */
 #include "imapd/fetch_write.h"
+#include "store/mailbox.h"
 #include "tests/lib/body_check.h"
 #include "tests/lib/part_dump.h"
 

@@ -146,6 +146,18 @@ msg_wire_size(struct msg *m, uint64_t *out, UNUSED struct err *e)
 	return 0;
 }
 
+int
+msg_load(UNUSED struct msg *m, UNUSED size_t first, UNUSED struct err *e)
+{
+	return 0;
+}
+
+enum step
+msg_ready(UNUSED struct msg *m, UNUSED struct err *e)
+{
+	return STEP_DONE;
+}
+
 enum step
 msg_wire_size_step(UNUSED struct msg *m, UNUSED struct err *e)
 {

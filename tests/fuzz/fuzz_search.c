@@ -17,6 +17,7 @@
 #include "base/mem.h"
 #include "imap/imap_lex.h"
 #include "imap/imap_set.h"
+#include "imapd/modseq.h"
 #include "imapd/search_arg.h"
 #include "imapd/session.h"
 #include "mime/body.h"
@@ -24,12 +25,18 @@
 #include "mime/header.h"
 #include "search/match.h"
 #include "store/msg.h"
+#include "store/object.h"
+#include "store/view_modseq.h"
 #include "text/fold.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define UID 7
 #define DATE INT64_C(1700000000)
+#define SAVED INT64_C(1700100000)
+#define MODSEQ 1000
+#define EMAIL_ID "Mabc"
+#define THREAD_ID "Tabc"
 #define SYSTEM (FLAG_SEEN | FLAG_RECENT)
 
 static struct {
@@ -110,6 +117,64 @@ msg_close(struct msg **m)
 {
 	free(*m);
 	*m = NULL;
+}
+
+uint32_t
+msg_uid(UNUSED const struct msg *m)
+{
+	return UID;
+}
+
+enum step
+msg_ready(UNUSED struct msg *m, UNUSED struct err *e)
+{
+	return STEP_DONE;
+}
+
+uint64_t
+view_modseq(UNUSED struct view *v, UNUSED uint32_t uid)
+{
+	return MODSEQ;
+}
+
+bool
+view_save_date(UNUSED struct view *v, UNUSED uint32_t uid, int64_t *out)
+{
+	*out = SAVED;
+	return true;
+}
+
+enum step
+msg_email_id(
+    UNUSED struct msg *m, char out[OBJECT_ID_MAX], UNUSED struct err *e)
+{
+	(void)str_to_c(str_of(EMAIL_ID), out, OBJECT_ID_MAX);
+	return STEP_DONE;
+}
+
+enum step
+msg_thread_id(
+    UNUSED struct msg *m, char out[OBJECT_ID_MAX], UNUSED struct err *e)
+{
+	(void)str_to_c(str_of(THREAD_ID), out, OBJECT_ID_MAX);
+	return STEP_DONE;
+}
+
+void
+modseq_enable(struct session *s)
+{
+	s->condstore = true;
+}
+
+bool
+modseq_arg(const struct imap_arg **a, uint64_t min, uint64_t *out)
+{
+	const struct imap_arg *at = *a;
+
+	if (!imap_arg_u64(&at, out) || *out < min || *out > INT64_MAX)
+		return false;
+	*a = at;
+	return true;
 }
 
 int
@@ -323,6 +388,18 @@ is_true(const struct query *q)
 		return (int64_t)wire_size() > q->number;
 	case QUERY_SMALLER:
 		return (int64_t)wire_size() < q->number;
+	case QUERY_SAVED_BEFORE:
+		return SAVED / 86400 < q->number;
+	case QUERY_SAVED_ON:
+		return SAVED / 86400 == q->number;
+	case QUERY_SAVED_SINCE:
+		return SAVED / 86400 >= q->number;
+	case QUERY_MODSEQ:
+		return MODSEQ >= q->number;
+	case QUERY_EMAIL_ID:
+		return str_eq(q->text, STR(EMAIL_ID));
+	case QUERY_THREAD_ID:
+		return str_eq(q->text, STR(THREAD_ID));
 	case QUERY_SENT_BEFORE:
 	case QUERY_SENT_ON:
 	case QUERY_SENT_SINCE:
