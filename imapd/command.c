@@ -53,6 +53,7 @@ static const struct command table[] = {
     {"STATUS", cmd_status, IN_ANY, 0},
     {"STORE", cmd_store, IN_SELECTED, SET | CMD_NO_EXPUNGE},
     {"SUBSCRIBE", cmd_subscribe, IN_ANY, 0},
+    {"THREAD", cmd_thread, IN_SELECTED, SET | CMD_NO_EXPUNGE | CMD_8BIT},
     {"UNSELECT", cmd_unselect, IN_SELECTED, CMD_NO_SYNC},
     {"UNSUBSCRIBE", cmd_unsubscribe, IN_ANY, 0},
 };

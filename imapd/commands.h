@@ -39,6 +39,8 @@ command_fn cmd_fetch;
 command_fn cmd_search;
 /* cmd_sort.c */
 command_fn cmd_sort;
+/* cmd_thread.c */
+command_fn cmd_thread;
 /* cmd_store.c */
 command_fn cmd_store;
 /* cmd_copy.c */

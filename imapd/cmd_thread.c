@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * cmd_thread.c - THREAD and UID THREAD.
+ *
+ * Owns:    the keys of the messages found, in the command's arena.
+ * Runs in: imapd.
+ * Trusts:  nothing in arguments or messages.
+ * Spec:    RFC 5256 sections 3, 4, 5.
+ *
+ * SEARCH --all found--> KEYS --all read--> tree made, answered
+ */
+#include "imapd/commands.h"
+#include "imapd/reply.h"
+#include "imapd/search_run.h"
+#include "search/thread.h"
+#include "store/msg_keys.h"
+#include "text/fold.h"
+
+typedef struct thread_node *thread_fn(
+    struct arena *a, const struct thread_msg *msgs, size_t n);
+
+struct threading {
+	struct search_run run;
+	thread_fn *algorithm;
+	bool needs_refs;
+	bool in_keys;
+	uint32_t uid; /* the next whose keys are wanted */
+	struct thread_msg *msgs;
+	size_t n_msgs;
+	struct arena scratch; /* of keys as they were read */
+};
+
+static void
+threading_cleanup(struct cmd *c)
+{
+	struct threading *t = c->state;
+
+	arena_done(&t->scratch);
+	search_run_done(&t->run);
+}
+
+/* False: answered. */
+static bool
+threading_begin(struct cmd *c)
+{
+	static const struct {
+		const char *word;
+		thread_fn *fn;
+		bool needs_refs;
+	} algorithms[] = {
+	    {"ORDEREDSUBJECT", thread_ordered_subject, false},
+	    {"REFERENCES", thread_references, true},
+	};
+	struct threading *t = arena_new(c->arena, 1, sizeof(*t));
+	const struct imap_arg *a = c->args;
+
+	arena_init(&t->scratch);
+	c->state = t;
+	c->cleanup = threading_cleanup;
+	for (size_t i = 0; i < ARRAY_LEN(algorithms); i++) {
+		if (!imap_arg_word(&a, algorithms[i].word))
+			continue;
+		t->algorithm = algorithms[i].fn;
+		t->needs_refs = algorithms[i].needs_refs;
+		return search_run_begin(c, &t->run, a, true);
+	}
+	(void)reply_bad(c, "ORDEREDSUBJECT or REFERENCES expected");
+	return false;
+}
+
+static struct str
+folded(struct arena *a, struct str text)
+{
+	struct buf b;
+	struct str key;
+
+	buf_init(&b, SIZE_MAX / 2);
+	(void)fold_unicode(&b, text);
+	key = arena_str(a, buf_str(&b));
+	buf_done(&b);
+	return key;
+}
+
+static int
+fill(struct cmd *c, struct threading *t, struct msg *m, struct thread_msg *out,
+    struct err *e)
+{
+	struct sort_keys keys;
+	struct thread_keys refs = {0};
+
+	if (msg_sort_keys(m, &t->scratch, &keys, e) == -1)
+		return -1;
+	out->sent_s = keys.sent_s;
+	if (!keys.has_date && msg_internal_date(m, &out->sent_s, e) == -1)
+		return -1;
+	if (t->needs_refs && msg_thread_keys(m, &t->scratch, &refs, e) == -1)
+		return -1;
+	out->uid = t->uid;
+	out->is_reply = keys.is_reply;
+	out->subject = folded(c->arena, keys.subject);
+	out->id = arena_str(c->arena, refs.id);
+	out->refs = arena_str(c->arena, refs.refs);
+	return 0;
+}
+
+/* One that is gone is left out; one that can not be read, too. */
+static void
+read_one(struct cmd *c, struct threading *t)
+{
+	struct msg *m = NULL;
+	struct err e;
+	int rc;
+
+	rc = msg_open(c->s->view, t->uid, &m, &e);
+	if (rc == 0)
+		rc = fill(c, t, m, &t->msgs[t->n_msgs], &e);
+	msg_close(&m);
+	arena_reset(&t->scratch);
+	if (rc == 0)
+		t->n_msgs++;
+	else if (e.code != ERR_GONE && e.code != ERR_NOT_FOUND)
+		t->run.unreadable = true;
+}
+
+static enum step
+read_keys(struct cmd *c, struct threading *t)
+{
+	if (!t->in_keys) {
+		t->in_keys = true;
+		t->uid = 1;
+		t->msgs = arena_new(c->arena,
+		    (size_t)set32_count(&t->run.found) + 1, sizeof(*t->msgs));
+	}
+	while (t->uid != 0 && set32_next(&t->run.found, t->uid, &t->uid)) {
+		read_one(c, t);
+		t->uid++;
+		if (cmd_time_is_up(c))
+			return STEP_MORE;
+	}
+	return STEP_DONE;
+}
+
+static void
+write_number(struct buf *b, struct cmd *c, const struct thread_node *n)
+{
+	buf_add_u64(b, c->uid ? n->m->uid : view_seq(c->s->view, n->m->uid));
+}
+
+/*
+ * "(3 6 (4 23)(44 7 96))": a child alone follows its parent, several have lists
+ * of their own. No deeper than THREAD_DEPTH_MAX.
+ */
+static void
+write_thread(struct buf *b, struct cmd *c, const struct thread_node *n)
+{
+	const struct thread_node *child;
+
+	buf_add_byte(b, '(');
+	for (; n != NULL; n = n->first) {
+		if (n->m != NULL)
+			write_number(b, c, n);
+		if (n->n_children == 0)
+			break;
+		if (n->m != NULL)
+			buf_add_byte(b, ' ');
+		if (n->n_children == 1)
+			continue;
+		for (child = n->first; child != NULL; child = child->next)
+			write_thread(b, c, child);
+		break;
+	}
+	buf_add_byte(b, ')');
+}
+
+enum step
+cmd_thread(struct cmd *c)
+{
+	const struct thread_node *n;
+	struct threading *t;
+	struct buf line;
+
+	if (c->state == NULL && !threading_begin(c))
+		return STEP_DONE;
+	t = c->state;
+	if (!t->in_keys && search_run_step(c, &t->run) == STEP_MORE)
+		return STEP_MORE;
+	if (read_keys(c, t) == STEP_MORE)
+		return STEP_MORE;
+	buf_init(&line, SIZE_MAX / 2);
+	buf_add_c(&line, "* THREAD ");
+	n = t->algorithm(c->arena, t->msgs, t->n_msgs)->first;
+	if (n == NULL)
+		line.n--;
+	for (; n != NULL; n = n->next)
+		write_thread(&line, c, n);
+	buf_add_c(&line, "\r\n");
+	session_send(c->s);
+	conn_write_str(c->s->conn, buf_str(&line));
+	buf_done(&line);
+	if (!t->run.unreadable)
+		return reply_ok(c, NULL, "THREAD completed");
+	return reply_no(c, "SERVERBUG",
+	    "Some messages could not be read and were left out");
+}
