@@ -118,6 +118,29 @@ mbox_last_uid(const struct mailbox *m)
 
 /* ---- one header ------------------------------------------------------------ */
 
+/*
+ * Does what was read end where a header does? Else somebody has made it longer,
+ * and what we would write would end in its middle.
+ */
+static bool
+is_whole(
+    const struct mbox *mb, const struct mbox_slot *s, const struct buf *header)
+{
+	struct str text = buf_str(header);
+	size_t i;
+
+	if (text.n < s->head_len || str_ends(text, STR("\n\n")) ||
+	    str_ends(text, STR("\n\r\n")) || str_eq(text, STR("\n")) ||
+	    str_eq(text, STR("\r\n")))
+		return true;
+	if (s == &mb->pseudo)
+		return false;
+	/* Without a body: it ends with the message. */
+	i = (size_t)(s - mb->slots.v) + 1;
+	return s->off + s->from_len + s->head_len >=
+	    (i < mb->slots.n ? mb->slots.v[i].off : mb->end);
+}
+
 /* The header of a message that must still be the one of the slot. */
 static int
 load_header(struct mbox_writing *w, const struct mbox_slot *s,
@@ -135,7 +158,7 @@ load_header(struct mbox_writing *w, const struct mbox_slot *s,
 		return -1;
 	w->header.n = got;
 	mbox_state_parse(buf_str(&w->header), st);
-	if (got != n || st->hash != s->hash)
+	if (got != n || st->hash != s->hash || !is_whole(mb, s, &w->header))
 		return err_set(
 		    e, ERR_GONE, "%s: rewritten by somebody", mb->path);
 	return 0;

@@ -318,6 +318,8 @@ void mbox_take_flags(
 /* The file is to be read whole by the next look. */
 void mbox_no_stamp(struct mailbox *m);
 int64_t mbox_changed_us(const struct file_stamp *stamp);
+/* Changed so shortly before it was read that more may have come unseen. */
+bool mbox_is_racy(const struct file_stamp *stamp, int64_t scanned_us);
 void mbox_count_dirty(struct mbox *mb);
 /* The slots are what the file is now. */
 void mbox_take_stamp(struct mailbox *m);

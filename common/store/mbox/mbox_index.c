@@ -74,16 +74,6 @@ mbox_index_is_settled(struct mailbox *m)
 	    mb->stamp.ino != MBOX_NO_STAMP;
 }
 
-/* A change within the clock's granularity could not be told from none. */
-static bool
-is_racy(const struct file_stamp *stamp, int64_t scanned_us)
-{
-	int64_t changed_us = mbox_changed_us(stamp);
-
-	return stamp->ino != 0 && scanned_us - changed_us < MBOX_RACY_US &&
-	    scanned_us >= changed_us;
-}
-
 /* Nothing has happened since we looked, or there would have been an event. */
 static void
 look_later(struct mailbox *m, bool *again)
@@ -91,7 +81,7 @@ look_later(struct mailbox *m, bool *again)
 	struct mbox *mb = mbox_of(m);
 	struct file_stamp now;
 
-	if (!is_racy(&mb->stamp, mb->scanned_us) || mb->watch == NULL ||
+	if (!mbox_is_racy(&mb->stamp, mb->scanned_us) || mb->watch == NULL ||
 	    mb->scanned_us < mb->watched_us)
 		return;
 	if (m->store->hub != NULL)
@@ -177,7 +167,7 @@ mbox_index_take(struct mailbox *m, struct str bytes)
 	} else if (!mb->is_inbox) {
 		return false;
 	}
-	if (is_racy(&s.stamp, s.scanned_us))
+	if (mbox_is_racy(&s.stamp, s.scanned_us))
 		return false;
 	if (!mbox_stamp_eq(&now, &s.stamp) &&
 	    (mb->fd == -1 || !may_have_grown(&s, &st)))
@@ -214,7 +204,7 @@ mbox_index_is_true(UNUSED struct store *s, UNUSED struct str name,
 	    str_to_c(place, path, sizeof(path)) &&
 	    file_stamp_at(AT_FDCWD, path, &now) && now.ino != 0 &&
 	    mbox_stamp_eq(&now, &saved.stamp) &&
-	    !is_racy(&saved.stamp, saved.scanned_us);
+	    !mbox_is_racy(&saved.stamp, saved.scanned_us);
 }
 
 /* ---- records ------------------------------------------------------------- */

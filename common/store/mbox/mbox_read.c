@@ -76,6 +76,25 @@ mbox_no_stamp(struct mailbox *m)
 	mbox_of(m)->is_true = false;
 }
 
+/* What was read without the write lock is as old as when that was begun. */
+static void
+take_begun_stamp(
+    struct mbox *mb, const struct file_stamp *stamp, int64_t begun_us)
+{
+	mb->gen++;
+	mb->stamp = *stamp;
+	mb->scanned_us = begun_us;
+}
+
+bool
+mbox_is_racy(const struct file_stamp *stamp, int64_t scanned_us)
+{
+	int64_t changed_us = mbox_changed_us(stamp);
+
+	return stamp->ino != 0 && scanned_us - changed_us < MBOX_RACY_US &&
+	    scanned_us >= changed_us;
+}
+
 int64_t
 mbox_changed_us(const struct file_stamp *stamp)
 {
@@ -197,6 +216,8 @@ struct mbox_reading {
 	struct buf window; /* of READ_FLAGS: a piece of the file */
 	uint64_t window_off;
 	size_t at; /* its next slot */
+	struct file_stamp begun; /* the file's when it was begun */
+	int64_t begun_us;
 };
 
 static int
@@ -762,6 +783,7 @@ begin_reading(struct mailbox *m, enum reading_kind kind, uint64_t size)
 {
 	struct mbox *mb = mbox_of(m);
 	struct mbox_reading *r = mem_new(1, sizeof(*r));
+	struct stat st;
 
 	mb->reading = r;
 	r->m = m;
@@ -769,6 +791,9 @@ begin_reading(struct mailbox *m, enum reading_kind kind, uint64_t size)
 	r->size = size;
 	r->floor = r->next = m->uidnext;
 	r->was_known = mb->stamp.ino != 0 || mb->slots.n > 0;
+	r->begun_us = clock_wall_us();
+	if (fstat(mb->fd, &st) == 0)
+		r->begun = file_stamp_of(&st);
 	buf_init(&r->window, MBOX_HEADER_MAX + MBOX_FROM_MAX + HEADERS_PIECE);
 	return r;
 }
@@ -932,6 +957,8 @@ step_reading(struct mailbox *m, int64_t until_ms, struct err *e)
 	enum reading_kind kind = r->kind;
 	uint64_t size = r->size;
 	uint32_t top = r->floor - 1;
+	struct file_stamp begun = r->begun;
+	int64_t begun_us = r->begun_us;
 
 	if (step == STEP_MORE)
 		return step;
@@ -951,7 +978,10 @@ step_reading(struct mailbox *m, int64_t until_ms, struct err *e)
 	if (kind == READ_FLAGS)
 		return step;
 	begin_identity(m);
-	mbox_take_stamp(m);
+	if (mb->is_exclusive)
+		mbox_take_stamp(m);
+	else
+		take_begun_stamp(mb, &begun, begun_us);
 	mbox_purge(m);
 	return step;
 }
@@ -1038,6 +1068,7 @@ enum step
 mbox_look_again(struct mailbox *m, struct err *e)
 {
 	struct mbox *mb = mbox_of(m);
+	enum sync_how how = SYNC_NORMAL;
 	struct file_stamp now;
 	struct stat st;
 
@@ -1049,12 +1080,17 @@ mbox_look_again(struct mailbox *m, struct err *e)
 			return STEP_FAIL;
 		}
 		now = file_stamp_of(&st);
-		if (mbox_stamp_eq(&now, &mb->stamp)) {
+		how =
+		    mbox_stamp_eq(&now, &mb->stamp) ? SYNC_FORCE : SYNC_NORMAL;
+		/* Somebody whose lock does not keep readers out may have
+		 * written on within the same tick of the clock. */
+		if (how == SYNC_FORCE &&
+		    !mbox_is_racy(&mb->stamp, mb->scanned_us)) {
 			mb->is_true = true;
 			return STEP_DONE;
 		}
 	}
-	return mbox_look(m, SYNC_NORMAL, e);
+	return mbox_look(m, how, e);
 }
 
 enum step

@@ -258,6 +258,51 @@ test_both_change(UNUSED void **state)
 	end(&t);
 }
 
+/*
+ * Another program has made headers longer, within the same tick of the clock as
+ * our last look, so that the file's stamp tells nothing: what we write of them
+ * must not end in their middle.
+ */
+static void
+test_longer_within_the_tick(UNUSED void **state)
+{
+	struct two t;
+	struct other_mbox o;
+	struct view *v;
+	struct mbox *mb;
+	struct stat st;
+	const char *text;
+
+	begin(&t);
+	deliver(&t, TEXT("1"));
+	deliver(&t, TEXT("2"));
+	v = view_of(&t, 0, false);
+	set_flag(v, STORE_ADD, FLAG_SEEN, NULL);
+	assert_true(other_lock(&o, box_path(&t.b, INBOX), false));
+	other_load(&o);
+	for (size_t i = 0; i < o.n; i++)
+		other_set_field(&o.v[i], "X-Keywords", "                    ");
+	other_save(&o, false);
+	other_unlock(&o);
+	mb = mbox_of(view_mailbox(v));
+	assert_int_equal(stat(box_path(&t.b, INBOX), &st), 0);
+	mb->stamp = file_stamp_of(&st);
+	mb->scanned_us = mbox_changed_us(&mb->stamp) + 10 * MBOX_RACY_US;
+	set_flag(v, STORE_ADD, FLAG_ANSWERED, NULL);
+	view_close(&v);
+	mailbox_close_idle(t.stores[0], true);
+	/* Each header line is one, and there is one UID for each. */
+	text = box_read(&t.b, INBOX);
+	assert_null(strstr(text, "\n    "));
+	assert_non_null(strstr(text, "X-UID: 2"));
+	assert_null(strstr(strstr(text, "X-UID: 2") + 1, "X-UID: 2"));
+	v = view_of(&t, 1, false);
+	assert_string_equal(box_flags(v, 1), "RS");
+	assert_int_equal(view_uid(v, 2), 2);
+	view_close(&v);
+	end(&t);
+}
+
 int
 main(void)
 {
@@ -268,6 +313,7 @@ main(void)
 	    cmocka_unit_test(test_back_again),
 	    cmocka_unit_test(test_keyword_of_append),
 	    cmocka_unit_test(test_both_change),
+	    cmocka_unit_test(test_longer_within_the_tick),
 	};
 
 	log_set_level(LOG_LEVEL_FATAL);
