@@ -45,7 +45,7 @@ static void
 test_block(UNUSED void **state)
 {
 	struct addr block = ip4(7), six = ip6(1, 1), six_block;
-	struct shed *s;
+	static struct shed *s; /* as in the parent, until the end */
 	struct err e;
 
 	assert_int_equal(shed_new(&s, &e), 0);
@@ -68,7 +68,7 @@ test_block(UNUSED void **state)
 static void
 test_children_can_not_write(UNUSED void **state)
 {
-	struct shed *s;
+	static struct shed *s; /* as in the parent, until the end */
 	struct err e;
 	pid_t pid;
 	int status;
