@@ -585,11 +585,11 @@ keep_state(struct box *b, const char *where)
 
 /*
  * Each fault is a process of its own, which a sanitizer makes slow: there every
- * seventh call, here each.
+ * 23rd call, here each.
  */
 #ifdef RESTANTE_SANITIZE
-#define FAULT_STRIDE 7
-#define FIRST_KILL_STRIDE 301
+#define FAULT_STRIDE 23
+#define FIRST_KILL_STRIDE 1009
 #else
 #define FAULT_STRIDE 1
 #define FIRST_KILL_STRIDE 61
