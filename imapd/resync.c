@@ -47,19 +47,26 @@ resync_write_vanished(struct session *s, uint64_t modseq,
 
 /*
  * The highest UID that stands where the client has it: what vanished below is
- * known to it (section 3.2.5.2).
+ * known to it (section 3.2.5.2). One that matches means that all before it do,
+ * so it is looked for by halves: the client may name billions.
  */
 static uint32_t
 matching_uid(struct session *s, struct select_param *p)
 {
-	uint32_t n, uid;
+	uint32_t lo = 0, found = 0, mid, uid;
+	uint32_t hi = set32_count_le(&p->match_seqs, view_count(s->view));
 
-	for (n = set32_count(&p->match_seqs); n > 0; n--) {
-		uid = set32_at(&p->match_uids, n);
-		if (view_uid(s->view, set32_at(&p->match_seqs, n)) == uid)
-			return uid;
+	while (lo < hi) {
+		mid = hi - (hi - lo) / 2;
+		uid = set32_at(&p->match_uids, mid);
+		if (view_uid(s->view, set32_at(&p->match_seqs, mid)) == uid) {
+			found = uid;
+			lo = mid;
+		} else {
+			hi = mid - 1;
+		}
 	}
-	return 0;
+	return found;
 }
 
 static void

@@ -426,6 +426,11 @@ def test_sequence_match_data(quick):
                         ("(1,4 1,7)", {2, 4, 8}), ("(7 10)", set())):
         got = comes_back(c, "%d %d 1:10 %s" % (c.validity, start, match))
         assert vanished(got, True) == want, match
+    # billions of pairs are no reason to let the user's other sessions wait
+    every = "1:4294967294"
+    got = comes_back(c, "%d %d %s (%s %s)" % (c.validity, start, every, every,
+                                              every))
+    assert vanished(got, True) == {2, 4, 8}
     got = comes_back(c, "%d %d (1:2 1,3)" % (c.validity, start))
     assert vanished(got, True) == {4, 8}
 
