@@ -167,19 +167,6 @@ text_of(const struct sort_keys *k, enum sort_by by)
 	}
 }
 
-static struct str
-folded(struct arena *a, struct str text)
-{
-	struct buf b;
-	struct str key;
-
-	buf_init(&b, SIZE_MAX / 2);
-	(void)fold_unicode(&b, text);
-	key = arena_str(a, buf_str(&b));
-	buf_done(&b);
-	return key;
-}
-
 static int
 fill_row(struct cmd *c, struct sort *s, struct sort_row *row, struct err *e)
 {
@@ -205,8 +192,8 @@ fill_row(struct cmd *c, struct sort *s, struct sort_row *row, struct err *e)
 				return -1;
 			v->number = (int64_t)size;
 		} else {
-			v->key =
-			    folded(c->arena, text_of(&keys, s->criteria[i].by));
+			v->key = fold_key(
+			    c->arena, text_of(&keys, s->criteria[i].by));
 		}
 	}
 	return 0;

@@ -68,19 +68,6 @@ threading_begin(struct cmd *c)
 	return false;
 }
 
-static struct str
-folded(struct arena *a, struct str text)
-{
-	struct buf b;
-	struct str key;
-
-	buf_init(&b, SIZE_MAX / 2);
-	(void)fold_unicode(&b, text);
-	key = arena_str(a, buf_str(&b));
-	buf_done(&b);
-	return key;
-}
-
 static int
 fill(struct cmd *c, struct threading *t, struct msg *m, struct thread_msg *out,
     struct err *e)
@@ -97,7 +84,7 @@ fill(struct cmd *c, struct threading *t, struct msg *m, struct thread_msg *out,
 		return -1;
 	out->uid = t->uid;
 	out->is_reply = keys.is_reply;
-	out->subject = folded(c->arena, keys.subject);
+	out->subject = fold_key(c->arena, keys.subject);
 	out->id = arena_str(c->arena, refs.id);
 	out->refs = arena_str(c->arena, refs.refs);
 	return 0;

@@ -19,8 +19,8 @@ bool num_parse_u32(struct str s, uint32_t min, uint32_t max, uint32_t *out);
 bool num_parse_hex64(struct str s, uint64_t *out);
 /* Takes the decimal digits at the start of *s; false if there is none. */
 bool num_cut_u64(struct str *s, uint64_t max, uint64_t *out);
-/* Writes decimal digits, without a NUL; returns how many. */
 #define NUM_DIGITS_MAX 20
+/* Writes decimal digits, without a NUL; returns how many. */
 size_t num_write_u64(char out[NUM_DIGITS_MAX], uint64_t v);
 bool num_to_u32(uint64_t v, uint32_t *out);
 bool num_to_size(uint64_t v, size_t *out);

@@ -104,10 +104,10 @@ struct msg_rec *derived_single(struct mailbox *m, uint32_t uid);
 struct msg_rec *derived_find_single(struct mailbox *m, uint32_t uid);
 /* The flags of a message that is not loaded. */
 bool derived_flags(struct mailbox *m, uint32_t uid, struct flags *out);
-/* Of messages that are not loaded: how many, and the first unseen one. */
 struct derived_counts {
 	uint32_t unseen, deleted, first_unseen;
 };
+/* Of messages that are not loaded: how many, and the first unseen one. */
 struct derived_counts derived_counts(const struct mailbox *m);
 
 /* ---- facts --------------------------------------------------------------- */

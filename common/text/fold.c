@@ -102,6 +102,19 @@ upper_head(struct str s, char *out)
 	return i;
 }
 
+struct str
+fold_key(struct arena *a, struct str utf8)
+{
+	struct buf b;
+	struct str key;
+
+	buf_init(&b, SIZE_MAX / 2);
+	(void)fold_unicode(&b, utf8);
+	key = arena_str(a, buf_str(&b));
+	buf_done(&b);
+	return key;
+}
+
 bool
 fold_ascii(struct buf *out, struct str s)
 {

@@ -6,6 +6,7 @@
 #ifndef TEXT_FOLD_H
 #define TEXT_FOLD_H
 
+#include "base/arena.h"
 #include "base/buf.h"
 
 /*
@@ -14,6 +15,8 @@
  * joined keys. Bytes that are no UTF-8 stand for themselves (RFC 5051 1 b).
  */
 bool fold_unicode(struct buf *out, struct str utf8);
+/* The key of fold_unicode(), in `a`. */
+struct str fold_key(struct arena *a, struct str utf8);
 /* Appends the i;ascii-casemap key: a..z become A..Z. */
 bool fold_ascii(struct buf *out, struct str s);
 

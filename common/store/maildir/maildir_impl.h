@@ -153,6 +153,7 @@ struct maildir {
 /* ---- maildir_quota.c ----------------------------------------------------- */
 
 extern const struct quota_ops maildir_quota;
+/* Does the mailbox of this name count for a quota? Trash does not. */
 bool maildir_is_counted(struct str name);
 
 /* ---- maildir_place.c ----------------------------------------------------- */
