@@ -284,7 +284,8 @@ def check_man():
     pages = [p for p in pages if p.startswith("man/")]
     wanted = ["restanted.8", "restantectl.8", "login.8", "authd.8",
               "imapd.8", "pop3d.8", "restante.conf.5",
-              "restante-processes.7", "restante-mbox.7"]
+              "restante-processes.7", "restante-mbox.7",
+              "restante-imap.7"]
     for page in wanted:
         if "man/" + page not in pages:
             yield "man/%s is missing" % page
@@ -299,6 +300,20 @@ def check_man():
         if shutil.which("groff"):
             out = run_tool(["groff", "-mandoc", "-ww", "-z", page])
             yield from filter(None, out.stdout.decode().split("\n"))
+
+
+def check_capabilities():
+    """What imapd announces has an entry in restante-imap(7)."""
+    named = set()
+    for line in read("man/restante-imap.7").split("\n"):
+        if line.startswith(".It Li "):
+            named |= set(line[7:].replace('"', "").split(", "))
+    source = read("imapd/capability.c")
+    texts = re.findall(r'"([^"\n]*)"', source)
+    for text in texts:
+        for word in re.findall(r"[A-Z][A-Za-z0-9+=-]*", text):
+            if word != "CAPABILITY" and word not in named:
+                yield "restante-imap.7 does not explain %s" % word
 
 
 def check_fuzz():
@@ -342,7 +357,8 @@ def main():
         "links": lambda: check_links(options.program),
         "needed": lambda: check_needed(options.build),
         "settings": check_settings, "format": check_format,
-        "cppcheck": check_cppcheck, "man": check_man, "fuzz": check_fuzz,
+        "cppcheck": check_cppcheck, "man": check_man,
+        "capabilities": check_capabilities, "fuzz": check_fuzz,
         "subjects": check_subjects,
     }
     bad = 0
