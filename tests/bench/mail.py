@@ -9,6 +9,8 @@ LINE = (b"The quick brown fox jumps over the lazy dog, and %06d times it "
         b"does.\n")
 BASE64 = b"VGhlIHF1aWNrIGJyb3duIGZveCBqdW1wcyBvdmVyIHRoZSBsYXp5IGRvZywgYWdhaW4u\n"
 T0 = 1700000000
+RARE = "xylograph"  # a word that few bodies have
+RARE_EACH, RARE_AT = 5000, 76
 
 
 def text(size):
@@ -59,6 +61,8 @@ def message(number, small=False):
     the header of mail that has travelled; `small`: below 2 KiB."""
     kind, content = body(number, small)
     n = number
+    if n % RARE_EACH == RARE_AT:
+        content += b"And there is a %s.\n" % RARE.encode()
     date = b"%02d %s 2023 %02d:%02d:%02d +0100" % (
         n % 28 + 1, MONTHS[n % 12].encode(), n % 24, n % 60, n * 7 % 60)
     return (b"Return-Path: <sender%d@example.org>\n"

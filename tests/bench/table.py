@@ -7,6 +7,7 @@ per size; smaller ones are measured for the growth.
 """
 from harness import FOLDERS, POP
 import scenario_change as change
+import scenario_find as find
 import scenario_login as login
 import scenario_read as read
 import scenario_wait as wait
@@ -56,6 +57,38 @@ def pair(name, items, store, first, second):
               "first_cpu_ms", ratio(first), store),
         sized(name + ", second", None, "second_cpu_ms", ratio(second), store),
     ]
+
+
+def found(name, store, first, second):
+    """The rows of a search on a mailbox never seen and on one seen before."""
+    return [
+        sized(label_in(name + ", first", store),
+              find.first_second(name, store), "first_cpu_ms", ratio(first),
+              store),
+        sized(label_in(name + ", second", store), None, "second_cpu_ms",
+              ratio(second), store),
+    ]
+
+
+def built(name, store, target):
+    return [sized(label_in(name + ", built", store), find.built(name, store),
+                  "cpu_ms", ratio(target), store)]
+
+
+def label_in(name, store):
+    return name if store == MAILDIR else "%s: %s" % (store, name)
+
+
+def all_found(store):
+    rows = []
+    for name in find.QUESTIONS:
+        if name.startswith(("SEARCH TEXT", "SEARCH BODY")):
+            continue
+        rows += found(name, store, 1 / 4, 1 / 8)
+    for name in ("SEARCH TEXT", "SEARCH BODY"):
+        rows += found(name, store, 1 / 4, 1 / 4)
+        rows += built(name + ", rare", store, 1 / 100)
+    return rows
 
 
 UNCHANGED = {10000: 1 / 4, 100000: 1 / 20, 1000000: 1 / 100}
@@ -113,6 +146,7 @@ ROWS = [
         need=FOLDERS),
     Row("LIST-STATUS of 200 folders", read.list_status, "cpu_ms",
         ratio(1 / 4), need=FOLDERS),
+    *all_found(MAILDIR),
     Row("POP3 session, 1,000 messages", login.pop3(False), "cpu_ms",
         ratio(1 / 3), need=POP),
     Row("POP3 session, TLS", login.pop3(True), "cpu_ms", ratio(1 / 3),
@@ -132,6 +166,7 @@ ROWS = [
     *pair("mbox: ENVELOPE", "UID FLAGS ENVELOPE", MBOX, 1 / 8, 1 / 40),
     sized("mbox: FETCH 1:* BODY[]", read.fetch("BODY.PEEK[]", MBOX),
           "cpu_ms", ratio(1 / 4), MBOX),
+    *all_found(MBOX),
     sized("mbox: EXPUNGE of 1,000", change.expunge_mbox, "cpu_ms",
           ratio(1 / 3), MBOX),
     sized("mbox: flags of 1,000", change.store_all(MBOX), "cpu_ms",
