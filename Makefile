@@ -170,11 +170,15 @@ $(TEST_PROGRAMS): %: %.o $(COMMON_LIBS)
 
 .PHONY: all check check-unit check-fuzz check-e2e check-valgrind install dist fuzz bench lint \
     clean distclean
+# As many at a time as there are processors; long ones first, or the last one
+# to start would be waited for alone.
+UNIT_PARALLEL ?= $(shell nproc)
+UNIT_LONG := $(foreach t,mbox_crash mbox_steps mbox_shift model steps crash,$(filter %/$(t)_test,$(TEST_PROGRAMS)))
 check-unit: $(TEST_PROGRAMS)
-	@set -e; for t in $(TEST_PROGRAMS); do \
-	    log=$$t.log; \
-	    if $$t >$$log 2>&1; then echo "  ok      $$t"; \
-	    else echo "  FAILED  $$t"; cat $$log; exit 1; fi; done
+	@printf '%s\n' $(UNIT_LONG) $(filter-out $(UNIT_LONG),$(TEST_PROGRAMS)) | \
+	    xargs -P $(UNIT_PARALLEL) -I{} sh -c \
+	    'if {} >{}.log 2>&1; then echo "  ok      {}"; \
+	    else echo "  FAILED  {}"; cat {}.log; exit 1; fi'
 
 # The first python3 that has pytest: the one in PATH may belong to somebody.
 PYTHON ?= $(shell for p in python3 /usr/bin/python3; do \
