@@ -8,7 +8,8 @@
  * Spec:    RFC 3501 sections 6.4.5, 6.4.8 and 7.4.2; RFC 2180 section 4.1
  *          (messages that vanish are left out, and the answer says NO);
  *          RFC 5530 (EXPUNGEISSUED); RFC 7162 sections 3.1.4, 3.2.6;
- *          RFC 8474 (EMAILID, THREADID), RFC 8970 (PREVIEW).
+ *          RFC 8474 (EMAILID, THREADID), RFC 8970 (PREVIEW), RFC 3516
+ *          (BINARY, UNKNOWN-CTE).
  *
  * CHOOSE --those that CHANGEDSINCE leaves--> KNOWN
  * KNOWN --fetch_known, those that need not be opened--> NEXT
@@ -160,7 +161,7 @@ uses_partial(const struct fetch_plan *p)
 	const struct fetch_item *i;
 
 	for (i = p->items; i != NULL; i = i->next)
-		if (i->kind == FETCH_SECTION && i->section.partial)
+		if (i->section.partial)
 			return true;
 	return false;
 }
@@ -196,7 +197,7 @@ open_message(struct cmd *c, struct err *e)
 	f->msg = fetch_cache_take(&c->s->fetch_cache, f->uid);
 	if (f->msg != NULL)
 		return 0;
-	c->s->fetch_cache.has_place = false;
+	c->s->fetch_cache.has_place = c->s->fetch_cache.has_binary = false;
 	return msg_open(c->s->view, f->uid, &f->msg, e);
 }
 
@@ -237,6 +238,24 @@ read_object(struct cmd *c, struct err *e)
 	return step;
 }
 
+/*
+ * The request for a message fails as a whole when a part of it can not be
+ * decoded, before its \Seen is set (RFC 3516 section 4.3).
+ */
+static int
+can_decode(struct fetch *f, struct err *e)
+{
+	const struct fetch_item *i;
+	bool can = true;
+
+	for (i = f->plan.items; i != NULL && can; i = i->next)
+		if ((i->kind == FETCH_BINARY || i->kind == FETCH_BINARY_SIZE) &&
+		    fetch_binary_can(f->msg, &i->section, &can, e) == -1)
+			return -1;
+	f->some_encoded |= !can;
+	return can ? 0 : err_set(e, ERR_UNSUPPORTED, "unknown encoding");
+}
+
 /* All that can fail, before the first byte of the answer is written. */
 static enum step
 read_message(struct cmd *c, struct err *e)
@@ -265,8 +284,11 @@ read_message(struct cmd *c, struct err *e)
 		if (msg_header_is_cut(f->msg))
 			needs |= NEED_PARTS;
 	}
-	return (needs & NEED_PARTS) != 0 ? msg_parts_step(f->msg, e)
-					 : STEP_DONE;
+	if ((needs & NEED_PARTS) != 0)
+		step = msg_parts_step(f->msg, e);
+	if (step == STEP_DONE && f->plan.has_binary && can_decode(f, e) == -1)
+		return STEP_FAIL;
+	return step;
 }
 
 /* BODY[] without PEEK sets \Seen, where it can be set. */
@@ -344,6 +366,8 @@ leave_out(struct cmd *c, const struct err *e)
 
 	if (e->code == ERR_GONE || e->code == ERR_NOT_FOUND) {
 		f->some_gone = true;
+	} else if (e->code == ERR_UNSUPPORTED && f->some_encoded) {
+		log_debug("unknown content-transfer-encoding uid=%u", f->uid);
 	} else {
 		f->some_failed = true;
 		log_error("can not read message mailbox=<%.*s> uid=%u: %s",
@@ -404,6 +428,9 @@ finish(struct cmd *c)
 	if (f->some_gone)
 		return reply_no(
 		    c, "EXPUNGEISSUED", "Some of the messages no longer exist");
+	if (f->some_encoded)
+		return reply_no(c, "UNKNOWN-CTE",
+		    "Some of the messages have an encoding that is not known");
 	if (f->some_failed)
 		return reply_no(
 		    c, "SERVERBUG", "Some of the messages could not be read");

@@ -38,7 +38,7 @@ fetch_cache_drop(struct fetch_cache *fc)
 		return;
 	stop_timer(fc);
 	msg_close(&fc->msg);
-	fc->has_place = false;
+	fc->has_place = fc->has_binary = false;
 }
 
 struct msg *
@@ -60,7 +60,7 @@ fetch_cache_keep(struct fetch_cache *fc, uint32_t uid, struct msg *m)
 	stop_timer(fc);
 	ev_timer_start(fc->loop, &fc->timer);
 	if (fc->uid != uid)
-		fc->has_place = false;
+		fc->has_place = fc->has_binary = false;
 	fc->msg = m;
 	fc->uid = uid;
 }

@@ -13,6 +13,7 @@
 
 #include <ev.h>
 
+#include "imapd/fetch_binary.h"
 #include "imapd/fetch_stream.h"
 
 struct fetch_cache {
@@ -21,6 +22,9 @@ struct fetch_cache {
 	uint64_t range_off; /* of the range that `place` counts from */
 	struct wire_place place;
 	bool has_place;
+	uint64_t binary_end; /* the same for decoded parts: where the part ends */
+	struct binary_place binary;
+	bool has_binary;
 	struct ev_loop *loop;
 	ev_timer timer; /* runs while there is a message */
 };

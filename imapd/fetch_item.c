@@ -5,7 +5,7 @@
  * Owns:    the stream being sent.
  * Runs in: imapd.
  * Trusts:  nothing in a message.
- * Spec:    RFC 3501 section 7.4.2.
+ * Spec:    RFC 3501 section 7.4.2; RFC 3516.
  *
  *	ITEM --section--> MEASURE --length announced--> LITERAL --sent--> ITEM
  */
@@ -194,23 +194,62 @@ start_literal(struct cmd *c, const struct fetch_section *sec,
 	return 0;
 }
 
-/* STEP_DONE: the literal's length has been announced. */
+/* STEP_DONE: the literal's length has been announced, or is the answer. */
 static enum step
 measure_literal(struct cmd *c, struct err *e)
 {
 	struct fetch *f = c->state;
-	enum step step = fetch_stream_measure(&f->stream, e);
+	bool is_stream = f->current->kind == FETCH_SECTION;
+	enum step step = msg_ready(f->msg, e);
+	uint64_t n;
 
+	if (step == STEP_DONE)
+		step = is_stream ? fetch_stream_measure(&f->stream, e)
+				 : fetch_binary_measure(&f->binary, e);
 	if (step == STEP_MORE)
 		return step;
 	f->in_measure = false;
 	if (step == STEP_FAIL)
 		return step;
 	begin_section(c, &f->current->section);
-	buf_addf(&c->s->out, "{%llu}\r\n", (unsigned long long)f->stream.left);
+	n = is_stream ? f->stream.left : f->binary.left;
+	if (f->current->kind == FETCH_BINARY_SIZE) {
+		buf_add_u64(&c->s->out, n);
+		return STEP_DONE;
+	}
+	buf_addf(&c->s->out, "%s{%llu}\r\n",
+	    !is_stream && f->binary.has_nul ? "~" : "", (unsigned long long)n);
 	session_send(c->s);
 	f->in_literal = true;
 	return STEP_DONE;
+}
+
+/* BINARY[...] and BINARY.SIZE[...] (RFC 3516 section 4.3). */
+static int
+start_binary(struct cmd *c, const struct fetch_item *item, struct err *e)
+{
+	struct fetch *f = c->state;
+	const struct fetch_cache *fc = &c->s->fetch_cache;
+	const struct binary_place *hint = NULL;
+	bool is_nil;
+
+	if (fetch_binary_init(
+		&f->binary, f->msg, &item->section, NULL, &is_nil, e) == -1)
+		return -1;
+	if (is_nil) {
+		begin_section(c, &item->section);
+		buf_add_c(&c->s->out, item->kind == FETCH_BINARY ? "NIL" : "0");
+		return 0;
+	}
+	if (fc->uid == f->uid && fc->has_binary &&
+	    fc->binary_end == f->binary.end)
+		hint = &fc->binary;
+	if (hint != NULL &&
+	    fetch_binary_init(
+		&f->binary, f->msg, &item->section, hint, &is_nil, e) == -1)
+		return -1;
+	f->in_measure = true;
+	return 0;
 }
 
 /* All fields that are listed with are kept, not only those asked for. */
@@ -282,12 +321,29 @@ write_section(struct cmd *c, const struct fetch_section *sec, struct err *e)
 	return start_literal(c, sec, &v, e);
 }
 
+/* Where the next partial of the same part may begin. */
+static void
+keep_place(struct cmd *c)
+{
+	struct fetch *f = c->state;
+	struct fetch_cache *fc = &c->s->fetch_cache;
+
+	if (f->current->kind == FETCH_SECTION) {
+		fc->place = f->stream.at;
+		fc->range_off = f->range_off;
+		fc->has_place = true;
+	} else {
+		fc->binary = f->binary.last;
+		fc->binary_end = f->binary.end;
+		fc->has_binary = true;
+	}
+}
+
 /* STEP_DONE: the literal is out. */
 static enum step
 send_literal(struct cmd *c)
 {
 	struct fetch *f = c->state;
-	struct fetch_cache *fc = &c->s->fetch_cache;
 	bool is_short = false;
 	struct err e;
 	enum step step = msg_ready(f->msg, &e);
@@ -295,7 +351,10 @@ send_literal(struct cmd *c)
 	/* After a failure what is left is sent as blanks. */
 	if (step == STEP_MORE)
 		return step;
-	step = fetch_stream_send(&f->stream, c->s->conn, &is_short, &e);
+	if (f->current->kind == FETCH_SECTION)
+		step = fetch_stream_send(&f->stream, c->s->conn, &is_short, &e);
+	else
+		step = fetch_binary_send(&f->binary, c->s->conn, &is_short);
 	if (is_short && !f->some_failed) {
 		log_warn(
 		    "message changed while it was being sent mailbox=<%.*s>"
@@ -306,9 +365,7 @@ send_literal(struct cmd *c)
 	if (step != STEP_DONE)
 		return STEP_MORE;
 	f->in_literal = false;
-	fc->place = f->stream.at;
-	fc->range_off = f->range_off;
-	fc->has_place = true;
+	keep_place(c);
 	return STEP_DONE;
 }
 
@@ -394,6 +451,9 @@ write_item(struct cmd *c, const struct fetch_item *item, struct err *e)
 		return write_body(c, true, e);
 	case FETCH_SECTION:
 		return write_section(c, &item->section, e);
+	case FETCH_BINARY:
+	case FETCH_BINARY_SIZE:
+		return start_binary(c, item, e);
 	}
 	return 0;
 }

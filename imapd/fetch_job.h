@@ -11,6 +11,7 @@
 
 #include "base/set32.h"
 #include "imapd/command.h"
+#include "imapd/fetch_binary.h"
 #include "imapd/fetch_plan.h"
 #include "imapd/fetch_stream.h"
 #include "store/object.h"
@@ -32,8 +33,9 @@ struct fetch {
 	uint32_t misses; /* how many were not there, one after the other */
 	bool first; /* no blank before the next item */
 	bool seen_now; /* \Seen was set by this FETCH */
-	bool some_gone, some_failed;
+	bool some_gone, some_failed, some_encoded;
 	struct fetch_stream stream;
+	struct fetch_binary binary; /* instead of it */
 	uint64_t range_off; /* of the literal being sent */
 	struct buf scratch;
 	struct buf fields; /* of the message's header, see fetch_facts.h */

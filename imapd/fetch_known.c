@@ -127,6 +127,8 @@ put_item(struct run *r, const struct fetch_item *item,
 	case FETCH_EMAILID:
 	case FETCH_THREADID:
 	case FETCH_SAVEDATE:
+	case FETCH_BINARY:
+	case FETCH_BINARY_SIZE:
 	case FETCH_PREVIEW: /* fetch_facts_suffice() has refused them */
 		return;
 	case FETCH_SECTION:

@@ -7,7 +7,7 @@
  * Trusts:  nothing in the arguments; their size is bounded by the lexer.
  * Spec:    RFC 3501 sections 6.4.5 and 9; RFC 4466 section 2.4 (modifiers),
  *          RFC 7162 sections 3.1.4, 3.2.6; RFC 8474
- *          section 5.3, RFC 8514 section 4.2, RFC 8970.
+ *          section 5.3, RFC 8514 section 4.2, RFC 8970, RFC 3516.
  */
 #include <stdlib.h>
 
@@ -177,7 +177,7 @@ parse_partial(struct str s, struct fetch_section *sec)
 
 /* The name of the value in the answer, without a literal in it. */
 static struct str
-make_label(struct arena *a, const struct fetch_section *sec)
+make_label(struct arena *a, const char *word, const struct fetch_section *sec)
 {
 	static const char *const words[] = {
 	    [SECTION_WHOLE] = "",
@@ -192,7 +192,7 @@ make_label(struct arena *a, const struct fetch_section *sec)
 	size_t i;
 
 	buf_init(&b, SIZE_MAX / 2);
-	buf_add_c(&b, "BODY[");
+	buf_addf(&b, "%s[", word);
 	for (i = 0; i < sec->n_numbers; i++)
 		buf_addf(&b, i > 0 ? ".%u" : "%u", sec->numbers[i]);
 	if (sec->n_numbers > 0 && sec->text != SECTION_WHOLE)
@@ -233,29 +233,62 @@ needs_of_section(const struct fetch_section *sec)
 	}
 }
 
+/* "[...]<...>", for an answer that is called `word`. */
+static bool
+parse_brackets(struct planner *p, const char *word, struct str s,
+    struct fetch_section *sec)
+{
+	size_t close = str_rfind(s, ']');
+
+	if (s.n == 0 || s.p[0] != '[' || close == s.n)
+		return false;
+	if (!parse_spec(p->arena, str_make(s.p + 1, close - 1), sec) ||
+	    !parse_partial(str_skip(s, close + 1), sec))
+		return false;
+	sec->label = make_label(p->arena, word, sec);
+	return true;
+}
+
 /* BODY[...]<...> and BODY.PEEK[...]<...>; `s` begins behind BODY. */
 static bool
 parse_section(struct planner *p, struct str s)
 {
 	struct fetch_section *sec = &add_item(p, FETCH_SECTION)->section;
 	bool peek = str_starts_nocase(s, STR(".PEEK"));
-	size_t close;
 
 	if (peek)
 		s = str_skip(s, 5);
-	close = str_rfind(s, ']');
-	if (s.n == 0 || s.p[0] != '[' || close == s.n)
+	if (!parse_brackets(p, "BODY", s, sec))
 		return false;
-	if (!parse_spec(p->arena, str_make(s.p + 1, close - 1), sec) ||
-	    !parse_partial(str_skip(s, close + 1), sec))
-		return false;
-	sec->label = make_label(p->arena, sec);
 	/* The label has them as they came; to look them up they are sorted. */
 	if (sec->n_fields > 1)
 		qsort(sec->fields, sec->n_fields, sizeof(*sec->fields),
 		    compare_names);
 	p->plan->needs |= needs_of_section(sec);
 	p->plan->sets_seen |= !peek;
+	return true;
+}
+
+/*
+ * BINARY[1]<...>, BINARY.PEEK[1]<...>, BINARY.SIZE[1] (RFC 3516 section 7:
+ * section-binary has numbers alone); `s` begins behind BINARY.
+ */
+static bool
+parse_binary(struct planner *p, struct str s)
+{
+	bool size = str_starts_nocase(s, STR(".SIZE"));
+	bool peek = str_starts_nocase(s, STR(".PEEK"));
+	struct fetch_section *sec =
+	    &add_item(p, size ? FETCH_BINARY_SIZE : FETCH_BINARY)->section;
+
+	if (size || peek)
+		s = str_skip(s, 5);
+	if (!parse_brackets(p, size ? "BINARY.SIZE" : "BINARY", s, sec) ||
+	    sec->text != SECTION_WHOLE || (size && sec->partial))
+		return false;
+	p->plan->has_binary = true;
+	p->plan->needs |= needs_of_section(sec);
+	p->plan->sets_seen |= !peek && !size;
 	return true;
 }
 
@@ -346,6 +379,8 @@ parse_item(struct planner *p, struct str word, const struct imap_arg **a)
 		}
 	if (str_starts_nocase(word, STR("BODY")))
 		return parse_section(p, str_skip(word, 4));
+	if (str_starts_nocase(word, STR("BINARY")))
+		return parse_binary(p, str_skip(word, 6));
 	return false;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * fetch_plan.h - what a FETCH asks for, and what it takes to answer
- * (RFC 3501 sections 6.4.5 and 9: fetch-att, section).
+ * (RFC 3501 sections 6.4.5 and 9: fetch-att, section; RFC 3516 for BINARY).
  */
 #ifndef IMAPD_FETCH_PLAN_H
 #define IMAPD_FETCH_PLAN_H
@@ -24,6 +24,8 @@ enum fetch_kind {
 	FETCH_SAVEDATE,
 	FETCH_PREVIEW,
 	FETCH_SECTION,
+	FETCH_BINARY,
+	FETCH_BINARY_SIZE,
 };
 
 enum section_text {
@@ -52,7 +54,7 @@ struct fetch_section {
 
 struct fetch_item {
 	enum fetch_kind kind;
-	struct fetch_section section; /* FETCH_SECTION */
+	struct fetch_section section; /* FETCH_SECTION, FETCH_BINARY* */
 	bool lazy; /* FETCH_PREVIEW: only when it is known */
 	int slot; /* where its value is kept, or 0: fetch_facts.h */
 	struct fetch_item *next;
@@ -75,7 +77,7 @@ struct fetch_plan {
 	struct fetch_item *items;
 	unsigned needs; /* enum fetch_need */
 	bool sets_seen; /* BODY[] and not BODY.PEEK[] */
-	bool has_uid, has_flags, has_modseq;
+	bool has_uid, has_flags, has_modseq, has_binary;
 	/* Modifiers (RFC 7162 sections 3.1.4.1, 3.2.6): */
 	uint64_t changed_since; /* only messages above; 0: all */
 	bool vanished;
