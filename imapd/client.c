@@ -6,7 +6,7 @@
  * Runs in: imapd, as the mail user, in turns of a few milliseconds.
  * Trusts:  nothing from the client.
  * Spec:    RFC 3501 sections 2.2, 5.4 (autologout), 5.5 (pipelining); RFC 7888
- *          for literals that are sent without waiting.
+ *          for literals that are sent without waiting; RFC 9586 (UIDREQUIRED).
  *
  * READING --name, arguments--> RUNNING --tagged reply--> READING
  *    RUNNING --client_more_args--> GATHERING --arguments--> RUNNING
@@ -300,6 +300,10 @@ command_refusal(const struct client *cl, const struct command *def)
 		return "Only with UID";
 	if ((def->states & state) == 0)
 		return "No mailbox selected";
+	/* RFC 9586 sections 3.2, 3.8: what is counted by sequence numbers. */
+	if (cl->s.uid_only && !cl->lex.uid && (def->flags & CMD_UID) != 0 &&
+	    (def->flags & CMD_NO_NUMBERS) == 0)
+		return "[UIDREQUIRED] UIDONLY is enabled, use UID before it";
 	return NULL;
 }
 

@@ -6,7 +6,8 @@
  * Owns:    nothing.
  * Runs in: imapd, as the mail user.
  * Trusts:  nothing; what ID says is only logged.
- * Spec:    RFC 3501 sections 6.1, 6.4.1; RFC 2971 (ID), RFC 5161 (ENABLE).
+ * Spec:    RFC 3501 sections 6.1, 6.4.1; RFC 2971 (ID), RFC 5161 (ENABLE),
+ *          RFC 9586 (UIDONLY).
  */
 #include "base/log.h"
 #include "imap/imap_char.h"
@@ -100,6 +101,12 @@ enable_qresync(struct session *s)
 	s->qresync = true;
 }
 
+static void
+enable_uid_only(struct session *s)
+{
+	s->uid_only = true;
+}
+
 /* What can be enabled; the flag says that it is. */
 static const struct {
 	const char *word;
@@ -108,6 +115,7 @@ static const struct {
 } enablings[] = {
     {"CONDSTORE", offsetof(struct session, condstore), modseq_enable},
     {"QRESYNC", offsetof(struct session, qresync), enable_qresync},
+    {"UIDONLY", offsetof(struct session, uid_only), enable_uid_only},
 };
 
 /*

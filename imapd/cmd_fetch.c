@@ -9,7 +9,7 @@
  *          (messages that vanish are left out, and the answer says NO);
  *          RFC 5530 (EXPUNGEISSUED); RFC 7162 sections 3.1.4, 3.2.6;
  *          RFC 8474 (EMAILID, THREADID), RFC 8970 (PREVIEW), RFC 3516
- *          (BINARY, UNKNOWN-CTE).
+ *          (BINARY, UNKNOWN-CTE), RFC 9586 section 3.3 (UIDFETCH).
  *
  * CHOOSE --those that CHANGEDSINCE leaves--> KNOWN
  * KNOWN --fetch_known, those that need not be opened--> NEXT
@@ -28,6 +28,7 @@
 #include "imapd/reply.h"
 #include "imapd/resync.h"
 #include "imapd/session.h"
+#include "imapd/sync.h"
 #include "store/msg_keys.h"
 #include "store/view_modseq.h"
 
@@ -331,10 +332,9 @@ begin_message(struct cmd *c)
 	f->in_message = true;
 	f->first = true;
 	f->item = f->plan.items;
-	buf_add_c(&c->s->out, "* ");
-	buf_add_u64(&c->s->out, view_seq(c->s->view, f->uid));
-	buf_add_c(&c->s->out, " FETCH (");
-	if ((c->uid || (f->seen_now && c->s->condstore)) && !f->plan.has_uid)
+	sync_begin_fetch(c->s, f->uid);
+	if ((c->uid || (f->seen_now && c->s->condstore)) && !f->plan.has_uid &&
+	    !c->s->uid_only)
 		fetch_item_uid(c);
 	if (f->seen_now && c->s->condstore && !f->plan.has_modseq)
 		fetch_item_modseq(c);

@@ -7,7 +7,7 @@
  * Trusts:  nothing.
  * Spec:    RFC 3501 sections 6.3.1, 6.3.2, 6.4.2, 7.1; RFC 3691 (UNSELECT);
  *          RFC 7162 sections 3.1.2, 3.1.8, 3.2.5, 3.2.11;
- *          RFC 8474 section 4.2.
+ *          RFC 8474 section 4.2; RFC 9586 section 3.7.
  */
 #include "imapd/commands.h"
 #include "imapd/modseq.h"
@@ -30,7 +30,7 @@ write_selected(struct session *s)
 	sync_write_flag_names(s);
 	reply_untagged(s, "%u EXISTS", view_count(s->view));
 	reply_untagged(s, "%u RECENT", view_recent(s->view));
-	if (unseen != 0)
+	if (unseen != 0 && !s->uid_only)
 		reply_untagged(s, "OK [UNSEEN %u] First unseen", unseen);
 	reply_untagged(
 	    s, "OK [UIDVALIDITY %u] UIDs valid", mailbox_uidvalidity(m));
@@ -78,6 +78,10 @@ opening_begin(struct cmd *c)
 	}
 	if (o->param.qresync && !s->qresync) {
 		(void)reply_bad(c, "ENABLE QRESYNC comes first");
+		return false;
+	}
+	if (o->param.has_match && s->uid_only) {
+		(void)reply_uid_required(c);
 		return false;
 	}
 	/* From here on nothing is selected, whatever follows. */

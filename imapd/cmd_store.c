@@ -132,9 +132,9 @@ tell(struct cmd *c, struct store_state *st)
 		if (set32_has(&st->gone, uid) || set32_has(&st->modified, uid))
 			continue;
 		if (st->silent)
-			sync_write_modseq(c, view_seq(c->s->view, uid), uid);
+			sync_write_modseq(c, uid);
 		else
-			sync_write_flags(c, view_seq(c->s->view, uid), uid);
+			sync_write_flags(c, uid);
 	}
 	return true;
 }

@@ -31,7 +31,7 @@ static const struct command table[] = {
     {"DELETE", cmd_delete, IN_ANY, 0},
     {"ENABLE", cmd_enable, IN_ANY, 0},
     {"EXAMINE", cmd_examine, IN_ANY, CMD_NO_SYNC},
-    {"EXPUNGE", cmd_expunge, IN_SELECTED, SET},
+    {"EXPUNGE", cmd_expunge, IN_SELECTED, SET | CMD_NO_NUMBERS},
     {"FETCH", cmd_fetch, IN_SELECTED, SET | CMD_NO_EXPUNGE | CMD_SECTION},
     {"GETQUOTA", cmd_getquota, IN_ANY, 0},
     {"GETQUOTAROOT", cmd_getquotaroot, IN_ANY, 0},

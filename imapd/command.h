@@ -36,6 +36,7 @@ enum command_flag {
 	CMD_SECTION = 1 << 5, /* its atoms may have [sections] */
 	CMD_LONG = 1 << 6, /* its line may be long: it has a set */
 	CMD_8BIT = 1 << 7, /* 8-bit in quoted strings, as clients send it */
+	CMD_NO_NUMBERS = 1 << 8, /* CMD_UID, but needs none without UID */
 };
 
 struct command {

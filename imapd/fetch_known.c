@@ -35,6 +35,7 @@ struct run {
 	struct flag_texts flags;
 	uint64_t modseq; /* of the present message */
 	bool adds_uid; /* UID FETCH, and nobody has asked for it */
+	bool uid_only; /* UIDFETCH, which begins with it */
 };
 
 static inline void
@@ -173,8 +174,13 @@ answer(struct run *r)
 		return false;
 	line_out_need(o, ITEM_MAX);
 	line_out_put(o, STR("* "));
-	line_out_number(o, r->walk.seq);
-	line_out_put(o, STR(" FETCH ("));
+	if (r->uid_only) {
+		line_out_number(o, r->walk.uid);
+		line_out_put(o, STR(" UIDFETCH ("));
+	} else {
+		line_out_number(o, r->walk.seq);
+		line_out_put(o, STR(" FETCH ("));
+	}
 	if (r->adds_uid) {
 		put_uid(r);
 		line_out_put(o, STR(" "));
@@ -220,7 +226,8 @@ fetch_known(struct cmd *c)
 	struct fetch *f = c->state;
 	struct run r = {
 	    .plan = &f->plan,
-	    .adds_uid = c->uid && !f->plan.has_uid,
+	    .adds_uid = c->uid && !f->plan.has_uid && !c->s->uid_only,
+	    .uid_only = c->s->uid_only,
 	};
 	bool more, must_wait = false;
 

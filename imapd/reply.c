@@ -71,6 +71,13 @@ reply_bad(struct cmd *c, const char *text)
 	return reply_now(c, "BAD", NULL, text);
 }
 
+enum step
+reply_uid_required(struct cmd *c)
+{
+	return reply_now(c, "BAD", "UIDREQUIRED",
+	    "UIDONLY is enabled, use UIDs in place of message numbers");
+}
+
 struct words {
 	const char *code, *text;
 	bool is_log; /* the administrator should know */

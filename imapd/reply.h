@@ -17,6 +17,8 @@
 enum step reply_ok(struct cmd *c, const char *code, const char *text);
 enum step reply_no(struct cmd *c, const char *code, const char *text);
 enum step reply_bad(struct cmd *c, const char *text);
+/* BAD [UIDREQUIRED]: a sequence number, which UIDONLY forbids (RFC 9586). */
+enum step reply_uid_required(struct cmd *c);
 /* NO with the response code and the words for e->code; logs what should be. */
 enum step reply_err(struct cmd *c, const struct err *e);
 /* The response code that stands for a failure, "NONEXISTENT"; NULL: none. */

@@ -99,7 +99,7 @@ resync_step(struct cmd *c, struct select_param *p, struct resync *r)
 	while (r->uid != 0 && set32_next(all, r->uid, &r->uid)) {
 		if (set32_has(&r->known, r->uid) &&
 		    view_modseq(s->view, r->uid) > p->modseq)
-			sync_write_flags(c, view_seq(s->view, r->uid), r->uid);
+			sync_write_flags(c, r->uid);
 		r->uid++;
 		if (conn_is_full(s->conn) ||
 		    (++n % LOOKS == 0 && cmd_time_is_up(c)))

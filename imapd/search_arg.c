@@ -6,7 +6,7 @@
  * Runs in: imapd.
  * Trusts:  nothing; nesting and the number of keys are bounded.
  * Spec:    RFC 3501 section 6.4.4, RFC 5032 (WITHIN), RFC 7162 section 3.1.5,
- *          RFC 8474 section 6, RFC 8514 section 4.3.
+ *          RFC 8474 section 6, RFC 8514 section 4.3, RFC 9586.
  */
 #include "base/bounds.h"
 #include "base/clock.h"
@@ -35,6 +35,7 @@ struct parser {
 	struct str charset; /* p == NULL: UTF-8 */
 	unsigned depth;
 	bool bad_charset;
+	bool has_numbers; /* sequence numbers, with UIDONLY */
 	struct made_set *made;
 };
 
@@ -348,6 +349,11 @@ parse_word(struct parser *p, struct str word)
 	const struct search_key *k;
 	struct query *q;
 
+	/* "$" names no number, so it may stay (RFC 9586 section 3.5). */
+	if (is_set(word) && word.p[0] != '$' && p->c->s->uid_only) {
+		p->has_numbers = true;
+		return NULL;
+	}
 	if (is_set(word))
 		return parse_uids(p, false, word, &q) ? q : NULL;
 	if (str_eq_nocase(word, STR("NEW")))
@@ -442,7 +448,7 @@ parse_program(struct parser *p, const struct imap_arg **a, struct query **out)
 	if (q == NULL) {
 		for (; p->made != NULL; p->made = p->made->next)
 			set32_done(p->made->set);
-		return SEARCH_ARG_SYNTAX;
+		return p->has_numbers ? SEARCH_ARG_NUMBERS : SEARCH_ARG_SYNTAX;
 	}
 	*a = p->at;
 	*out = q;

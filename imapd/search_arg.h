@@ -13,6 +13,7 @@ enum search_arg_result {
 	SEARCH_ARG_OK,
 	SEARCH_ARG_SYNTAX, /* answer BAD */
 	SEARCH_ARG_CHARSET, /* answer NO [BADCHARSET ...] */
+	SEARCH_ARG_NUMBERS, /* answer BAD [UIDREQUIRED] */
 };
 
 /*

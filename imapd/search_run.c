@@ -73,6 +73,10 @@ search_run_begin(
 		    "That charset is not known here");
 		return false;
 	}
+	if (result == SEARCH_ARG_NUMBERS) {
+		(void)reply_uid_required(c);
+		return false;
+	}
 	if (result == SEARCH_ARG_SYNTAX) {
 		(void)reply_bad(c, "Error in the search keys");
 		return false;

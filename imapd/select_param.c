@@ -45,8 +45,11 @@ qresync_parse(const struct imap_arg **at, struct select_param *p)
 		if (!set_arg(&a, &p->known))
 			return false;
 	}
-	if (imap_arg_list(&a, &list) && !match_parse(list, p))
-		return false;
+	if (imap_arg_list(&a, &list)) {
+		p->has_match = true;
+		if (!match_parse(list, p))
+			return false;
+	}
 	return imap_arg_end(a);
 }
 

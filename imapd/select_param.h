@@ -15,6 +15,7 @@ struct select_param {
 	uint64_t modseq;
 	bool has_known;
 	struct set32 known; /* UIDs */
+	bool has_match; /* the fourth parameter is there */
 	struct set32 match_seqs, match_uids; /* the same number of each */
 };
 

@@ -28,6 +28,7 @@ struct session {
 	bool utf8, imap4rev2; /* ENABLEd (room for them) */
 	bool condstore; /* modseq.h: the client knows of mod-sequences */
 	bool qresync; /* ENABLEd */
+	bool uid_only; /* ENABLEd: no sequence numbers at all (RFC 9586) */
 	struct set32 vanished; /* UIDs, while changes are being told */
 	struct set32 saved; /* UIDs that "$" stands for */
 	const char *user, *remote_ip;

@@ -8,7 +8,8 @@
  * Spec:    RFC 3501 sections 5.2, 5.5, 7.3.1, 7.4.1: no EXPUNGE while FETCH,
  *          STORE or SEARCH run (with UID before them it may come), none of it
  *          while no command runs; RFC 2180 for mailboxes with many sessions;
- *          RFC 7162 sections 3.2 and 3.2.10 (VANISHED), 3.2.4 (UID, MODSEQ).
+ *          RFC 7162 sections 3.2 and 3.2.10 (VANISHED), 3.2.4 (UID, MODSEQ);
+ *          RFC 9586 sections 3.3, 3.6 (UIDFETCH).
  */
 #include "imapd/sync.h"
 
@@ -19,13 +20,13 @@
 #include "imapd/reply.h"
 #include "store/view_modseq.h"
 
-/* With QRESYNC they are told together, as UIDs. */
+/* With QRESYNC and UIDONLY they are told together, as UIDs. */
 static void
 tell_expunge(void *arg, uint32_t seq, uint32_t uid)
 {
 	struct cmd *c = arg;
 
-	if (c->s->qresync)
+	if (c->s->qresync || c->s->uid_only)
 		set32_add(&c->s->vanished, uid);
 	else
 		reply_untagged(c->s, "%u EXPUNGE", seq);
@@ -61,12 +62,12 @@ tell_recent(void *arg, uint32_t count)
 }
 
 static void
-tell_flags(void *arg, uint32_t seq, uint32_t uid)
+tell_flags(void *arg, UNUSED uint32_t seq, uint32_t uid)
 {
 	struct cmd *c = arg;
 
 	tell_vanished(c->s);
-	sync_write_flags(c, seq, uid);
+	sync_write_flags(c, uid);
 }
 
 static void
@@ -147,16 +148,25 @@ sync_write_flag_names(struct session *s)
 	reply_end(s);
 }
 
+void
+sync_begin_fetch(struct session *s, uint32_t uid)
+{
+	if (s->uid_only)
+		buf_addf(&s->out, "* %u UIDFETCH (", uid);
+	else
+		buf_addf(&s->out, "* %u FETCH (", view_seq(s->view, uid));
+}
+
 /*
  * RFC 3501 section 6.4.8: UID commands get the UID in any case. Who knows of
- * mod-sequences gets both (RFC 7162 section 3.2.4).
+ * mod-sequences gets both (RFC 7162 section 3.2.4). UIDFETCH begins with it.
  */
 static void
 write_identity(struct cmd *c, uint32_t uid)
 {
 	struct session *s = c->s;
 
-	if (c->uid || s->condstore)
+	if ((c->uid || s->condstore) && !s->uid_only)
 		buf_addf(&s->out, "UID %u ", uid);
 	if (!s->condstore)
 		return;
@@ -165,7 +175,7 @@ write_identity(struct cmd *c, uint32_t uid)
 }
 
 void
-sync_write_flags(struct cmd *c, uint32_t seq, uint32_t uid)
+sync_write_flags(struct cmd *c, uint32_t uid)
 {
 	struct session *s = c->s;
 	struct flags f;
@@ -173,8 +183,7 @@ sync_write_flags(struct cmd *c, uint32_t seq, uint32_t uid)
 	if (!view_flags(s->view, uid, &f))
 		return;
 	sync_keywords(s);
-	reply_begin(s);
-	buf_addf(&s->out, "%u FETCH (", seq);
+	sync_begin_fetch(s, uid);
 	write_identity(c, uid);
 	buf_add_c(&s->out, "FLAGS (");
 	flags_write(&s->out, view_mailbox(s->view), &f);
@@ -183,12 +192,13 @@ sync_write_flags(struct cmd *c, uint32_t seq, uint32_t uid)
 }
 
 void
-sync_write_modseq(struct cmd *c, uint32_t seq, uint32_t uid)
+sync_write_modseq(struct cmd *c, uint32_t uid)
 {
 	struct session *s = c->s;
 
-	reply_begin(s);
-	buf_addf(&s->out, "%u FETCH (UID %u ", seq, uid);
+	sync_begin_fetch(s, uid);
+	if (!s->uid_only)
+		buf_addf(&s->out, "UID %u ", uid);
 	modseq_write(&s->out, s->view, uid);
 	buf_add_byte(&s->out, ')');
 	reply_end(s);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* sync.h - when EXPUNGE, EXISTS and FETCH may be told (RFC 3501 section 7). */
+/* sync.h - when EXPUNGE, EXISTS and FETCH may be told (RFC 3501 section 7,
+ * RFC 9586). */
 #ifndef IMAPD_SYNC_H
 #define IMAPD_SYNC_H
 
@@ -18,12 +19,14 @@ enum step sync_tell(struct cmd *c);
 void sync_keywords(struct session *s);
 /* "* FLAGS (...)" and "* OK [PERMANENTFLAGS (...)]". */
 void sync_write_flag_names(struct session *s);
+/* "* seq FETCH (", "* uid UIDFETCH (" with UIDONLY, into s->out. */
+void sync_begin_fetch(struct session *s, uint32_t uid);
 /*
  * "* seq FETCH (FLAGS (...))", with the UID when the command has it, and with
  * the mod-sequence when the client knows of them.
  */
-void sync_write_flags(struct cmd *c, uint32_t seq, uint32_t uid);
+void sync_write_flags(struct cmd *c, uint32_t uid);
 /* "* seq FETCH (UID n MODSEQ (n))": after a STORE that is silent of flags. */
-void sync_write_modseq(struct cmd *c, uint32_t seq, uint32_t uid);
+void sync_write_modseq(struct cmd *c, uint32_t uid);
 
 #endif
