@@ -37,6 +37,8 @@ command_fn cmd_append;
 command_fn cmd_fetch;
 /* cmd_search.c */
 command_fn cmd_search;
+/* cmd_esearch.c */
+command_fn cmd_esearch;
 /* cmd_sort.c */
 command_fn cmd_sort;
 /* cmd_thread.c */

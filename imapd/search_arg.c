@@ -178,9 +178,6 @@ parse_uids(struct parser *p, bool uid, struct str text, struct query **out)
 	made->set = (*out)->uids;
 	made->next = p->made;
 	p->made = made;
-	/* Clients search an empty mailbox for 1:*; nothing is found there. */
-	if (view_count(p->c->s->view) == 0)
-		uid = true;
 	return session_parse_set_as(p->c, text, uid, (*out)->uids);
 }
 
@@ -194,7 +191,8 @@ parse_keyword(struct parser *p, struct query *q)
 	if (!imap_arg_atom(&p->at, &name) ||
 	    !imap_char_all(name, IMAP_CHAR_ATOM))
 		return false;
-	if (mailbox_keyword_find(view_mailbox(p->c->s->view), name, &number))
+	if (p->c->s->view != NULL &&
+	    mailbox_keyword_find(view_mailbox(p->c->s->view), name, &number))
 		q->number = (int64_t)number;
 	else
 		q->key = QUERY_NEVER;

@@ -18,7 +18,8 @@ enum search_arg_result {
 
 /*
  * [CHARSET x] and the keys, from *a on, which is moved behind them. The query
- * lives in the command's arena; after SEARCH_ARG_OK call query_done on it.
+ * lives in the command's arena; after SEARCH_ARG_OK call query_done on it. With
+ * no mailbox selected it is good for nothing but to judge the grammar.
  */
 enum search_arg_result search_arg_parse(
     struct cmd *c, const struct imap_arg **a, struct query **out);

@@ -254,6 +254,14 @@ search_return_write(struct buf *b, struct cmd *c, const struct search_return *r,
     const struct search_found *f, uint64_t modseq)
 {
 	buf_addf(b, "* ESEARCH (TAG \"%.*s\")", STR_ARG(c->tag));
+	search_return_write_items(b, c, r, f, modseq);
+}
+
+void
+search_return_write_items(struct buf *b, struct cmd *c,
+    const struct search_return *r, const struct search_found *f,
+    uint64_t modseq)
+{
 	if (c->uid)
 		buf_add_c(b, " UID");
 	write_items(b, c, r, f);

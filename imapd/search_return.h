@@ -62,5 +62,9 @@ void search_return_named(const struct search_return *r,
 void search_return_write(struct buf *b, struct cmd *c,
     const struct search_return *r, const struct search_found *f,
     uint64_t modseq);
+/* The same from " UID" on, behind a correlator of the caller's. */
+void search_return_write_items(struct buf *b, struct cmd *c,
+    const struct search_return *r, const struct search_found *f,
+    uint64_t modseq);
 
 #endif

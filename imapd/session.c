@@ -104,37 +104,47 @@ seqs_to_uids(struct view *v, struct set32 *seqs, struct set32 *uids)
 	return true;
 }
 
+static bool
+parse_set(struct cmd *c, struct str text, bool uid, bool is_search,
+    struct set32 *uids)
+{
+	struct view *v = c->s->view;
+	uint32_t count = v == NULL ? 0 : view_count(v);
+	uint32_t star = uid && v != NULL ? view_uid(v, count) : count;
+	struct set32 numbers;
+	bool ok;
+
+	/* The last saved result, perhaps empty (RFC 5182). */
+	if (str_eq(text, STR("$"))) {
+		if (v != NULL)
+			set32_intersect(&c->s->saved, view_uids(v), uids);
+		return v != NULL;
+	}
+	/* Without messages even "*" is out of range; not so for UIDs. */
+	set32_init(&numbers);
+	ok = imap_set_parse(text, star, IMAP_SET_RANGES_MAX, &numbers) &&
+	    (uid || is_search || count > 0);
+	if (is_search && !uid)
+		set32_remove_range(&numbers, count + 1, UINT32_MAX);
+	if (ok && uid && v != NULL)
+		set32_intersect(&numbers, view_uids(v), uids);
+	else if (ok && !uid && count > 0)
+		ok = seqs_to_uids(v, &numbers, uids);
+	set32_done(&numbers);
+	return ok;
+}
+
 bool
 session_parse_set(struct cmd *c, struct str text, struct set32 *uids)
 {
-	return session_parse_set_as(c, text, c->uid, uids);
+	return parse_set(c, text, c->uid, false, uids);
 }
 
 bool
 session_parse_set_as(
     struct cmd *c, struct str text, bool uid, struct set32 *uids)
 {
-	struct view *v = c->s->view;
-	uint32_t count = view_count(v);
-	uint32_t star = uid ? view_uid(v, count) : count;
-	struct set32 numbers;
-	bool ok;
-
-	/* The last saved result, perhaps empty (RFC 5182). */
-	if (str_eq(text, STR("$"))) {
-		set32_intersect(&c->s->saved, view_uids(v), uids);
-		return true;
-	}
-	/* Without messages even "*" is out of range; not so for UIDs. */
-	set32_init(&numbers);
-	ok = imap_set_parse(text, star, IMAP_SET_RANGES_MAX, &numbers) &&
-	    (uid || count > 0);
-	if (ok && uid)
-		set32_intersect(&numbers, view_uids(v), uids);
-	else if (ok)
-		ok = seqs_to_uids(v, &numbers, uids);
-	set32_done(&numbers);
-	return ok;
+	return parse_set(c, text, uid, true, uids);
 }
 
 void

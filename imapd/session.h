@@ -66,7 +66,11 @@ bool session_parse_set(struct cmd *c, struct str text, struct set32 *uids);
 void session_numbers(
     struct cmd *c, const struct set32 *uids, struct set32 *out);
 
-/* The same; `uid` says how the numbers are meant (SEARCH has both kinds). */
+/*
+ * The same for search keys; `uid` says how the numbers are meant. Numbers out of
+ * range match nothing (RFC 7377 section 2). With no mailbox selected only the
+ * grammar is judged.
+ */
 bool session_parse_set_as(
     struct cmd *c, struct str text, bool uid, struct set32 *uids);
 

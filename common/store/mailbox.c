@@ -16,6 +16,7 @@
 #include "store/mailbox_impl.h"
 #include "store/notify.h"
 #include "store/seen.h"
+#include "store/space.h"
 
 #define KEPT_MAX 4
 #define KEPT_MS 60000
@@ -341,6 +342,15 @@ struct str
 mailbox_name(const struct mailbox *m)
 {
 	return str_of(m->name);
+}
+
+struct str
+mailbox_full_name(const struct mailbox *m, struct arena *a)
+{
+	struct str name = str_of(m->name);
+
+	(void)space_name(m->store, a, &name);
+	return name;
 }
 
 uint32_t

@@ -62,7 +62,9 @@ bool view_is_read_only(const struct view *v); /* also: the place is */
  */
 bool view_may_change(const struct view *v);
 
+/* As its backend has it; mailbox_full_name(): as clients do, in `a`. */
 struct str mailbox_name(const struct mailbox *m);
+struct str mailbox_full_name(const struct mailbox *m, struct arena *a);
 uint32_t mailbox_uidvalidity(const struct mailbox *m);
 uint32_t mailbox_uidnext(const struct mailbox *m);
 /* 32 hex digits or "". */

@@ -203,9 +203,12 @@ def test_errors(box):
                   "ON 31-Feb-2020", "ON 2020-01-01", "LARGER x",
                   "LARGER -1", "()", "(SEEN", "UID", "UID x", "0", "1:",
                   "HEADER X", "KEYWORD \\Seen", "CHARSET", "CHARSET UTF-8",
-                  "SEEN CHARSET UTF-8 SEEN", "YOUNGER 0", "4:9999"]:
+                  "SEEN CHARSET UTF-8 SEEN", "YOUNGER 0"]:
         status, _, _ = box.cmd("SEARCH " + wrong)
         assert status == "BAD", wrong
+    # numbers behind the last one are no error (RFC 7377 section 2)
+    assert found(box, "2:9999") == [2, 3]
+    assert found(box, "4:9999") == []
     text = box.no("SEARCH CHARSET x-nosuch TEXT a")
     assert text.startswith(b"[BADCHARSET (")
     box.bad("SEARCH " + "NOT " * 5000 + "SEEN")
