@@ -319,7 +319,8 @@ name_read(struct client *cl)
 		return;
 	}
 	cl->cmd.def = def;
-	cl->lex.stream = (def->flags & CMD_STREAM) != 0;
+	if ((def->flags & (CMD_STREAM | CMD_STREAM_2)) != 0)
+		cl->lex.stream = (def->flags & CMD_STREAM) != 0 ? 1 : 2;
 	cl->lex.sections = (def->flags & CMD_SECTION) != 0;
 	cl->lex.utf8 =
 	    (def->flags & CMD_8BIT) != 0 || cl->s.utf8 || cl->s.imap4rev2;
@@ -332,14 +333,12 @@ static void
 args_read(struct client *cl, bool is_stream)
 {
 	struct cmd *c = &cl->cmd;
-	const struct imap_arg *a = cl->lex.args;
+	const struct imap_arg *a = cl->lex.stream_arg;
 
 	cl->literal_waits = false;
 	cl->literal_left = 0;
 	cl->in_stream = is_stream;
 	if (is_stream) {
-		while (a->type != IMAP_ARG_STREAM)
-			a++;
 		cl->literal_left = a->size;
 		cl->literal_waits = !a->nonsync;
 	}

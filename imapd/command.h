@@ -33,6 +33,7 @@ enum command_flag {
 	    1 << 2, /* no EXPUNGE replies during it (RFC 3501 7.4.1) */
 	CMD_NO_SYNC = 1 << 3, /* changes are not told at its end */
 	CMD_STREAM = 1 << 4, /* wants its literals as IMAP_ARG_STREAM */
+	CMD_STREAM_2 = 1 << 8, /* the same behind its second argument */
 	CMD_SECTION = 1 << 5, /* its atoms may have [sections] */
 	CMD_LONG = 1 << 6, /* its line may be long: it has a set */
 	CMD_8BIT = 1 << 7, /* 8-bit in quoted strings, as clients send it */

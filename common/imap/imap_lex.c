@@ -6,7 +6,7 @@
  * Runs in: login workers (small limits) and imapd.
  * Trusts:  nothing; each byte meets a state, each size a limit before memory.
  * Spec:    RFC 3501 section 9 (command, literal, quoted), RFC 7888 (LITERAL+),
- *          RFC 3516 (literal8). Lines end in CRLF; a lone CR or LF is an error.
+ *          RFC 3516 (literal8), RFC 4469 (CATENATE). Lines end in CRLF; a lone CR or LF is an error.
  *
  * An error does not end the line: it is skipped to its CRLF, with those
  * literals that the client sends without waiting, so that no byte of a broken
@@ -442,17 +442,59 @@ literal_refused(struct imap_lex *l, const char *why)
 	return RESULT(TAKE);
 }
 
+/* The arguments so far, open lists too; `done` stays as it is. */
+static void
+args_show(struct imap_lex *l)
+{
+	size_t n = l->done.n, i, from;
+	const struct imap_arg *list;
+
+	for (i = l->lists.n; i > 0; i--) {
+		from = l->lists.v[i - 1];
+		list = args_take(l, from);
+		l->done.v[from - 1].list = list;
+	}
+	l->args = args_take(l, 0);
+	l->done.n = n;
+	for (list = l->args; list->type != IMAP_ARG_STREAM;)
+		if (list[1].type == IMAP_ARG_END)
+			list = list->list;
+		else
+			list++;
+	l->stream_arg = list;
+}
+
+static bool
+is_word(const struct imap_arg *a, const char *word)
+{
+	return a->type == IMAP_ARG_ATOM && str_eq_nocase(a->s, str_of(word));
+}
+
+/* Is the literal that begins here left to the owner? */
+static bool
+is_streamed(const struct imap_lex *l)
+{
+	size_t from;
+
+	if (l->stream == 0 || l->n_args < l->stream)
+		return false;
+	if (l->lists.n == 0)
+		return true;
+	from = l->lists.v[l->lists.n - 1];
+	if (l->done.n > from)
+		return is_word(&l->done.v[l->done.n - 1], "TEXT");
+	return from >= 2 && is_word(&l->done.v[from - 2], "UTF8");
+}
+
 static struct result
 literal_streamed(struct imap_lex *l)
 {
 	struct imap_arg *a = arg_add(l, IMAP_ARG_STREAM);
-	size_t n = l->done.n;
 
 	a->size = l->literal_left;
 	a->binary = l->literal_binary;
 	a->nonsync = l->literal_nonsync;
-	l->args = args_take(l, 0);
-	l->done.n = n;
+	args_show(l);
 	l->state = IMAP_LEX_AFTER_ARG;
 	return EVENT(EVENT_TAKE, IMAP_LEX_STREAM);
 }
@@ -462,7 +504,7 @@ in_brace_lf(struct imap_lex *l, char c)
 {
 	if (c != '\n')
 		return bad(l, "CRLF expected behind a literal's size");
-	if (l->stream && l->n_args > 0 && l->lists.n == 0)
+	if (is_streamed(l))
 		return literal_streamed(l);
 	if (l->literal_left > l->limits.literal_bytes - l->literal_sum) {
 		l->too_big = true;
@@ -629,7 +671,11 @@ imap_lex_refuse_stream(struct imap_lex *l, const char *why)
 void
 imap_lex_forget_args(struct imap_lex *l)
 {
-	l->done.n = 0;
+	for (size_t i = 0; i < l->lists.n; i++) {
+		l->done.v[i] = (struct imap_arg){.type = IMAP_ARG_LIST};
+		l->lists.v[i] = i + 1;
+	}
+	l->done.n = l->lists.n;
 }
 
 /* ---- beginning and end ------------------------------------------------------ */

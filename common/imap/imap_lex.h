@@ -36,9 +36,10 @@ enum imap_lex_event {
 	/* The client waits for "+ " before it sends a literal of its command. */
 	IMAP_LEX_LITERAL,
 	/*
-	 * A literal that is not kept: args ends with IMAP_ARG_STREAM. The owner
-	 * either takes its bytes from the input, then feeds on; or leaves it
-	 * with imap_lex_refuse_stream().
+	 * A literal that is not kept: args ends with IMAP_ARG_STREAM, or with a
+	 * list, not closed yet, that does; it is stream_arg. The owner either
+	 * takes its bytes from the input, then feeds on; or leaves it with
+	 * imap_lex_refuse_stream().
 	 */
 	IMAP_LEX_STREAM,
 	IMAP_LEX_DONE, /* the command is whole: args */
@@ -81,12 +82,18 @@ struct imap_lex {
 	struct str tag, name;
 	bool uid; /* "UID FETCH": name is "FETCH" */
 	const struct imap_arg *args; /* at DONE and STREAM, ends with END */
+	const struct imap_arg *stream_arg; /* at STREAM */
 	const char *why; /* at BAD */
 	bool too_big; /* BAD because a literal was too large */
 
 	/* Modes that the owner sets at NAME; begin() clears them. */
 	struct imap_lex_limits limits;
-	bool stream; /* literals behind the first argument are not kept */
+	/*
+	 * Literals behind so many arguments are not kept; within a list those
+	 * alone that follow the atom TEXT (RFC 4469), or are the first of a
+	 * list behind the atom UTF8 (RFC 6855). 0: all are kept.
+	 */
+	uint32_t stream;
 	bool sections; /* BODY[...] and the like are one atom */
 	bool utf8; /* 8-bit in quoted strings, too; the owner judges it */
 
@@ -137,7 +144,8 @@ void imap_lex_abandon_stream(
     struct imap_lex *l, uint64_t left, const char *why);
 /*
  * After STREAM and its bytes: forget the arguments told so far, so that the
- * next event brings the following ones alone (RFC 3502).
+ * next event brings the following ones alone (RFC 3502). A list that is not
+ * closed yet begins anew.
  */
 void imap_lex_forget_args(struct imap_lex *l);
 

@@ -62,7 +62,7 @@ run(struct str in, size_t step, bool stream, struct buf *out)
 			break;
 		case IMAP_LEX_NAME:
 			l.sections = str_eq_nocase(l.name, STR("FETCH"));
-			l.stream = stream;
+			l.stream = stream ? 1 : 0;
 			buf_addf(out, "%s%.*s", l.uid ? "UID " : "",
 			    STR_ARG(l.name));
 			if (str_eq(l.name, STR("NIX")))
@@ -75,9 +75,7 @@ run(struct str in, size_t step, bool stream, struct buf *out)
 			buf_add_c(out, " [");
 			dump_args(out, l.args);
 			buf_add_c(out, "]");
-			for (n = 0; l.args[n].type != IMAP_ARG_STREAM;)
-				n++;
-			left = l.args[n].size;
+			left = l.stream_arg->size;
 			imap_lex_forget_args(&l);
 			break;
 		case IMAP_LEX_DONE:
@@ -288,6 +286,19 @@ test_streams(UNUSED void **state)
 	    ROW("a APPEND {3}\r\nabc\r\n", "APPEND + l<abc> =a;"),
 	    ROW("a APPEND x {3}\r\nabcd\r\nz NOOP\r\n",
 		"APPEND [a<x> s3] !a;NOOP =z;"),
+	    ROW("a APPEND x CATENATE (TEXT {1}\r\nu URL y TEXT {0+}\r\n)\r\n",
+		"APPEND [a<x> a<CATENATE> (a<TEXT> s1)]"
+		" [(a<URL> a<y> a<TEXT> s0+)] () =a;"),
+	    ROW("a APPEND x CATENATE (URL {1}\r\nu TEXT {2}\r\nab) UTF8 "
+		"(~{1+}\r\nc)\r\n",
+		"APPEND + [a<x> a<CATENATE> (a<URL> l<u> a<TEXT> s2)]"
+		" [() a<UTF8> (s1+~)] () =a;"),
+	    ROW("a APPEND x CATENATE (utf8 (~{1}\r\nu) text {1}\r\nv)\r\n"
+		"z NOOP\r\n",
+		"APPEND [a<x> a<CATENATE> (a<utf8> (s1~))]"
+		" [(() a<text> s1)] () =a;NOOP =z;"),
+	    ROW("a APPEND x CATENATE (TEXT {1}\r\nab)\r\nz NOOP\r\n",
+		"APPEND [a<x> a<CATENATE> (a<TEXT> s1)] !a;NOOP =z;"),
 	    ROW("a APPEND x (y {1}\r\nk) {999999}\r\n",
 		"APPEND + [a<x> (a<y> l<k>) s999999]"),
 	};
@@ -310,7 +321,7 @@ refuse(struct str in, bool want_over)
 	do {
 		ev = imap_lex_feed(&l, in, &used);
 		in = str_skip(in, used);
-		l.stream = true;
+		l.stream = 1;
 	} while (ev != IMAP_LEX_STREAM);
 	assert_int_equal(imap_lex_refuse_stream(&l, "no"), want_over);
 	if (!want_over) {

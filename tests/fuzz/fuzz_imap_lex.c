@@ -35,7 +35,9 @@ dump(struct buf *b, const struct imap_arg *a)
 static void
 choose(struct imap_lex *l)
 {
-	l->stream = str_eq_nocase(l->name, STR("APPEND"));
+	l->stream = str_eq_nocase(l->name, STR("APPEND")) ? 1
+	    : str_eq_nocase(l->name, STR("REPLACE"))      ? 2
+							  : 0;
 	l->sections = str_eq_nocase(l->name, STR("FETCH"));
 	if (str_eq_nocase(l->name, STR("X")))
 		imap_lex_reject(l, "X");
@@ -47,7 +49,7 @@ run(struct str in, size_t step, struct buf *out)
 	struct imap_lex l;
 	struct arena a;
 	enum imap_lex_event ev;
-	size_t used, n;
+	size_t used;
 
 	arena_init(&a);
 	imap_lex_init(&l);
@@ -65,11 +67,11 @@ run(struct str in, size_t step, struct buf *out)
 		if (ev == IMAP_LEX_DONE || ev == IMAP_LEX_STREAM)
 			dump(out, l.args);
 		if (ev == IMAP_LEX_STREAM) {
-			for (n = 0; l.args[n].type != IMAP_ARG_STREAM; n++)
-				continue;
-			if (l.args[n].size > in.n)
+			if (l.stream_arg->type != IMAP_ARG_STREAM)
+				abort();
+			if (l.stream_arg->size > in.n)
 				break;
-			in = str_skip(in, (size_t)l.args[n].size);
+			in = str_skip(in, (size_t)l.stream_arg->size);
 			imap_lex_forget_args(&l);
 		}
 		if (ev != IMAP_LEX_DONE && ev != IMAP_LEX_BAD)
