@@ -276,8 +276,18 @@ append_message(struct append *a, const struct flag_wish *w, int64_t date_s,
 enum step
 append_may_add(struct append *a, uint64_t size, struct err *e)
 {
+	uint64_t bytes = a->bytes + size, count = a->count + 1;
+
+	bytes -= bytes < a->bytes_go ? bytes : a->bytes_go;
+	count -= count < a->count_go ? count : a->count_go;
 	return store_quota_may_add(
-	    a->m->store, mailbox_name(a->m), a->bytes + size, a->count + 1, e);
+	    a->m->store, mailbox_name(a->m), bytes, count, e);
+}
+
+int
+append_scratch(struct append *a, struct err *e)
+{
+	return a->m->store->ops->append->scratch(a, e);
 }
 
 int
@@ -337,6 +347,65 @@ append_free(struct append **ap)
 	set32_done(&a->seen);
 	set32_done(&a->dropped);
 	free(a);
+}
+
+/* For the quota: what the name says, or the file system. */
+static uint64_t
+size_of(struct mailbox *m, uint32_t uid)
+{
+	struct msg_file f = {.fd = -1};
+	struct msg_facts facts;
+	struct err e;
+	uint64_t size;
+
+	if (m->store->ops->quota == NULL)
+		return 0;
+	if (m->store->ops->msg_facts(m, uid, &facts) && facts.size > 0)
+		return facts.size;
+	if (m->store->ops->msg_stat(m, uid, &f, &e) == -1)
+		return 0;
+	size = f.size;
+	msg_file_close(m, &f);
+	return size;
+}
+
+/*
+ * Who is over quota must be able to tidy up: what moves within a quota uses no
+ * more of it (RFC 9208 section 4.3.1 is about what does). Trash is not counted,
+ * so what comes back from there does.
+ */
+static bool
+is_counted_with(const struct mailbox *from, const struct mailbox *to)
+{
+	return from->store == to->store &&
+	    !str_eq(str_of(from->name), STR("Trash"));
+}
+
+/* ---- REPLACE ------------------------------------------------------------- */
+
+enum step
+view_remove(struct view *v, uint32_t uid, uint32_t *at, struct err *e)
+{
+	struct set32 one;
+	enum step step;
+
+	store_begin_step(v->store);
+	if (may_write(v, e) == -1)
+		return STEP_FAIL;
+	set32_init(&one);
+	set32_add(&one, uid);
+	step = remove_some(v, &one, false, at, e);
+	set32_done(&one);
+	return step;
+}
+
+void
+view_replaces(struct view *v, uint32_t uid, struct append *append)
+{
+	if (!is_counted_with(v->m, append->m))
+		return;
+	append->bytes_go = size_of(v->m, uid);
+	append->count_go = 1;
 }
 
 /* ---- COPY, MOVE ---------------------------------------------------------- */
@@ -417,26 +486,6 @@ out:
 	return step;
 }
 
-/* For the quota: what the name says, or the file system. */
-static uint64_t
-size_of(struct mailbox *m, uint32_t uid)
-{
-	struct msg_file f = {.fd = -1};
-	struct msg_facts facts;
-	struct err e;
-	uint64_t size;
-
-	if (m->store->ops->quota == NULL)
-		return 0;
-	if (m->store->ops->msg_facts(m, uid, &facts) && facts.size > 0)
-		return facts.size;
-	if (m->store->ops->msg_stat(m, uid, &f, &e) == -1)
-		return 0;
-	size = f.size;
-	msg_file_close(m, &f);
-	return size;
-}
-
 static enum step
 stage_one(
     struct copy_job *job, struct mailbox *from, uint32_t uid, struct err *e)
@@ -491,18 +540,6 @@ stage_some(struct copy_job *job, struct view *v, const struct set32 *uids,
 			return STEP_MORE;
 	}
 	return STEP_DONE;
-}
-
-/*
- * Who is over quota must be able to tidy up: what moves within a quota uses no
- * more of it (RFC 9208 section 4.3.1 is about what does). Trash is not counted,
- * so what comes back from there does.
- */
-static bool
-is_counted_with(const struct mailbox *from, const struct mailbox *to)
-{
-	return from->store == to->store &&
-	    !str_eq(str_of(from->name), STR("Trash"));
 }
 
 static enum step

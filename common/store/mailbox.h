@@ -37,6 +37,7 @@ struct flags {
 
 struct mailbox;
 struct view;
+struct append;
 
 /* A wish for flags by name, as STORE, APPEND and COPY have it. */
 struct flag_wish {
@@ -164,6 +165,19 @@ enum step view_store(struct view *v, const struct set32 *uids, enum store_op op,
 enum step view_expunge(
     struct view *v, const struct set32 *uids, uint32_t *at, struct err *e);
 
+/*
+ * Removes one message of the view whatever its flags, if it is there still;
+ * *at as above.
+ */
+enum step view_remove(
+    struct view *v, uint32_t uid, uint32_t *at, struct err *e);
+/*
+ * What `append` replaces by removing that message, of which it is told: its
+ * bytes, where they are counted with the quota of the new one's mailbox, so that
+ * only what is added counts (RFC 8508 section 3.4).
+ */
+void view_replaces(struct view *v, uint32_t uid, struct append *append);
+
 /* Pairs for COPYUID: message i of `from` became i of `to` (RFC 4315). */
 struct copy_result {
 	uint32_t uidvalidity; /* 0: UIDs unknown, send no COPYUID */
@@ -186,7 +200,6 @@ void copy_job_free(struct copy_job **job);
  * backend stores. append_commit makes it durable and visible. Several
  * messages between begin and commit are all or nothing (RFC 3502).
  */
-struct append;
 /* *out begins as NULL and is the state; append_free() in any case. */
 enum step append_begin(
     struct store *s, struct str mailbox, struct append **out, struct err *e);
@@ -198,6 +211,11 @@ int append_message(struct append *a, const struct flag_wish *w, int64_t date_s,
  * in store.h; ERR_OVER_QUOTA.
  */
 enum step append_may_add(struct append *a, uint64_t size, struct err *e);
+/*
+ * A file without a name, to put a message together in; beside the mailbox or in
+ * the folder for such things. -1: error. The caller closes it.
+ */
+int append_scratch(struct append *a, struct err *e);
 int append_data(struct append *a, struct str bytes, struct err *e);
 /* uids: of the new messages in order; *uidvalidity 0 when unknown. */
 enum step append_commit(

@@ -464,6 +464,8 @@ struct append_ops {
 	int (*message)(struct append *a, const struct flag_wish *w,
 	    int64_t date_s, struct err *e);
 	int (*data)(struct append *a, struct str bytes, struct err *e);
+	/* A descriptor of a new file without a name. */
+	int (*scratch)(struct append *a, struct err *e);
 	/*
 	 * Adds message `uid` of `from` whole, without reading it when the file
 	 * system can. `from` must stay open until the commit. ERR_UNSUPPORTED:
@@ -483,6 +485,7 @@ struct append {
 	bool in_message;
 	uint64_t left; /* bytes of the present message still to come */
 	uint64_t bytes, count; /* of all messages, for the quota */
+	uint64_t bytes_go, count_go; /* of messages that it replaces */
 	struct set32 uids;
 	struct set32 seen; /* which of them, from 1 on, with seen_is_own() */
 	/* Of copies: may one be left out whose message is gone by the time of

@@ -193,7 +193,7 @@ store_quota_may_add(struct store *s, struct str mailbox, uint64_t bytes,
 	bool has;
 
 	store_begin_step(s);
-	if (count == 0 || str_eq(mailbox, STR("Trash")))
+	if ((count == 0 && bytes == 0) || str_eq(mailbox, STR("Trash")))
 		return STEP_DONE;
 	step = usage(s->quota, false, &has, &m, e);
 	if (step != STEP_DONE || !has || !is_over(&m, bytes, count))

@@ -190,6 +190,27 @@ message(
 	return 0;
 }
 
+static int
+scratch(struct append *a, struct err *e)
+{
+	struct maildir *md = maildir_of(a->m);
+	char name[MAILDIR_NAME_MAX + 1];
+	struct staged st;
+	int fd;
+
+	fd = openat(md->tmpfd, ".", O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
+	if (fd != -1 || (errno != EOPNOTSUPP && errno != EISDIR))
+		return fd != -1 ? fd : err_sys(e, "scratch file in tmp");
+	if (name_tmp(a, &st, name, e) == -1)
+		return -1;
+	fd = openat(md->tmpfd, name,
+	    O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd == -1)
+		return err_sys(e, "scratch file in tmp");
+	(void)unlinkat(md->tmpfd, name, 0);
+	return fd;
+}
+
 /* ---- links --------------------------------------------------------------- */
 
 static struct str
@@ -333,6 +354,7 @@ const struct append_ops maildir_append = {
     .begin = begin,
     .message = message,
     .data = data,
+    .scratch = scratch,
     .copy = copy,
     .commit = maildir_commit,
     .free = save_free,

@@ -100,25 +100,34 @@ begin(struct append *a, struct err *e)
 /* ---- the stage --------------------------------------------------------------- */
 
 static int
-open_stage(struct append *a, struct err *e)
+scratch(struct append *a, struct err *e)
 {
-	struct save *s = save_of(a);
 	const char *dir = a->m->store->state;
+	int fd;
 
 	if (file_make_path(dir, e) == -1)
 		return -1;
-	s->fd = openat(AT_FDCWD, dir, O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
-	if (s->fd == -1 && (errno == EOPNOTSUPP || errno == EISDIR)) {
+	fd = openat(AT_FDCWD, dir, O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
+	if (fd == -1 && (errno == EOPNOTSUPP || errno == EISDIR)) {
 		char path[PATH_MAX];
 
 		(void)snprintf(path, sizeof(path), "%s/append.%ld.%lld", dir,
 		    (long)getpid(), (long long)clock_wall_us());
-		s->fd = openat(AT_FDCWD, path,
+		fd = openat(AT_FDCWD, path,
 		    O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-		if (s->fd != -1)
+		if (fd != -1)
 			(void)unlinkat(AT_FDCWD, path, 0);
 	}
-	return s->fd == -1 ? err_sys(e, "stage a message in %s", dir) : 0;
+	return fd == -1 ? err_sys(e, "stage a message in %s", dir) : fd;
+}
+
+static int
+open_stage(struct append *a, struct err *e)
+{
+	struct save *s = save_of(a);
+
+	s->fd = scratch(a, e);
+	return s->fd == -1 ? -1 : 0;
 }
 
 static uint64_t
@@ -824,6 +833,7 @@ const struct append_ops mbox_append = {
     .begin = begin,
     .message = message,
     .data = data,
+    .scratch = scratch,
     .copy = copy,
     .commit = commit,
     .free = save_free,
