@@ -322,8 +322,9 @@ name_read(struct client *cl)
 	if ((def->flags & (CMD_STREAM | CMD_STREAM_2)) != 0)
 		cl->lex.stream = (def->flags & CMD_STREAM) != 0 ? 1 : 2;
 	cl->lex.sections = (def->flags & CMD_SECTION) != 0;
-	cl->lex.utf8 =
-	    (def->flags & CMD_8BIT) != 0 || cl->s.utf8 || cl->s.imap4rev2;
+	cl->lex.utf8 = true;
+	cl->lex.raw8bit =
+	    (def->flags & CMD_8BIT) != 0 && !session_has_utf8(&cl->s);
 	if ((def->flags & CMD_LONG) != 0)
 		cl->lex.limits.line_bytes = LONG_LINE_MAX;
 }

@@ -107,6 +107,18 @@ enable_uid_only(struct session *s)
 	s->uid_only = true;
 }
 
+static void
+enable_utf8(struct session *s)
+{
+	s->utf8 = true;
+}
+
+static void
+enable_rev2(struct session *s)
+{
+	s->imap4rev2 = true;
+}
+
 /* What can be enabled; the flag says that it is. */
 static const struct {
 	const char *word;
@@ -116,6 +128,8 @@ static const struct {
     {"CONDSTORE", offsetof(struct session, condstore), modseq_enable},
     {"QRESYNC", offsetof(struct session, qresync), enable_qresync},
     {"UIDONLY", offsetof(struct session, uid_only), enable_uid_only},
+    {"IMAP4rev2", offsetof(struct session, imap4rev2), enable_rev2},
+    {"UTF8=ACCEPT", offsetof(struct session, utf8), enable_utf8},
 };
 
 /*

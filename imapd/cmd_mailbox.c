@@ -6,20 +6,25 @@
  * Runs in: imapd, as the mail user.
  * Trusts:  nothing; the store judges names.
  * Spec:    RFC 3501 sections 6.3.3 to 6.3.7, RFC 5530; RFC 8474
- *          section 4.1.
+ *          section 4.1; RFC 9051 sections 6.3.4 to 6.3.6 (OLDNAME where a name
+ *          was brought to Normalisation Form C), 7.1 (HASCHILDREN).
  */
+#include "base/bounds.h"
 #include "base/log.h"
 #include "imapd/commands.h"
 #include "imapd/name.h"
+#include "imapd/name_told.h"
 #include "imapd/reply.h"
 #include "imapd/session.h"
 
-/* The command's arguments, `n` names and nothing else. False: answered. */
+/*
+ * The command's arguments, `n` names and nothing else, also in the form in which
+ * they came. False: answered.
+ */
 static bool
-names_parse(struct cmd *c, size_t n, struct str *names)
+names_parse_wire(struct cmd *c, size_t n, struct str *names, struct str *wire)
 {
 	const struct imap_arg *a = c->args;
-	struct str wire[2];
 	struct err e;
 	size_t i;
 
@@ -42,13 +47,52 @@ names_parse(struct cmd *c, size_t n, struct str *names)
 }
 
 static bool
+names_parse(struct cmd *c, size_t n, struct str *names)
+{
+	struct str wire[2];
+
+	return names_parse_wire(c, n, names, wire);
+}
+
+/* A name as this client has it, in the arena. */
+static struct str
+wire_of(struct cmd *c, struct str name)
+{
+	struct str wire;
+	struct buf b;
+
+	buf_init(&b, MAILBOX_NAME_MAX_BYTES * 16);
+	name_wire(c->s, &b, name);
+	wire = arena_str(c->arena, buf_str(&b));
+	buf_done(&b);
+	return wire;
+}
+
+/* Was a name in UTF-8 changed, and not only INBOX spelt right? */
+static bool
+was_normalized(struct cmd *c, struct str name, struct str wire)
+{
+	return session_has_utf8(c->s) && !str_eq_nocase(wire_of(c, name), wire);
+}
+
+/* False: answered. */
+static bool
+new_name_check(struct cmd *c, struct str name)
+{
+	if (name_is_new_form(c->s, name))
+		return true;
+	(void)reply_no(c, "CANNOT", "Control characters are not for names");
+	return false;
+}
+
+static bool
 is_inbox(struct str name)
 {
 	return str_eq(name, STR("INBOX"));
 }
 
 struct creating {
-	struct str name;
+	struct str name, wire;
 	struct status_job *status;
 };
 
@@ -67,7 +111,8 @@ create_begin(struct cmd *c)
 	struct creating *cr = arena_new(c->arena, 1, sizeof(*cr));
 	struct err e;
 
-	if (!names_parse(c, 1, &cr->name))
+	if (!names_parse_wire(c, 1, &cr->name, &cr->wire) ||
+	    !new_name_check(c, cr->name))
 		return false;
 	if (is_inbox(cr->name)) {
 		(void)reply_no(c, "ALREADYEXISTS", "INBOX exists always");
@@ -100,6 +145,8 @@ cmd_create(struct cmd *c)
 	while (step == STEP_MORE && !cmd_time_is_up(c));
 	if (step == STEP_MORE)
 		return STEP_MORE;
+	if (was_normalized(c, cr->name, cr->wire))
+		name_told_write(c->s, NULL, cr->name, cr->wire);
 	/* A level alone has none. */
 	if (step == STEP_FAIL || st.mailbox_id[0] == '\0')
 		return reply_ok(c, NULL, "Created");
@@ -108,37 +155,101 @@ cmd_create(struct cmd *c)
 	    "Created");
 }
 
+struct deleting {
+	struct str name, wire;
+	unsigned phase;
+	bool is_missing; /* no mailbox, perhaps a level above some */
+	struct name_told told;
+};
+
+static void
+delete_done(struct cmd *c)
+{
+	struct deleting *d = c->state;
+
+	name_told_done(&d->told);
+}
+
+/* \NonExistent, under the name that it had. */
+static void
+tell_gone(struct cmd *c, struct str name, struct str wire)
+{
+	struct mbox_entry gone = {
+	    .name = name,
+	    .attrs = MBOX_NONEXISTENT,
+	    .delimiter = store_delimiter_of(c->s->store, name),
+	};
+
+	name_told_write(c->s, &gone, name, wire);
+}
+
+/* There is no such mailbox, but there may be some below the name. */
+static enum step
+tell_missing(struct cmd *c, struct deleting *d, struct str name)
+{
+	const struct mbox_entry *entry;
+
+	d->is_missing = true;
+	if (name_told_find(c, &d->told, name, &entry) == STEP_MORE)
+		return STEP_MORE;
+	return entry != NULL && (entry->attrs & MBOX_HAS_CHILDREN) != 0
+	    ? reply_no(c, "HASCHILDREN", "There are mailboxes below it")
+	    : reply_no(c, "NONEXISTENT", "No such mailbox");
+}
+
+/* False: answered. */
+static bool
+delete_begin(struct cmd *c)
+{
+	struct deleting *d = arena_new(c->arena, 1, sizeof(*d));
+
+	if (!names_parse_wire(c, 1, &d->name, &d->wire))
+		return false;
+	if (is_inbox(d->name)) {
+		(void)reply_no(c, "CANNOT", "INBOX can not be deleted");
+		return false;
+	}
+	c->state = d;
+	c->cleanup = delete_done;
+	return true;
+}
+
 enum step
 cmd_delete(struct cmd *c)
 {
 	struct session *s = c->s;
-	unsigned *phase = c->state;
+	struct deleting *d;
 	enum step step;
 	struct str name;
 	struct err e;
 
-	if (!names_parse(c, 1, &name))
+	if (c->state == NULL && !delete_begin(c))
 		return STEP_DONE;
-	if (is_inbox(name))
-		return reply_no(c, "CANNOT", "INBOX can not be deleted");
-	if (phase == NULL)
-		phase = c->state = arena_new(c->arena, 1, sizeof(*phase));
+	d = c->state;
+	name = d->name;
+	if (d->is_missing)
+		return tell_missing(c, d, name);
 	/* Whoever deletes what he has selected has selected nothing then. */
 	if (s->view != NULL && str_eq(name, session_mailbox(s)))
 		session_unselect(s);
 	do
-		step = store_delete(s->store, name, phase, &e);
+		step = store_delete(s->store, name, &d->phase, &e);
 	while (step == STEP_MORE && !cmd_time_is_up(c));
 	if (step == STEP_MORE)
 		return STEP_MORE;
+	if (step == STEP_FAIL && e.code == ERR_NOT_FOUND)
+		return tell_missing(c, d, name);
 	if (step == STEP_FAIL)
 		return reply_err(c, &e);
+	if (was_normalized(c, name, d->wire))
+		tell_gone(c, name, d->wire);
 	log_info(
 	    "mailbox deleted user=<%s> mailbox=<%.*s>", s->user, STR_ARG(name));
 	return reply_ok(c, NULL, "Deleted");
 }
 
 struct renaming {
+	struct str names[2], wire[2];
 	struct rename_job *job;
 };
 
@@ -150,22 +261,37 @@ rename_done(struct cmd *c)
 	rename_job_free(&r->job);
 }
 
+/* False: answered. */
+static bool
+rename_begin(struct cmd *c)
+{
+	struct renaming *r = arena_new(c->arena, 1, sizeof(*r));
+
+	if (!names_parse_wire(c, 2, r->names, r->wire) ||
+	    !new_name_check(c, r->names[1]))
+		return false;
+	if (is_inbox(r->names[1])) {
+		(void)reply_no(c, "ALREADYEXISTS", "INBOX exists always");
+		return false;
+	}
+	c->state = r;
+	c->cleanup = rename_done;
+	return true;
+}
+
 enum step
 cmd_rename(struct cmd *c)
 {
 	struct session *s = c->s;
-	struct renaming *r = c->state;
-	struct str names[2];
+	struct renaming *r;
+	struct str *names;
 	enum step step;
 	struct err e;
 
-	if (!names_parse(c, 2, names))
+	if (c->state == NULL && !rename_begin(c))
 		return STEP_DONE;
-	if (is_inbox(names[1]))
-		return reply_no(c, "ALREADYEXISTS", "INBOX exists always");
-	if (r == NULL)
-		r = c->state = arena_new(c->arena, 1, sizeof(*r));
-	c->cleanup = rename_done;
+	r = c->state;
+	names = r->names;
 	do
 		step = store_rename(s->store, names[0], names[1], &r->job, &e);
 	while (step == STEP_MORE && !cmd_time_is_up(c));
@@ -173,6 +299,9 @@ cmd_rename(struct cmd *c)
 		return STEP_MORE;
 	if (step == STEP_FAIL)
 		return reply_err(c, &e);
+	if (was_normalized(c, names[0], r->wire[0]) ||
+	    was_normalized(c, names[1], r->wire[1]))
+		name_told_write(s, NULL, names[1], r->wire[0]);
 	log_info("mailbox renamed user=<%s> from=<%.*s> to=<%.*s>", s->user,
 	    STR_ARG(names[0]), STR_ARG(names[1]));
 	return reply_ok(c, NULL, "Renamed");

@@ -27,8 +27,14 @@ search_begin(struct cmd *c)
 
 	c->state = s;
 	c->cleanup = search_cleanup;
-	if (search_return_parse(&a, &s->ret))
+	if (search_return_parse(&a, &s->ret)) {
+		/* The old answer is no more (RFC 9051 section 6.4.4). */
+		if (!s->ret.is_given && c->s->imap4rev2) {
+			s->ret.is_given = true;
+			s->ret.options = SEARCH_ALL;
+		}
 		return search_run_begin(c, s, a, false);
+	}
 	(void)reply_bad(c, "Unknown or misplaced search result option");
 	return false;
 }

@@ -7,11 +7,13 @@
  * Trusts:  nothing.
  * Spec:    RFC 3501 sections 6.3.1, 6.3.2, 6.4.2, 7.1; RFC 3691 (UNSELECT);
  *          RFC 7162 sections 3.1.2, 3.1.8, 3.2.5, 3.2.11;
- *          RFC 8474 section 4.2; RFC 9586 section 3.7.
+ *          RFC 8474 section 4.2; RFC 9586 section 3.7; RFC 9051 section
+ *          6.3.2 (LIST, CLOSED; no RECENT, no UNSEEN).
  */
 #include "imapd/commands.h"
 #include "imapd/modseq.h"
 #include "imapd/name.h"
+#include "imapd/name_told.h"
 #include "imapd/reply.h"
 #include "imapd/resync.h"
 #include "imapd/select_param.h"
@@ -29,8 +31,9 @@ write_selected(struct session *s)
 
 	sync_write_flag_names(s);
 	reply_untagged(s, "%u EXISTS", view_count(s->view));
-	reply_untagged(s, "%u RECENT", view_recent(s->view));
-	if (unseen != 0 && !s->uid_only)
+	if (!s->imap4rev2)
+		reply_untagged(s, "%u RECENT", view_recent(s->view));
+	if (unseen != 0 && !s->uid_only && !s->imap4rev2)
 		reply_untagged(s, "OK [UNSEEN %u] First unseen", unseen);
 	reply_untagged(
 	    s, "OK [UIDVALIDITY %u] UIDs valid", mailbox_uidvalidity(m));
@@ -42,11 +45,12 @@ write_selected(struct session *s)
 }
 
 struct opening {
-	struct str name;
+	struct str name, wire;
 	struct view *view; /* until it is the session's */
 	struct select_param param;
 	struct resync resync;
-	bool is_selected;
+	bool is_selected, is_told;
+	struct name_told told;
 };
 
 static void
@@ -57,6 +61,7 @@ opening_done(struct cmd *c)
 	view_close(&o->view);
 	select_param_done(&o->param);
 	resync_done(&o->resync);
+	name_told_done(&o->told);
 }
 
 /* False: answered. */
@@ -66,12 +71,11 @@ opening_begin(struct cmd *c)
 	struct session *s = c->s;
 	const struct imap_arg *a = c->args;
 	struct opening *o = arena_new(c->arena, 1, sizeof(*o));
-	struct str wire;
 	struct err e;
 
 	c->state = o;
 	c->cleanup = opening_done;
-	if (!imap_arg_astring(&a, &wire) ||
+	if (!imap_arg_astring(&a, &o->wire) ||
 	    !select_param_parse(&a, &o->param) || !imap_arg_end(a)) {
 		(void)reply_bad(c, "Mailbox name expected, and parameters");
 		return false;
@@ -90,7 +94,7 @@ opening_begin(struct cmd *c)
 	session_unselect(s);
 	if (o->param.condstore)
 		modseq_enable(s);
-	if (name_decode(s, c->arena, wire, &o->name, &e) == 0)
+	if (name_decode(s, c->arena, o->wire, &o->name, &e) == 0)
 		return true;
 	(void)reply_err(c, &e);
 	return false;
@@ -118,6 +122,21 @@ open_view(struct cmd *c, bool read_only, struct err *e)
 	return STEP_DONE;
 }
 
+/* IMAP4rev2: the name as it is, with what it is for and has below it. */
+static enum step
+tell_name(struct cmd *c, struct opening *o)
+{
+	const struct mbox_entry *entry;
+
+	if (!c->s->imap4rev2 || o->is_told)
+		return STEP_DONE;
+	if (name_told_find(c, &o->told, o->name, &entry) == STEP_MORE)
+		return STEP_MORE;
+	name_told_write(c->s, entry, o->name, o->wire);
+	o->is_told = true;
+	return STEP_DONE;
+}
+
 static enum step
 select_mailbox(struct cmd *c, bool read_only)
 {
@@ -132,6 +151,8 @@ select_mailbox(struct cmd *c, bool read_only)
 		step = open_view(c, read_only, &e);
 	if (step == STEP_FAIL)
 		return reply_err(c, &e);
+	if (step == STEP_DONE)
+		step = tell_name(c, o);
 	if (step == STEP_DONE && o->param.qresync)
 		step = resync_step(c, &o->param, &o->resync);
 	if (step == STEP_MORE)

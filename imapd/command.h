@@ -36,7 +36,8 @@ enum command_flag {
 	CMD_STREAM_2 = 1 << 8, /* the same behind its second argument */
 	CMD_SECTION = 1 << 5, /* its atoms may have [sections] */
 	CMD_LONG = 1 << 6, /* its line may be long: it has a set */
-	CMD_8BIT = 1 << 7, /* 8-bit in quoted strings, as clients send it */
+	/* 8-bit in quoted strings, as clients send it that enable nothing */
+	CMD_8BIT = 1 << 7,
 	CMD_NO_NUMBERS = 1 << 8, /* CMD_UID, but needs none without UID */
 };
 

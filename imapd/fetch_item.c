@@ -13,6 +13,7 @@
 
 #include "base/log.h"
 #include "imap/imap_date.h"
+#include "imap/imap_requote.h"
 #include "imap/imap_write.h"
 #include "imapd/fetch_facts.h"
 #include "imapd/fetch_job.h"
@@ -51,7 +52,7 @@ fetch_item_flags(struct cmd *c)
 	struct fetch *f = c->state;
 	struct flags flags;
 
-	if (!view_flags(c->s->view, f->uid, &flags))
+	if (!session_flags(c->s, f->uid, &flags))
 		return;
 	begin_item(c, "FLAGS (");
 	flags_write(&c->s->out, view_mailbox(c->s->view), &flags);
@@ -108,6 +109,21 @@ keep_written(struct cmd *c, enum index_slot slot, size_t from)
 		    str_make(out->p + from, out->n - from));
 }
 
+/* The same with UTF-8 in quoted strings, for those who have enabled it. */
+static void
+quote_written(struct cmd *c, size_t from)
+{
+	struct buf *out = &c->s->out;
+	struct str raw;
+
+	if (!session_has_utf8(c->s) || buf_is_over(out) ||
+	    memchr(out->p + from, '{', out->n - from) == NULL)
+		return;
+	raw = arena_str(c->arena, str_make(out->p + from, out->n - from));
+	out->n = from;
+	imap_requote(out, raw);
+}
+
 /* From the tree when there is one, else from the header alone. */
 static int
 write_envelope(struct cmd *c, struct err *e)
@@ -131,6 +147,7 @@ write_envelope(struct cmd *c, struct err *e)
 	from = c->s->out.n;
 	fetch_write_envelope(&c->s->out, &env);
 	keep_written(c, INDEX_ENVELOPE, from);
+	quote_written(c, from);
 	return 0;
 }
 
@@ -145,8 +162,12 @@ write_body(struct cmd *c, bool extended, struct err *e)
 		return -1;
 	begin_item(c, extended ? "BODYSTRUCTURE " : "BODY ");
 	from = c->s->out.n;
-	fetch_write_body(&c->s->out, root, extended);
-	keep_written(c, extended ? INDEX_BODYSTRUCTURE : INDEX_BODY, from);
+	fetch_write_body(&c->s->out, root, extended, session_has_utf8(c->s));
+	/* What is kept has one form for all. */
+	if (!fetch_write_has_global(root))
+		keep_written(
+		    c, extended ? INDEX_BODYSTRUCTURE : INDEX_BODY, from);
+	quote_written(c, from);
 	return 0;
 }
 
@@ -404,7 +425,7 @@ write_preview(struct cmd *c, bool lazy)
 	if (lazy && !msg_preview_known(f->msg, c->arena, &text))
 		text = (struct str){0};
 	begin_item(c, "PREVIEW ");
-	if (c->s->utf8 || c->s->imap4rev2)
+	if (session_has_utf8(c->s))
 		imap_write_nstring_utf8(&c->s->out, text);
 	else
 		imap_write_nstring(&c->s->out, text);

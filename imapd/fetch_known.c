@@ -13,6 +13,7 @@
  * clock, no look-up from the start, no second copy for each of them.
  */
 #include "imap/imap_date.h"
+#include "imap/imap_requote.h"
 #include "imapd/fetch_facts.h"
 #include "imapd/fetch_job.h"
 #include "imapd/flag_texts.h"
@@ -36,6 +37,8 @@ struct run {
 	uint64_t modseq; /* of the present message */
 	bool adds_uid; /* UID FETCH, and nobody has asked for it */
 	bool uid_only; /* UIDFETCH, which begins with it */
+	bool has_utf8, hides_recent; /* ENABLEd: session.h */
+	struct buf quoted; /* a value with UTF-8 in quoted strings */
 };
 
 static inline void
@@ -66,9 +69,17 @@ put_date(struct line_out *o, int64_t date_s)
 	line_out_put(o, STR("\""));
 }
 
+/* Values are kept in the form that every client understands. */
 static void
-put_value(struct line_out *o, struct str label, struct str value)
+put_value(struct run *r, struct str label, struct str value)
 {
+	struct line_out *o = &r->out;
+
+	if (r->has_utf8 && str_find(value, '{') < value.n) {
+		buf_clear(&r->quoted);
+		imap_requote(&r->quoted, value);
+		value = buf_str(&r->quoted);
+	}
 	line_out_put(o, label);
 	line_out_need(o, value.n);
 	line_out_put(o, value);
@@ -117,13 +128,13 @@ put_item(struct run *r, const struct fetch_item *item,
 		line_out_number(o, facts->known.wire_size);
 		return;
 	case FETCH_ENVELOPE:
-		put_value(o, STR("ENVELOPE "), facts->envelope);
+		put_value(r, STR("ENVELOPE "), facts->envelope);
 		return;
 	case FETCH_BODY:
-		put_value(o, STR("BODY "), facts->body);
+		put_value(r, STR("BODY "), facts->body);
 		return;
 	case FETCH_BODYSTRUCTURE:
-		put_value(o, STR("BODYSTRUCTURE "), facts->bodystructure);
+		put_value(r, STR("BODYSTRUCTURE "), facts->bodystructure);
 		return;
 	case FETCH_EMAILID:
 	case FETCH_THREADID:
@@ -165,6 +176,8 @@ answer(struct run *r)
 
 	if (r->plan->has_flags && !view_walk_flags(&r->walk, &flags))
 		return false;
+	if (r->plan->has_flags && r->hides_recent)
+		flags.system &= (uint8_t)~FLAG_RECENT;
 	/* Before the facts, which are borrowed from the index. */
 	if (r->plan->has_modseq)
 		r->modseq = view_modseq(r->walk.v, r->walk.uid);
@@ -228,12 +241,15 @@ fetch_known(struct cmd *c)
 	    .plan = &f->plan,
 	    .adds_uid = c->uid && !f->plan.has_uid && !c->s->uid_only,
 	    .uid_only = c->s->uid_only,
+	    .has_utf8 = session_has_utf8(c->s),
+	    .hides_recent = c->s->imap4rev2,
 	};
 	bool more, must_wait = false;
 
 	if (f->at_end || f->uid < f->known_from)
 		return STEP_DONE;
 	session_send(c->s);
+	buf_init(&r.quoted, SIZE_MAX / 2);
 	flag_texts_init(&r.flags, view_mailbox(c->s->view));
 	view_walk_begin(&r.walk, c->s->view, &f->uids, f->uid);
 	line_out_begin(&r.out, c->s->conn);
@@ -244,5 +260,6 @@ fetch_known(struct cmd *c)
 		    more && (conn_is_full(c->s->conn) || cmd_time_is_up(c));
 	} while (more && !must_wait);
 	flag_texts_done(&r.flags);
+	buf_done(&r.quoted);
 	return must_wait ? STEP_MORE : STEP_DONE;
 }

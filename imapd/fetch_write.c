@@ -170,16 +170,24 @@ write_fields(struct buf *b, const struct part *p)
 	buf_addf(b, " %llu", (unsigned long long)p->body_wire);
 }
 
+/* RFC 6532: a message with UTF-8 in its header; no message for RFC 3501. */
 static bool
-has_message(const struct part *p)
+is_global(const struct part *p)
 {
-	return p->is_message && p->child != NULL;
+	return p->is_message && str_eq_nocase(p->subtype, STR("global"));
+}
+
+/* A message that is shown as one. */
+static bool
+has_message(const struct part *p, bool global)
+{
+	return p->is_message && p->child != NULL && (global || !is_global(p));
 }
 
 static void
-end_single(struct buf *b, const struct part *p, bool extended)
+end_single(struct buf *b, const struct part *p, bool extended, bool global)
 {
-	if (str_eq_nocase(p->type, STR("text")) || has_message(p))
+	if (str_eq_nocase(p->type, STR("text")) || has_message(p, global))
 		buf_addf(b, " %u", p->body_lines);
 	if (extended) {
 		buf_add_byte(b, ' ');
@@ -191,9 +199,9 @@ end_single(struct buf *b, const struct part *p, bool extended)
 
 /* A message that was too deep to look into must not look like one. */
 static void
-write_type(struct buf *b, const struct part *p)
+write_type(struct buf *b, const struct part *p, bool global)
 {
-	if (p->is_message && p->child == NULL) {
+	if (p->is_message && p->child == NULL && (global || !is_global(p))) {
 		buf_add_c(b, "\"application\" \"octet-stream\"");
 		return;
 	}
@@ -204,14 +212,14 @@ write_type(struct buf *b, const struct part *p)
 
 /* Up to where children stand. */
 static void
-begin(struct buf *b, const struct part *p)
+begin(struct buf *b, const struct part *p, bool global)
 {
 	buf_add_byte(b, '(');
 	if (p->is_multipart)
 		return;
-	write_type(b, p);
+	write_type(b, p, global);
 	write_fields(b, p);
-	if (has_message(p)) {
+	if (has_message(p, global)) {
 		buf_add_byte(b, ' ');
 		fetch_write_envelope(b, p->child->envelope);
 		buf_add_byte(b, ' ');
@@ -219,32 +227,51 @@ begin(struct buf *b, const struct part *p)
 }
 
 static void
-end(struct buf *b, const struct part *p, bool extended)
+end(struct buf *b, const struct part *p, bool extended, bool global)
 {
 	if (p->is_multipart)
 		end_multipart(b, p, extended);
 	else
-		end_single(b, p, extended);
+		end_single(b, p, extended, global);
 }
 
 void
-fetch_write_body(struct buf *b, const struct part *root, bool extended)
+fetch_write_body(
+    struct buf *b, const struct part *root, bool extended, bool global)
 {
 	const struct part *p = root;
 
 	for (;;) {
-		begin(b, p);
-		if (p->child != NULL) {
+		begin(b, p, global);
+		if (p->is_multipart ? p->child != NULL
+				    : has_message(p, global)) {
 			p = p->child;
 			continue;
 		}
-		end(b, p, extended);
+		end(b, p, extended, global);
 		while (p != root && p->next == NULL) {
 			p = p->parent;
-			end(b, p, extended);
+			end(b, p, extended, global);
 		}
 		if (p == root)
 			return;
 		p = p->next;
 	}
+}
+
+bool
+fetch_write_has_global(const struct part *root)
+{
+	const struct part *p = root;
+
+	while (p != NULL && !is_global(p)) {
+		if (p->child != NULL) {
+			p = p->child;
+			continue;
+		}
+		while (p != root && p->next == NULL)
+			p = p->parent;
+		p = p == root ? NULL : p->next;
+	}
+	return p != NULL;
 }

@@ -59,7 +59,7 @@ test_bodies(UNUSED void **state)
 		buf_clear(&b);
 		fetch_write_body(&b,
 		    part_parse_pieces(&a, str_of(bodies[i].message), 50, NULL),
-		    true);
+		    true, true);
 		if (!str_eq(buf_str(&b), str_of(bodies[i].want)))
 			fail_msg("%s\n got %.*s\nwant %s", bodies[i].message,
 			    STR_ARG(buf_str(&b)), bodies[i].want);

@@ -29,6 +29,13 @@ mailbox_keyword_count(UNUSED const struct mailbox *m)
 	return 4;
 }
 
+bool
+mailbox_keyword_find(UNUSED const struct mailbox *m, UNUSED struct str name,
+    UNUSED size_t *number)
+{
+	return false;
+}
+
 static void
 check(struct flag_texts *t, const struct flags *f)
 {

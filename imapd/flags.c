@@ -75,14 +75,24 @@ flags_write(struct buf *b, const struct mailbox *m, const struct flags *f)
 }
 
 void
-flags_write_names(struct buf *b, const struct mailbox *m)
+flags_write_names(struct buf *b, const struct mailbox *m, bool common)
 {
+	static const struct str names_of_all[] = {
+	    STR_LIT("$MDNSent"),
+	    STR_LIT("$Forwarded"),
+	    STR_LIT("$Junk"),
+	    STR_LIT("$NonJunk"),
+	    STR_LIT("$Phishing"),
+	};
 	bool first = true;
-	size_t i;
+	size_t i, number;
 
 	write_system(b, ~(unsigned)FLAG_RECENT, &first);
 	for (i = 0; i < mailbox_keyword_count(m); i++)
 		write_keyword(b, m, i, &first);
+	for (i = 0; common && i < ARRAY_LEN(names_of_all); i++)
+		if (!mailbox_keyword_find(m, names_of_all[i], &number))
+			buf_addf(b, " %.*s", STR_ARG(names_of_all[i]));
 }
 
 /* RFC 3501: flag. */

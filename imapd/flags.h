@@ -10,8 +10,12 @@
 
 /* "\Answered \Seen $Forwarded": a message's flags, without parentheses. */
 void flags_write(struct buf *b, const struct mailbox *m, const struct flags *f);
-/* All that the mailbox knows: system flags (not \Recent), then keywords. */
-void flags_write_names(struct buf *b, const struct mailbox *m);
+/*
+ * All that the mailbox knows: system flags (not \Recent), then keywords;
+ * with `common` also those that every IMAP4rev2 server should have (RFC 9051
+ * section 2.3.2), known or not.
+ */
+void flags_write_names(struct buf *b, const struct mailbox *m, bool common);
 /*
  * The atoms from `a` to the list's end as a wish in `arena`. False:
  * not a flag-list, or one with a system flag that nobody can set (\Recent,

@@ -11,6 +11,7 @@
 #include "imapd/list_arg.h"
 
 #include "base/bounds.h"
+#include "imapd/name.h"
 
 struct word {
 	const char *text;
@@ -79,8 +80,10 @@ return_parse(const struct imap_arg *a, struct list_arg *out)
 static bool
 pattern_add(struct cmd *c, struct list_arg *out, struct str pattern)
 {
-	out->patterns[out->n_patterns++] = arena_printf(
+	struct str whole = arena_printf(
 	    c->arena, "%.*s%.*s", STR_ARG(out->reference), STR_ARG(pattern));
+
+	out->patterns[out->n_patterns++] = name_pattern(c, whole);
 	return out->reference.n + pattern.n <= MAILBOX_NAME_MAX_BYTES;
 }
 

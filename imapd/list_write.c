@@ -82,6 +82,11 @@ list_write(struct session *s, const struct list_line *l)
 	list_write_delimiter(b, l->delimiter);
 	buf_add_byte(b, ' ');
 	name_write_wire(s, b, l->wire);
+	if (l->old_wire.p != NULL) {
+		buf_add_c(b, " (\"OLDNAME\" (");
+		name_write_wire(s, b, l->old_wire);
+		buf_add_c(b, "))");
+	}
 	if (l->n_child_info > 0) {
 		buf_add_c(b, " (\"CHILDINFO\" (");
 		for (size_t i = 0; i < l->n_child_info; i++)

@@ -5,7 +5,8 @@
  * Owns:    nothing.
  * Runs in: imapd, as the mail user.
  * Trusts:  nothing; the store judges the decoded name once more.
- * Spec:    RFC 3501 sections 5.1 and 5.1.3; RFC 9051 section 5.1; RFC 9755.
+ * Spec:    RFC 3501 sections 5.1 and 5.1.3; RFC 9051 section 5.1; RFC 9755
+ *          section 3, RFC 5198 section 2.
  */
 #include "imapd/name.h"
 
@@ -13,6 +14,7 @@
 #include "imap/imap_write.h"
 #include "imapd/reply.h"
 #include "imapd/session.h"
+#include "text/nfc.h"
 #include "text/utf7.h"
 #include "text/utf8.h"
 
@@ -28,10 +30,32 @@ spell_inbox(const struct store *s, struct arena *a, struct str name)
 	return arena_printf(a, "INBOX%.*s", STR_ARG(str_skip(name, level.n)));
 }
 
+/*
+ * To UTF-8. Modified UTF-7 has no 8-bit, so UTF-8 is known even from those who
+ * have not enabled it (RFC 9755 section 3: MUST accept).
+ */
 static bool
-is_utf8(const struct session *s)
+to_utf8(const struct session *s, struct str wire, struct buf *out)
 {
-	return s->utf8 || s->imap4rev2;
+	if (session_has_utf8(s) || utf8_ascii_length(wire) < wire.n)
+		return utf8_is_valid(wire) && buf_add_str(out, wire);
+	return utf7_decode(out, wire);
+}
+
+/* The composed form (RFC 5198), unless there is a mailbox spelt as it came. */
+static struct str
+normal_form(const struct session *s, struct arena *a, struct str name)
+{
+	struct buf b;
+	struct str form = name;
+
+	if (nfc_is_normal(name) || store_exists(s->store, name))
+		return name;
+	buf_init(&b, MAILBOX_NAME_MAX_BYTES * 4);
+	if (nfc_write(&b, name))
+		form = arena_str(a, buf_str(&b));
+	buf_done(&b);
+	return form;
 }
 
 int
@@ -44,12 +68,13 @@ name_decode(const struct session *s, struct arena *a, struct str wire,
 	if (wire.n > MAILBOX_NAME_MAX_BYTES)
 		return err_set(e, ERR_LIMIT, "mailbox name too long");
 	buf_init(&b, MAILBOX_NAME_MAX_BYTES * 4);
-	if (wire.n == 0 ||
-	    !(is_utf8(s) ? utf8_is_valid(wire) && buf_add_str(&b, wire)
-			 : utf7_decode(&b, wire))) {
+	if (wire.n == 0 || !to_utf8(s, wire, &b)) {
 		(void)err_set(e, ERR_BAD_NAME, "not in the client's charset");
 	} else {
 		*name = spell_inbox(s->store, a, arena_str(a, buf_str(&b)));
+		/* Spellings in modified UTF-7 are the client's own matter. */
+		if (!utf7_is_valid(wire))
+			*name = normal_form(s, a, *name);
 		rc = 0;
 	}
 	buf_done(&b);
@@ -72,17 +97,38 @@ name_arg(struct cmd *c, const struct imap_arg **a, struct str *name)
 	return false;
 }
 
+struct str
+name_pattern(struct cmd *c, struct str pattern)
+{
+	struct buf b;
+
+	if (utf8_ascii_length(pattern) == pattern.n)
+		return pattern;
+	buf_init(&b, pattern.n * 4 + 64);
+	if (session_has_utf8(c->s) ? nfc_write(&b, pattern)
+				   : utf7_encode(&b, pattern))
+		pattern = arena_str(c->arena, buf_str(&b));
+	buf_done(&b);
+	return pattern;
+}
+
+bool
+name_is_new_form(const struct session *s, struct str name)
+{
+	return !session_has_utf8(s) || nfc_may_be_name(name);
+}
+
 void
 name_wire(const struct session *s, struct buf *b, struct str name)
 {
-	if (is_utf8(s) || !utf7_encode(b, name))
+	if (session_has_utf8(s) || !utf7_encode(b, name))
 		buf_add_str(b, name);
 }
 
 void
 name_write_wire(const struct session *s, struct buf *b, struct str wire)
 {
-	if (is_utf8(s))
+	if (session_has_utf8(s))
 		imap_write_astring_utf8(b, wire);
 	else
 		imap_write_astring(b, wire);
@@ -106,7 +152,7 @@ name_write_prefix(const struct session *s, struct buf *b, struct str prefix)
 
 	buf_init(&wire, prefix.n * 4 + 64);
 	name_wire(s, &wire, prefix);
-	if (is_utf8(s))
+	if (session_has_utf8(s))
 		imap_write_string_utf8(b, buf_str(&wire));
 	else
 		imap_write_string(b, buf_str(&wire));

@@ -14,7 +14,8 @@
 
 /*
  * A name as the client wrote it to UTF-8 in the arena; INBOX is spelt so then,
- * also as the first level. ERR_BAD_NAME: not in the client's form, or empty;
+ * also as the first level, and UTF-8 is brought to Normalisation Form C, unless
+ * there is a mailbox of just this spelling. ERR_BAD_NAME: not in the client's form, or empty;
  * ERR_LIMIT: too long.
  */
 int name_decode(const struct session *s, struct arena *a, struct str wire,
@@ -24,6 +25,14 @@ int name_decode(const struct session *s, struct arena *a, struct str wire,
  * can not be used; the command has been answered.
  */
 bool name_arg(struct cmd *c, const struct imap_arg **a, struct str *name);
+
+/*
+ * A pattern with UTF-8 in it to the client's form, in which LIST matches: modified
+ * UTF-7 where that is not enabled, else composed.
+ */
+struct str name_pattern(struct cmd *c, struct str pattern);
+/* False: a mailbox must not be made or renamed to this (RFC 9755 section 3). */
+bool name_is_new_form(const struct session *s, struct str name);
 
 /* Appends the wire form of a name. What is no UTF-8 stays as it is. */
 void name_wire(const struct session *s, struct buf *b, struct str name);

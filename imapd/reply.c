@@ -102,6 +102,7 @@ static const struct words words[] = {
     [ERR_BAD_CHARSET] = {"BADCHARSET", "Unknown charset", false},
     [ERR_CLOSED] = {"UNAVAILABLE", "Try again later", true},
     [ERR_OVER_QUOTA] = {"OVERQUOTA", "Quota exceeded", false},
+    [ERR_HAS_CHILDREN] = {"HASCHILDREN", "There are mailboxes below it", false},
     [ERR_VIOLATION] = {"SERVERBUG", "Internal error", true},
 };
 

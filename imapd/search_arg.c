@@ -6,7 +6,8 @@
  * Runs in: imapd.
  * Trusts:  nothing; nesting and the number of keys are bounded.
  * Spec:    RFC 3501 section 6.4.4, RFC 5032 (WITHIN), RFC 7162 section 3.1.5,
- *          RFC 8474 section 6, RFC 8514 section 4.3, RFC 9586.
+ *          RFC 8474 section 6, RFC 8514 section 4.3, RFC 9586; RFC 9755 section 3
+ *          (no charset once UTF8=ACCEPT is enabled).
  */
 #include "base/bounds.h"
 #include "base/clock.h"
@@ -457,8 +458,9 @@ enum search_arg_result
 search_arg_parse(struct cmd *c, const struct imap_arg **a, struct query **out)
 {
 	struct parser p = {.c = c, .at = *a};
+	bool is_given = imap_arg_word(&p.at, "CHARSET");
 
-	if (imap_arg_word(&p.at, "CHARSET") && !parse_charset(&p))
+	if (is_given && (c->s->utf8 || !parse_charset(&p)))
 		return SEARCH_ARG_SYNTAX;
 	return parse_program(&p, a, out);
 }
@@ -469,6 +471,9 @@ search_arg_parse_charset(
 {
 	struct parser p = {.c = c, .at = *a};
 
+	/* Other charsets would contradict what was enabled. */
+	if (c->s->utf8 && !str_eq_nocase(p.at->s, STR("UTF-8")))
+		return SEARCH_ARG_SYNTAX;
 	if (!parse_charset(&p))
 		return SEARCH_ARG_SYNTAX;
 	return parse_program(&p, a, out);

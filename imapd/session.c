@@ -48,6 +48,16 @@ session_select(struct session *s, struct view *v)
 	s->keywords_told = mailbox_keyword_count(view_mailbox(v));
 }
 
+bool
+session_flags(struct session *s, uint32_t uid, struct flags *out)
+{
+	if (!view_flags(s->view, uid, out))
+		return false;
+	if (s->imap4rev2)
+		out->system &= (uint8_t)~FLAG_RECENT;
+	return true;
+}
+
 struct str
 session_mailbox(const struct session *s)
 {

@@ -25,7 +25,7 @@ struct session {
 	bool read_only; /* EXAMINE, or the mailbox can not be changed */
 	struct arena arena; /* of the session */
 	struct buf out; /* small pieces are put together here... */
-	bool utf8, imap4rev2; /* ENABLEd (room for them) */
+	bool utf8, imap4rev2; /* ENABLEd (UTF8=ACCEPT, IMAP4rev2) */
 	bool condstore; /* modseq.h: the client knows of mod-sequences */
 	bool qresync; /* ENABLEd */
 	bool uid_only; /* ENABLEd: no sequence numbers at all (RFC 9586) */
@@ -39,8 +39,17 @@ struct session {
 	struct fetch_cache fetch_cache; /* dropped before the view is closed */
 };
 
+/* May this client be sent UTF-8 (RFC 9755 section 3, RFC 9051 section 9)? */
+static inline bool
+session_has_utf8(const struct session *s)
+{
+	return s->utf8 || s->imap4rev2;
+}
+
 void session_init(struct session *s, struct host *h, struct conn *conn);
 void session_done(struct session *s);
+/* view_flags() as this client knows flags: no \Recent in IMAP4rev2. */
+bool session_flags(struct session *s, uint32_t uid, struct flags *out);
 /* The view becomes the selected mailbox. */
 void session_select(struct session *s, struct view *v);
 /* Its name, which follows a RENAME; "" when none is selected. Borrowed. */

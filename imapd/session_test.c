@@ -180,7 +180,8 @@ test_names(UNUSED void **state)
 	    {false, "&AOQ-", "\xc3\xa4"},
 	    {false, "a&-b", "a&b"},
 	    {false, "a&b", NULL},
-	    {false, "\xc3\xa4", NULL},
+	    {false, "\xc3", NULL},
+	    {true, "a\xcc\x88", "\xc3\xa4"},
 	    {false, "", NULL},
 	    {true, "inbox", "INBOX"},
 	    {true, "&AOQ-", "&AOQ-"},
@@ -209,6 +210,8 @@ test_names(UNUSED void **state)
 			continue;
 		}
 		assert_true(str_eq(name, str_of(rows[i].name)));
+		if (str_starts(str_of(rows[i].wire), STR("a\xcc")))
+			continue;
 		/* and back */
 		buf_clear(&wire);
 		name_wire(&s, &wire, name);

@@ -58,7 +58,8 @@ tell_recent(void *arg, uint32_t count)
 {
 	struct cmd *c = arg;
 
-	reply_untagged(c->s, "%u RECENT", count);
+	if (!c->s->imap4rev2)
+		reply_untagged(c->s, "%u RECENT", count);
 }
 
 static void
@@ -131,7 +132,7 @@ sync_write_flag_names(struct session *s)
 	s->keywords_told = mailbox_keyword_count(m);
 	reply_begin(s);
 	buf_add_c(&s->out, "FLAGS (");
-	flags_write_names(&s->out, m);
+	flags_write_names(&s->out, m, s->imap4rev2);
 	buf_add_c(&s->out, ")");
 	reply_end(s);
 	reply_begin(s);
@@ -139,7 +140,7 @@ sync_write_flag_names(struct session *s)
 	if (!s->read_only && !view_may_change(s->view)) {
 		buf_add_c(&s->out, "\\Seen");
 	} else if (!s->read_only) {
-		flags_write_names(&s->out, m);
+		flags_write_names(&s->out, m, s->imap4rev2);
 		buf_add_c(&s->out, " \\*");
 	}
 	buf_add_c(&s->out,
@@ -180,7 +181,7 @@ sync_write_flags(struct cmd *c, uint32_t uid)
 	struct session *s = c->s;
 	struct flags f;
 
-	if (!view_flags(s->view, uid, &f))
+	if (!session_flags(s, uid, &f))
 		return;
 	sync_keywords(s);
 	sync_begin_fetch(s, uid);

@@ -28,6 +28,7 @@ enum err_code {
 	ERR_CLOSED, /* the peer has closed */
 	ERR_VIOLATION, /* a peer process broke the protocol */
 	ERR_OVER_QUOTA, /* the user has no more room */
+	ERR_HAS_CHILDREN, /* can not go while there is something below it */
 };
 
 struct err {

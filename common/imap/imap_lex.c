@@ -17,6 +17,7 @@
 #include "base/assert.h"
 #include "base/num.h"
 #include "imap/imap_char.h"
+#include "text/utf8.h"
 
 enum outcome {
 	TAKE, /* the byte is used */
@@ -341,9 +342,11 @@ in_quoted(struct imap_lex *l, char c)
 	if (c == '\\') {
 		l->state = IMAP_LEX_IN_ESCAPE;
 	} else if (c == '"') {
+		if (l->utf8 && !l->raw8bit && !utf8_is_valid(buf_str(&l->text)))
+			return bad(l, "Quoted string is not UTF-8");
 		text_done(l, IMAP_ARG_QUOTED);
 	} else if (imap_char_is(c, IMAP_CHAR_QUOTED) ||
-	    (l->utf8 && (c & 0x80) != 0)) {
+	    ((l->utf8 || l->raw8bit) && (c & 0x80) != 0)) {
 		buf_add_byte(&l->text, c);
 	} else {
 		return bad(l, "Byte not allowed in a quoted string");

@@ -95,7 +95,8 @@ struct imap_lex {
 	 */
 	uint32_t stream;
 	bool sections; /* BODY[...] and the like are one atom */
-	bool utf8; /* 8-bit in quoted strings, too; the owner judges it */
+	bool utf8; /* UTF-8 in quoted strings, too (RFC 9755 section 3) */
+	bool raw8bit; /* ...or any 8-bit; the owner judges it */
 
 	/* The rest is private. */
 	struct arena *arena;

@@ -24,7 +24,7 @@
 #include "base/set32.h"
 #include "base/vec.h"
 
-#define INDEX_VERSION 2u
+#define INDEX_VERSION 3u
 
 struct index_key {
 	uint8_t n;

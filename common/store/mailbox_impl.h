@@ -262,7 +262,7 @@ struct store_ops {
 	    struct mbox_entry **first, struct err *e);
 	void (*list_end)(void **at);
 	int (*create)(struct store *s, struct str name, struct err *e);
-	/* Is there a folder of this name? NULL: never asked (space.c). */
+	/* Is there a mailbox of this name? */
 	bool (*exists)(struct store *s, struct str name);
 	/* *phase is the caller's, 0 at first; REMOVE_GONE: only work in the
 	 * background is left. */

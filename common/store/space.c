@@ -90,7 +90,7 @@ spaces_open(struct store *head, const struct store_settings *set)
 		head->has_alias = head->is_courier;
 	/* Where "/" is the delimiter nobody has ever had such names. */
 	head->has_alias = head->has_alias && head->prefix[0] == '\0' &&
-	    head->delimiter == '.' && head->ops->exists != NULL;
+	    head->delimiter == '.';
 	if (is_set(set->public_location) &&
 	    add_space(head, SPACE_SHARED, set->public_location, head->user,
 		STR(PUBLIC_PREFIX), &e) == NULL)

@@ -497,6 +497,19 @@ new_name(struct store **s, struct arena *a, struct str *name, struct err *e)
 	return check_new_name(*s, *name, e);
 }
 
+bool
+store_exists(struct store *s, struct str name)
+{
+	struct arena a;
+	struct err e;
+	bool is_there;
+
+	arena_init(&a);
+	is_there = space_of(&s, &a, &name, &e) == 0 && s->ops->exists(s, name);
+	arena_done(&a);
+	return is_there;
+}
+
 int
 store_create(struct store *s, struct str name, struct err *e)
 {

@@ -147,6 +147,8 @@ enum list_what {
 enum step store_list(struct store *s, enum list_what what, struct arena *a,
     struct list_job **job, struct mbox_entry **first, struct err *e);
 void list_job_free(struct list_job **job);
+/* Is there a mailbox spelt just so? */
+bool store_exists(struct store *s, struct str name);
 /* ERR_EXISTS, ERR_BAD_NAME, ERR_PERM, ERR_NO_SPACE. A trailing delimiter is dropped. */
 int store_create(struct store *s, struct str name, struct err *e);
 /*

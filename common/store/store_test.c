@@ -471,7 +471,7 @@ test_layout_fs(void **state)
 	assert_string_equal(
 	    list(b, false), "INBOX. Sent.S a-+ a/b.+ a/b/c. x.y. ");
 	/* With a mailbox below it, it stays as a level. */
-	assert_int_equal(delete (b, "a"), ERR_PERM);
+	assert_int_equal(delete (b, "a"), ERR_HAS_CHILDREN);
 	assert_int_equal(delete (b, "a/b"), 0);
 	assert_string_equal(
 	    list(b, false), "INBOX. Sent.S a-+ a/b-+ a/b/c. x.y. ");

@@ -493,7 +493,7 @@ search(struct str line)
 	     in = str_skip(in, used)) {
 		ev = imap_lex_feed(&l, in, &used);
 		if (ev == IMAP_LEX_NAME)
-			l.utf8 = true;
+			l.utf8 = l.raw8bit = true;
 	}
 	if (ev == IMAP_LEX_DONE)
 		check(&c, l.args);

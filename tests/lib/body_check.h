@@ -238,7 +238,7 @@ body_check_all(const struct part *root)
 	buf_init(&b, 100000000);
 	for (int extended = 0; extended < 2; extended++) {
 		buf_clear(&b);
-		fetch_write_body(&b, root, extended != 0);
+		fetch_write_body(&b, root, extended != 0, true);
 		rest = buf_str(&b);
 		body_body(&rest, root, extended != 0);
 		ASSERT(rest.n == 0);

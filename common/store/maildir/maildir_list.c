@@ -425,7 +425,7 @@ move_away(struct store *s, struct str name, struct err *e)
 	if (!has_children)
 		return remove_whole(s, path, e);
 	if (!is_mailbox)
-		return err_set(e, ERR_PERM, "has mailboxes below it");
+		return err_set(e, ERR_HAS_CHILDREN, "has mailboxes below it");
 	return hollow_out(s, path, e);
 }
 

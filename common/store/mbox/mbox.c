@@ -180,6 +180,15 @@ ready(struct mailbox *m, UNUSED uint32_t uid, struct err *e)
 	return mbox_ready(m, e);
 }
 
+static bool
+exists(struct store *s, struct str name)
+{
+	char path[PATH_MAX];
+	struct err e;
+
+	return mbox_path(s, name, path, &e) == 0;
+}
+
 const struct store_ops mbox_ops = {
     .driver = "mbox",
     .place_open = mbox_place_open,
@@ -187,6 +196,7 @@ const struct store_ops mbox_ops = {
     .list = list_step,
     .list_end = list_end,
     .create = mbox_create,
+    .exists = exists,
     .remove = remove_step,
     .rename = mbox_rename,
     .subs_dir = mbox_subs_dir,

@@ -575,7 +575,8 @@ mbox_remove(struct store *s, struct str name, struct err *e)
 	}
 	if (unlinkat(p->rootfd, path, kind == A_DIR ? AT_REMOVEDIR : 0) == -1) {
 		if (errno == ENOTEMPTY || errno == EEXIST)
-			return err_set(e, ERR_PERM, "has mailboxes below it");
+			return err_set(
+			    e, ERR_HAS_CHILDREN, "has mailboxes below it");
 		return err_sys(e, "remove %s", path);
 	}
 	remove_rest(s, path);
