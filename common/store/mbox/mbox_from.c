@@ -201,31 +201,39 @@ parse_date(struct str s, struct date *d)
 	return cut_spaces(&s) && parse_ctime(s, d);
 }
 
+/*
+ * The moment at which a clock on the wall here shows these seconds since 1970.
+ * mktime() would look for another time zone on the disk, for each message. An
+ * hour that is left out in spring has no such moment: one close to it.
+ */
+static int64_t
+from_local(int64_t wall_s)
+{
+	time_t t = (time_t)wall_s;
+	int64_t off = 1;
+	struct tm tm;
+
+	for (int i = 0; i < 3 && off != 0; i++) {
+		if (localtime_r(&t, &tm) == NULL)
+			return wall_s;
+		off = wall_s - (t + tm.tm_gmtoff);
+		t += off;
+	}
+	return t;
+}
+
 static int64_t
 to_unix(const struct date *d)
 {
-	int64_t day;
-	struct tm tm = {
-	    .tm_year = (int)d->year - 1900,
-	    .tm_mon = (int)d->month - 1,
-	    .tm_mday = (int)d->day,
-	    .tm_hour = (int)d->hour,
-	    .tm_min = (int)d->minute,
-	    .tm_sec = (int)d->second,
-	    .tm_isdst = -1,
-	};
-	time_t t;
+	int64_t s;
 
 	if (d->day < 1 || d->day > 31 || d->hour > 23 || d->minute > 59 ||
 	    d->second > 60 || d->year < 1970)
 		return 0;
-	if (!d->has_zone) {
-		t = mktime(&tm);
-		return t < 0 ? 0 : t;
-	}
-	day = date822_days(d->year, d->month, d->day) * 86400 + d->hour * 3600 +
-	    d->minute * 60 + d->second - d->zone_s;
-	return day < 0 ? 0 : day;
+	s = date822_days(d->year, d->month, d->day) * 86400 + d->hour * 3600 +
+	    d->minute * 60 + d->second;
+	s = d->has_zone ? s - d->zone_s : from_local(s);
+	return s < 0 ? 0 : s;
 }
 
 /* Length of the sender: "quoted"@host, or bytes up to a space. */

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <cmocka.h>
 
 #include "store/mailbox.h"
@@ -103,6 +104,41 @@ test_from_table(UNUSED void **state)
 		    mbox_from_parse(line, true, NULL) != all[i].blank)
 			fail_msg("%s", all[i].line);
 	}
+}
+
+/* Dates without a zone are of the zone here, in summer and in winter. */
+static void
+test_from_local(UNUSED void **state)
+{
+	struct mbox_from f;
+	struct buf b;
+
+	(void)setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3", 1);
+	tzset();
+	assert_true(
+	    mbox_from_parse(STR("From x Mon Mar  2 10:01:00 2026"), false, &f));
+	assert_int_equal(f.date_s, 1772445660 - 3600);
+	assert_true(
+	    mbox_from_parse(STR("From x Thu Jul  2 10:01:00 2026"), false, &f));
+	assert_int_equal(f.date_s, 1782986460 - 7200);
+	/* Nobody's clock has shown this; it was read at some moment near. */
+	assert_true(
+	    mbox_from_parse(STR("From x Sun Mar 29 02:30:00 2026"), false, &f));
+	assert_in_range(f.date_s, 1774747800 - 7200, 1774747800);
+	/* Each moment of a year, written and read; but for the hour that
+	 * comes twice. */
+	buf_init(&b, 200);
+	for (int64_t s = 1767225600; s < 1798761600; s += 1787) {
+		if (s >= 1792886400 && s < 1792893600)
+			continue;
+		buf_clear(&b);
+		mbox_from_write(&b, STR("x"), s);
+		assert_true(mbox_from_parse(buf_str(&b), false, &f));
+		assert_int_equal(f.date_s, s);
+	}
+	buf_done(&b);
+	(void)setenv("TZ", "UTC", 1);
+	tzset();
 }
 
 static void
@@ -460,6 +496,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_from_table),
 	    cmocka_unit_test(test_from_date),
+	    cmocka_unit_test(test_from_local),
 	    cmocka_unit_test(test_shape),
 	    cmocka_unit_test(test_content_length),
 	    cmocka_unit_test(test_large),
