@@ -11,12 +11,24 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "os/file.h"
+
+#ifndef XFS_SUPER_MAGIC
+#define XFS_SUPER_MAGIC 0x58465342
+#endif
+#ifndef ZFS_SUPER_MAGIC
+#define ZFS_SUPER_MAGIC 0x2fc12fc1
+#endif
+#ifndef BCACHEFS_SUPER_MAGIC
+#define BCACHEFS_SUPER_MAGIC 0xca451a4e
+#endif
 
 #define OPEN_FLAGS (O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
 #define READ_PIECE (64 * 1024)
@@ -421,6 +433,22 @@ enum step
 file_remove_some(int dirfd, const char *name, int64_t until_ms, struct err *e)
 {
 	return remove_tree(dirfd, name, 0, until_ms, e);
+}
+
+bool
+file_is_local(int fd)
+{
+	static const unsigned long local[] = {EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC,
+	    BTRFS_SUPER_MAGIC, TMPFS_MAGIC, F2FS_SUPER_MAGIC, ZFS_SUPER_MAGIC,
+	    OVERLAYFS_SUPER_MAGIC, BCACHEFS_SUPER_MAGIC};
+	struct statfs fs;
+
+	if (fstatfs(fd, &fs) == -1)
+		return false;
+	for (size_t i = 0; i < ARRAY_LEN(local); i++)
+		if ((unsigned long)fs.f_type == local[i])
+			return true;
+	return false;
 }
 
 bool

@@ -122,6 +122,11 @@ file_stamp_of(const struct stat *st)
 /* The stamp of `name`, zeroed when it is not there. False: other errors. */
 bool file_stamp_at(int dirfd, const char *name, struct file_stamp *out);
 bool file_stamp_eq(const struct file_stamp *a, const struct file_stamp *b);
+/*
+ * Only this kernel changes files there, so inotify tells of every change, and
+ * times are from this host's clock.
+ */
+bool file_is_local(int fd);
 /* -1, 0, 1 */
 int file_time_cmp(const struct timespec *a, const struct timespec *b);
 

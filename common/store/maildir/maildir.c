@@ -11,10 +11,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -29,33 +27,6 @@
 #define TRIES 10
 #define TMP_SCAN_EVERY_S (7 * 24 * 3600)
 #define TMP_GARBAGE_S (36 * 3600)
-
-#ifndef XFS_SUPER_MAGIC
-#define XFS_SUPER_MAGIC 0x58465342
-#endif
-#ifndef ZFS_SUPER_MAGIC
-#define ZFS_SUPER_MAGIC 0x2fc12fc1
-#endif
-#ifndef BCACHEFS_SUPER_MAGIC
-#define BCACHEFS_SUPER_MAGIC 0xca451a4e
-#endif
-
-/* Only this kernel changes files there, so inotify tells of every change. */
-static bool
-is_local_fs(int fd)
-{
-	static const unsigned long local[] = {EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC,
-	    BTRFS_SUPER_MAGIC, TMPFS_MAGIC, F2FS_SUPER_MAGIC, ZFS_SUPER_MAGIC,
-	    OVERLAYFS_SUPER_MAGIC, BCACHEFS_SUPER_MAGIC};
-	struct statfs fs;
-
-	if (fstatfs(fd, &fs) == -1)
-		return false;
-	for (size_t i = 0; i < ARRAY_LEN(local); i++)
-		if ((unsigned long)fs.f_type == local[i])
-			return true;
-	return false;
-}
 
 /* ---- folder -------------------------------------------------------------- */
 
@@ -382,7 +353,7 @@ open_folder(struct mailbox *m, struct err *e)
 	if (open_dirs(m, e) == -1)
 		return -1;
 	init_list(m);
-	md->is_local = is_local_fs(md->curfd);
+	md->is_local = file_is_local(md->curfd);
 	clean_tmp(md);
 	return 0;
 }

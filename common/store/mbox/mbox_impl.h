@@ -184,6 +184,9 @@ struct mbox {
 
 	struct watch *watch, *watch_dir;
 	int64_t watched_us; /* since when, on the wall */
+	/* Writes that inotify has told of, and watches made: since ever, and
+	 * when what we know was read; 0: nobody watched then. */
+	uint64_t n_told, told_at_scan;
 	bool watch_failed;
 };
 
@@ -318,6 +321,13 @@ void mbox_take_flags(
 /* The file is to be read whole by the next look. */
 void mbox_no_stamp(struct mailbox *m);
 int64_t mbox_changed_us(const struct file_stamp *stamp);
+/*
+ * Nobody has written since what we know was read: inotify would have told. To
+ * be asked when the times do not say it.
+ */
+bool mbox_is_quiet(struct mailbox *m);
+/* What told_at_scan is for what is read from now on. */
+uint64_t mbox_told(struct mailbox *m);
 /* Changed so shortly before it was read that more may have come unseen. */
 bool mbox_is_racy(const struct file_stamp *stamp, int64_t scanned_us);
 void mbox_count_dirty(struct mbox *mb);

@@ -64,6 +64,7 @@ mbox_take_stamp(struct mailbox *m)
 
 	mb->gen++;
 	mb->stamp = (struct file_stamp){0};
+	mb->told_at_scan = mbox_told(m);
 	mb->scanned_us = clock_wall_us();
 	if (mb->fd != -1 && fstat(mb->fd, &st) == 0)
 		mb->stamp = file_stamp_of(&st);
@@ -76,14 +77,21 @@ mbox_no_stamp(struct mailbox *m)
 	mbox_of(m)->is_true = false;
 }
 
+/* The file when a reading of it was begun. */
+struct mbox_begun {
+	struct file_stamp stamp;
+	int64_t at_us; /* on the wall */
+	uint64_t told; /* as told_at_scan */
+};
+
 /* What was read without the write lock is as old as when that was begun. */
 static void
-take_begun_stamp(
-    struct mbox *mb, const struct file_stamp *stamp, int64_t begun_us)
+take_begun_stamp(struct mbox *mb, const struct mbox_begun *begun)
 {
 	mb->gen++;
-	mb->stamp = *stamp;
-	mb->scanned_us = begun_us;
+	mb->stamp = begun->stamp;
+	mb->scanned_us = begun->at_us;
+	mb->told_at_scan = begun->told;
 }
 
 bool
@@ -216,8 +224,7 @@ struct mbox_reading {
 	struct buf window; /* of READ_FLAGS: a piece of the file */
 	uint64_t window_off;
 	size_t at; /* its next slot */
-	struct file_stamp begun; /* the file's when it was begun */
-	int64_t begun_us;
+	struct mbox_begun begun;
 };
 
 static int
@@ -791,9 +798,10 @@ begin_reading(struct mailbox *m, enum reading_kind kind, uint64_t size)
 	r->size = size;
 	r->floor = r->next = m->uidnext;
 	r->was_known = mb->stamp.ino != 0 || mb->slots.n > 0;
-	r->begun_us = clock_wall_us();
+	r->begun.told = mbox_told(m);
+	r->begun.at_us = clock_wall_us();
 	if (fstat(mb->fd, &st) == 0)
-		r->begun = file_stamp_of(&st);
+		r->begun.stamp = file_stamp_of(&st);
 	buf_init(&r->window, MBOX_HEADER_MAX + MBOX_FROM_MAX + HEADERS_PIECE);
 	return r;
 }
@@ -957,8 +965,7 @@ step_reading(struct mailbox *m, int64_t until_ms, struct err *e)
 	enum reading_kind kind = r->kind;
 	uint64_t size = r->size;
 	uint32_t top = r->floor - 1;
-	struct file_stamp begun = r->begun;
-	int64_t begun_us = r->begun_us;
+	struct mbox_begun begun = r->begun;
 
 	if (step == STEP_MORE)
 		return step;
@@ -981,7 +988,7 @@ step_reading(struct mailbox *m, int64_t until_ms, struct err *e)
 	if (mb->is_exclusive)
 		mbox_take_stamp(m);
 	else
-		take_begun_stamp(mb, &begun, begun_us);
+		take_begun_stamp(mb, &begun);
 	mbox_purge(m);
 	return step;
 }
@@ -1085,7 +1092,8 @@ mbox_look_again(struct mailbox *m, struct err *e)
 		/* Somebody whose lock does not keep readers out may have
 		 * written on within the same tick of the clock. */
 		if (how == SYNC_FORCE &&
-		    !mbox_is_racy(&mb->stamp, mb->scanned_us)) {
+		    (!mbox_is_racy(&mb->stamp, mb->scanned_us) ||
+			mbox_is_quiet(m))) {
 			mb->is_true = true;
 			return STEP_DONE;
 		}

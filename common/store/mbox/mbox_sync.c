@@ -337,12 +337,37 @@ on_change(void *arg, uint32_t mask, uint32_t cookie, struct str name)
 	(void)cookie;
 	if (name.n > 0 && !str_eq(name, str_of(mb->name)))
 		return;
+	/* Not the closing alone: that comes behind what we may have read. */
+	if (mask & ~(uint32_t)(IN_CLOSE_WRITE | IN_ATTRIB))
+		mb->n_told++;
 	if (mask & IN_IGNORED)
 		watch_remove(&mb->watch);
 	if (!(mask & (IN_IGNORED | IN_Q_OVERFLOW)) && !has_changed(mb))
 		return;
 	mb->is_dirty = true;
 	mailbox_note_news(m);
+}
+
+uint64_t
+mbox_told(struct mailbox *m)
+{
+	struct mbox *mb = mbox_of(m);
+
+	if (m->store->hub != NULL)
+		watch_drain(m->store->hub);
+	return watch_is_live(mb->watch) ? mb->n_told : 0;
+}
+
+bool
+mbox_is_quiet(struct mailbox *m)
+{
+	struct mbox *mb = mbox_of(m);
+
+	if (mb->told_at_scan == 0 || mb->fd == -1 || !watch_is_live(mb->watch))
+		return false;
+	watch_drain(m->store->hub);
+	return watch_is_live(mb->watch) && mb->told_at_scan == mb->n_told &&
+	    file_is_local(mb->fd);
 }
 
 bool
@@ -368,6 +393,7 @@ mbox_watch(struct mailbox *m, bool on)
 	}
 	if (mb->watch == NULL) {
 		mb->watched_us = clock_wall_us();
+		mb->n_told++;
 		if (watch_add(m->store->hub, mb->path, mask, on_change, m,
 			&mb->watch, &e) == -1)
 			mb->watch = NULL;

@@ -21,15 +21,21 @@ struct two {
 };
 
 static void
-begin(struct two *t)
+begin_as(struct two *t, bool poll_only)
 {
 	box_init_mbox(&t->b);
 	box_write(&t->b, INBOX, PSEUDO);
-	t->b.poll_only = true;
+	t->b.poll_only = poll_only;
 	for (unsigned i = 0; i < 2; i++) {
 		box_open(&t->b);
 		t->stores[i] = t->b.store;
 	}
+}
+
+static void
+begin(struct two *t)
+{
+	begin_as(t, true);
 }
 
 static void
@@ -264,7 +270,7 @@ test_both_change(UNUSED void **state)
  * must not end in their middle.
  */
 static void
-test_longer_within_the_tick(UNUSED void **state)
+check_longer_within_the_tick(bool poll_only)
 {
 	struct two t;
 	struct other_mbox o;
@@ -273,7 +279,7 @@ test_longer_within_the_tick(UNUSED void **state)
 	struct stat st;
 	const char *text;
 
-	begin(&t);
+	begin_as(&t, poll_only);
 	deliver(&t, TEXT("1"));
 	deliver(&t, TEXT("2"));
 	v = view_of(&t, 0, false);
@@ -303,6 +309,51 @@ test_longer_within_the_tick(UNUSED void **state)
 	end(&t);
 }
 
+static void
+test_longer_within_the_tick(UNUSED void **state)
+{
+	check_longer_within_the_tick(true);
+	check_longer_within_the_tick(false);
+}
+
+/* inotify says whether the times have to be doubted. */
+static void
+test_quiet(UNUSED void **state)
+{
+	struct two t;
+	struct other_mbox o;
+	struct view *v;
+	struct mailbox *m;
+
+	begin_as(&t, false);
+	deliver(&t, TEXT("1"));
+	v = view_of(&t, 0, false);
+	m = view_mailbox(v);
+	/* What was read when nobody watched. */
+	(void)box_sync(v, true);
+	deliver(&t, TEXT("2"));
+	(void)box_sync(v, true);
+	assert_int_equal(view_count(v), 2);
+	assert_true(mbox_is_quiet(m));
+	set_flag(v, STORE_ADD, FLAG_SEEN, NULL);
+	assert_true(mbox_is_quiet(m));
+	assert_true(other_lock(&o, box_path(&t.b, INBOX), false));
+	other_load(&o);
+	other_save(&o, false);
+	other_unlock(&o);
+	assert_false(mbox_is_quiet(m));
+	(void)box_sync(v, true);
+	view_close(&v);
+	end(&t);
+	begin_as(&t, true);
+	deliver(&t, TEXT("1"));
+	v = view_of(&t, 0, false);
+	(void)box_sync(v, true);
+	assert_false(mbox_is_quiet(view_mailbox(v)));
+	view_close(&v);
+	end(&t);
+}
+
 int
 main(void)
 {
@@ -314,6 +365,7 @@ main(void)
 	    cmocka_unit_test(test_keyword_of_append),
 	    cmocka_unit_test(test_both_change),
 	    cmocka_unit_test(test_longer_within_the_tick),
+	    cmocka_unit_test(test_quiet),
 	};
 
 	log_set_level(LOG_LEVEL_FATAL);
