@@ -212,6 +212,18 @@ parse_date(struct parser *p, struct query *q)
 	return true;
 }
 
+/* RFC 7162 section 7: attr-flag, an atom or one behind a backslash. */
+static bool
+is_entry_name(struct str s)
+{
+	if (!str_starts_nocase(s, STR("/flags/")))
+		return false;
+	s = str_skip(s, strlen("/flags/"));
+	if (s.n > 0 && s.p[0] == '\\')
+		s = str_skip(s, 1);
+	return imap_char_all(s, IMAP_CHAR_ATOM);
+}
+
 /*
  * "/flags/\\draft" all 620162338, or the number alone. There is one number for
  * all flags, so which flag is meant changes nothing (RFC 7162 section 3.1.5).
@@ -225,8 +237,7 @@ parse_modseq(struct parser *p, struct query *q)
 	size_t i = 0;
 
 	if (p->at->type == IMAP_ARG_QUOTED) {
-		if (!imap_arg_string(&p->at, &entry) ||
-		    !str_starts_nocase(entry, STR("/flags/")))
+		if (!imap_arg_string(&p->at, &entry) || !is_entry_name(entry))
 			return false;
 		while (i < ARRAY_LEN(types) && !imap_arg_word(&p->at, types[i]))
 			i++;
@@ -274,7 +285,8 @@ parse_operand(struct parser *p, const struct search_key *k, struct query *q)
 		q->number = k->flag;
 		return true;
 	case OPERAND_FIELD_TEXT:
-		return imap_arg_astring(&p->at, &q->name) && q->name.n > 0 &&
+		/* No field has an empty name, but the grammar allows to ask. */
+		return imap_arg_astring(&p->at, &q->name) &&
 		    parse_text(p, &q->text);
 	case OPERAND_TEXT:
 		q->name = str_of(k->field);
