@@ -163,11 +163,115 @@ fold_unicode(struct buf *out, struct str utf8)
 	return true;
 }
 
-/* ---- search --------------------------------------------------------------- */
+/* ---- a window of the key --------------------------------------------------- */
 
 /* Keys grow to at most 18 times; pieces are cut so that this is plenty. */
 #define PIECE_MAX 4096
-#define WINDOW_MAX (16 * 1024 * 1024)
+#define NEEDLE_MAX (16 * 1024 * 1024)
+
+void
+fold_window_init(struct fold_window *w, size_t keep)
+{
+	*w = (struct fold_window){.keep = keep};
+	buf_init(&w->keys, SIZE_MAX / 4);
+}
+
+void
+fold_window_done(struct fold_window *w)
+{
+	buf_done(&w->keys);
+	*w = (struct fold_window){0};
+}
+
+void
+fold_window_reset(struct fold_window *w)
+{
+	buf_clear(&w->keys);
+	w->n_torn = 0;
+}
+
+/* Bytes at the end of `s` that begin a character which goes on. */
+static size_t
+torn_length(struct str s)
+{
+	size_t n;
+
+	/* Most pieces end in ASCII. */
+	if (s.n == 0 || !ascii_is_8bit(s.p[s.n - 1]))
+		return 0;
+	for (n = s.n < 3 ? s.n : 3; n > 0; n--)
+		if (utf8_is_prefix(str_skip(s, s.n - n)))
+			return n;
+	return 0;
+}
+
+static bool
+feed_whole_chars(
+    struct fold_window *w, struct str s, fold_look_fn *look, void *arg)
+{
+	while (s.n > 0) {
+		struct str piece = str_head(s, PIECE_MAX);
+		size_t had;
+
+		if (w->keys.n > w->keep)
+			buf_drop(&w->keys, w->keys.n - w->keep);
+		had = w->keys.n;
+		/* A character torn here would be two kinds of bytes. */
+		if (piece.n < s.n)
+			piece.n -= torn_length(piece);
+		(void)fold_unicode(&w->keys, piece);
+		if (!look(arg, buf_str(&w->keys), w->keys.n - had))
+			return false;
+		s = str_skip(s, piece.n);
+	}
+	return true;
+}
+
+void
+fold_window_feed(
+    struct fold_window *w, struct str utf8, fold_look_fn *look, void *arg)
+{
+	size_t n;
+
+	/* Make the character whole that the last piece tore. */
+	while (w->n_torn > 0 && utf8.n > 0) {
+		struct str torn;
+
+		w->torn[w->n_torn++] = utf8.p[0];
+		torn = str_make(w->torn, w->n_torn);
+		if (utf8_is_prefix(torn)) {
+			utf8 = str_skip(utf8, 1);
+			continue;
+		}
+		if (utf8_is_valid(torn))
+			utf8 = str_skip(utf8, 1);
+		else
+			torn.n--;
+		w->n_torn = 0;
+		if (!feed_whole_chars(w, torn, look, arg))
+			return;
+	}
+	if (utf8.n == 0)
+		return;
+	n = torn_length(utf8);
+	if (!feed_whole_chars(w, str_head(utf8, utf8.n - n), look, arg))
+		return;
+	memcpy(w->torn, utf8.p + utf8.n - n, n);
+	w->n_torn = (uint8_t)n;
+}
+
+void
+fold_window_finish(struct fold_window *w, fold_look_fn *look, void *arg)
+{
+	struct str torn = str_make(w->torn, w->n_torn);
+
+	w->n_torn = 0;
+	for (; torn.n > 0; torn = str_skip(torn, 1))
+		if (!feed_whole_chars(w, str_head(torn, 1), look, arg))
+			return;
+}
+
+/* ---- search --------------------------------------------------------------- */
 
 void
 fold_search_init(struct fold_search *f, struct str needle_utf8)
@@ -175,11 +279,10 @@ fold_search_init(struct fold_search *f, struct str needle_utf8)
 	struct buf key;
 
 	*f = (struct fold_search){0};
-	buf_init(&key, WINDOW_MAX);
+	buf_init(&key, NEEDLE_MAX);
 	(void)fold_unicode(&key, needle_utf8);
-	f->is_plain = utf8_ascii_length(needle_utf8) == needle_utf8.n;
 	f->key = buf_str(&key);
-	buf_init(&f->window, SIZE_MAX / 4);
+	fold_window_init(&f->window, f->key.n == 0 ? 0 : f->key.n - 1);
 	fold_search_reset(f);
 }
 
@@ -189,98 +292,39 @@ fold_search_done(struct fold_search *f)
 	char *p = (char *)(uintptr_t)f->key.p;
 
 	MEM_FREE(p);
-	buf_done(&f->window);
+	fold_window_done(&f->window);
 	*f = (struct fold_search){0};
 }
 
 void
 fold_search_reset(struct fold_search *f)
 {
-	buf_clear(&f->window);
-	f->n_torn = 0;
+	fold_window_reset(&f->window);
 	f->is_found = f->key.n == 0;
 }
 
-/* Looks into the window, then keeps what may be the start of a match. */
-static void
-look(struct fold_search *f)
+static bool
+look(void *arg, struct str window, UNUSED size_t fresh)
 {
-	if (f->window.n < f->key.n)
-		return;
-	if (memmem(f->window.p, f->window.n, f->key.p, f->key.n) != NULL)
-		f->is_found = true;
-	else
-		buf_drop(&f->window, f->window.n - (f->key.n - 1));
-}
+	struct fold_search *f = arg;
 
-/* Bytes at the end of `s` that begin a character which goes on. */
-static size_t
-torn_length(struct str s)
-{
-	size_t n;
-
-	for (n = s.n < 3 ? s.n : 3; n > 0; n--)
-		if (utf8_is_prefix(str_skip(s, s.n - n)))
-			return n;
-	return 0;
-}
-
-static void
-feed_whole_chars(struct fold_search *f, struct str s)
-{
-	while (s.n > 0 && !f->is_found) {
-		struct str piece = str_head(s, PIECE_MAX);
-
-		/* A character torn here would be two kinds of bytes. */
-		if (piece.n < s.n)
-			piece.n -= torn_length(piece);
-		(void)fold_unicode(&f->window, piece);
-		look(f);
-		s = str_skip(s, piece.n);
-	}
+	f->is_found = fold_search_see(f, window);
+	return !f->is_found;
 }
 
 bool
 fold_search_feed(struct fold_search *f, struct str utf8)
 {
-	size_t n;
-
-	/* Make the character whole that the last piece tore. */
-	while (f->n_torn > 0 && utf8.n > 0) {
-		struct str torn;
-
-		f->torn[f->n_torn++] = utf8.p[0];
-		torn = str_make(f->torn, f->n_torn);
-		if (utf8_is_prefix(torn)) {
-			utf8 = str_skip(utf8, 1);
-			continue;
-		}
-		if (utf8_is_valid(torn))
-			utf8 = str_skip(utf8, 1);
-		else
-			torn.n--;
-		f->n_torn = 0;
-		feed_whole_chars(f, torn);
-	}
-	if (f->is_found)
-		return true;
-	n = torn_length(utf8);
-	feed_whole_chars(f, str_head(utf8, utf8.n - n));
-	if (n > 0)
-		memcpy(f->torn, utf8.p + utf8.n - n, n);
-	if (utf8.n > 0)
-		f->n_torn = (uint8_t)n;
+	if (!f->is_found)
+		fold_window_feed(&f->window, utf8, look, f);
 	return f->is_found;
 }
 
 bool
 fold_search_finish(struct fold_search *f)
 {
-	struct str torn = str_make(f->torn, f->n_torn);
-
-	f->n_torn = 0;
-	for (; torn.n > 0; torn = str_skip(torn, 1))
-		feed_whole_chars(f, str_head(torn, 1));
+	if (!f->is_found)
+		fold_window_finish(&f->window, look, f);
 	return f->is_found;
 }
 

@@ -6,6 +6,8 @@
 #ifndef TEXT_FOLD_H
 #define TEXT_FOLD_H
 
+#include <string.h>
+
 #include "base/arena.h"
 #include "base/buf.h"
 
@@ -21,6 +23,33 @@ struct str fold_key(struct arena *a, struct str utf8);
 bool fold_ascii(struct buf *out, struct str s);
 
 /*
+ * The key of a text that comes in pieces, shown as it grows: a window of it, as
+ * far back as its users want.
+ */
+struct fold_window {
+	struct buf keys;
+	size_t keep; /* bytes of key that stay before what is new */
+	char torn[4];
+	uint8_t n_torn; /* bytes of a character torn between pieces */
+};
+
+/*
+ * Gets the window, whose last `fresh` bytes have not been shown before. False:
+ * nothing more is to be shown now.
+ */
+typedef bool fold_look_fn(void *arg, struct str window, size_t fresh);
+
+void fold_window_init(struct fold_window *w, size_t keep);
+void fold_window_done(struct fold_window *w);
+/* The next text begins. */
+void fold_window_reset(struct fold_window *w);
+/* A character torn at the end of the piece waits for the next one. */
+void fold_window_feed(
+    struct fold_window *w, struct str utf8, fold_look_fn *look, void *arg);
+/* The text ends: what was torn stands for itself. */
+void fold_window_finish(struct fold_window *w, fold_look_fn *look, void *arg);
+
+/*
  * Looks for one text in many others, or in one that comes in pieces:
  *
  *	fold_search_init(&f, needle);
@@ -30,11 +59,8 @@ bool fold_ascii(struct buf *out, struct str s);
  */
 struct fold_search {
 	struct str key; /* the needle's, on the heap */
-	struct buf window; /* keys of what came, as far as a match may begin */
-	char torn[4];
-	uint8_t n_torn; /* bytes of a character torn between pieces */
+	struct fold_window window; /* as far back as a match may begin */
 	bool is_found;
-	bool is_plain; /* ASCII needle: ASCII text needs no key */
 };
 
 void fold_search_init(struct fold_search *f, struct str needle_utf8);
@@ -47,5 +73,13 @@ bool fold_search_feed(struct fold_search *f, struct str utf8);
 bool fold_search_finish(struct fold_search *f);
 /* A whole text at once. */
 bool fold_search_in(struct fold_search *f, struct str utf8);
+/* In what is a key already. */
+static inline bool
+fold_search_see(const struct fold_search *f, struct str key)
+{
+	return f->key.n == 0 ||
+	    (key.n >= f->key.n &&
+		memmem(key.p, key.n, f->key.p, f->key.n) != NULL);
+}
 
 #endif
