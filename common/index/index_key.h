@@ -48,6 +48,8 @@ enum index_slot {
 	INDEX_THREAD = 't', /* Message-ID and references */
 	INDEX_EMAILID = 'i', /* RFC 8474 */
 	INDEX_THREADID = 'r',
+	INDEX_HEADKEYS = 'h', /* fields to be searched: search/headkeys.h */
+	INDEX_FILTER = 'w', /* index/filter.h */
 };
 
 /* The head of the mailbox at `place`; a hash, so compare the head's place. */

@@ -8,22 +8,24 @@
  * Spec:    RFC 3501 section 6.4.4 (substring, case-insensitive; dates without
  *          time and zone), RFC 5051.
  *
- * NEXT --view says it---------------------------------------------> NEXT
- * NEXT --needs the message--> FACTS --they or the header say it----> NEXT
- *                             FACTS --text needed--> TEXT --at end-> NEXT
- * A message is read in slices, to count its size and in TEXT; all other steps
- * are short.
+ * NEXT --view, index say it------------------------------------------> NEXT
+ * NEXT --needs the message--> OPEN --its facts or header say it---------> NEXT
+ *                             OPEN --text needed--> TEXT --at its end---> NEXT
+ * What the index knows is asked first: facts, the keys of the header's fields,
+ * and the filter, which says what is certainly not there. A message is read in
+ * slices, to count its size and in TEXT; all other steps are short.
  */
+#include "search/match.h"
+
 #include <time.h>
 
 #include "base/assert.h"
-#include "base/bounds.h"
 #include "base/vec.h"
-#include "mime/body.h"
-#include "mime/date822.h"
+#include "index/cache.h"
+#include "index/filter.h"
 #include "mime/header.h"
-#include "search/match.h"
-#include "store/msg.h"
+#include "search/headkeys.h"
+#include "search/textwalk.h"
 #include "store/object.h"
 #include "store/view_modseq.h"
 #include "text/fold.h"
@@ -34,12 +36,14 @@
  */
 #define SLICE_BYTES (512 * 1024)
 #define SLICE_BYTES_MIN 512
-#define READ_BYTES (32 * 1024)
+/* No zone is so far from Greenwich. */
+#define ZONE_MAX_S (26 * 3600)
 
 /* A BODY or TEXT key with its needle. */
 struct needle {
 	struct query *q;
 	struct fold_search search;
+	struct filter_query filter;
 	bool is_open; /* not yet decided for this message */
 };
 
@@ -47,6 +51,8 @@ struct needle {
 struct field_needle {
 	struct query *q;
 	struct fold_search search;
+	struct filter_query filter;
+	unsigned number; /* of headkeys.h, or 0 */
 };
 
 struct matcher {
@@ -54,35 +60,73 @@ struct matcher {
 	struct query *query;
 	VEC(struct needle) needles;
 	VEC(struct field_needle) fields;
+	bool asks_flags, asks_sent; /* such keys are in the tree */
+	bool asks_headkeys, asks_filter; /* they can decide something */
 	struct arena arena; /* of one message */
-	struct buf text;
-	/* The message in FACTS or TEXT */
-	struct msg *msg;
+	struct fold_window window; /* of the text that is being read */
+	struct textwalk walk;
+	/* The present message */
+	uint32_t uid;
+	struct msg *msg; /* NULL: was not needed yet */
+	bool has_asked; /* whether it is known to the index... */
+	bool has_known; /* ...and it is */
+	struct msg_known known;
+	bool has_headkeys;
 	bool in_text; /* its header has been looked at */
-	bool has_root; /* the tree is there, and entered */
-	struct part *part; /* being read; NULL: behind the last */
-	uint64_t off; /* read so far of its body */
-	struct body_decoder *body;
+	bool text_alone; /* what is shown is not for BODY */
+	bool has_read; /* the last one had to be opened */
 };
 
 /* ---- life ------------------------------------------------------------------ */
+
+static void
+collect_text(struct matcher *m, struct query *q)
+{
+	struct needle *n = VEC_ADD(&m->needles);
+
+	n->q = q;
+	fold_search_init(&n->search, q->text);
+	filter_query_init(&n->filter);
+	filter_query_add(&n->filter, n->search.key);
+	m->asks_filter |= filter_query_can_tell(&n->filter);
+	if (n->search.key.n > m->window.keep + 1)
+		m->window.keep = n->search.key.n - 1;
+}
+
+/* Its name is text of the header as well, and a colon and a blank behind it. */
+static void
+collect_field(struct matcher *m, struct query *q)
+{
+	struct field_needle *n = VEC_ADD(&m->fields);
+	struct buf name;
+
+	n->q = q;
+	fold_search_init(&n->search, q->text);
+	n->number = headkeys_number(q->name);
+	m->asks_headkeys |= n->number != 0;
+	buf_init(&name, SIZE_MAX / 4);
+	(void)fold_unicode(&name, q->name);
+	(void)buf_add_c(&name, ": ");
+	filter_query_init(&n->filter);
+	filter_query_add(&n->filter, n->search.key);
+	filter_query_add(&n->filter, buf_str(&name));
+	m->asks_filter |= filter_query_can_tell(&n->filter);
+	buf_done(&name);
+}
 
 static void
 collect(struct matcher *m, struct query *q)
 {
 	struct query *c;
 
-	if (q->key == QUERY_BODY || q->key == QUERY_TEXT) {
-		struct needle *n = VEC_ADD(&m->needles);
-
-		n->q = q;
-		fold_search_init(&n->search, q->text);
-	} else if (q->key == QUERY_HEADER) {
-		struct field_needle *n = VEC_ADD(&m->fields);
-
-		n->q = q;
-		fold_search_init(&n->search, q->text);
-	}
+	if (q->key == QUERY_BODY || q->key == QUERY_TEXT)
+		collect_text(m, q);
+	else if (q->key == QUERY_HEADER)
+		collect_field(m, q);
+	else if (q->key == QUERY_FLAG || q->key == QUERY_KEYWORD)
+		m->asks_flags = true;
+	else if (q->key >= QUERY_SENT_BEFORE && q->key <= QUERY_SENT_SINCE)
+		m->asks_sent = m->asks_headkeys = true;
 	for (c = q->child; c != NULL; c = c->next)
 		collect(m, c);
 }
@@ -95,7 +139,7 @@ matcher_new(struct view *v, struct query *q)
 	m->view = v;
 	m->query = q;
 	arena_init(&m->arena);
-	buf_init(&m->text, SIZE_MAX / 2);
+	fold_window_init(&m->window, 0);
 	collect(m, q);
 	return m;
 }
@@ -104,10 +148,12 @@ matcher_new(struct view *v, struct query *q)
 static void
 leave_message(struct matcher *m)
 {
-	body_decoder_free(&m->body);
+	m->has_asked = m->has_known = m->has_headkeys = m->in_text = false;
+	m->has_read = m->msg != NULL;
+	if (m->msg == NULL)
+		return;
+	textwalk_end(&m->walk);
 	msg_close(&m->msg);
-	m->part = NULL;
-	m->in_text = m->has_root = false;
 	arena_reset(&m->arena);
 }
 
@@ -119,13 +165,18 @@ matcher_free(struct matcher **mp)
 	if (m == NULL)
 		return;
 	leave_message(m);
-	VEC_EACH(&m->needles, n)
+	VEC_EACH(&m->needles, n) {
 		fold_search_done(&n->search);
-	VEC_EACH(&m->fields, f)
+		filter_query_done(&n->filter);
+	}
+	VEC_EACH(&m->fields, f) {
 		fold_search_done(&f->search);
+		filter_query_done(&f->filter);
+	}
 	VEC_DONE(&m->needles);
 	VEC_DONE(&m->fields);
-	buf_done(&m->text);
+	fold_window_done(&m->window);
+	textwalk_done(&m->walk);
 	arena_done(&m->arena);
 	MEM_FREE(*mp);
 }
@@ -230,6 +281,15 @@ ask_view(struct view *v, struct query *q, uint32_t uid, const struct flags *f)
 
 /* ---- what the file's facts say --------------------------------------------- */
 
+/* STEP_DONE: it is open, and can be read without waiting. */
+static enum step
+need_message(struct matcher *m, struct err *e)
+{
+	if (m->msg == NULL && msg_open(m->view, m->uid, &m->msg, e) == -1)
+		return STEP_FAIL;
+	return msg_ready(m->msg, e);
+}
+
 /* Day of a moment in this machine's zone, counted from 1970-01-01. */
 static int64_t
 local_day(int64_t time_s)
@@ -245,58 +305,88 @@ local_day(int64_t time_s)
 	return local >= 0 ? local / 86400 : -((-local + 86399) / 86400);
 }
 
-struct facts {
-	struct view *view;
-	struct msg *msg;
-	bool has_date, has_size;
-	int64_t date;
-	uint64_t size;
-};
-
-static int
-fact_date(struct facts *f, int64_t *out, struct err *e)
+/* The same to be compared with `day`: seldom has the zone to be looked up. */
+static int64_t
+local_day_by(int64_t time_s, int64_t day)
 {
-	if (!f->has_date && msg_internal_date(f->msg, &f->date, e) == -1)
-		return -1;
-	f->has_date = true;
-	*out = f->date;
-	return 0;
+	/* Days are read from a date of four digits; times from anywhere. */
+	if (time_s < day * 86400 - ZONE_MAX_S)
+		return day - 1;
+	if (time_s >= (day + 1) * 86400 + ZONE_MAX_S)
+		return day + 1;
+	return local_day(time_s);
 }
 
-static enum step
-fact_size(struct facts *f, int64_t *out, struct err *e)
+static void
+need_known(struct matcher *m)
 {
-	enum step step = STEP_DONE;
+	if (m->has_asked)
+		return;
+	m->has_asked = true;
+	m->has_known = view_known(m->view, m->uid, &m->known);
+}
 
-	if (!f->has_size) {
-		step = msg_wire_size_step(f->msg, e);
-		if (step == STEP_DONE &&
-		    msg_wire_size(f->msg, &f->size, e) == -1)
-			step = STEP_FAIL;
+/* STEP_MORE without an open message: the index does not know it. */
+static enum step
+fact_date(struct matcher *m, bool may_open, int64_t *out, struct err *e)
+{
+	enum step step;
+
+	need_known(m);
+	if (m->has_known && m->known.has_date) {
+		*out = m->known.date_s;
+		return STEP_DONE;
 	}
-	f->has_size = step == STEP_DONE;
-	*out = (int64_t)f->size;
+	if (!may_open)
+		return STEP_MORE;
+	step = need_message(m, e);
+	if (step == STEP_DONE && msg_internal_date(m->msg, out, e) == -1)
+		step = STEP_FAIL;
 	return step;
 }
 
-/* The number that a facts key compares with. */
 static enum step
-fact_of(struct facts *f, enum query_key key, int64_t *out, struct err *e)
+fact_size(struct matcher *m, bool may_open, int64_t *out, struct err *e)
 {
-	if (key == QUERY_LARGER || key == QUERY_SMALLER)
-		return fact_size(f, out, e);
-	/* What was saved before it was written down: as if it were not
-	 * supported, the internal date (RFC 8514 section 4.3). */
-	if (key >= QUERY_SAVED_BEFORE && key <= QUERY_SAVED_SINCE &&
-	    view_save_date(f->view, msg_uid(f->msg), out)) {
-		*out = local_day(*out);
+	enum step step;
+	uint64_t size;
+
+	need_known(m);
+	if (m->has_known && m->known.has_size) {
+		*out = (int64_t)m->known.wire_size;
 		return STEP_DONE;
 	}
-	if (fact_date(f, out, e) == -1)
-		return STEP_FAIL;
-	if (key != QUERY_YOUNGER && key != QUERY_OLDER)
-		*out = local_day(*out);
-	return STEP_DONE;
+	if (!may_open)
+		return STEP_MORE;
+	step = need_message(m, e);
+	if (step == STEP_DONE)
+		step = msg_wire_size_step(m->msg, e);
+	if (step == STEP_DONE && msg_wire_size(m->msg, &size, e) == -1)
+		step = STEP_FAIL;
+	if (step == STEP_DONE)
+		*out = (int64_t)size;
+	return step;
+}
+
+/* The number that a facts key compares with its own. */
+static enum step
+fact_of(struct matcher *m, const struct query *q, bool may_open, int64_t *out,
+    struct err *e)
+{
+	enum step step;
+
+	if (q->key == QUERY_LARGER || q->key == QUERY_SMALLER)
+		return fact_size(m, may_open, out, e);
+	step = fact_date(m, may_open, out, e);
+	/* What was saved before it was written down: as if it were not
+	 * supported, the internal date (RFC 8514 section 4.3). */
+	if (step == STEP_DONE && q->key >= QUERY_SAVED_BEFORE &&
+	    q->key <= QUERY_SAVED_SINCE)
+		(void)view_save_date(m->view, m->uid, out);
+	if (step == STEP_DONE && q->key != QUERY_YOUNGER &&
+	    q->key != QUERY_OLDER)
+		*out = local_day_by(*out, q->number);
+	return step;
 }
 
 static bool
@@ -330,38 +420,46 @@ decides(const struct query *q, enum query_truth truth)
 }
 
 static enum step
-ask_id(struct query *q, struct facts *f, struct err *e)
+ask_id(struct matcher *m, struct query *q, bool may_open, struct err *e)
 {
 	char id[OBJECT_ID_MAX];
 	enum step step;
 
-	step = q->key == QUERY_EMAIL_ID ? msg_email_id(f->msg, id, e)
-					: msg_thread_id(f->msg, id, e);
+	if (!may_open)
+		return STEP_DONE;
+	step = need_message(m, e);
+	if (step != STEP_DONE)
+		return step;
+	step = q->key == QUERY_EMAIL_ID ? msg_email_id(m->msg, id, e)
+					: msg_thread_id(m->msg, id, e);
 	if (step == STEP_DONE)
 		q->truth = truth_of(str_eq(q->text, str_of(id)));
 	return step;
 }
 
-/* STEP_MORE: call again, what is known by now stays. */
+/*
+ * STEP_MORE: call again, what is known by now stays. Without `may_open` the index
+ * alone is asked, and it is always done.
+ */
 static enum step
-ask_facts(struct query *q, struct facts *f, struct err *e)
+ask_facts(struct matcher *m, struct query *q, bool may_open, struct err *e)
 {
 	struct query *c;
 	enum step step;
 	int64_t value;
 
-	if (q->truth != QUERY_UNKNOWN)
+	if (q->truth != QUERY_UNKNOWN || q->cost < QUERY_COST_FACTS)
 		return STEP_DONE;
 	if (q->key == QUERY_EMAIL_ID || q->key == QUERY_THREAD_ID)
-		return ask_id(q, f, e);
+		return ask_id(m, q, may_open, e);
 	if (q->key >= QUERY_BEFORE && q->key <= QUERY_SAVED_SINCE) {
-		step = fact_of(f, q->key, &value, e);
+		step = fact_of(m, q, may_open, &value, e);
 		if (step == STEP_DONE)
 			q->truth = truth_of(compare(q->key, value, q->number));
-		return step;
+		return may_open ? step : STEP_DONE;
 	}
 	for (c = q->child; c != NULL; c = c->next) {
-		step = ask_facts(c, f, e);
+		step = ask_facts(m, c, may_open, e);
 		if (step != STEP_DONE)
 			return step;
 		/* A size may take reading the whole file. */
@@ -398,43 +496,67 @@ field_matches(struct matcher *m, struct field_needle *n, struct str block)
 	return false;
 }
 
-/* The day of the Date field as its writer saw it; false: there is none. */
-static bool
-sent_day(struct str block, int64_t *day)
-{
-	struct header_field field;
-	struct date822 date;
-
-	if (!header_find(block, STR("Date"), &field) ||
-	    !date822_parse(field.value, &date))
-		return false;
-	*day = date.local_day;
-	return true;
-}
-
 static void
-ask_sent(struct query *q, struct str block)
+ask_sent(struct query *q, bool has_day, int64_t day)
 {
 	struct query *c;
-	int64_t day;
 
 	if (q->truth != QUERY_UNKNOWN)
 		return;
 	if (q->key >= QUERY_SENT_BEFORE && q->key <= QUERY_SENT_SINCE)
-		q->truth = truth_of(
-		    sent_day(block, &day) && compare(q->key, day, q->number));
+		q->truth = truth_of(has_day && compare(q->key, day, q->number));
 	for (c = q->child; c != NULL; c = c->next)
-		ask_sent(c, block);
+		ask_sent(c, has_day, day);
+}
+
+/* What is kept of the header. */
+static void
+ask_headkeys(struct matcher *m)
+{
+	struct str record;
+	int64_t day;
+	bool has_day;
+
+	if (!view_fact(m->view, m->uid, INDEX_HEADKEYS, &record) ||
+	    !headkeys_sent_day(record, &has_day, &day))
+		return;
+	m->has_headkeys = true;
+	if (m->asks_sent)
+		ask_sent(m->query, has_day, day);
+	VEC_EACH(&m->fields, n)
+		if (n->q->truth == QUERY_UNKNOWN)
+			n->q->truth =
+			    headkeys_ask(record, n->number, n->search.key);
+}
+
+static void
+keep_headkeys(struct matcher *m, struct str block)
+{
+	struct buf record;
+
+	buf_init(&record, CACHE_VALUE_MAX);
+	headkeys_write(&record, &m->arena, block);
+	if (!buf_is_over(&record))
+		view_keep_fact(
+		    m->view, m->uid, INDEX_HEADKEYS, buf_str(&record));
+	buf_done(&record);
 }
 
 static int
 ask_header(struct matcher *m, struct err *e)
 {
 	struct str block;
+	int64_t day = 0;
+	bool has_day;
 
 	if (msg_header(m->msg, &block, e) == -1)
 		return -1;
-	ask_sent(m->query, block);
+	if (m->asks_headkeys && !m->has_headkeys)
+		keep_headkeys(m, block);
+	if (m->asks_sent) {
+		has_day = headkeys_find_day(block, &day);
+		ask_sent(m->query, has_day, day);
+	}
 	VEC_EACH(&m->fields, n)
 		if (n->q->truth == QUERY_UNKNOWN)
 			n->q->truth = truth_of(field_matches(m, n, block));
@@ -443,231 +565,98 @@ ask_header(struct matcher *m, struct err *e)
 
 /* ---- what the text says ---------------------------------------------------- */
 
+/* What is certainly not there. */
 static void
-start_text(struct matcher *m)
+ask_filter(struct matcher *m)
 {
-	VEC_EACH(&m->needles, n) {
-		n->is_open = n->q->truth == QUERY_UNKNOWN;
-		fold_search_reset(&n->search);
-	}
-}
+	struct str record;
+	struct filter f;
 
-/* A new piece of text that does not continue the last one. */
-static void
-break_text(struct matcher *m)
-{
+	if (!view_fact(m->view, m->uid, INDEX_FILTER, &record) ||
+	    !filter_parse(record, &f))
+		return;
 	VEC_EACH(&m->needles, n)
-		if (n->is_open)
-			fold_search_reset(&n->search);
+		if (n->q->truth == QUERY_UNKNOWN &&
+		    !filter_may_have(&f, &n->filter))
+			n->q->truth = QUERY_NO;
+	VEC_EACH(&m->fields, n)
+		if (n->q->truth == QUERY_UNKNOWN &&
+		    !filter_may_have(&f, &n->filter))
+			n->q->truth = QUERY_NO;
 }
 
-/* Shows text to the open needles, or to those of TEXT alone. */
-static void
-show_text(struct matcher *m, struct str utf8, bool text_alone)
+/* More text has come: the open needles look at it. */
+static bool
+look(void *arg, struct str window, size_t fresh)
 {
+	struct matcher *m = arg;
+	bool any_open = false;
+
 	VEC_EACH(&m->needles, n) {
-		if (!n->is_open || (text_alone && n->q->key == QUERY_BODY))
+		size_t reach = n->search.key.n + fresh;
+
+		if (!n->is_open || (m->text_alone && n->q->key == QUERY_BODY))
 			continue;
-		if (fold_search_feed(&n->search, utf8)) {
+		if (fold_search_see(&n->search,
+			reach < window.n ? str_skip(window, window.n - reach)
+					 : window)) {
 			n->is_open = false;
 			n->q->truth = QUERY_YES;
 		}
+		any_open |= n->is_open;
 	}
+	return any_open;
 }
 
-/* The fields of a header block, decoded, one text each. */
 static void
-show_header(struct matcher *m, struct str block, bool text_alone)
+text_begin(void *arg)
 {
-	struct header_iter it;
-	struct header_field field;
+	struct matcher *m = arg;
 
-	header_iter_init(&it, block);
-	while (header_iter_next(&it, &field)) {
-		struct arena_mark mark = arena_mark(&m->arena);
-		struct str value = header_decode(&m->arena, field.value);
-
-		break_text(m);
-		show_text(m, field.name, text_alone);
-		show_text(m, STR(": "), text_alone);
-		show_text(m, value, text_alone);
-		arena_rewind(&m->arena, mark);
-	}
-	break_text(m);
+	fold_window_reset(&m->window);
 }
 
-/*
- * The header of a message within the message is text of the body; the fields
- * that describe a part are not (RFC 9051 section 6.4.4: BODY and TEXT).
- */
-static int
-show_part_header(struct matcher *m, const struct part *p, struct err *e)
+static void
+text_piece(void *arg, struct str utf8, bool text_alone)
 {
-	struct buf block;
-	int rc = 0;
-	size_t got;
+	struct matcher *m = arg;
 
-	buf_init(&block, MIME_HEADER_BLOCK_MAX);
-	while (block.n < p->header_len && !buf_is_over(&block)) {
-		uint64_t left = p->header_len - block.n;
-		size_t want = left < READ_BYTES ? (size_t)left : READ_BYTES;
-		char *to = buf_room(&block, want);
-
-		if (to == NULL)
-			break;
-		rc = msg_read(
-		    m->msg, p->header_off + block.n, to, want, &got, e);
-		if (rc == -1 || got == 0)
-			break;
-		block.n += got;
-	}
-	if (rc == 0)
-		show_header(m, buf_str(&block), !p->parent->is_message);
-	buf_done(&block);
-	return rc;
-}
-
-/* The part behind `p` in the order of the message. */
-static struct part *
-next_part(struct part *p)
-{
-	if (p->child != NULL)
-		return p->child;
-	while (p != NULL && p->next == NULL)
-		p = p->parent;
-	return p != NULL ? p->next : NULL;
-}
-
-static size_t
-slice_bytes(struct matcher *m)
-{
-	size_t open = 0;
-
-	VEC_EACH(&m->needles, n)
-		open += n->is_open;
-	return open > SLICE_BYTES / SLICE_BYTES_MIN
-	    ? SLICE_BYTES_MIN
-	    : SLICE_BYTES / (open > 0 ? open : 1);
-}
-
-/* Up to a slice of the present part's text; STEP_DONE: the part is finished. */
-static enum step
-read_part(struct matcher *m, struct err *e)
-{
-	char piece[READ_BYTES] UNINITIALIZED;
-	size_t got, budget = slice_bytes(m);
-
-	if (m->body == NULL)
-		m->body = body_decoder_new(m->part, BODY_TEXT);
-	while (m->off < m->part->body_len) {
-		uint64_t left = m->part->body_len - m->off;
-		size_t want =
-		    left < sizeof(piece) ? (size_t)left : sizeof(piece);
-
-		if (budget == 0)
-			return STEP_MORE;
-		want = want < budget ? want : budget;
-		if (msg_read(m->msg, m->part->body_off + m->off, piece, want,
-			&got, e) == -1)
-			return STEP_FAIL;
-		if (got == 0)
-			break;
-		m->off += got;
-		budget -= got;
-		buf_clear(&m->text);
-		(void)body_decoder_feed(
-		    m->body, str_make(piece, got), &m->text);
-		show_text(m, buf_str(&m->text), false);
-	}
-	buf_clear(&m->text);
-	(void)body_decoder_finish(m->body, &m->text);
-	show_text(m, buf_str(&m->text), false);
-	body_decoder_free(&m->body);
-	return STEP_DONE;
+	m->text_alone = text_alone;
+	fold_window_feed(&m->window, utf8, look, m);
 }
 
 static bool
-needles_open(struct matcher *m)
+text_wants_more(void *arg)
 {
+	struct matcher *m = arg;
+
 	VEC_EACH(&m->needles, n)
 		if (n->is_open)
-			return true;
+			return evaluate(m->query) == QUERY_UNKNOWN;
 	return false;
 }
 
-static int
-enter_part(struct matcher *m, struct part *p, struct err *e)
+static void
+begin_text(struct matcher *m)
 {
-	m->part = p;
-	m->off = 0;
-	break_text(m);
-	if (p != NULL && p->parent != NULL)
-		return show_part_header(m, p, e);
-	return 0;
-}
-
-/* Leaves that people read; reports of a delivery are message/... */
-static bool
-has_text(const struct part *p)
-{
-	return p->child == NULL &&
-	    (str_eq_nocase(p->type, STR("text")) ||
-		str_eq_nocase(p->type, STR("message")));
-}
-
-/* The header of the message, and all else of it that TEXT and BODY need. */
-static int
-begin_text(struct matcher *m, struct err *e)
-{
-	struct str block;
+	static const struct textwalk_ops ops = {
+	    text_begin, text_piece, text_wants_more};
+	size_t open = 0;
 
 	m->in_text = true;
-	start_text(m);
-	if (msg_header(m->msg, &block, e) == -1)
-		return -1;
-	show_header(m, block, true);
-	return 0;
-}
-
-static enum step
-enter_root(struct matcher *m, struct err *e)
-{
-	enum step step = msg_parts_step(m->msg, e);
-	struct part *root;
-
-	if (step != STEP_DONE)
-		return step;
-	m->has_root = true;
-	if (msg_parts(m->msg, &root, e) == -1 || enter_part(m, root, e) == -1)
-		return STEP_FAIL;
-	return STEP_DONE;
-}
-
-static enum step
-ask_text(struct matcher *m, struct err *e)
-{
-	enum step step;
-
-	if (!m->in_text && begin_text(m, e) == -1)
-		return STEP_FAIL;
-	if (!needles_open(m))
-		return STEP_DONE;
-	if (!m->has_root) {
-		step = enter_root(m, e);
-		if (step != STEP_DONE)
-			return step;
-	}
-	while (m->part != NULL && needles_open(m) &&
-	    evaluate(m->query) == QUERY_UNKNOWN) {
-		if (has_text(m->part)) {
-			step = read_part(m, e);
-			if (step != STEP_DONE)
-				return step;
+	VEC_EACH(&m->needles, n) {
+		n->is_open = n->q->truth == QUERY_UNKNOWN;
+		/* An empty one is in any text. */
+		if (n->is_open && n->search.key.n == 0) {
+			n->is_open = false;
+			n->q->truth = QUERY_YES;
 		}
-		if (enter_part(m, next_part(m->part), e) == -1)
-			return STEP_FAIL;
+		open += n->is_open;
 	}
-	return STEP_DONE;
+	textwalk_begin(&m->walk, m->msg, &m->arena, &ops, m);
+	m->walk.slice_bytes = open > SLICE_BYTES / SLICE_BYTES_MIN
+	    ? SLICE_BYTES_MIN
+	    : SLICE_BYTES / (open > 0 ? open : 1);
 }
 
 /* ---- one message ----------------------------------------------------------- */
@@ -683,21 +672,37 @@ close_needles(struct matcher *m)
 	}
 }
 
+/* What is known without the message; false: that is not enough. */
+static bool
+ask_index(struct matcher *m)
+{
+	struct err e;
+
+	if (m->query->cost < QUERY_COST_FACTS)
+		return evaluate(m->query) != QUERY_UNKNOWN;
+	(void)ask_facts(m, m->query, false, &e);
+	if (evaluate(m->query) != QUERY_UNKNOWN)
+		return true;
+	if (m->asks_headkeys) {
+		ask_headkeys(m);
+		if (evaluate(m->query) != QUERY_UNKNOWN)
+			return true;
+	}
+	if (m->asks_filter)
+		ask_filter(m);
+	return evaluate(m->query) != QUERY_UNKNOWN;
+}
+
 /* From the facts on. STEP_DONE: the tree's truth is known. */
 static enum step
-ask_message(struct matcher *m, uint32_t uid, struct err *e)
+ask_message(struct matcher *m, struct err *e)
 {
-	struct facts facts = {.view = m->view};
-	enum step step;
+	enum step step = need_message(m, e);
 
-	if (m->msg == NULL && msg_open(m->view, uid, &m->msg, e) == -1)
-		return STEP_FAIL;
-	step = msg_ready(m->msg, e);
 	if (step != STEP_DONE)
 		return step;
 	if (!m->in_text) {
-		facts.msg = m->msg;
-		step = ask_facts(m->query, &facts, e);
+		step = ask_facts(m, m->query, true, e);
 		if (step != STEP_DONE)
 			return step;
 		if (evaluate(m->query) != QUERY_UNKNOWN)
@@ -709,8 +714,9 @@ ask_message(struct matcher *m, uint32_t uid, struct err *e)
 			return STEP_FAIL;
 		if (evaluate(m->query) != QUERY_UNKNOWN)
 			return STEP_DONE;
+		begin_text(m);
 	}
-	step = ask_text(m, e);
+	step = textwalk_step(&m->walk, e);
 	if (step == STEP_DONE) {
 		close_needles(m);
 		(void)evaluate(m->query);
@@ -718,22 +724,34 @@ ask_message(struct matcher *m, uint32_t uid, struct err *e)
 	return step;
 }
 
+/* Flags are asked for by few searches. */
+static bool
+begin_message(struct matcher *m, uint32_t uid)
+{
+	struct flags flags = {0};
+
+	m->uid = uid;
+	if (m->asks_flags ? !view_flags(m->view, uid, &flags)
+			  : !set32_has(view_uids(m->view), uid))
+		return false;
+	forget(m->query);
+	ask_view(m->view, m->query, uid, &flags);
+	return true;
+}
+
 enum step
 matcher_test(struct matcher *m, uint32_t uid, bool *hit, struct err *e)
 {
 	enum step step = STEP_DONE;
-	struct flags flags;
 
 	if (m->msg == NULL) {
-		forget(m->query);
-		if (!view_flags(m->view, uid, &flags)) {
-			*hit = false;
+		m->has_read = false;
+		*hit = false;
+		if (!begin_message(m, uid))
 			return STEP_DONE;
-		}
-		ask_view(m->view, m->query, uid, &flags);
 	}
-	if (evaluate(m->query) == QUERY_UNKNOWN)
-		step = ask_message(m, uid, e);
+	if (m->msg != NULL || !ask_index(m))
+		step = ask_message(m, e);
 	if (step == STEP_MORE)
 		return STEP_MORE;
 	leave_message(m);
@@ -742,4 +760,10 @@ matcher_test(struct matcher *m, uint32_t uid, bool *hit, struct err *e)
 	ASSERT(step == STEP_FAIL || m->query->truth != QUERY_UNKNOWN);
 	*hit = step == STEP_DONE && m->query->truth == QUERY_YES;
 	return STEP_DONE;
+}
+
+bool
+matcher_has_read(const struct matcher *m)
+{
+	return m->has_read;
 }

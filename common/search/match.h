@@ -2,9 +2,10 @@
 /*
  * match.h - asks a planned query about one message after the other.
  *
- * Cheap facts first: what the view knows, what the file's name and dates say,
- * the header, and only then the decoded text, which is read once for all
- * needles and no further than it takes. A large body is read in slices.
+ * Cheap facts first: what the view knows, what the index keeps of the message
+ * (headkeys.h, index/filter.h), then its header, and only then the decoded text,
+ * which is read once for all needles and no further than it takes. A large body
+ * is read in slices.
  */
 #ifndef SEARCH_MATCH_H
 #define SEARCH_MATCH_H
@@ -22,5 +23,7 @@ void matcher_free(struct matcher **m);
  */
 enum step matcher_test(
     struct matcher *m, uint32_t uid, bool *hit, struct err *e);
+/* Had the last message that was tested to be opened? Else it took no time. */
+bool matcher_has_read(const struct matcher *m);
 
 #endif

@@ -1152,7 +1152,8 @@ derived_forget_facts(struct mailbox *m, uint32_t uid)
 {
 	static const enum index_slot all[] = {INDEX_ENVELOPE,
 	    INDEX_BODYSTRUCTURE, INDEX_BODY, INDEX_FIELDS, INDEX_PREVIEW,
-	    INDEX_SUBJECT, INDEX_THREAD, INDEX_EMAILID, INDEX_THREADID};
+	    INDEX_SUBJECT, INDEX_THREAD, INDEX_EMAILID, INDEX_THREADID,
+	    INDEX_HEADKEYS, INDEX_FILTER};
 
 	if (m->derived == NULL)
 		return;
