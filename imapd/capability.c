@@ -9,6 +9,8 @@
  */
 #include "imapd/capability.h"
 
+#include "imapd/limit.h"
+
 static const char always[] =
     "CAPABILITY IMAP4rev1 SASL-IR LITERAL+ ENABLE ID IDLE NAMESPACE UIDPLUS "
     "MOVE UNSELECT CHILDREN SPECIAL-USE ESEARCH STATUS=SIZE MULTIAPPEND "
@@ -23,6 +25,7 @@ void
 capability_write(struct session *s, struct buf *b)
 {
 	buf_add_c(b, always);
+	limit_write_capability(s, b);
 	/* Once on, it can not be had again (RFC 4978 section 3). */
 	if (!conn_has_deflate(s->conn))
 		buf_add_c(b, " COMPRESS=DEFLATE");

@@ -7,7 +7,7 @@
  * Trusts:  nothing; sizes meet the limit before the first byte is wanted, and
  *          messages go to disk as they come, never to memory.
  * Spec:    RFC 3501 section 6.3.11, RFC 3502 (MULTIAPPEND), RFC 4315
- *          (APPENDUID), RFC 7888 (LITERAL+), RFC 4469 (TOOBIG).
+ *          (APPENDUID), RFC 7888 (LITERAL+), RFC 4469 (TOOBIG), RFC 9738.
  *
  * ARGS --literal announced--> DATA --its last byte--> ARGS
  * ARGS --end of the line--> committed
@@ -16,6 +16,7 @@
 #include "imap/imap_set.h"
 #include "imapd/client.h"
 #include "imapd/commands.h"
+#include "imapd/limit.h"
 #include "imapd/flags.h"
 #include "imapd/name.h"
 #include "imapd/reply.h"
@@ -140,6 +141,8 @@ next_message(struct cmd *c, struct append_state *st, const struct imap_arg *a)
 		return reply_no(c, "TOOBIG", "Message too large");
 	if (m.size == 0)
 		return reply_no(c, "CANNOT", "Message is empty");
+	if (limit_save_exceeded(c->s, (uint32_t)st->messages + 1) != 0)
+		return limit_refuse(c, (uint32_t)st->messages, 0);
 	step = open_mailbox(c, st, &e);
 	if (step == STEP_DONE)
 		step = append_may_add(st->append, m.size, &e);

@@ -7,10 +7,11 @@
  * Trusts:  nothing.
  * Spec:    RFC 3501 sections 6.4.7, 6.4.8; RFC 4315 (COPYUID), RFC 6851 (MOVE:
  *          COPYUID comes untagged, before the EXPUNGEs), RFC 2180 section 4.4;
- *          RFC 7162 section 3.2.8.
+ *          RFC 7162 section 3.2.8; RFC 9738.
  */
 #include "imap/imap_set.h"
 #include "imapd/commands.h"
+#include "imapd/limit.h"
 #include "imapd/modseq.h"
 #include "imapd/name.h"
 #include "imapd/reply.h"
@@ -25,6 +26,7 @@ struct copy_state {
 	struct copy_job *job;
 	struct copy_result result;
 	uint64_t before; /* the source's mod-sequence */
+	uint32_t limited; /* of MOVE: lowest UID of those moved; 0: all */
 };
 
 static void
@@ -36,6 +38,19 @@ copy_cleanup(struct cmd *c)
 	set32_done(&st->uids);
 	set32_done(&st->result.from);
 	set32_done(&st->result.to);
+}
+
+/* All or none: too many are refused. False: answered. */
+static bool
+may_copy(struct cmd *c, struct set32 *uids)
+{
+	uint32_t n = set32_count(uids);
+	uint32_t limit = limit_save_exceeded(c->s, n);
+
+	if (limit == 0)
+		return true;
+	(void)limit_refuse(c, limit, set32_at(uids, n - limit + 1));
+	return false;
 }
 
 /* False: answered. */
@@ -63,7 +78,11 @@ copy_begin(struct cmd *c, bool move)
 		return false;
 	}
 	st->before = view_highest_modseq(c->s->view);
-	return true;
+	if (move) {
+		st->limited = limit_cut(c->s, &st->uids);
+		return true;
+	}
+	return may_copy(c, &st->uids);
 }
 
 /* "COPYUID 38505 304,319:320 3956:3958"; nothing was copied: nothing. */
@@ -97,7 +116,8 @@ copied(struct cmd *c, bool move)
 	}
 	buf_add_byte(&b, '\0');
 	if (move)
-		step = reply_ok(c, modseq_code(c, st->before), "Moved");
+		step = limit_reply_ok(
+		    c, st->limited, modseq_code(c, st->before), "Moved");
 	else
 		step = reply_ok(c, has_code ? b.p : NULL, "Copied");
 	buf_done(&b);

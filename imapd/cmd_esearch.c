@@ -160,6 +160,9 @@ esearch_begin(struct cmd *c)
 	case SEARCH_ARG_SYNTAX:
 		(void)reply_bad(c, "Error in the search keys");
 		return false;
+	case SEARCH_ARG_NUMBERS:
+		(void)reply_uid_required(c);
+		return false;
 	case SEARCH_ARG_CHARSET:
 		if ((q->ret.options & SEARCH_SAVE) != 0)
 			set32_clear(&c->s->saved);

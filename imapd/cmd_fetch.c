@@ -21,6 +21,7 @@
 #include "base/log.h"
 #include "imap/imap_set.h"
 #include "imapd/commands.h"
+#include "imapd/limit.h"
 #include "imapd/fetch_cache.h"
 #include "imapd/fetch_facts.h"
 #include "imapd/fetch_job.h"
@@ -46,6 +47,28 @@ release(struct cmd *c)
 	set32_done(&f->changed);
 	buf_done(&f->scratch);
 	buf_done(&f->fields);
+}
+
+/* From the highest on, if some are left out (RFC 9738). */
+static void
+turn_down(struct fetch *f)
+{
+	if (f->limited == 0)
+		return;
+	f->down = set32_count(&f->uids);
+	f->at_end = f->down == 0;
+}
+
+/* The next message of those that are to be answered, into f->uid. */
+static bool
+find_next(struct fetch *f)
+{
+	if (f->at_end)
+		return false;
+	if (f->limited == 0)
+		return set32_next(&f->uids, f->uid, &f->uid);
+	f->uid = set32_at(&f->uids, f->down);
+	return true;
 }
 
 /* VANISHED (EARLIER) for the UIDs as the client gave them. */
@@ -95,6 +118,26 @@ cut_partial(struct fetch *f)
 		set32_remove_range(&f->uids, 0, set32_at(&f->uids, first - 1));
 }
 
+/*
+ * Only the highest ones, when there are too many; they are answered from the
+ * highest down then. False: answered.
+ */
+static bool
+cut_limit(struct cmd *c, struct fetch *f)
+{
+	const struct partial_range *p = &f->plan.partial;
+
+	if (f->plan.has_partial &&
+	    limit_exceeded(c->s, p->last - p->first + 1) != 0) {
+		(void)limit_refuse(c, c->s->message_limit, 0);
+		return false;
+	}
+	if (f->plan.has_partial)
+		cut_partial(f);
+	f->limited = limit_cut(c->s, &f->uids);
+	return true;
+}
+
 /* NULL after the tagged reply is written. */
 static struct fetch *
 start(struct cmd *c)
@@ -121,15 +164,17 @@ start(struct cmd *c)
 		reply_bad(c, "PARTIAL needs UID FETCH");
 		return NULL;
 	}
-	if (f->plan.has_partial)
-		cut_partial(f);
+	if (!cut_limit(c, f))
+		return NULL;
 	if (!begin_modseq(c, f, set)) {
 		reply_bad(c, "VANISHED needs UID FETCH and ENABLE QRESYNC");
 		return NULL;
 	}
 	f->in_choose = f->plan.changed_since != 0;
 	fetch_facts_prepare(&f->plan);
-	f->is_known = fetch_facts_suffice(&f->plan);
+	f->is_known = f->limited == 0 && fetch_facts_suffice(&f->plan);
+	if (!f->in_choose)
+		turn_down(f);
 	f->mark = arena_mark(c->arena);
 	return f;
 }
@@ -151,6 +196,7 @@ choose(struct cmd *c)
 	set32_copy(&f->uids, &f->changed);
 	f->uid = 0;
 	f->at_end = f->in_choose = false;
+	turn_down(f);
 	return STEP_DONE;
 }
 
@@ -385,7 +431,7 @@ next_message(struct cmd *c)
 	enum step step;
 	struct err e;
 
-	while (!f->at_end && set32_next(&f->uids, f->uid, &f->uid)) {
+	while (find_next(f)) {
 		if (view_seq(c->s->view, f->uid) == 0) {
 			fetch_pass(f);
 			continue;
@@ -426,15 +472,15 @@ finish(struct cmd *c)
 	struct fetch *f = c->state;
 
 	if (f->some_gone)
-		return reply_no(
-		    c, "EXPUNGEISSUED", "Some of the messages no longer exist");
+		return limit_reply_no(c, f->limited, "EXPUNGEISSUED",
+		    "Some of the messages no longer exist");
 	if (f->some_encoded)
-		return reply_no(c, "UNKNOWN-CTE",
+		return limit_reply_no(c, f->limited, "UNKNOWN-CTE",
 		    "Some of the messages have an encoding that is not known");
 	if (f->some_failed)
-		return reply_no(
-		    c, "SERVERBUG", "Some of the messages could not be read");
-	return reply_ok(c, NULL, "FETCH completed");
+		return limit_reply_no(c, f->limited, "SERVERBUG",
+		    "Some of the messages could not be read");
+	return limit_reply_ok(c, f->limited, NULL, "FETCH completed");
 }
 
 enum step

@@ -6,9 +6,10 @@
  * Runs in: imapd.
  * Trusts:  nothing in the arguments.
  * Spec:    RFC 3501 sections 6.4.4, 6.4.8 and 7.2.5, RFC 4731; RFC 5182
- *          (SAVE); RFC 7162 section 3.1.10 (MODSEQ).
+ *          (SAVE); RFC 7162 section 3.1.10 (MODSEQ); RFC 9738.
  */
 #include "imapd/commands.h"
+#include "imapd/limit.h"
 #include "imapd/reply.h"
 #include "imapd/search_run.h"
 
@@ -27,16 +28,19 @@ search_begin(struct cmd *c)
 
 	c->state = s;
 	c->cleanup = search_cleanup;
-	if (search_return_parse(&a, &s->ret)) {
-		/* The old answer is no more (RFC 9051 section 6.4.4). */
-		if (!s->ret.is_given && c->s->imap4rev2) {
-			s->ret.is_given = true;
-			s->ret.options = SEARCH_ALL;
-		}
-		return search_run_begin(c, s, a, false);
+	if (!search_return_parse(&a, &s->ret)) {
+		(void)reply_bad(c, "Unknown or misplaced search result option");
+		return false;
 	}
-	(void)reply_bad(c, "Unknown or misplaced search result option");
-	return false;
+	/* The old answer is no more (RFC 9051 section 6.4.4). */
+	if (!s->ret.is_given && c->s->imap4rev2) {
+		s->ret.is_given = true;
+		s->ret.options = SEARCH_ALL;
+	}
+	if (!search_run_begin(c, s, a, false))
+		return false;
+	s->limited = limit_cut(c->s, &s->candidates);
+	return true;
 }
 
 static void
@@ -91,8 +95,8 @@ cmd_search(struct cmd *c)
 	conn_write_str(c->s->conn, buf_str(&line));
 	buf_done(&line);
 	if (!s->unreadable)
-		return reply_ok(c, NULL, "SEARCH completed");
+		return limit_reply_ok(c, s->limited, NULL, "SEARCH completed");
 	search_run_save(c, s, NULL);
-	return reply_no(c, "SERVERBUG",
+	return limit_reply_no(c, s->limited, "SERVERBUG",
 	    "Some messages could not be read and were left out");
 }

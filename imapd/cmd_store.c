@@ -7,12 +7,14 @@
  * Trusts:  nothing.
  * Spec:    RFC 3501 sections 6.4.6, 6.4.8, 7.1 (PERMANENTFLAGS); RFC 2180
  *          section 4.2 for messages that another session has expunged;
- *          RFC 7162 section 3.1.3 (UNCHANGEDSINCE).
+ *          RFC 7162 section 3.1.3 (UNCHANGEDSINCE);
+ *          RFC 9738 (MESSAGELIMIT).
  *
  * FETCH replies are written here for every message of the set, changed or
  * not, so the view is told to be silent about them.
  */
 #include "imapd/commands.h"
+#include "imapd/limit.h"
 #include "imap/imap_set.h"
 #include "imapd/flags.h"
 #include "imapd/modseq.h"
@@ -27,7 +29,8 @@ struct store_state {
 	enum store_op op;
 	bool silent, stored;
 	uint32_t at; /* view_store's place */
-	uint32_t told; /* UID up to which replies are written */
+	uint32_t told; /* of st->uids: how many have their replies */
+	uint32_t limited; /* lowest UID of those changed; 0: all (limit.h) */
 	/* With UNCHANGEDSINCE, some messages at a time: */
 	bool is_conditional, is_fresh;
 	uint64_t unchanged_since;
@@ -122,13 +125,15 @@ store_parse(struct cmd *c, struct store_state *st)
 static bool
 tell(struct cmd *c, struct store_state *st)
 {
-	uint32_t uid;
+	uint32_t uid, n = set32_count(&st->uids);
 
-	while (st->told < UINT32_MAX &&
-	    set32_next(&st->uids, st->told + 1, &uid)) {
+	while (st->told < n) {
 		if (conn_is_full(c->s->conn) || cmd_time_is_up(c))
 			return false;
-		st->told = uid;
+		st->told++;
+		/* What is not all goes from the highest down (RFC 9738). */
+		uid = set32_at(
+		    &st->uids, st->limited != 0 ? n - st->told + 1 : st->told);
 		if (set32_has(&st->gone, uid) || set32_has(&st->modified, uid))
 			continue;
 		if (st->silent)
@@ -255,14 +260,15 @@ stored(struct cmd *c, struct store_state *st)
 	bool some_gone = !set32_is_empty(&st->gone) && !c->uid;
 
 	if (!set32_is_empty(&st->modified) && some_gone)
-		return reply_no(c, modified_code(c, st),
+		return limit_reply_no(c, st->limited, modified_code(c, st),
 		    "Some messages are gone, others have changed");
 	if (!set32_is_empty(&st->modified))
-		return reply_ok(c, modified_code(c, st),
+		return limit_reply_ok(c, st->limited, modified_code(c, st),
 		    "Messages that have changed stay as they are");
 	if (some_gone)
-		return reply_no(c, "EXPUNGEISSUED", "Some messages are gone");
-	return reply_ok(c, NULL, "Stored");
+		return limit_reply_no(
+		    c, st->limited, "EXPUNGEISSUED", "Some messages are gone");
+	return limit_reply_ok(c, st->limited, NULL, "Stored");
 }
 
 enum step
@@ -281,6 +287,7 @@ cmd_store(struct cmd *c)
 			return reply_bad(c, why);
 		if (c->s->read_only)
 			return reply_no(c, "READ-ONLY", "Mailbox is read-only");
+		st->limited = limit_cut(c->s, &st->uids);
 		if (st->is_conditional)
 			modseq_enable(c->s);
 	}

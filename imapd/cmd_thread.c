@@ -5,11 +5,12 @@
  * Owns:    the keys of the messages found, in the command's arena.
  * Runs in: imapd.
  * Trusts:  nothing in arguments or messages.
- * Spec:    RFC 5256 sections 3, 4, 5.
+ * Spec:    RFC 5256 sections 3, 4, 5; RFC 9738.
  *
  * SEARCH --all found--> KEYS --all read--> tree made, answered
  */
 #include "imapd/commands.h"
+#include "imapd/limit.h"
 #include "imapd/reply.h"
 #include "imapd/search_run.h"
 #include "search/thread.h"
@@ -57,6 +58,10 @@ threading_begin(struct cmd *c)
 	arena_init(&t->scratch);
 	c->state = t;
 	c->cleanup = threading_cleanup;
+	if (limit_exceeded(c->s, view_count(c->s->view)) != 0) {
+		(void)limit_refuse(c, c->s->message_limit, 0);
+		return false;
+	}
 	for (size_t i = 0; i < ARRAY_LEN(algorithms); i++) {
 		if (!imap_arg_word(&a, algorithms[i].word))
 			continue;

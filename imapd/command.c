@@ -30,7 +30,7 @@ static const struct command table[] = {
     {"CREATE", cmd_create, IN_ANY, 0},
     {"DELETE", cmd_delete, IN_ANY, 0},
     {"ENABLE", cmd_enable, IN_ANY, 0},
-    {"ESEARCH", cmd_esearch, IN_ANY, SET | CMD_8BIT},
+    {"ESEARCH", cmd_esearch, IN_ANY, SET | CMD_8BIT | CMD_NO_NUMBERS},
     {"EXAMINE", cmd_examine, IN_ANY, CMD_NO_SYNC},
     {"EXPUNGE", cmd_expunge, IN_SELECTED, SET | CMD_NO_NUMBERS},
     {"FETCH", cmd_fetch, IN_SELECTED, SET | CMD_NO_EXPUNGE | CMD_SECTION},

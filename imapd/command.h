@@ -38,7 +38,7 @@ enum command_flag {
 	CMD_LONG = 1 << 6, /* its line may be long: it has a set */
 	/* 8-bit in quoted strings, as clients send it that enable nothing */
 	CMD_8BIT = 1 << 7,
-	CMD_NO_NUMBERS = 1 << 8, /* CMD_UID, but needs none without UID */
+	CMD_NO_NUMBERS = 1 << 9, /* CMD_UID, and none are told without UID */
 };
 
 struct command {

@@ -23,6 +23,8 @@ struct fetch {
 	bool in_choose;
 	uint32_t uid; /* the message being answered, or the next one */
 	bool at_end; /* there is none */
+	uint32_t limited; /* lowest UID answered; 0: all are (limit.h) */
+	uint32_t down; /* going down: position of the next one + 1 in uids */
 	struct msg *msg; /* open when the plan needs it */
 	struct fetch_item *item; /* the next one; NULL in ITEMS: close */
 	struct fetch_item *current; /* the one before it */
@@ -48,7 +50,9 @@ struct fetch {
 static inline void
 fetch_pass(struct fetch *f)
 {
-	if (f->uid == UINT32_MAX)
+	if (f->down > 0)
+		f->at_end = --f->down == 0;
+	else if (f->uid == UINT32_MAX)
 		f->at_end = true;
 	else
 		f->uid++;

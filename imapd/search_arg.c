@@ -6,8 +6,8 @@
  * Runs in: imapd.
  * Trusts:  nothing; nesting and the number of keys are bounded.
  * Spec:    RFC 3501 section 6.4.4, RFC 5032 (WITHIN), RFC 7162 section 3.1.5,
- *          RFC 8474 section 6, RFC 8514 section 4.3, RFC 9586; RFC 9755 section 3
- *          (no charset once UTF8=ACCEPT is enabled).
+ *          RFC 8474 section 6, RFC 8514 section 4.3, RFC 9586, RFC 9738; RFC
+ *          9755 section 3 (no charset once UTF8=ACCEPT is enabled).
  */
 #include "base/bounds.h"
 #include "base/clock.h"
@@ -50,6 +50,8 @@ enum operand {
 	OPERAND_AGE, /* seconds before now */
 	OPERAND_KEYWORD,
 	OPERAND_UIDS,
+	OPERAND_UID_AFTER,
+	OPERAND_UID_BEFORE,
 	OPERAND_ID, /* objectid */
 	OPERAND_MODSEQ, /* perhaps an entry and its type, number */
 	OPERAND_KEY,
@@ -124,6 +126,8 @@ static const struct search_key keys[] = {
     {"UNKEYWORD", OPERAND_KEYWORD, QUERY_KEYWORD, true, 0, NULL},
     KEY("MODSEQ", OPERAND_MODSEQ, QUERY_MODSEQ),
     KEY("UID", OPERAND_UIDS, QUERY_UIDS),
+    KEY("UIDAFTER", OPERAND_UID_AFTER, QUERY_UIDS),
+    KEY("UIDBEFORE", OPERAND_UID_BEFORE, QUERY_UIDS),
     KEY("NOT", OPERAND_KEY, QUERY_NOT),
     KEY("OR", OPERAND_TWO_KEYS, QUERY_OR),
 };
@@ -170,16 +174,40 @@ parse_text(struct parser *p, struct str *out)
 	return known;
 }
 
+static struct query *
+new_uids(struct parser *p)
+{
+	struct made_set *made = arena_new(p->c->arena, 1, sizeof(*made));
+	struct query *q = query_new_uids(p->c->arena);
+
+	made->set = q->uids;
+	made->next = p->made;
+	p->made = made;
+	return q;
+}
+
 static bool
 parse_uids(struct parser *p, bool uid, struct str text, struct query **out)
 {
-	struct made_set *made = arena_new(p->c->arena, 1, sizeof(*made));
-
-	*out = query_new_uids(p->c->arena);
-	made->set = (*out)->uids;
-	made->next = p->made;
-	p->made = made;
+	*out = new_uids(p);
 	return session_parse_set_as(p->c, text, uid, (*out)->uids);
+}
+
+/* RFC 9738: all behind the one UID, or all before it. */
+static bool
+parse_uid_side(struct parser *p, bool after, struct query **out)
+{
+	uint32_t uid;
+
+	if (!imap_arg_u32(&p->at, 1, &uid))
+		return false;
+	*out = new_uids(p);
+	if (p->c->s->view == NULL)
+		return true;
+	set32_copy((*out)->uids, view_uids(p->c->s->view));
+	set32_remove_range(
+	    (*out)->uids, after ? 0 : uid, after ? uid : UINT32_MAX);
+	return true;
 }
 
 static bool
@@ -319,6 +347,8 @@ parse_operand(struct parser *p, const struct search_key *k, struct query *q)
 	case OPERAND_TWO_KEYS:
 		return parse_children(p, q, 2);
 	case OPERAND_UIDS:
+	case OPERAND_UID_AFTER:
+	case OPERAND_UID_BEFORE:
 		break;
 	}
 	return false;
@@ -378,6 +408,10 @@ parse_word(struct parser *p, struct str word)
 			return NULL;
 		return q;
 	}
+	if (k->operand == OPERAND_UID_AFTER || k->operand == OPERAND_UID_BEFORE)
+		return parse_uid_side(p, k->operand == OPERAND_UID_AFTER, &q)
+		    ? q
+		    : NULL;
 	q = query_new(p->c->arena, k->key);
 	if (!parse_operand(p, k, q))
 		return NULL;

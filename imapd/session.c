@@ -23,6 +23,8 @@ session_init(struct session *s, struct host *h, struct conn *conn)
 	s->store = host_store(h);
 	s->append_max_bytes =
 	    host_setting_u64(h, "append_limit", IMAP_APPEND_MAX);
+	s->message_limit = (uint32_t)host_setting_u64(h, "message_limit", 0);
+	s->save_limit = (uint32_t)host_setting_u64(h, "save_limit", 0);
 	arena_init(&s->arena);
 	buf_init(&s->out, OUT_MAX_BYTES);
 	set32_init(&s->saved);

@@ -34,6 +34,7 @@ struct session {
 	const char *user, *remote_ip;
 	size_t keywords_told; /* of the view's mailbox, in FLAGS replies */
 	uint64_t append_max_bytes;
+	uint32_t message_limit, save_limit; /* limit.h; 0: none */
 	bool logout; /* the session ends after the present reply */
 	bool lost; /* the selected mailbox can not be served on */
 	struct fetch_cache fetch_cache; /* dropped before the view is closed */

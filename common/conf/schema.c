@@ -399,6 +399,15 @@ static const struct schema_setting TABLE[] = {
 	    "The default is the order of Debian's policy: whatever delivers mail must\n"
 	    "use one of the same locks.",
 }, {
+	.name = "message_limit", .type = SCHEMA_NUMBER,
+	.min = 0, .max = UINT32_MAX - 1, .preset = "0",
+	.readers = SCHEMA_IMAPD,
+	.help = "messages that one IMAP command may process; 0: any number",
+	.detail =
+	    "With a limit MESSAGELIMIT is announced: mail programs that do not\n"
+	    "know of it then see no more than the newest messages of a large\n"
+	    "mailbox.\nIt should not be below 1000.",
+}, {
 	.name = "namespace_prefix", .type = SCHEMA_TEXT, .preset = "",
 	.readers = SCHEMA_IMAPD,
 	.help = "what names of the user's own mailboxes begin with",
@@ -597,6 +606,14 @@ static const struct schema_setting TABLE[] = {
 	.name = "run_dir", .type = SCHEMA_PATH, .preset = "/run/restante",
 	.readers = SCHEMA_MASTER | MAIL_PROCESSES | SCHEMA_CTL,
 	.help = "where the pid file and the control socket lie",
+}, {
+	.name = "save_limit", .type = SCHEMA_NUMBER,
+	.min = 0, .max = UINT32_MAX - 1, .preset = "0",
+	.readers = SCHEMA_IMAPD,
+	.help = "messages that one COPY or APPEND may save; 0: any number",
+	.detail =
+	    "With a limit SAVELIMIT is announced, unless message_limit is set,\n"
+	    "which holds for COPY and APPEND then.\nIt should not be below 1000.",
 }, {
 	.name = "spool_dir", .type = SCHEMA_PATH, .preset = "/var/mail",
 	.readers = SCHEMA_MASTER | MAIL_PROCESSES,

@@ -92,6 +92,15 @@ def test_set_needs_uid(six, command):
     assert status == "BAD" and b"[UIDREQUIRED]" in text, (command, text)
 
 
+def test_search_in_many(six):
+    """MULTISEARCH tells UIDs in any case; its keys are as those of SEARCH."""
+    c = six
+    found = c.ok("ESEARCH IN (selected) ALL")
+    assert found and found[0].endswith(b"UID ALL 3:8"), found
+    status, text, _ = c.cmd("ESEARCH IN (selected) 1:2")
+    assert status == "BAD" and b"[UIDREQUIRED]" in text
+
+
 def test_set_of_an_empty_mailbox(six):
     six.ok("SELECT Other")
     status, text, _ = six.cmd("UID SEARCH 1:*")
