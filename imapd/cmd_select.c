@@ -19,6 +19,7 @@
 #include "imapd/select_param.h"
 #include "imapd/session.h"
 #include "imapd/sync.h"
+#include "store/acl.h"
 #include "store/object.h"
 #include "store/view_modseq.h"
 
@@ -157,8 +158,9 @@ select_mailbox(struct cmd *c, bool read_only)
 		step = resync_step(c, &o->param, &o->resync);
 	if (step == STEP_MORE)
 		return STEP_MORE;
-	return c->s->read_only ? reply_ok(c, "READ-ONLY", "Selected")
-			       : reply_ok(c, "READ-WRITE", "Selected");
+	return c->s->read_only || !view_is_read_write(c->s->view)
+	    ? reply_ok(c, "READ-ONLY", "Selected")
+	    : reply_ok(c, "READ-WRITE", "Selected");
 }
 
 enum step
@@ -195,8 +197,11 @@ cmd_close(struct cmd *c)
 		return reply_bad(c, "No arguments expected");
 	if (at == NULL)
 		at = c->state = arena_new(c->arena, 1, sizeof(*at));
-	step = !view_may_change(s->view) ? STEP_DONE
-					 : view_expunge(s->view, NULL, at, &e);
+	/* Nor is it said that something was left (RFC 4314 section 4). */
+	step = !view_may_change(s->view) ||
+		(view_rights(s->view) & ACL_EXPUNGE) == 0
+	    ? STEP_DONE
+	    : view_expunge(s->view, NULL, at, &e);
 	while (step == STEP_MORE && !cmd_time_is_up(c))
 		step = view_expunge(s->view, NULL, at, &e);
 	if (step == STEP_MORE)

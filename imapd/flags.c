@@ -74,8 +74,9 @@ flags_write(struct buf *b, const struct mailbox *m, const struct flags *f)
 		write_keyword(b, m, f->more[i], &first);
 }
 
-void
-flags_write_names(struct buf *b, const struct mailbox *m, bool common)
+static void
+write_names(struct buf *b, const struct mailbox *m, unsigned system,
+    bool keywords, bool common)
 {
 	static const struct str names_of_all[] = {
 	    STR_LIT("$MDNSent"),
@@ -87,12 +88,28 @@ flags_write_names(struct buf *b, const struct mailbox *m, bool common)
 	bool first = true;
 	size_t i, number;
 
-	write_system(b, ~(unsigned)FLAG_RECENT, &first);
-	for (i = 0; i < mailbox_keyword_count(m); i++)
+	write_system(b, system, &first);
+	for (i = 0; keywords && i < mailbox_keyword_count(m); i++)
 		write_keyword(b, m, i, &first);
-	for (i = 0; common && i < ARRAY_LEN(names_of_all); i++)
+	for (i = 0; keywords && common && i < ARRAY_LEN(names_of_all); i++)
 		if (!mailbox_keyword_find(m, names_of_all[i], &number))
 			buf_addf(b, " %.*s", STR_ARG(names_of_all[i]));
+}
+
+void
+flags_write_names(struct buf *b, const struct mailbox *m, bool common)
+{
+	write_names(b, m, ~(unsigned)FLAG_RECENT, true, common);
+}
+
+/* Where keywords are kept, system flags are. */
+void
+flags_write_permanent(struct buf *b, const struct mailbox *m, uint8_t system,
+    bool keywords, bool common)
+{
+	write_names(b, m, system, keywords, common);
+	if (keywords)
+		buf_add_c(b, " \\*");
 }
 
 /* RFC 3501: flag. */

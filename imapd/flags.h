@@ -16,6 +16,9 @@ void flags_write(struct buf *b, const struct mailbox *m, const struct flags *f);
  * section 2.3.2), known or not.
  */
 void flags_write_names(struct buf *b, const struct mailbox *m, bool common);
+/* Those of them that are kept: see view_keeps(); with keywords "\*", too. */
+void flags_write_permanent(struct buf *b, const struct mailbox *m,
+    uint8_t system, bool keywords, bool common);
 /*
  * The atoms from `a` to the list's end as a wish in `arena`. False:
  * not a flag-list, or one with a system flag that nobody can set (\Recent,

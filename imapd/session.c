@@ -48,6 +48,7 @@ session_select(struct session *s, struct view *v)
 	s->view = v;
 	s->read_only = view_is_read_only(v);
 	s->keywords_told = mailbox_keyword_count(view_mailbox(v));
+	s->rights_told = view_rights(v);
 }
 
 bool

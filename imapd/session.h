@@ -33,6 +33,7 @@ struct session {
 	struct set32 saved; /* UIDs that "$" stands for */
 	const char *user, *remote_ip;
 	size_t keywords_told; /* of the view's mailbox, in FLAGS replies */
+	unsigned rights_told; /* on it, in PERMANENTFLAGS */
 	uint64_t append_max_bytes;
 	uint32_t message_limit, save_limit; /* limit.h; 0: none */
 	bool logout; /* the session ends after the present reply */

@@ -119,7 +119,8 @@ sync_tell(struct cmd *c)
 void
 sync_keywords(struct session *s)
 {
-	if (mailbox_keyword_count(view_mailbox(s->view)) == s->keywords_told)
+	if (mailbox_keyword_count(view_mailbox(s->view)) == s->keywords_told &&
+	    view_rights(s->view) == s->rights_told)
 		return;
 	sync_write_flag_names(s);
 }
@@ -128,8 +129,12 @@ void
 sync_write_flag_names(struct session *s)
 {
 	const struct mailbox *m = view_mailbox(s->view);
+	uint8_t system;
+	bool keywords;
 
 	s->keywords_told = mailbox_keyword_count(m);
+	s->rights_told = view_rights(s->view);
+	keywords = view_keeps(s->view, &system);
 	reply_begin(s);
 	buf_add_c(&s->out, "FLAGS (");
 	flags_write_names(&s->out, m, s->imap4rev2);
@@ -137,12 +142,9 @@ sync_write_flag_names(struct session *s)
 	reply_end(s);
 	reply_begin(s);
 	buf_add_c(&s->out, "OK [PERMANENTFLAGS (");
-	if (!s->read_only && !view_may_change(s->view)) {
-		buf_add_c(&s->out, "\\Seen");
-	} else if (!s->read_only) {
-		flags_write_names(&s->out, m, s->imap4rev2);
-		buf_add_c(&s->out, " \\*");
-	}
+	if (!s->read_only)
+		flags_write_permanent(
+		    &s->out, m, system, keywords, s->imap4rev2);
 	buf_add_c(&s->out,
 	    s->read_only ? ")] No flags can be changed"
 			 : ")] Flags that are kept");

@@ -36,6 +36,9 @@
 #define POP3_IDLE_S (10 * 60)
 #define KEYWORD_MAX_BYTES 255
 #define MAILBOX_NAME_MAX_BYTES 1000
+#define ACL_ID_MAX_BYTES 300 /* a user's name, and what stands before it */
+#define ACL_ENTRIES_MAX 1000
+#define ACL_FILE_MAX (512 * 1024)
 
 /* Messages */
 #define MIME_DEPTH_MAX 100

@@ -52,7 +52,7 @@ struct places {
 static const char *const read_only[] = {
     "/usr/lib/" MULTIARCH "/gconv", "/usr/lib64/gconv", "/usr/lib/gconv",
     "/etc/ld.so.cache", "/etc/localtime", "/usr/share/zoneinfo",
-    "/etc/mailname", "/dev/null",
+    "/etc/mailname", "/dev/null", "/etc/group", /* rights.c */
     "/proc/sys/kernel/random/boot_id", /* index_state.c */
 };
 

@@ -58,6 +58,13 @@ static const char *const files_write[] = {"creat", "mkdir", "mkdirat", "rmdir",
     "inotify_rm_watch", "copy_file_range", "sendfile", "pwritev", "pwritev2",
     "msync", "pipe2", NULL};
 
+/*
+ * Who may read a mailbox (posix_acl.c): of folders that the sandbox lets nobody
+ * open, the home above all, it is asked and set from within, by ".".
+ */
+static const char *const rights[] = {"getgroups", "fgetxattr", "fsetxattr",
+    "getxattr", "setxattr", "fremovexattr", "removexattr", NULL};
+
 /* Files of one name in a folder that is open: a dotlock, a new mailbox. */
 static const char *const lock_files[] = {"openat", "newfstatat", "linkat",
     "unlinkat", "fchown", "fchmod", "utimensat", NULL};
@@ -141,7 +148,8 @@ static const struct profile profiles[] = {
     {SANDBOX_PASS, {judge_password}, false, false, true},
     {SANDBOX_LOGD, {basic, sync_file}, false, false, false},
     {SANDBOX_SPOOLD, {basic, lock_files}, false, false, false},
-    {SANDBOX_USER, {basic, files_read, files_write}, false, true, false},
+    {SANDBOX_USER, {basic, files_read, files_write, rights}, false, true,
+	false},
 };
 
 static bool for_any_pid; /* while a filter for other processes is built */

@@ -5,7 +5,8 @@
  * Owns:    struct copy_job.
  * Runs in: imapd, pop3d, as the mail user.
  * Trusts:  nothing; UIDs that are not in the view are passed over.
- * Spec:    RFC 3501 section 6.4, RFC 2180, RFC 4315, RFC 6851.
+ * Spec:    RFC 3501 section 6.4, RFC 2180, RFC 4314 section 4, RFC 4315,
+ *          RFC 6851.
  *
  * struct copy_job:
  *
@@ -23,8 +24,9 @@
 #include "store/derived.h"
 #include "store/mailbox_impl.h"
 #include "store/notify.h"
-#include "store/seen.h"
 #include "store/quota.h"
+#include "store/rights.h"
+#include "store/seen.h"
 
 #define COPY_PIECE (64 * 1024)
 
@@ -54,6 +56,78 @@ may_write(struct view *v, struct err *e)
 	return 0;
 }
 
+/* ---- rights ---------------------------------------------------------------- */
+
+/* The flags that the viewer may set or clear in a mailbox. */
+struct allowed {
+	bool is_all, keywords;
+	uint8_t system;
+};
+
+static struct allowed
+allowed_in(const struct mailbox *m)
+{
+	struct allowed a = {.is_all = m->rights == ACL_ALL};
+
+	if (m->rights & ACL_WRITE) {
+		a.system |=
+		    FLAG_ANSWERED | FLAG_FLAGGED | FLAG_DRAFT | FLAG_PASSED;
+		a.keywords = true;
+	}
+	if (m->rights & ACL_SEEN)
+		a.system |= FLAG_SEEN;
+	if (m->rights & ACL_DELETED)
+		a.system |= FLAG_DELETED;
+	return a;
+}
+
+/* The flags that stay of a wish. */
+static void
+limit_wish(const struct allowed *a, struct flag_wish *w)
+{
+	if (a->is_all)
+		return;
+	w->system &= a->system;
+	if (!a->keywords)
+		w->n_keywords = 0;
+}
+
+/*
+ * The same for STORE: ERR_PERM only when nothing stays (RFC 4314 section 4:
+ * clients do not expect a NO).
+ */
+static int
+limit_store(const struct allowed *a, enum store_op op, struct flag_wish *w,
+    struct err *e)
+{
+	bool wants_none = w->system == 0 && w->n_keywords == 0;
+
+	limit_wish(a, w);
+	if (a->is_all || w->system != 0 || w->n_keywords > 0)
+		return 0;
+	if (op == STORE_SET ? (a->system & FLAGS_STORED) != 0 : wants_none)
+		return 0;
+	return err_set(e, ERR_PERM, "not the right to change these flags");
+}
+
+/* What he may not change stays as it is in a message. */
+static void
+keep_others(const struct allowed *a, const struct mailbox *m,
+    const struct msg_rec *r, struct flag_change *c)
+{
+	const uint16_t *more;
+	size_t n;
+
+	c->system &= a->system;
+	c->system |= r->system & (uint8_t)~a->system & FLAGS_STORED;
+	if (a->keywords)
+		return;
+	more = mailbox_more(m, r, &n);
+	c->keywords = r->keywords;
+	c->more = more;
+	c->n_more = n;
+}
+
 /* ---- STORE --------------------------------------------------------------- */
 
 /* What of a wish is the viewer's own: is \Seen touched, and how. */
@@ -68,7 +142,8 @@ split_seen(const struct mailbox *m, enum store_op op, struct flag_wish *w)
 
 	if (!own.is_own)
 		return own;
-	own.touches = op == STORE_SET || w->system & FLAG_SEEN;
+	own.touches = (op == STORE_SET && (m->rights & ACL_SEEN) != 0) ||
+	    w->system & FLAG_SEEN;
 	own.on = w->system & FLAG_SEEN && op != STORE_REMOVE;
 	w->system &= (uint8_t)~FLAG_SEEN;
 	return own;
@@ -76,20 +151,24 @@ split_seen(const struct mailbox *m, enum store_op op, struct flag_wish *w)
 
 static enum step
 set_flags(struct mailbox *m, uint32_t uid, const struct flag_change *c,
-    const struct own_seen *own, bool in_files, bool *changed, struct err *e)
+    const struct own_seen *own, const struct allowed *allowed, bool in_files,
+    bool *changed, struct err *e)
 {
-	const struct msg_rec *r = own->is_own ? mailbox_rec(m, uid) : NULL;
+	bool asks = own->is_own || (!allowed->is_all && c->op == STORE_SET);
+	const struct msg_rec *r = asks ? mailbox_rec(m, uid) : NULL;
 	struct flag_change with = *c;
 	enum step step = STEP_DONE;
 
 	*changed = false;
-	if (own->is_own && (r == NULL || r->state != REC_LIVE)) {
+	if (asks && (r == NULL || r->state != REC_LIVE)) {
 		(void)err_set(e, ERR_GONE, "message is gone");
 		return STEP_FAIL;
 	}
 	/* In the file it stays what its owner sees. */
 	if (own->is_own && c->op == STORE_SET)
 		with.system |= r->system & FLAG_SEEN;
+	if (!allowed->is_all && c->op == STORE_SET)
+		keep_others(allowed, m, r, &with);
 	if (in_files)
 		step = m->store->ops->set_flags(m, uid, &with, changed, e);
 	if (step == STEP_DONE && own->touches && seen_change(m, uid, own->on))
@@ -104,8 +183,9 @@ view_store(struct view *v, const struct set32 *uids, enum store_op op,
 {
 	struct mailbox *m = v->m;
 	int64_t until = clock_mono_ms() + STEP_SLICE_MS;
+	const struct allowed allowed = allowed_in(m);
 	struct flag_wish rest = *w;
-	struct own_seen own = split_seen(m, op, &rest);
+	struct own_seen own;
 	struct flag_change c;
 	struct arena a;
 	enum step result = STEP_FAIL, one;
@@ -113,14 +193,18 @@ view_store(struct view *v, const struct set32 *uids, enum store_op op,
 	bool changed, in_files;
 
 	store_begin_step(m->store);
-	in_files = !own.touches || op == STORE_SET || rest.system != 0 ||
-	    rest.n_keywords > 0;
+	if (!v->read_only && limit_store(&allowed, op, &rest, e) == -1)
+		return STEP_FAIL;
+	own = split_seen(m, op, &rest);
+	in_files = !own.touches || rest.system != 0 || rest.n_keywords > 0 ||
+	    (op == STORE_SET && (m->rights & ACL_CHANGES_FLAGS) != 0);
 	if ((in_files || view_is_read_only(v)) && may_write(v, e) == -1)
 		return STEP_FAIL;
 	arena_init(&a);
 	result = mailbox_resolve(m, op, &rest, &a, &c, e);
 	while (result == STEP_DONE && next_in_view(v, uids, at, &uid)) {
-		one = set_flags(m, uid, &c, &own, in_files, &changed, e);
+		one = set_flags(
+		    m, uid, &c, &own, &allowed, in_files, &changed, e);
 		if (one == STEP_MORE ||
 		    (one == STEP_FAIL && e->code != ERR_GONE)) {
 			result = one;
@@ -194,7 +278,8 @@ view_expunge(
 	struct set32 all;
 
 	store_begin_step(v->store);
-	if (may_write(v, e) == -1)
+	if (rights_need(v->m->rights, ACL_EXPUNGE, e) == -1 ||
+	    may_write(v, e) == -1)
 		return STEP_FAIL;
 	mailbox_freshen(v->m, 0);
 	/* Nothing to look for among those that are not even loaded. */
@@ -225,6 +310,8 @@ append_open(
 	if (step != STEP_DONE)
 		goto out;
 	step = STEP_FAIL;
+	if (rights_need(a->m->rights, ACL_INSERT, e) == -1)
+		goto out;
 	if (a->m->is_read_only || a->m->is_broken)
 		(void)err_set(e, ERR_READ_ONLY, "%s: read-only", a->m->name);
 	else if (a->m->store->ops->append->begin(a, e) == 0)
@@ -258,11 +345,13 @@ int
 append_message(struct append *a, const struct flag_wish *w, int64_t date_s,
     uint64_t size, struct err *e)
 {
+	const struct allowed allowed = allowed_in(a->m);
 	struct flag_wish stored = *w;
 
 	if (a->left > 0)
 		return err_set(e, ERR_SYNTAX, "append: message too short");
 	stored.system &= FLAGS_STORED;
+	limit_wish(&allowed, &stored);
 	take_seen(a, (uint32_t)a->count + 1, &stored);
 	if (a->m->store->ops->append->message(a, &stored, date_s, e) == -1)
 		return -1;
@@ -490,6 +579,7 @@ static enum step
 stage_one(
     struct copy_job *job, struct mailbox *from, uint32_t uid, struct err *e)
 {
+	const struct allowed allowed = allowed_in(job->to->m);
 	const struct msg_rec *r;
 	struct flag_wish w;
 	struct arena a;
@@ -508,6 +598,7 @@ stage_one(
 	}
 	arena_init(&a);
 	flags_of(from, r, &a, &w);
+	limit_wish(&allowed, &w);
 	take_seen(job->to, set32_count(&job->from) + 1, &w);
 	step = job->to->m->store->ops->append->copy(job->to, from, uid, &w, e);
 	if (step == STEP_FAIL && e->code == ERR_UNSUPPORTED)
@@ -598,7 +689,9 @@ view_copy(struct view *v, const struct set32 *uids, struct str dest, bool move,
 	enum step step = STEP_DONE;
 
 	store_begin_step(v->store);
-	if (move && may_write(v, e) == -1)
+	if (move &&
+	    (rights_need(v->m->rights, ACL_DELETED | ACL_EXPUNGE, e) == -1 ||
+		may_write(v, e) == -1))
 		return STEP_FAIL;
 	if (job == NULL)
 		job = *jobp = mem_new(1, sizeof(*job));

@@ -15,6 +15,7 @@
 #include "store/derived.h"
 #include "store/mailbox_impl.h"
 #include "store/notify.h"
+#include "store/rights.h"
 #include "store/seen.h"
 #include "store/space.h"
 
@@ -122,6 +123,7 @@ mailbox_acquire(
 {
 	struct mailbox *m = *out;
 	enum step step = STEP_DONE;
+	bool is_first = m == NULL, is_new = false;
 
 	if (m == NULL)
 		m = find_usable(s, name);
@@ -133,10 +135,19 @@ mailbox_acquire(
 		list_init(&m->views);
 		list_append(&s->mailboxes, &m->link);
 		*VEC_ADD(&m->more_sets) = 0;
+		is_new = true;
 	}
 	if (*out == NULL)
 		m->n_users++;
 	*out = m;
+	/* Our own do not change while we have them open. */
+	if (is_first && (is_new || s->head != NULL) &&
+	    rights_take(m, e) == -1) {
+		if (is_new)
+			m->is_gone = true;
+		mailbox_release(out);
+		return STEP_FAIL;
+	}
 	if (m->is_opening && m->is_gone) {
 		/* Somebody else's attempt failed: one of our own. */
 		mailbox_release(out);

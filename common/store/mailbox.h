@@ -62,6 +62,15 @@ bool view_is_read_only(const struct view *v); /* also: the place is */
  * it is the viewer's own (mailboxes of others that he may only read).
  */
 bool view_may_change(const struct view *v);
+/* Is there anything that others see of what one may do (RFC 4314 5.2)? */
+bool view_is_read_write(const struct view *v);
+/* Of the viewer: enum acl_right (acl.h). */
+unsigned view_rights(const struct view *v);
+/*
+ * What is kept of the flags that he sets: *system, enum msg_flag; returns
+ * whether keywords are, too.
+ */
+bool view_keeps(const struct view *v, uint8_t *system);
 
 /* As its backend has it; mailbox_full_name(): as clients do, in `a`. */
 struct str mailbox_name(const struct mailbox *m);

@@ -40,7 +40,9 @@ struct quota;
 struct quota_limits;
 struct quota_ops;
 struct maildirsize;
+struct rights_place;
 struct store_ops;
+struct viewer;
 
 /* How long one step may take; tests make it shorter. */
 #define STEP_SLICE_MS store_slice_ms
@@ -102,6 +104,8 @@ struct mailbox {
 	bool is_broken; /* a sync failed: read-only until reopened */
 	bool is_gone; /* removed by somebody */
 	bool is_opening; /* ops->open has not come to its end */
+	unsigned rights; /* of the viewer: rights.h, enum acl_right */
+	int64_t rights_ms; /* when they were looked at */
 	uint32_t unsure_top; /* flags up to this UID: see mailbox_freshen() */
 	bool has_work; /* for the loop; it is not closed before that is done */
 	bool warned_size; /* of a wrong size in a file name */
@@ -137,6 +141,7 @@ struct view {
 	uint32_t top; /* the largest UID it was told of */
 	uint32_t expunge_gen; /* of the mailbox, when last told */
 	size_t keywords_told;
+	unsigned rights_told;
 	void (*listener)(void *arg);
 	void *listener_arg;
 	bool is_due; /* the listener is to be called */
@@ -196,6 +201,7 @@ struct store {
 	DIR *others_dir; /* being looked through, or NULL */
 	unsigned others_n; /* names of it that were tried */
 	bool has_alias;
+	struct viewer *viewer; /* rights.c; of the head */
 	void *impl;
 };
 
@@ -270,6 +276,9 @@ struct store_ops {
 	    struct store *s, struct str name, unsigned *phase, struct err *e);
 	int (*rename)(
 	    struct store *s, struct str from, struct str to, struct err *e);
+	/* Where a mailbox, or a level, lies: rights.h. ERR_NOT_FOUND. */
+	int (*rights_place)(struct store *s, struct str name,
+	    struct rights_place *out, struct err *e);
 	/* Where the subscriptions are: a directory descriptor to borrow. */
 	int (*subs_dir)(struct store *s, const char **file);
 	/* The file was changed; may be NULL. */

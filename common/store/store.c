@@ -27,6 +27,7 @@
 #include "store/notify.h"
 #include "store/object.h"
 #include "store/quota.h"
+#include "store/rights.h"
 #include "store/seen.h"
 #include "store/space.h"
 #include "store/special.h"
@@ -213,6 +214,7 @@ store_close(struct store **sp)
 	free(s->mbox_write_locks);
 	free(s->prefix);
 	free(s->others_location);
+	rights_close(s);
 	free(s);
 }
 
@@ -332,6 +334,8 @@ struct list_job {
 	struct store *s; /* being listed: the head, then the others */
 	void *at; /* the backend's */
 	bool is_begun; /* the others are known */
+	bool is_listed; /* the backend has told all; */
+	struct mbox_entry **judged; /* but may they be seen? */
 	VEC(struct str) subs; /* names as stored, in the caller's arena */
 	struct mbox_entry *all, *first, **tail;
 };
@@ -375,6 +379,28 @@ finish_space(struct list_job *job, enum list_what what, struct arena *a)
 	*job->tail = mboxlist_finish(&list, what);
 	while (*job->tail != NULL)
 		job->tail = &(*job->tail)->next;
+}
+
+/* Names of others that the viewer may not look up go. */
+static enum step
+judge_names(struct list_job *job)
+{
+	int64_t until = clock_mono_ms() + STEP_SLICE_MS;
+
+	if (job->judged == NULL)
+		job->judged = &job->all;
+	while (job->s->head != NULL && *job->judged != NULL) {
+		const struct mbox_entry *m = *job->judged;
+
+		if (rights_may_list(job->s, m->name, m->attrs))
+			job->judged = &(*job->judged)->next;
+		else
+			*job->judged = m->next;
+		if (clock_mono_ms() >= until)
+			return STEP_MORE;
+	}
+	job->judged = NULL;
+	return STEP_DONE;
 }
 
 struct subs_reading {
@@ -426,7 +452,9 @@ store_list(struct store *s, enum list_what what, struct arena *a,
 			return step;
 		job->is_begun = true;
 	}
-	step = job->s->ops->list(job->s, a, &job->at, &job->all, e);
+	step = job->is_listed
+	    ? STEP_DONE
+	    : job->s->ops->list(job->s, a, &job->at, &job->all, e);
 	if (step == STEP_FAIL && job->s->head != NULL) {
 		/* What others do to theirs does not hide our own. */
 		store_warn(
@@ -436,8 +464,12 @@ store_list(struct store *s, enum list_what what, struct arena *a,
 	}
 	if (step != STEP_DONE)
 		return step;
+	job->is_listed = true;
+	if (judge_names(job) == STEP_MORE)
+		return STEP_MORE;
 	finish_space(job, what, a);
 	job->s->ops->list_end(&job->at);
+	job->is_listed = false;
 	job->all = NULL;
 	if (next_space(job->s) != NULL) {
 		job->s = next_space(job->s);
@@ -519,6 +551,8 @@ store_create(struct store *s, struct str name, struct err *e)
 	arena_init(&a);
 	rc = new_name(&s, &a, &name, e);
 	if (rc == 0)
+		rc = rights_above(s, name, ACL_CREATE, e);
+	if (rc == 0)
 		rc = s->ops->create(s, name, e);
 	arena_done(&a);
 	return rc;
@@ -532,6 +566,20 @@ index_place(struct store *s, struct str name, struct buf *out)
 	if (s->derived == NULL || s->ops->index_place == NULL ||
 	    !s->ops->index_place(s, name, out))
 		buf_clear(out);
+}
+
+/* Of a mailbox that may be another user's. */
+static int
+need_right(struct store *s, struct str name, unsigned wanted, struct err *e)
+{
+	unsigned rights;
+
+	if (s->ops->rights_place == NULL)
+		return 0;
+	if (rights_of(s, name, &rights, e) == -1)
+		/* The backend says so itself. */
+		return e->code == ERR_NOT_FOUND ? 0 : -1;
+	return rights_need(rights, wanted, e);
 }
 
 enum step
@@ -549,6 +597,8 @@ store_delete(struct store *s, struct str name, unsigned *phase, struct err *e)
 		step = STEP_FAIL;
 	else if (str_eq(name, STR("INBOX")))
 		(void)err_set(e, ERR_PERM, "INBOX can not be removed");
+	else if (!was_gone && need_right(s, name, ACL_REMOVE, e) == -1)
+		step = STEP_FAIL;
 	else {
 		/* It has none any more afterwards. */
 		if (!was_gone)
@@ -686,6 +736,9 @@ store_rename(struct store *s, struct str from, struct str to,
 		(void)err_set(e, ERR_BAD_NAME, "below itself");
 		goto out;
 	}
+	if (need_right(s, from, ACL_REMOVE, e) == -1 ||
+	    rights_above(s, to, ACL_CREATE, e) == -1)
+		goto out;
 	mailbox_close_idle(s, true);
 	step = rename_folder(s, from, to, e);
 out:

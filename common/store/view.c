@@ -17,6 +17,7 @@
 #include "store/derived.h"
 #include "store/mailbox_impl.h"
 #include "store/notify.h"
+#include "store/rights.h"
 #include "store/seen.h"
 
 /* Adds the LIVE messages above `top`; returns how many. */
@@ -104,6 +105,9 @@ view_open(struct store *s, struct str name, bool read_only, struct view **out,
 	}
 	if (v->work == VIEW_OPENING) {
 		step = mailbox_acquire_or_make(s, name, &v->m, e);
+		if (step == STEP_DONE &&
+		    rights_need(v->m->rights, ACL_READ, e) == -1)
+			step = STEP_FAIL;
 		if (step == STEP_DONE) {
 			v->work = VIEW_FIRST_SYNC;
 			join(v);
@@ -126,6 +130,7 @@ view_open(struct store *s, struct str name, bool read_only, struct view **out,
 	(void)take_new(v);
 	v->expunge_gen = v->m->expunge_gen;
 	v->keywords_told = v->m->keywords.n;
+	v->rights_told = v->m->rights;
 	set32_clear(&v->changed);
 	v->told_modseq = v->m->highest_modseq;
 	v->work = VIEW_IDLE;
@@ -160,13 +165,49 @@ view_mailbox(struct view *v)
 bool
 view_may_change(const struct view *v)
 {
-	return !v->read_only && !v->m->is_read_only && !v->m->is_broken;
+	return !v->read_only && !v->m->is_read_only && !v->m->is_broken &&
+	    (v->m->rights & (ACL_CHANGES_FLAGS | ACL_EXPUNGE)) != 0;
 }
 
 bool
 view_is_read_only(const struct view *v)
 {
-	return v->read_only || (!view_may_change(v) && !seen_is_own(v->m));
+	return v->read_only ||
+	    (!view_may_change(v) &&
+		!(seen_is_own(v->m) && (v->m->rights & ACL_SEEN) != 0));
+}
+
+/* RFC 4314 section 5.2; \Seen is nobody else's business here. */
+bool
+view_is_read_write(const struct view *v)
+{
+	return view_may_change(v) ||
+	    (!v->read_only && !v->m->is_read_only && !v->m->is_broken &&
+		(v->m->rights & (ACL_INSERT | ACL_EXPUNGE)) != 0);
+}
+
+unsigned
+view_rights(const struct view *v)
+{
+	return v->m->rights;
+}
+
+bool
+view_keeps(const struct view *v, uint8_t *system)
+{
+	bool in_files = view_may_change(v);
+	unsigned rights = v->m->rights;
+
+	*system = 0;
+	if (!v->read_only && (in_files || seen_is_own(v->m)) &&
+	    (rights & ACL_SEEN) != 0)
+		*system |= FLAG_SEEN;
+	if (in_files && (rights & ACL_DELETED) != 0)
+		*system |= FLAG_DELETED;
+	if (!in_files || (rights & ACL_WRITE) == 0)
+		return false;
+	*system |= FLAG_ANSWERED | FLAG_FLAGGED | FLAG_DRAFT;
+	return true;
 }
 
 uint32_t
@@ -400,8 +441,9 @@ tell(struct view *v, bool may_expunge, const struct view_sink *sink, void *arg)
 {
 	struct mailbox *m = v->m;
 
-	if (v->keywords_told != m->keywords.n) {
+	if (v->keywords_told != m->keywords.n || v->rights_told != m->rights) {
 		v->keywords_told = m->keywords.n;
+		v->rights_told = m->rights;
 		if (sink->keywords != NULL)
 			sink->keywords(arg);
 	}
@@ -436,6 +478,7 @@ view_sync(struct view *v, bool may_expunge, const struct view_sink *sink,
 		if (step != STEP_DONE)
 			return step;
 		v->work = VIEW_TELL;
+		(void)rights_look(v->m);
 	}
 	v->is_due = false;
 	while (tell(v, may_expunge, sink, arg))
@@ -456,7 +499,7 @@ view_has_news(struct view *v)
 	return v->sync.begun || v->work == VIEW_TELL ||
 	    !set32_is_empty(&v->changed) || v->gone.n > 0 ||
 	    v->expunge_gen != m->expunge_gen ||
-	    v->keywords_told != m->keywords.n ||
+	    v->keywords_told != m->keywords.n || v->rights_told != m->rights ||
 	    (m->live.n > 0 && m->live.r[m->live.n - 1].last > v->top) ||
 	    m->store->ops->may_have_news(m);
 }

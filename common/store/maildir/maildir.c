@@ -182,8 +182,7 @@ open_dirs(struct mailbox *m, struct err *e)
 		return -1;
 	if (!is_mailbox(m->store, name, md->dirfd))
 		return err_set(e, ERR_NOT_FOUND, "no mailbox, only a folder");
-	if (maildir_check_acl(m->store, md->dirfd, name, e) == -1 ||
-	    file_perm_of(md->dirfd, &md->perm, e) == -1)
+	if (file_perm_of(md->dirfd, &md->perm, e) == -1)
 		return -1;
 	md->newfd = open_subdir(md, "new", e);
 	if (md->newfd == -1)
@@ -657,6 +656,7 @@ const struct store_ops maildir_ops = {
     .exists = maildir_exists,
     .remove = maildir_remove,
     .rename = maildir_rename,
+    .rights_place = maildir_rights_place,
     .subs_dir = maildir_subs_dir,
     .subs_changed = maildir_courier_subs_changed,
     .storage_name = maildir_storage_name,

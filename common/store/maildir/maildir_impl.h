@@ -185,12 +185,8 @@ bool maildir_name_of_storage(
     struct store *s, struct str storage, struct buf *out);
 int maildir_subs_dir(struct store *s, const char **file);
 
-/*
- * Dovecot's rights of others (dovecot-acl) are not applied yet: a folder that
- * has them is for its owner alone. ERR_PERM; said once in the log.
- */
-int maildir_check_acl(
-    struct store *s, int dirfd, struct str name, struct err *e);
+int maildir_rights_place(
+    struct store *s, struct str name, struct rights_place *out, struct err *e);
 
 /* ---- maildir_map.c ------------------------------------------------------- */
 

@@ -407,7 +407,7 @@ move_away(struct store *s, struct str name, struct err *e)
 {
 	char path[PATH_MAX];
 	bool has_children, is_mailbox;
-	int dirfd, rc;
+	int dirfd;
 
 	if (str_eq(name, STR("INBOX")))
 		return err_set(e, ERR_PERM, "INBOX can not be removed");
@@ -418,10 +418,7 @@ move_away(struct store *s, struct str name, struct err *e)
 		return -1;
 	is_mailbox = faccessat(dirfd, "cur", F_OK, 0) == 0;
 	has_children = s->is_fs_layout && has_subfolder(dirfd);
-	rc = maildir_check_acl(s, dirfd, name, e);
 	close(dirfd);
-	if (rc == -1)
-		return -1;
 	if (!has_children)
 		return remove_whole(s, path, e);
 	if (!is_mailbox)
@@ -468,18 +465,6 @@ struct moves {
 	VEC(struct move) v;
 };
 
-static int
-check_acl_of(struct store *s, const char *path, struct str name, struct err *e)
-{
-	int fd = file_open_dir(place_of(s)->rootfd, path, true, e), rc;
-
-	if (fd == -1)
-		return -1;
-	rc = maildir_check_acl(s, fd, name, e);
-	close(fd);
-	return rc;
-}
-
 /* Collects the directory of `name` and, in Maildir++, those below it. */
 static int
 plan(struct store *s, struct arena *a, struct str from, struct str to,
@@ -518,8 +503,7 @@ plan(struct store *s, struct arena *a, struct str from, struct str to,
 			return -1;
 		mv = VEC_ADD(&out->v);
 		mv->to = arena_str(a, str_of(path));
-		if (maildir_path(s, it->name, path, e) == -1 ||
-		    check_acl_of(s, path, it->name, e) == -1)
+		if (maildir_path(s, it->name, path, e) == -1)
 			return -1;
 		mv->from = arena_str(a, str_of(path));
 	}

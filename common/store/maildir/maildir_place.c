@@ -21,6 +21,7 @@
 #include "base/bounds.h"
 #include "base/mem.h"
 #include "store/maildir/maildir_impl.h"
+#include "store/rights.h"
 #include "text/ascii.h"
 #include "text/utf7.h"
 #include "text/utf8.h"
@@ -116,23 +117,6 @@ maildir_place_close(struct store *s)
 		close(p->rootfd);
 	free(p);
 	s->impl = NULL;
-}
-
-int
-maildir_check_acl(struct store *s, int dirfd, struct str name, struct err *e)
-{
-	struct stat st;
-
-	if (faccessat(dirfd, "dovecot-acl", F_OK, AT_SYMLINK_NOFOLLOW) == -1 ||
-	    fstat(dirfd, &st) == -1 || st.st_uid == geteuid())
-		return 0;
-	if (!s->warned_acl)
-		store_warn(s,
-		    "mailbox=%.*s has a dovecot-acl, whose rights are not "
-		    "known here: only its owner is served",
-		    STR_ARG(name));
-	s->warned_acl = true;
-	return err_set(e, ERR_PERM, "served to its owner only");
 }
 
 /* ---- names to paths ------------------------------------------------------ */
@@ -284,6 +268,32 @@ maildir_path(
 	    try_spelling(s, name, SPELT_PERCENT, out))
 		return 0;
 	return err_set(e, ERR_NOT_FOUND, "no such mailbox");
+}
+
+int
+maildir_rights_place(
+    struct store *s, struct str name, struct rights_place *out, struct err *e)
+{
+	char path[PATH_MAX];
+	struct stat st;
+	int n;
+
+	if (maildir_path(s, name, path, e) == -1)
+		return -1;
+	out->holds_all = strcmp(path, ".") == 0;
+	if (path[0] == '/')
+		n = snprintf(out->path, PATH_MAX, "%s", path);
+	else if (out->holds_all)
+		n = snprintf(out->path, PATH_MAX, "%s", s->root);
+	else
+		n = snprintf(out->path, PATH_MAX, "%s/%s", s->root, path);
+	if (n >= PATH_MAX ||
+	    snprintf(path, sizeof(path), "%s/cur", out->path) >= PATH_MAX)
+		return err_set(e, ERR_LIMIT, "path too long");
+	memcpy(out->acl_dir, out->path, sizeof(out->acl_dir));
+	out->is_file = false;
+	out->is_level = stat(path, &st) == -1 && errno == ENOENT;
+	return 0;
 }
 
 bool

@@ -199,6 +199,7 @@ const struct store_ops mbox_ops = {
     .exists = exists,
     .remove = remove_step,
     .rename = mbox_rename,
+    .rights_place = mbox_rights_place,
     .subs_dir = mbox_subs_dir,
     .storage_name = mbox_storage_name,
     .name_of_storage = mbox_name_of_storage,

@@ -218,6 +218,8 @@ int mbox_list(
 int mbox_create(struct store *s, struct str name, struct err *e);
 int mbox_remove(struct store *s, struct str name, struct err *e);
 int mbox_rename(struct store *s, struct str from, struct str to, struct err *e);
+int mbox_rights_place(
+    struct store *s, struct str name, struct rights_place *out, struct err *e);
 int mbox_subs_dir(struct store *s, const char **file);
 bool mbox_storage_name(struct store *s, struct str name, struct buf *out);
 bool mbox_name_of_storage(struct store *s, struct str storage, struct buf *out);

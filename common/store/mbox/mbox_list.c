@@ -22,6 +22,7 @@
 #include "base/bounds.h"
 #include "base/clock.h"
 #include "store/mbox/mbox_impl.h"
+#include "store/rights.h"
 #include "text/ascii.h"
 #include "text/utf7.h"
 #include "text/utf8.h"
@@ -300,6 +301,46 @@ mbox_path(struct store *s, struct str name, char out[PATH_MAX], struct err *e)
 	return 0;
 }
 
+/* Where Dovecot has its index of a mailbox: "dir/.imap/name". */
+static bool
+imap_of(const char *path, char out[PATH_MAX])
+{
+	const char *slash = strrchr(path, '/');
+	int n = slash == NULL ? 0 : (int)(slash - path) + 1;
+
+	return snprintf(out, PATH_MAX, "%.*s.imap/%s", n, path, path + n) <
+	    PATH_MAX;
+}
+
+int
+mbox_rights_place(
+    struct store *s, struct str name, struct rights_place *out, struct err *e)
+{
+	bool is_inbox = str_eq(name, STR("INBOX"));
+	char below[PATH_MAX], imap[PATH_MAX];
+	enum kind kind = A_FILE;
+
+	*out = (struct rights_place){0};
+	if (is_inbox && mbox_path(s, name, out->path, e) == -1)
+		return -1;
+	if (!is_inbox) {
+		if (path_below(s, name, false, below, &kind, e) == -1)
+			return -1;
+		if (kind == NOTHING)
+			return err_set(e, ERR_NOT_FOUND, "no such mailbox");
+		if (snprintf(out->path, PATH_MAX, "%s/%s", s->root, below) >=
+		    PATH_MAX)
+			return err_set(e, ERR_LIMIT, "path too long");
+	}
+	out->is_file = kind == A_FILE;
+	out->is_level = kind == A_DIR;
+	if (!imap_of(is_inbox ? "INBOX" : below, imap) ||
+	    snprintf(out->acl_dir, PATH_MAX, "%s/%s", s->root, imap) >=
+		PATH_MAX)
+		return err_set(e, ERR_LIMIT, "path too long");
+	return 0;
+}
+
 /* ---- list ------------------------------------------------------------------ */
 
 struct listing {
@@ -506,17 +547,6 @@ remove_above(
 	if (unlinkat(fd, path, 0) == -1)
 		return err_sys(e, "remove %s", path);
 	return file_rename_new(fd, below, fd, path, e);
-}
-
-/* Where Dovecot has its index of a mailbox: "dir/.imap/name". */
-static bool
-imap_of(const char *path, char out[PATH_MAX])
-{
-	const char *slash = strrchr(path, '/');
-	int n = slash == NULL ? 0 : (int)(slash - path) + 1;
-
-	return snprintf(out, PATH_MAX, "%.*s.imap/%s", n, path, path + n) <
-	    PATH_MAX;
 }
 
 /* What belongs to a mailbox that is gone, beside its file. */
