@@ -451,9 +451,11 @@ fetch_plan_modifiers(
 	if (!imap_arg_list(a, &list) || imap_arg_end(list))
 		return false;
 	while (ok && !imap_arg_end(list)) {
-		if (p->changed_since == 0 &&
+		/* Mail of iOS asks for what has changed since 0. */
+		if (!p->has_changed_since &&
 		    imap_arg_word(&list, "CHANGEDSINCE"))
-			ok = modseq_arg(&list, 1, &p->changed_since);
+			p->has_changed_since = ok =
+			    modseq_arg(&list, 0, &p->changed_since);
 		else if (!p->vanished && imap_arg_word(&list, "VANISHED"))
 			p->vanished = true;
 		else if (!p->has_partial && imap_arg_word(&list, "PARTIAL"))
@@ -462,9 +464,9 @@ fetch_plan_modifiers(
 		else
 			ok = false;
 	}
-	if (p->changed_since != 0 && !p->has_modseq) {
+	if (p->has_changed_since && !p->has_modseq) {
 		p->has_modseq = true;
 		append_item(arena, p, FETCH_MODSEQ);
 	}
-	return ok && (!p->vanished || p->changed_since != 0);
+	return ok && (!p->vanished || p->has_changed_since);
 }

@@ -80,6 +80,7 @@ struct fetch_plan {
 	bool has_uid, has_flags, has_modseq, has_binary;
 	/* Modifiers (RFC 7162 sections 3.1.4.1, 3.2.6): */
 	uint64_t changed_since; /* only messages above; 0: all */
+	bool has_changed_since;
 	bool vanished;
 	bool has_partial;
 	struct partial_range partial; /* RFC 9394 section 3.3 */

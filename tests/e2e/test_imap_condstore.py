@@ -147,11 +147,15 @@ def test_fetch_changedsince(five):
     # 1 is before everything
     assert set(modseqs(c.ok("UID FETCH 1:* FLAGS (CHANGEDSINCE 1)"))) == \
         {1, 2, 3, 4, 5}
+    # Mail of iOS says 0.
+    assert set(modseqs(c.ok("UID FETCH 1:* FLAGS (CHANGEDSINCE 0)"))) == \
+        {1, 2, 3, 4, 5}
 
 
 @pytest.mark.parametrize("bad", [
     "FETCH 1 FLAGS ()", "FETCH 1 FLAGS (CHANGEDSINCE)",
-    "FETCH 1 FLAGS (CHANGEDSINCE 0)", "FETCH 1 FLAGS (CHANGEDSINCE x)",
+    "FETCH 1 FLAGS (CHANGEDSINCE 0 CHANGEDSINCE 0)",
+    "FETCH 1 FLAGS (CHANGEDSINCE x)",
     "FETCH 1 FLAGS (CHANGEDSINCE 9223372036854775808)",
     "FETCH 1 FLAGS (CHANGEDSINCE 1 CHANGEDSINCE 1)",
     "FETCH 1 FLAGS (CHANGEDSINCE 1) (CHANGEDSINCE 1)",

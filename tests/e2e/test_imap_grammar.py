@@ -312,7 +312,8 @@ def well_formed(r):
     at, depth = 2, 0
     while at < len(r):
         section = re.compile(
-            rb"(?:BODY|BINARY)\[[^]]*(?:\([^)]*\))?[^]]*\](?:<\d+>)?").match(
+            rb'(?:BODY|BINARY)(?:\.SIZE)?\[[^](]*(?:\((?:"(?:[^"\\]|\\.)*"|'
+            rb'[^()"])*\))?[^]]*\](?:<\d+>)?').match(
                 r, at)
         if section:
             at = section.end()
