@@ -22,7 +22,8 @@ struct fetch_cache {
 	uint64_t range_off; /* of the range that `place` counts from */
 	struct wire_place place;
 	bool has_place;
-	uint64_t binary_end; /* the same for decoded parts: where the part ends */
+	uint64_t
+	    binary_end; /* the same for decoded parts: where the part ends */
 	struct binary_place binary;
 	bool has_binary;
 	struct ev_loop *loop;

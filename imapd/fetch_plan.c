@@ -216,6 +216,26 @@ compare_names(const void *a, const void *b)
 	return str_cmp_nocase(*(const struct str *)a, *(const struct str *)b);
 }
 
+/* The label has them as they came; to look them up they are sorted. */
+static void
+sort_fields(struct fetch_section *sec)
+{
+	if (sec->n_fields > 1)
+		qsort(sec->fields, sec->n_fields, sizeof(*sec->fields),
+		    compare_names);
+}
+
+bool
+fetch_plan_section(
+    struct arena *arena, struct str spec, struct fetch_section *out)
+{
+	*out = (struct fetch_section){0};
+	if (!parse_spec(arena, spec, out))
+		return false;
+	sort_fields(out);
+	return true;
+}
+
 static unsigned
 needs_of_section(const struct fetch_section *sec)
 {
@@ -260,10 +280,7 @@ parse_section(struct planner *p, struct str s)
 		s = str_skip(s, 5);
 	if (!parse_brackets(p, "BODY", s, sec))
 		return false;
-	/* The label has them as they came; to look them up they are sorted. */
-	if (sec->n_fields > 1)
-		qsort(sec->fields, sec->n_fields, sizeof(*sec->fields),
-		    compare_names);
+	sort_fields(sec);
 	p->plan->needs |= needs_of_section(sec);
 	p->plan->sets_seen |= !peek;
 	return true;

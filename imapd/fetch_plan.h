@@ -94,6 +94,13 @@ bool fetch_plan_parse(
     struct arena *arena, const struct imap_arg **a, struct fetch_plan *out);
 
 /*
+ * What stands between the brackets of BODY[...] ("", "1.2.MIME"), without a
+ * label. False: the grammar does not allow it.
+ */
+bool fetch_plan_section(
+    struct arena *arena, struct str spec, struct fetch_section *out);
+
+/*
  * "(CHANGEDSINCE n VANISHED PARTIAL n:n)" behind the items, or nothing; adds
  * MODSEQ.
  */

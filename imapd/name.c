@@ -81,6 +81,18 @@ name_decode(const struct session *s, struct arena *a, struct str wire,
 	return rc;
 }
 
+int
+name_from_utf8(const struct session *s, struct arena *a, struct str utf8,
+    struct str *name, struct err *e)
+{
+	if (utf8.n > MAILBOX_NAME_MAX_BYTES)
+		return err_set(e, ERR_LIMIT, "mailbox name too long");
+	if (utf8.n == 0 || !utf8_is_valid(utf8))
+		return err_set(e, ERR_BAD_NAME, "not in UTF-8");
+	*name = spell_inbox(s->store, a, arena_str(a, utf8));
+	return 0;
+}
+
 bool
 name_arg(struct cmd *c, const struct imap_arg **a, struct str *name)
 {

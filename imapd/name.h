@@ -20,8 +20,11 @@
  */
 int name_decode(const struct session *s, struct arena *a, struct str wire,
     struct str *name, struct err *e);
+/* The same for a name in UTF-8, whatever the client has enabled. */
+int name_from_utf8(const struct session *s, struct arena *a, struct str utf8,
+    struct str *name, struct err *e);
 /*
- * The same for a command's argument. False: it is not an astring, or the name
+ * As name_decode() for a command's argument. False: it is not an astring, or the name
  * can not be used; the command has been answered.
  */
 bool name_arg(struct cmd *c, const struct imap_arg **a, struct str *name);

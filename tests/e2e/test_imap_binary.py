@@ -91,6 +91,10 @@ WANT = {
 }
 
 
+def test_announced(one):
+    assert "BINARY" in one.capabilities()
+
+
 @pytest.mark.parametrize("section", sorted(WANT))
 def test_decoded(one, section):
     c = one
@@ -259,3 +263,151 @@ def test_large_parts_are_not_held(tunnel):
     with open("/proc/%d/status" % c.process.pid) as f:
         peak = int(re.search(r"VmHWM:\s+(\d+)", f.read()).group(1))
     assert peak < 16 * 1024 or os.environ.get("RESTANTE_SANITIZE"), peak
+
+
+# ---- APPEND with literal8 ------------------------------------------------------
+
+def append8(c, data, mailbox="INBOX", options=""):
+    """(status, text) of an APPEND whose literal8 waits for the "+"."""
+    tag = c.tag()
+    c.send(tag + b" APPEND " + mailbox.encode() + b" " + options.encode() +
+           b"~{%d}\r\n" % len(data))
+    r = c.line()
+    if not r.startswith(b"+"):
+        return r
+    c.send(data + b"\r\n")
+    status, text, _ = c.finish(tag)
+    return status, text
+
+
+def count(c):
+    return int(re.search(rb"MESSAGES (\d+)",
+                         c.ok("STATUS INBOX (MESSAGES)")[0]).group(1))
+
+
+def stored(c):
+    """The last message as it is fetched with BODY[]."""
+    return value(c.fetch("* BODY.PEEK[]")[count(c)], "BODY[]")[1]
+
+
+@pytest.fixture
+def empty(box):
+    c = box.connect()
+    c.box = box
+    c.ok("SELECT INBOX")
+    return c
+
+
+def test_literal8_without_nul_is_not_changed(empty):
+    c = empty
+    for data in (b"Subject: x\r\n\r\nplain\r\n",
+                 b"A: b\r\nContent-Transfer-Encoding: binary\r\n\r\n"
+                 b"\xff\xfe 8 bit\r\n" + b"long" * 1000 + b"\r\n",
+                 MESSAGE.replace(b"\n", b"\r\n")):
+        status, text = append8(c, data)
+        assert status == "OK" and text.startswith(b"[APPENDUID "), text
+        assert stored(c) == data
+    assert count(c) == 3
+
+
+def test_nuls_become_base64(empty):
+    """No byte is lost, and the structure says what is sent (RFC 3516)."""
+    c = empty
+    data = (b"Subject: x\r\nContent-Type: image/png\r\n"
+            b"Content-Transfer-Encoding: binary\r\n\r\n") + BYTES
+    status, _ = append8(c, data, options='(\\Seen) "17-Jul-1996 02:44:25 '
+                        '-0700" ')
+    assert status == "OK"
+    assert binary(c, "1") == (True, BYTES)
+    r = c.fetch("1 (BODYSTRUCTURE FLAGS INTERNALDATE)")[1]
+    assert b'"base64"' in r and b"\\Seen" in r and b"-Jul-1996" in r
+    got = stored(c)
+    assert b"\0" not in got and b"Subject: x\r\n" in got
+    assert max(map(len, got.split(b"\r\n"))) <= 76
+    assert base64.b64decode(got.split(b"\r\n\r\n")[1]) == BYTES
+
+
+def test_only_parts_that_need_it_are_changed(empty):
+    c = empty
+    data = parts((b"text/plain", b"8bit", b"Gr\xc3\xbc\xc3\x9fe"),
+                 (b"application/x", b"binary", b"a\0b"),
+                 (b"application/x", b"base64", b"QUJD"),
+                 (b"text/plain", None, b"c\0"),
+                 (b"application/x", b"binary", b"one.two"),
+                 ).replace(b"\n", b"\r\n").replace(b"one.two", b"one\ntwo")
+    assert append8(c, data)[0] == "OK"
+    want = data
+    for old, new in ((b"binary\r\n\r\na\0b", b"base64\r\n\r\nYQBi"),
+                     (b"plain\r\n\r\nc\0", b"plain\r\nContent-Transfer-"
+                      b"Encoding: base64\r\n\r\nYwA="),
+                     (b"binary\r\n\r\none\ntwo",
+                      b"base64\r\n\r\nb25lCnR3bw==")):
+        assert want.count(old) == 1
+        want = want.replace(old, new)
+    assert stored(c) == want
+    assert [binary(c, str(i)) for i in (2, 4, 5)] == [
+        (True, b"a\0b"), (True, b"c\0"), (False, b"one\ntwo")]
+
+
+@pytest.mark.parametrize("data", [
+    b"A: \0\r\n\r\nb\r\n",
+    b"Content-Transfer-Encoding: base64\r\n\r\nQU\0JD\r\n",
+    b"Content-Type: multipart/mixed; boundary=x\r\n\r\n\0\r\n--x\r\n\r\n"
+    b"a\r\n--x--\r\n"])
+def test_nuls_that_can_not_be_kept_are_refused(empty, data):
+    c = empty
+    status, text = append8(c, data)
+    assert status == "NO" and text.startswith(b"[UNKNOWN-CTE]")
+    assert count(c) == 0
+    c.ok("NOOP")
+
+
+def test_literal8_without_waiting(empty):
+    c = empty
+    c.send(b"x APPEND INBOX ~{12+}\r\nA: b\r\n\r\na\0b\0\r\ny NOOP\r\n")
+    assert c.finish(b"x")[0] == "OK"
+    assert c.finish(b"y")[0] == "OK"
+    assert binary(c, "1") == (True, b"a\0b\0")
+
+
+def test_nul_in_a_literal_stays_an_error(empty):
+    c = empty
+    status, _, _ = c.literal("APPEND INBOX", b"A: b\r\n\r\na\0b\0")
+    assert status == "BAD"
+    assert count(c) == 0
+
+
+def test_multiappend_with_literal8(empty):
+    c = empty
+    c.send(b"x APPEND INBOX {6+}\r\nA: b\r\n (\\Seen) ~{11+}\r\nA: b\r\n\r\n"
+           b"\0bc (\\Draft) {6+}\r\nC: d\r\n\r\n")
+    status, text, _ = c.finish(b"x")
+    assert status == "OK" and b" 1:3] " in text
+    assert value(c.fetch("2 BINARY[1]")[2], "BINARY[1]") == (True, b"\0bc")
+    flags = {s: f - {"\\Recent"} for s, f in c.flags().items()}
+    assert flags == {1: set(), 2: {"\\Seen"}, 3: {"\\Draft"}}
+
+
+def test_literal8_limits(tunnel):
+    c = tunnel.connect("append_limit=65536")
+    c.box = tunnel
+    assert append8(c, b"x" * 65537).startswith(b"a1 NO [TOOBIG]")
+    # What is encoded is longer than what was sent.
+    status, text = append8(c, b"A: b\r\n\r\n" + b"\0" * 50000)
+    assert status == "NO" and text.startswith(b"[TOOBIG]")
+    assert append8(c, b"")[0] == "NO"
+    assert append8(c, b"x", mailbox="none").startswith(b"a4 NO [TRYCREATE]")
+    assert tunnel.files() == {} and os.listdir(tunnel.maildir("tmp")) == []
+
+
+def test_large_literal8_goes_to_disk(tunnel):
+    data = b"A: b\r\n\r\n" + os.urandom(1 << 20) * 20
+    c = tunnel.connect(timeout=60)
+    c.box = tunnel
+    assert append8(c, data)[0] == "OK"
+    c.ok("SELECT INBOX")
+    assert binary(c, "1")[1] == data[8:]
+    with open("/proc/%d/status" % c.process.pid) as f:
+        peak = int(re.search(r"VmHWM:\s+(\d+)", f.read()).group(1))
+    assert peak < 16 * 1024 or os.environ.get("RESTANTE_SANITIZE"), peak
+    assert os.listdir(tunnel.maildir("tmp")) == []
