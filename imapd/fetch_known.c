@@ -24,7 +24,7 @@
 /* So many messages, or bytes, between two looks at the clock. */
 #define LOOK_MESSAGES 64
 #define LOOK_BYTES (32 * 1024)
-/* A label, a number, a date: any item without its value. */
+/* A label, a number, a date: any item without its value, and what follows. */
 #define ITEM_MAX 128
 /* After messages that were not known: how many are passed over, at most. */
 #define PASS_MAX 32
@@ -34,6 +34,7 @@ struct run {
 	struct view_walk walk;
 	struct line_out out;
 	struct flag_texts flags;
+	struct line_number seq, uid;
 	uint64_t modseq; /* of the present message */
 	bool adds_uid; /* UID FETCH, and nobody has asked for it */
 	bool uid_only; /* UIDFETCH, which begins with it */
@@ -47,7 +48,7 @@ put_flags(struct run *r, const struct flags *flags)
 	struct str text = flag_texts_get(&r->flags, flags);
 
 	line_out_put(&r->out, STR("FLAGS "));
-	line_out_need(&r->out, text.n);
+	line_out_need(&r->out, text.n + ITEM_MAX);
 	line_out_put(&r->out, text);
 }
 
@@ -55,7 +56,7 @@ static inline void
 put_uid(struct run *r)
 {
 	line_out_put(&r->out, STR("UID "));
-	line_out_number(&r->out, r->walk.uid);
+	line_out_next(&r->out, &r->uid, r->walk.uid);
 }
 
 static void
@@ -81,7 +82,7 @@ put_value(struct run *r, struct str label, struct str value)
 		value = buf_str(&r->quoted);
 	}
 	line_out_put(o, label);
-	line_out_need(o, value.n);
+	line_out_need(o, value.n + ITEM_MAX);
 	line_out_put(o, value);
 }
 
@@ -191,7 +192,7 @@ answer(struct run *r)
 		line_out_number(o, r->walk.uid);
 		line_out_put(o, STR(" UIDFETCH ("));
 	} else {
-		line_out_number(o, r->walk.seq);
+		line_out_next(o, &r->seq, r->walk.seq);
 		line_out_put(o, STR(" FETCH ("));
 	}
 	if (r->adds_uid) {
@@ -201,7 +202,6 @@ answer(struct run *r)
 	for (i = r->plan->items; i != NULL; i = i->next) {
 		line_out_need(o, ITEM_MAX);
 		put_item(r, i, &facts, &flags);
-		line_out_need(o, ITEM_MAX);
 		if (i->next != NULL)
 			line_out_put(o, STR(" "));
 	}

@@ -19,6 +19,17 @@ struct line_out {
 
 #define LINE_OUT_ROOM 8192
 
+/*
+ * A number that is the one behind the last, most of the time. Its digits are in
+ * one word, as they lie in memory: what is stored by bytes and read as a whole
+ * makes the processor wait.
+ */
+struct line_number {
+	uint64_t v, digits;
+	unsigned n; /* digits; 0: none yet, or more than the word has */
+	unsigned left; /* so many more until the last one is 9 */
+};
+
 static inline void
 line_out_begin(struct line_out *o, struct conn *conn)
 {
@@ -62,6 +73,37 @@ static inline void
 line_out_number(struct line_out *o, uint64_t v)
 {
 	o->p += num_write_u64(o->p, v);
+}
+
+static inline uint64_t
+line_last_digit(unsigned n)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	return UINT64_C(1) << (n - 1) * 8;
+#else
+	return UINT64_C(1) << (sizeof(uint64_t) - n) * 8;
+#endif
+}
+
+/* Needs room for NUM_DIGITS_MAX bytes. */
+static inline void
+line_out_next(struct line_out *o, struct line_number *last, uint64_t v)
+{
+	if (last->n > 0 && last->left > 0 && v == last->v + 1) {
+		last->digits += line_last_digit(last->n);
+		last->left--;
+		last->v = v;
+		memcpy(o->p, &last->digits, sizeof(last->digits));
+		o->p += last->n;
+		return;
+	}
+	last->v = v;
+	last->n = (unsigned)num_write_u64(o->p, v);
+	last->left = 9 - (unsigned)(v % 10);
+	memcpy(&last->digits, o->p, sizeof(last->digits));
+	o->p += last->n;
+	if (last->n > sizeof(last->digits))
+		last->n = 0;
 }
 
 #endif

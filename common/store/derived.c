@@ -526,6 +526,27 @@ derived_may_have(struct mailbox *m, uint64_t hash)
 }
 
 bool
+derived_run_begin(struct mailbox *m, uint32_t uid, struct view_run *run)
+{
+	const struct index_chunk *c;
+	uint32_t i;
+
+	run->n = 0;
+	if (uid > m->lazy_top || m->singles.n > 0)
+		return false;
+	c = find_rec(m, uid, false, &i);
+	if (c == NULL)
+		return false;
+	*run = (struct view_run){
+	    .ix = m->store->derived->ix,
+	    .serial = m->derived->chunk_serial,
+	    .recs = c->recs + (size_t)i * sizeof(struct index_rec),
+	    .n = c->n - i,
+	};
+	return true;
+}
+
+bool
 derived_flags(struct mailbox *m, uint32_t uid, struct flags *out)
 {
 	static uint16_t more[MORE_MAX];

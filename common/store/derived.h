@@ -102,6 +102,11 @@ void derived_note_state(struct mailbox *m);
 struct msg_rec *derived_single(struct mailbox *m, uint32_t uid);
 /* The same if it is there already. */
 struct msg_rec *derived_find_single(struct mailbox *m, uint32_t uid);
+/*
+ * The records of messages that are not loaded, from that of `uid` on: for a
+ * walk within one step. False: it has to be asked for by itself.
+ */
+bool derived_run_begin(struct mailbox *m, uint32_t uid, struct view_run *run);
 /* The flags of a message that is not loaded. */
 bool derived_flags(struct mailbox *m, uint32_t uid, struct flags *out);
 struct derived_counts {

@@ -102,6 +102,16 @@ const struct set32 *view_uids(struct view *v);
  */
 bool view_flags(struct view *v, uint32_t uid, struct flags *out);
 
+struct index;
+
+/* Records that stand one behind the other in the index. */
+struct view_run {
+	const struct index *ix;
+	uint64_t serial; /* of the index then */
+	const char *recs;
+	uint32_t n;
+};
+
 /*
  * The messages of `uids` that are in a view, from UID `from` on, one after the
  * other: cheaper than to ask for the number and the flags of each. Good until
@@ -115,6 +125,8 @@ struct view_walk {
 	size_t at, range; /* of `uids` and of the view's */
 	uint32_t before; /* messages before that range */
 	size_t rec; /* where the present one's record was */
+	struct view_run run; /* those behind it, as far as they are known */
+	bool is_plain; /* nothing but the records says what the flags are */
 };
 
 void view_walk_begin(struct view_walk *w, struct view *v,

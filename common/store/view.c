@@ -327,7 +327,13 @@ void
 view_walk_begin(struct view_walk *w, struct view *v, const struct set32 *uids,
     uint32_t from)
 {
-	*w = (struct view_walk){.v = v, .uids = uids, .from = from};
+	*w = (struct view_walk){
+	    .v = v,
+	    .uids = uids,
+	    .from = from,
+	    .is_plain = v->m->unsure_top == 0 && set32_is_empty(&v->recent) &&
+		!seen_is_own(v->m),
+	};
 	if (from == 0)
 		return;
 	w->at = set32_range_of(uids, from);
@@ -365,10 +371,53 @@ view_walk_next(struct view_walk *w)
 	return true;
 }
 
+/* The record of the present message, if it is in the run; NULL. */
+static const char *
+find_in_run(struct view_walk *w)
+{
+	struct view_run *run = &w->run;
+	uint32_t uid;
+
+	if (run->n > 0 && run->serial != index_serial(run->ix))
+		run->n = 0;
+	for (; run->n > 0; run->n--, run->recs += sizeof(struct index_rec)) {
+		memcpy(&uid, run->recs, sizeof(uid));
+		if (uid >= w->uid)
+			return uid == w->uid ? run->recs : NULL;
+	}
+	return NULL;
+}
+
+/*
+ * Most messages stand one behind the other in the index, and all that is to be
+ * known of their flags stands there.
+ */
+static bool
+plain_flags(struct view_walk *w, struct flags *out)
+{
+	struct mailbox *m = w->v->m;
+	const char *rec;
+	struct index_rec r;
+
+	if (!w->is_plain || m->singles.n > 0 || w->uid > m->lazy_top)
+		return false;
+	rec = find_in_run(w);
+	if (rec == NULL && derived_run_begin(m, w->uid, &w->run))
+		rec = w->run.recs;
+	if (rec == NULL)
+		return false;
+	memcpy(&r, rec, sizeof(r));
+	*out = (struct flags){
+	    .system = r.system & FLAGS_STORED,
+	    .keywords = r.keywords & m->named_letters,
+	};
+	return !(r.known & INDEX_HAS_MORE);
+}
+
 bool
 view_walk_flags(struct view_walk *w, struct flags *out)
 {
-	return flags_of(w->v, w->uid, &w->rec, out);
+	return plain_flags(w, out) || flags_of(w->v, w->uid, &w->rec, out);
 }
 
 /* ---- what changed -------------------------------------------------------- */
