@@ -288,8 +288,6 @@ load_limits(struct load *l)
 		s->mail_location[i] =
 		    mem_strdup(item(l, "mail_location", scopes[i], 0));
 	}
-	s->shares_mail = text(l, "public_location")[0] != '\0' ||
-	    text(l, "other_users_location")[0] != '\0';
 }
 
 /*

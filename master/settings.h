@@ -68,7 +68,6 @@ struct settings {
 	uint32_t max_per_user[SERVICES], max_per_address[SERVICES];
 	uint32_t key_processes, workers_max, workers_spare;
 	char *mail_location[SERVICES];
-	bool shares_mail; /* there is mail of others to be seen */
 };
 
 /*

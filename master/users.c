@@ -410,26 +410,15 @@ index_place(const struct settings *s, const struct grant_entry *g, char *out,
 }
 
 /*
- * What is kept in the state directory: journals of mboxes, and what a user has
- * read of others' mail. Who has a Maildir alone never needs his.
+ * What is kept in the state directory: journals of mboxes, what a user has read
+ * of others' mail, when he has logged in.
  */
 static int
 state_place(const struct settings *s, const struct grant_entry *g, char *out,
     size_t size, struct err *e)
 {
-	const char *location = g->mail_location[0] != '\0'
-	    ? g->mail_location
-	    : s->mail_location[g->service];
-	int n;
-
-	if (s->shares_mail || !str_starts(str_of(location), STR("maildir:")))
-		return user_dir_make(s->state_dir, g->user, s->privileged,
-		    g->sysuid, g->sysgid, out, size, e);
-	n = snprintf(out, size, "%s/%s", s->state_dir, g->user);
-	if (n < 0 || (size_t)n >= size)
-		return err_set(e, ERR_LIMIT, "the path below %s is too long",
-		    s->state_dir);
-	return 0;
+	return user_dir_make(s->state_dir, g->user, s->privileged, g->sysuid,
+	    g->sysgid, out, size, e);
 }
 
 int

@@ -5,7 +5,8 @@
  * Owns:    nothing.
  * Runs in: pop3d, as the mail user.
  * Trusts:  nothing in a command line.
- * Spec:    RFC 1939 sections 5 and 7, RFC 2449 (CAPA, response codes).
+ * Spec:    RFC 1939 sections 5 and 7, RFC 2449 (CAPA, response codes), RFC 6856
+ *          (LANG), RFC 1460 (LAST).
  */
 #include <stdio.h>
 
@@ -149,6 +150,7 @@ do_retr(struct session *s, const struct str *args, UNUSED size_t n)
 	if (m == NULL)
 		return STEP_DONE;
 	m->retrieved = true;
+	maildrop_note_access(&s->drop, number);
 	return send_begin(s, m, -1);
 }
 
@@ -162,6 +164,7 @@ do_top(struct session *s, const struct str *args, UNUSED size_t n)
 		return STEP_DONE;
 	if (!num_parse_u32(args[1], 0, UINT32_MAX, &lines))
 		return session_err(s, "Not a number of lines");
+	maildrop_note_access(&s->drop, number);
 	return send_begin(s, m, lines);
 }
 
@@ -195,18 +198,64 @@ do_noop(struct session *s, UNUSED const struct str *args, UNUSED size_t n)
 static enum step
 do_capa(struct session *s, UNUSED const struct str *args, UNUSED size_t n)
 {
-	static const char list[] = "TOP\r\n"
-				   "UIDL\r\n"
-				   "RESP-CODES\r\n"
-				   "AUTH-RESP-CODE\r\n"
-				   "PIPELINING\r\n"
-				   "EXPIRE NEVER\r\n"
-				   "IMPLEMENTATION Restante\r\n"
-				   ".\r\n";
+	struct buf b;
 
 	(void)session_ok(s, "Capability list follows");
-	conn_write_str(s->conn, STR(list));
+	buf_init(&b, REPLY_LINE_MAX);
+	buf_add_c(&b,
+	    "TOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\n"
+	    "UTF8 USER\r\nLANG\r\n");
+	if (s->way.expire_days < 0)
+		buf_add_c(&b, "EXPIRE NEVER\r\n");
+	else
+		buf_addf(&b, "EXPIRE %d\r\n", s->way.expire_days);
+	if (s->login_delay_s > 0)
+		buf_addf(&b, "LOGIN-DELAY %u\r\n", s->login_delay_s);
+	buf_add_c(&b, "IMPLEMENTATION Restante\r\n.\r\n");
+	conn_write_str(s->conn, buf_str(&b));
+	buf_done(&b);
 	return STEP_DONE;
+}
+
+static enum step
+list_languages(struct session *s)
+{
+	struct buf b;
+
+	(void)session_ok(s, "Language listing follows");
+	buf_init(&b, REPLY_LINE_MAX);
+	for (int i = 0; i < POP3_LANGS; i++)
+		buf_addf(&b, "%s %s\r\n", pop3_lang_tag((enum pop3_lang)i),
+		    pop3_lang_name((enum pop3_lang)i));
+	buf_add_c(&b, ".\r\n");
+	conn_write_str(s->conn, buf_str(&b));
+	buf_done(&b);
+	return STEP_DONE;
+}
+
+static enum step
+do_lang(struct session *s, const struct str *args, size_t n)
+{
+	if (n == 0)
+		return list_languages(s);
+	if (!pop3_lang_find(args[0], s->preferred_lang, &s->lang))
+		return session_err(s, "There is no such language here");
+	return session_ok(s, "%s %s", pop3_lang_tag(s->lang),
+	    pop3_text(s->lang, "Language changed"));
+}
+
+static enum step
+do_utf8(struct session *s, UNUSED const struct str *args, UNUSED size_t n)
+{
+	return session_err(s, "UTF8 comes before the login");
+}
+
+static enum step
+do_last(struct session *s, UNUSED const struct str *args, UNUSED size_t n)
+{
+	if (!s->has_last)
+		return session_err(s, "Unknown command");
+	return session_ok(s, "%u", s->drop.last);
 }
 
 static enum step
@@ -237,6 +286,9 @@ static const struct command {
     {"RSET", 0, 0, do_rset},
     {"QUIT", 0, 0, do_quit},
     {"CAPA", 0, 0, do_capa},
+    {"LANG", 0, 1, do_lang},
+    {"LAST", 0, 0, do_last},
+    {"UTF8", 0, 0, do_utf8},
     {"USER", 0, ARGS_MAX, do_login},
     {"PASS", 0, ARGS_MAX, do_login},
     {"APOP", 0, ARGS_MAX, do_login},

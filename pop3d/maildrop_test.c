@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /* maildrop_test.c - a maildrop over a real Maildir in a temporary folder. */
+#include <fcntl.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "net/line.h"
 #include "pop3d/maildrop.h"
@@ -10,12 +13,31 @@
 
 #define FOREVER INT64_MAX
 
+/* What open_drop() asks for. */
+static const char *deleted_flag = "";
+static int32_t expire_days = -1;
+static bool mark_seen = true;
+
+static const struct maildrop_way *
+way_of(struct box *b, const char *format)
+{
+	static struct maildrop_way way;
+
+	way = (struct maildrop_way){.folder = "INBOX",
+	    .place = b->root,
+	    .uidl_format = format,
+	    .deleted_flag = deleted_flag,
+	    .expire_days = expire_days,
+	    .mark_seen = mark_seen};
+	return &way;
+}
+
 static void
 open_drop(struct box *b, struct maildrop *d, const char *format)
 {
 	struct err e;
 
-	if (maildrop_open(d, b->store, b->root, format, &e) == -1 ||
+	if (maildrop_open(d, b->store, way_of(b, format), &e) == -1 ||
 	    maildrop_load(d, FOREVER, &e) != STEP_DONE)
 		fail_msg("maildrop: %s", e.text);
 }
@@ -188,7 +210,7 @@ test_update(void **state)
 	maildrop_delete(&d, maildrop_get(&d, 4));
 	/* A deadline in the past: one piece of work at each call. */
 	do {
-		step = maildrop_update(&d, true, 0, &e);
+		step = maildrop_update(&d, 0, &e);
 		calls++;
 	} while (step == STEP_MORE);
 	assert_int_equal(step, STEP_DONE);
@@ -211,12 +233,86 @@ test_update_without_seen(void **state)
 	struct err e;
 
 	five_messages(b);
+	mark_seen = false;
 	open_drop(b, &d, "");
+	mark_seen = true;
 	maildrop_get(&d, 3)->retrieved = true;
-	assert_int_equal(maildrop_update(&d, false, FOREVER, &e), STEP_DONE);
+	assert_int_equal(maildrop_update(&d, FOREVER, &e), STEP_DONE);
 	maildrop_close(&d);
 	assert_string_equal(
 	    box_find(b, "cur", "1600000003"), "cur/1600000003.x:2,");
+}
+
+static void
+test_deleted_is_a_flag(void **state)
+{
+	struct box *b = *state;
+	struct maildrop d;
+	struct err e;
+
+	five_messages(b);
+	for (int round = 0; round < 2; round++) {
+		deleted_flag = round == 0 ? "$POP3Deleted" : "\\Deleted";
+		open_drop(b, &d, "");
+		assert_int_equal(d.n, 5);
+		maildrop_delete(&d, maildrop_get(&d, 2));
+		assert_int_equal(maildrop_update(&d, FOREVER, &e), STEP_DONE);
+		maildrop_close(&d);
+		assert_int_equal(box_files(b, "cur"), 5);
+		open_drop(b, &d, "");
+		assert_int_equal(d.n, 4);
+		assert_int_equal(maildrop_get(&d, 2)->uid, 3);
+		maildrop_close(&d);
+		deleted_flag = "";
+	}
+	open_drop(b, &d, "");
+	assert_int_equal(d.n, 5);
+	maildrop_close(&d);
+}
+
+/* Read and old: gone. Read and new, or not read: not. */
+static void
+test_expire(void **state)
+{
+	struct box *b = *state;
+	struct maildrop d;
+	struct err e;
+
+	clock_set_for_test(-1, (int64_t)2000000000 * 1000000);
+	for (int i = 1; i <= 5; i++) {
+		time_t at = 2000000000 - (i == 2 ? 9 : i == 5 ? 0 : 11) * 86400;
+		struct timespec times[2] = {{.tv_sec = at}, {.tv_sec = at}};
+		char name[200];
+
+		(void)snprintf(name, sizeof(name), "cur/160000000%d.x:2,%s", i,
+		    i <= 2 ? "S" : "");
+		box_msg(b, name);
+		(void)snprintf(name, sizeof(name), "%s/cur/160000000%d.x:2,%s",
+		    b->root, i, i <= 2 ? "S" : "");
+		assert_int_equal(utimensat(AT_FDCWD, name, times, 0), 0);
+	}
+	box_open(b);
+	expire_days = 10;
+	open_drop(b, &d, "");
+	assert_int_equal(d.last, 2);
+	maildrop_get(&d, 3)->retrieved = true; /* old */
+	maildrop_get(&d, 5)->retrieved = true; /* of today */
+	assert_int_equal(maildrop_update(&d, FOREVER, &e), STEP_DONE);
+	assert_int_equal(d.n_deleted, 2);
+	maildrop_close(&d);
+	assert_int_equal(box_files(b, "cur"), 3);
+	assert_string_equal(box_find(b, "cur", "1600000001"), "");
+	assert_string_equal(box_find(b, "cur", "1600000003"), "");
+	/* None may stay that has been sent. */
+	expire_days = 0;
+	open_drop(b, &d, "");
+	maildrop_get(&d, 2)->retrieved = true;
+	assert_int_equal(maildrop_update(&d, FOREVER, &e), STEP_DONE);
+	maildrop_close(&d);
+	expire_days = -1;
+	clock_set_for_test(-1, -1);
+	assert_int_equal(box_files(b, "cur"), 2);
+	assert_string_equal(box_find(b, "cur", "1600000004"), "");
 }
 
 /* What others have removed or changed meanwhile is no reason to fail. */
@@ -235,7 +331,7 @@ test_others_are_at_work(void **state)
 	box_unlink(b, "cur/1600000001.x:2,");
 	box_move(b, "cur/1600000002.x:2,", "cur/1600000002.x:2,FS");
 	box_msg(b, "new/1600000009.x");
-	assert_int_equal(maildrop_update(&d, true, FOREVER, &e), STEP_DONE);
+	assert_int_equal(maildrop_update(&d, FOREVER, &e), STEP_DONE);
 	maildrop_close(&d);
 	assert_int_equal(box_files(b, "cur") + box_files(b, "new"), 3);
 	assert_string_not_equal(box_find(b, "cur", "1600000004"), "");
@@ -253,14 +349,15 @@ test_one_session_at_a_time(void **state)
 
 	five_messages(b);
 	open_drop(b, &d, "");
-	assert_int_equal(maildrop_open(&other, b->store, b->root, "", &e), -1);
+	assert_int_equal(
+	    maildrop_open(&other, b->store, way_of(b, ""), &e), -1);
 	assert_int_equal(e.code, ERR_IN_USE);
 	/* Another process: it has no state in common with this one. */
 	maildrop_close(&d);
 	assert_int_equal(pipe(fds), 0);
 	pid = fork();
 	if (pid == 0) {
-		if (maildrop_open(&d, b->store, b->root, "", &e) == -1)
+		if (maildrop_open(&d, b->store, way_of(b, ""), &e) == -1)
 			_exit(9);
 		(void)!write(fds[1], "x", 1);
 		for (;;)
@@ -269,7 +366,7 @@ test_one_session_at_a_time(void **state)
 	assert_int_equal(read(fds[0], &byte, 1), 1);
 	close(fds[0]);
 	close(fds[1]);
-	assert_int_equal(maildrop_open(&d, b->store, b->root, "", &e), -1);
+	assert_int_equal(maildrop_open(&d, b->store, way_of(b, ""), &e), -1);
 	assert_int_equal(e.code, ERR_IN_USE);
 	/* The lock goes with its process, however that ends. */
 	assert_int_equal(kill(pid, SIGKILL), 0);
@@ -294,7 +391,7 @@ test_a_large_message_is_counted_in_steps(void **state)
 		assert_true(fputs("sixteen bytes..\n", f) >= 0);
 	assert_int_equal(fclose(f), 0);
 	box_open(b);
-	assert_int_equal(maildrop_open(&d, b->store, b->root, "", &e), 0);
+	assert_int_equal(maildrop_open(&d, b->store, way_of(b, ""), &e), 0);
 	while ((step = maildrop_load(&d, 0, &e)) == STEP_MORE)
 		steps++;
 	assert_int_equal(step, STEP_DONE);
@@ -304,7 +401,7 @@ test_a_large_message_is_counted_in_steps(void **state)
 	maildrop_close(&d);
 	/* Another one, given up in the middle. */
 	box_move(b, "cur/1.M1.x:2,", "cur/2.M2.x:2,");
-	assert_int_equal(maildrop_open(&d, b->store, b->root, "", &e), 0);
+	assert_int_equal(maildrop_open(&d, b->store, way_of(b, ""), &e), 0);
 	for (steps = 0; d.loading == NULL; steps++) {
 		assert_true(steps < 1000);
 		assert_int_equal(maildrop_load(&d, 0, &e), STEP_MORE);
@@ -327,7 +424,7 @@ test_loads_in_steps(void **state)
 		box_msg(b, name);
 	}
 	box_open(b);
-	assert_int_equal(maildrop_open(&d, b->store, b->root, "", &e), 0);
+	assert_int_equal(maildrop_open(&d, b->store, way_of(b, ""), &e), 0);
 	do {
 		step = maildrop_load(&d, 0, &e);
 		calls++;
@@ -351,6 +448,8 @@ main(void)
 	    CASE(test_nothing_is_removed_without_update),
 	    CASE(test_update),
 	    CASE(test_update_without_seen),
+	    CASE(test_deleted_is_a_flag),
+	    CASE(test_expire),
 	    CASE(test_others_are_at_work),
 	    CASE(test_one_session_at_a_time),
 	    CASE(test_loads_in_steps),

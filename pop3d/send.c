@@ -5,7 +5,8 @@
  * Owns:    struct sending.
  * Runs in: pop3d, as the mail user.
  * Trusts:  nothing in a message: any bytes, any line ends.
- * Spec:    RFC 1939 sections 3, 5 (RETR), 7 (TOP).
+ * Spec:    RFC 1939 sections 3, 5 (RETR), 7 (TOP); surrogate.c for clients that
+ *          know only ASCII.
  */
 #include <stdlib.h>
 
@@ -20,6 +21,7 @@ finish(struct session *s)
 {
 	msg_close(&s->out.msg);
 	free(s->out.piece);
+	arena_done(&s->out.arena);
 	s->out = (struct sending){0};
 }
 
@@ -73,30 +75,50 @@ write_end(struct session *s)
 	conn_written(s->conn, n);
 }
 
+/* Sends what belongs to the answer; true: that was all of it. */
+static bool
+send_bytes(struct session *s, struct str in)
+{
+	struct sending *o = &s->out;
+	size_t part = in.n;
+	char *room;
+
+	/* RETR looks for the blank line only where it may have to add it. */
+	if (o->is_top || (s->add_eoh && !o->in_body))
+		part = part_of_top(o, in);
+	if (part > 0) {
+		room = conn_write_room(s->conn, LINE_STUFFED_MAX(part));
+		conn_written(
+		    s->conn, line_stuff(&o->stuff, str_head(in, part), room));
+	}
+	*(o->is_top ? &s->top_bytes : &s->retr_bytes) += part;
+	return part < in.n || (o->is_top && o->in_body && o->lines_left == 0);
+}
+
 static enum step
 send_piece(struct session *s, bool *at_end, struct err *e)
 {
 	struct sending *o = &s->out;
-	size_t got = o->got, part;
-	char *room;
+	const struct patch *p =
+	    o->patch_at < o->n_patches ? &o->patches[o->patch_at] : NULL;
+	size_t got = o->got, want = PIECE_BYTES;
 
-	if (got == 0 &&
-	    msg_read(o->msg, o->off, o->piece, PIECE_BYTES, &got, e) == -1)
+	if (p != NULL && p->off == o->off) {
+		o->patch_at++;
+		o->off += p->len;
+		o->got = 0;
+		*at_end = send_bytes(s, p->text);
+		return STEP_DONE;
+	}
+	if (p != NULL && p->off - o->off < want)
+		want = (size_t)(p->off - o->off);
+	if (got == 0 && msg_read(o->msg, o->off, o->piece, want, &got, e) == -1)
 		return STEP_FAIL;
 	o->got = 0;
-	part = got;
-	/* RETR looks for the blank line only where it may have to add it. */
-	if (o->is_top || (s->add_eoh && !o->in_body))
-		part = part_of_top(o, str_make(o->piece, got));
-	if (part > 0) {
-		room = conn_write_room(s->conn, LINE_STUFFED_MAX(part));
-		conn_written(s->conn,
-		    line_stuff(&o->stuff, str_make(o->piece, part), room));
-	}
-	*(o->is_top ? &s->top_bytes : &s->retr_bytes) += part;
-	o->off += part;
-	*at_end = got == 0 || part < got ||
-	    (o->is_top && o->in_body && o->lines_left == 0);
+	if (got > want)
+		got = want;
+	o->off += got;
+	*at_end = send_bytes(s, str_make(o->piece, got)) || got == 0;
 	return STEP_DONE;
 }
 
@@ -144,11 +166,15 @@ send_first(struct session *s, UNUSED struct err *e)
 	struct err why;
 	enum step step = msg_ready(o->msg, &why);
 
+	if (step == STEP_DONE &&
+	    msg_load(o->msg, o->is_top ? MSG_FIRST_HEADER : MSG_FIRST_ALL,
+		&why) == -1)
+		step = STEP_FAIL;
+	if (step == STEP_DONE && !s->is_utf8)
+		step = surrogate_look(s, &why);
 	if (step == STEP_MORE)
 		return step;
 	if (step == STEP_FAIL ||
-	    msg_load(o->msg, o->is_top ? MSG_FIRST_HEADER : MSG_FIRST_ALL,
-		&why) == -1 ||
 	    msg_read(o->msg, 0, o->piece, PIECE_BYTES, &o->got, &why) == -1)
 		return refuse(s, &why);
 	if (o->is_top) {
@@ -168,6 +194,7 @@ send_begin(struct session *s, struct maildrop_msg *m, int64_t lines)
 	struct err e;
 
 	*o = (struct sending){.uid = m->uid, .size = m->size};
+	arena_init(&o->arena);
 	o->piece = mem_resize(NULL, 1, PIECE_BYTES);
 	if (msg_open(s->drop.view, m->uid, &o->msg, &e) == -1)
 		return refuse(s, &e);

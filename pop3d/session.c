@@ -6,7 +6,7 @@
  * Owns:    struct session.
  * Runs in: pop3d, as the mail user.
  * Trusts:  nothing from the client.
- * Spec:    RFC 1939, RFC 2449.
+ * Spec:    RFC 1939, RFC 2449, RFC 6856.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/num.h"
 #include "pop3d/session.h"
 
 #define TURN_MS 4
@@ -28,9 +29,11 @@ static void PRINTF_LIKE(3, 0)
     reply(struct session *s, const char *prefix, const char *fmt, va_list ap)
 {
 	char text[400];
+	size_t code = pop3_text_code(fmt);
 
-	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	(void)vsnprintf(text, sizeof(text), pop3_text(s->lang, fmt + code), ap);
 	conn_write_str(s->conn, str_of(prefix));
+	conn_write_str(s->conn, str_make(fmt, code));
 	conn_write_str(s->conn, str_of(text));
 	conn_write_str(s->conn, STR("\r\n"));
 }
@@ -138,11 +141,12 @@ update_failed(struct session *s, const struct err *e)
 static bool
 update(struct session *s)
 {
-	uint32_t n = s->drop.n_deleted;
+	uint32_t n;
 	struct err e;
+	enum step step = maildrop_update(&s->drop, s->turn_ends_ms, &e);
 
-	switch (maildrop_update(
-	    &s->drop, !s->no_flag_updates, s->turn_ends_ms, &e)) {
+	n = s->drop.n_deleted;
+	switch (step) {
 	case STEP_MORE:
 		return go_on(s);
 	case STEP_FAIL:
@@ -178,6 +182,11 @@ load(struct session *s)
 	case STEP_MORE:
 		return go_on(s);
 	case STEP_FAIL:
+		if (e.code == ERR_NOT_FOUND || e.code == ERR_BAD_NAME) {
+			(void)session_err(s, "There is no such folder");
+			finish(s, "no such folder");
+			return false;
+		}
 		log_error("can not read the mailbox: %s", e.text);
 		(void)session_err(s, "[SYS/TEMP] Can not read the mailbox");
 		finish(s, "mailbox can not be read");
@@ -186,6 +195,8 @@ load(struct session *s)
 		break;
 	}
 	s->state = SESSION_TRANSACTION;
+	if (s->login_delay_s > 0)
+		delay_begin(host_setting(s->host, "state_dir"));
 	(void)session_ok(s, "%u message%s (%llu octets)", s->drop.n,
 	    s->drop.n == 1 ? "" : "s", (unsigned long long)s->drop.size);
 	return true;
@@ -331,18 +342,46 @@ has_workaround(struct host *h, const char *name)
 }
 
 static void
-refuse(struct host *h, struct conn *c, const struct err *e)
+refuse(struct session *s, struct host *h, const struct err *e)
 {
 	if (e->code == ERR_IN_USE) {
 		log_info(
 		    "maildrop in use user=<%s>: %s", host_user(h), e->text);
-		conn_write_str(c,
-		    STR("-ERR [IN-USE] Another POP3 session has this mailbox "
-			"open\r\n"));
+		(void)session_err(
+		    s, "[IN-USE] Another POP3 session has this mailbox open");
 		return;
 	}
 	log_error("can not open INBOX of user=<%s>: %s", host_user(h), e->text);
-	conn_write_str(c, STR("-ERR [SYS/TEMP] Can not open the mailbox\r\n"));
+	(void)session_err(s, "[SYS/TEMP] Can not open the mailbox");
+}
+
+/* RFC 2449 section 6.5: counted for the user, whatever he opens. */
+static bool
+comes_too_early(struct session *s, struct host *h)
+{
+	if (s->login_delay_s == 0 ||
+	    delay_left(host_setting(h, "state_dir"), s->login_delay_s) == 0)
+		return false;
+	log_info("login too early user=<%s>", host_user(h));
+	(void)session_err(s,
+	    "[LOGIN-DELAY] Minimum time between logins is %u seconds",
+	    s->login_delay_s);
+	return true;
+}
+
+/* What the client chose before the login (ipc/handoff.h). */
+static void
+take_choice(struct session *s, struct str choice)
+{
+	struct str word;
+
+	while (str_next(&choice, ' ', &word)) {
+		if (str_eq(word, STR("UTF8")))
+			s->is_utf8 = true;
+		else if (str_starts(word, STR("LANG=")))
+			(void)pop3_lang_find(
+			    str_skip(word, 5), POP3_LANG_EN, &s->lang);
+	}
 }
 
 static void
@@ -353,32 +392,74 @@ lock_may_be_free(void *arg)
 	host_wake(s->host, s);
 }
 
+static const char *
+setting_or(struct host *h, const char *name, const char *otherwise)
+{
+	const char *value = host_setting(h, name);
+
+	return value == NULL || value[0] == '\0' ? otherwise : value;
+}
+
+static void
+read_way(struct session *s, struct host *h)
+{
+	struct maildrop_way *w = &s->way;
+	const char *state = setting_or(h, "state_dir", NULL);
+	uint32_t days;
+
+	w->folder = setting_or(h, "pop3_folder", "INBOX");
+	if (str_eq_nocase(str_of(w->folder), STR("INBOX")))
+		w->folder = "INBOX";
+	w->place = host_mail_place(h);
+	w->state_dir = state != NULL && state[0] == '/' ? state : NULL;
+	w->deleted_flag = setting_or(h, "pop3_deleted_flag", "");
+	w->mark_seen = !host_setting_bool(h, "pop3_no_flag_updates", false);
+	w->expire_days = -1;
+	if (num_parse_u32(str_of(setting_or(h, "pop3_expire", "never")), 0,
+		INT32_MAX, &days))
+		w->expire_days = (int32_t)days;
+	/* The store reads a format behind "xuidl:" as: the field goes first. */
+	(void)snprintf(s->uidl, sizeof(s->uidl), "%s%s",
+	    host_setting_bool(h, "reuse_xuidl", false) ? "xuidl:" : "",
+	    setting_or(h, "pop3_uidl", ""));
+	w->uidl_format = s->uidl;
+}
+
+static void
+read_settings(struct session *s, struct host *h, const struct host_peer *p)
+{
+	read_way(s, h);
+	s->no_nuls = has_workaround(h, "outlook-no-nuls");
+	s->add_eoh = has_workaround(h, "oe-ns-eoh");
+	s->has_last = host_setting_bool(h, "pop3_enable_last", false);
+	if (!p->from_shell)
+		s->login_delay_s =
+		    (uint32_t)host_setting_u64(h, "pop3_login_delay", 0);
+	(void)pop3_lang_find(str_of(setting_or(h, "pop3_language", "en")),
+	    POP3_LANG_EN, &s->preferred_lang);
+	take_choice(s, p->client_id);
+}
+
 static void *
-session_new(struct host *h, struct conn *c, UNUSED const struct host_peer *p)
+session_new(struct host *h, struct conn *c, const struct host_peer *p)
 {
 	struct session *s = mem_new(1, sizeof(*s));
-	const char *format = host_setting(h, "pop3_uidl");
-	char uidl[200];
 	struct err e;
 
-	/* The store reads a format behind "xuidl:" as: the field goes first. */
-	(void)snprintf(uidl, sizeof(uidl), "%s%s",
-	    host_setting_bool(h, "reuse_xuidl", false) ? "xuidl:" : "",
-	    format == NULL ? "" : format);
-	if (maildrop_open(
-		&s->drop, host_store(h), host_mail_place(h), uidl, &e) == -1) {
-		refuse(h, c, &e);
+	s->conn = c;
+	read_settings(s, h, p);
+	if (comes_too_early(s, h)) {
+		free(s);
+		return NULL;
+	}
+	if (maildrop_open(&s->drop, host_store(h), &s->way, &e) == -1) {
+		refuse(s, h, &e);
 		free(s);
 		return NULL;
 	}
 	s->host = h;
 	s->waiter.fn = lock_may_be_free;
 	s->waiter.arg = s;
-	s->conn = c;
-	s->no_flag_updates =
-	    host_setting_bool(h, "pop3_no_flag_updates", false);
-	s->no_nuls = has_workaround(h, "outlook-no-nuls");
-	s->add_eoh = has_workaround(h, "oe-ns-eoh");
 	conn_set_handlers(c, &handlers, s);
 	conn_set_timeout(c,
 	    (int64_t)host_setting_u64(h, "pop3_idle_timeout", POP3_IDLE_S) *

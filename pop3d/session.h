@@ -15,6 +15,7 @@
 #include "net/line.h"
 #include "pop3d/maildrop.h"
 #include "store/msg.h"
+#include "text/pop3_text.h"
 
 struct session;
 
@@ -34,6 +35,18 @@ struct sending {
 	bool in_body; /* TOP: behind the blank line */
 	bool line_has_text; /* TOP: the present line is not blank */
 	char *piece;
+	/* For a client that knows only ASCII: headers that are sent another way. */
+	struct arena arena;
+	struct patch *patches; /* ascending */
+	size_t n_patches, patch_at; /* all; those which are done */
+	bool looks_for_parts, is_native; /* see surrogate.c */
+	uint64_t looked; /* bytes */
+};
+
+/* `len` stored bytes at `off` are sent as `text`. */
+struct patch {
+	uint64_t off, len;
+	struct str text;
 };
 
 struct session {
@@ -56,7 +69,12 @@ struct session {
 	struct sending out;
 	uint32_t list_at; /* LIST, UIDL: number done last */
 
-	bool no_flag_updates, no_nuls, add_eoh; /* settings */
+	struct maildrop_way way;
+	char uidl[200];
+	bool no_nuls, add_eoh, has_last; /* settings */
+	uint32_t login_delay_s;
+	bool is_utf8; /* the client has said UTF8 (RFC 6856) */
+	enum pop3_lang lang, preferred_lang;
 	/* for the log */
 	uint32_t top_count, retr_count, removed;
 	uint64_t top_bytes, retr_bytes;
@@ -73,6 +91,23 @@ enum step session_err(struct session *s, const char *fmt, ...)
 enum step session_go_on(struct session *s, session_job_fn *job);
 /* No more time in this turn, or no room in the connection. */
 bool session_must_yield(const struct session *s);
+
+/* ---- delay.c ---- */
+
+/*
+ * Seconds that are left until this user may log in again; 0: now.
+ */
+uint32_t delay_left(const char *state_dir, uint32_t delay_s);
+/* He has logged in: the time runs from here. */
+void delay_begin(const char *state_dir);
+
+/* ---- surrogate.c ---- */
+
+/*
+ * Before the first byte of a message: what of it has to be sent another way to
+ * this client. STEP_MORE: call again.
+ */
+enum step surrogate_look(struct session *s, struct err *e);
 
 /* ---- command.c ---- */
 

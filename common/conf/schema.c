@@ -12,6 +12,7 @@
 #include "base/vec.h"
 
 #include "conf/schema.h"
+#include "text/ascii.h"
 #include "text/quota_limits.h"
 #include "text/uidl_format.h"
 
@@ -31,6 +32,27 @@ static int
 check_quota(struct str value, struct err *e)
 {
 	return quota_limits_check(value, e);
+}
+
+static int
+check_expire(struct str value, struct err *e)
+{
+	uint32_t days;
+
+	if (str_eq_nocase(value, STR("never")) ||
+	    num_parse_u32(value, 0, 36500, &days))
+		return 0;
+	return err_set(e, ERR_SYNTAX, "must be never, or days from 0 to 36500");
+}
+
+static int
+check_separator(struct str value, struct err *e)
+{
+	if (value.n == 0 ||
+	    (value.n == 1 && value.p[0] > ' ' && !ascii_is_alnum(value.p[0])))
+		return 0;
+	return err_set(
+	    e, ERR_SYNTAX, "must be one character, no letter or digit");
 }
 
 static int
@@ -484,15 +506,76 @@ static const struct schema_setting TABLE[] = {
 	    "adds the blank line behind a header that has none,\n"
 	    "although the size in LIST does not count it.",
 }, {
+	.name = "pop3_deleted_flag", .type = SCHEMA_TEXT, .preset = "",
+	.readers = SCHEMA_POP3D,
+	.help = "mark what POP3 deletes instead of removing it",
+	.detail =
+	    "A keyword, as\n"
+	    ".Ql $POP3Deleted ,\n"
+	    "or\n"
+	    ".Ql \\eDeleted :\n"
+	    "QUIT gives it to what DELE has marked, and later POP3 sessions do\n"
+	    "not see messages that have it.\n"
+	    "IMAP goes on showing them.\n"
+	    "For those who use both, and whose POP3 client leaves no mail on the\n"
+	    "server.",
+}, {
+	.name = "pop3_enable_last", .type = SCHEMA_BOOL, .preset = "no",
+	.readers = SCHEMA_POP3D,
+	.help = "whether there is the command LAST, of RFC 1460",
+	.detail = "Only clients of before 1994 need it.",
+}, {
+	.name = "pop3_expire", .type = SCHEMA_TEXT, .preset = "never",
+	.readers = SCHEMA_LOGIN | SCHEMA_POP3D, .check = check_expire,
+	.help = "days after which POP3 removes what has been read",
+	.detail =
+	    "A number is announced\n"
+	    ".Pq Li EXPIRE\n"
+	    "and holds: QUIT removes messages that have been read and have been\n"
+	    "in the mailbox for so many days; with 0 those which RETR has sent.\n"
+	    "What nobody has read stays.\n"
+	    "A session that ends without QUIT removes nothing.",
+}, {
+	.name = "pop3_folder_separator", .type = SCHEMA_TEXT, .preset = "+",
+	.readers = SCHEMA_AUTHD, .check = check_separator,
+	.help = "stands between a user and a folder in POP3's user names",
+	.detail =
+	    "Who logs in as\n"
+	    ".Ql alice+lists\n"
+	    "has the mailbox lists of the user alice before him.\n"
+	    "The folder must be there; in\n"
+	    ".Ql alice+a/b\n"
+	    "the levels are parted as in IMAP.\n"
+	    "Empty, or a character of\n"
+	    ".Ic auth_username_chars :\n"
+	    "there is no such thing.\n"
+	    "IMAP takes no such names.",
+}, {
 	.name = "pop3_idle_timeout", .type = SCHEMA_SECONDS,
 	.min = 60, .max = DAY_S, .preset = "10m",
 	.readers = SCHEMA_POP3D,
 	.help = "how long a POP3 session may be silent",
 	.detail = "RFC 1939 section 3 asks for 10 minutes at least.",
 }, {
+	.name = "pop3_language", .type = SCHEMA_WORD, .words = "en de es fr",
+	.preset = "en", .readers = SCHEMA_LOGIN | SCHEMA_POP3D,
+	.help = "the language that POP3's command LANG * stands for",
+	.detail = "A client that says nothing of languages gets English.",
+}, {
 	.name = "pop3_listen", .type = SCHEMA_TEXT, .list = true, .preset = "",
 	.readers = SCHEMA_MASTER,
 	.help = "addresses for POP3 with STLS; none: those of listen",
+}, {
+	.name = "pop3_login_delay", .type = SCHEMA_SECONDS,
+	.min = 0, .max = DAY_S, .preset = "0",
+	.readers = SCHEMA_LOGIN | SCHEMA_POP3D,
+	.help = "the least time between two POP3 logins of a user",
+	.detail =
+	    "It is announced\n"
+	    ".Pq Li LOGIN-DELAY ,\n"
+	    "and who comes earlier is refused with that response code.\n"
+	    "The time of the last login is in\n"
+	    ".Ic state_dir .",
 }, {
 	.name = "pop3_no_flag_updates", .type = SCHEMA_BOOL, .preset = "no",
 	.readers = SCHEMA_POP3D,

@@ -47,7 +47,7 @@ read_start(struct msg_in *in, struct chan_auth_start *s)
 	s->service = (enum chan_auth_service)msg_get_range(
 	    in, CHAN_AUTH_IMAP, CHAN_AUTH_POP3);
 	s->flags = msg_get_u32(in);
-	if (s->flags & ~(CHAN_AUTH_TLS | CHAN_AUTH_LOCAL))
+	if (s->flags & ~CHAN_AUTH_FLAGS)
 		msg_refuse(in);
 	s->mech = msg_get_str(in, CHAN_AUTH_MECH_MAX);
 	if (s->mech.n == 0)

@@ -51,6 +51,8 @@ enum chan_auth_service {
 /* Bits of AUTH_START.flags */
 #define CHAN_AUTH_TLS 1u /* the connection is encrypted */
 #define CHAN_AUTH_LOCAL 2u /* peer is this host itself, or a secured path */
+#define CHAN_AUTH_PREPARE 4u /* name and password are USER's and PASS's */
+#define CHAN_AUTH_FLAGS 7u
 
 /* Values of AUTH_FAIL.why: what the client may be told */
 enum chan_auth_why {

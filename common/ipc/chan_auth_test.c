@@ -86,7 +86,7 @@ test_start_refuses(UNUSED void **state)
 	bad[0].start.mech = STR("");
 	bad[1].start.mech = STR("ABCDEFGHIJKLMNOPQRSTU");
 	bad[2].start.peer_ip = STR("12345");
-	bad[3].start.flags = 4;
+	bad[3].start.flags = 8;
 	bad[4].start.service = (enum chan_auth_service)3;
 	bad[5].start.initial = str_make(big, sizeof(big));
 	bad[6].start.has_initial = false;

@@ -24,7 +24,8 @@
  *   blob key, blob iv (12), blob secret, u64 seq
  *   blob unread     plain bytes behind the login command
  *   blob raw        bytes from the wire, not yet decrypted
- *   blob client_id  the parameter list of the client's ID command, as sent
+ *   blob client_id  IMAP: the parameter list of the client's ID command, as
+ *                   sent; POP3: what it chose, words of "UTF8" and "LANG=de"
  *   str  tls_text   "TLS1.3 AES-256-GCM" or empty, for logs
  */
 struct handoff {

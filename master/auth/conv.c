@@ -25,11 +25,14 @@
 #include "ipc/chan_grant.h"
 #include "os/fd.h"
 #include "os/rng.h"
+#include "text/utf8.h"
 
 /* Failures leave at multiples of this after the command came. */
 #define ROUND_MS 250
 /* So long may an attempt wait for its turn. */
 #define QUEUE_S 20.0
+/* Of a folder that is opened by the name of its user and its own. */
+#define FOLDER_MAX 255
 
 enum state {
 	CONV_SASL,
@@ -61,6 +64,7 @@ struct conv {
 	size_t ip_n;
 	uint16_t peer_port;
 	bool local;
+	bool prepares; /* SASLprep belongs to this form of login */
 	bool cancelled;
 
 	enum state state;
@@ -68,6 +72,7 @@ struct conv {
 	ev_timer timer;
 	struct sasl *sasl;
 	char asked[USER_NAME_MAX + 1]; /* the name, normalised; or "" */
+	char folder[FOLDER_MAX + 1]; /* behind it; or "" */
 	struct penalty_who penalty;
 	bool penalised; /* penalty_begin without its end */
 	struct queue_item queued;
@@ -213,9 +218,19 @@ fail_now(struct conv *c, enum chan_auth_why why, const char *reason)
 
 /* ---- success ---- */
 
+/* Settings of this session's process that are not those of all. */
+static void
+write_extra(const struct conv *c, struct buf *out)
+{
+	buf_add_c(out, c->who.extra);
+	if (c->folder[0] != '\0')
+		buf_addf(out, "pop3_folder=%s\n", c->folder);
+}
+
 static int
 send_grant(struct conv *c, struct err *e)
 {
+	struct buf extra;
 	struct grant g = {.worker = c->worker->number,
 	    .conn = c->conn,
 	    .cookie = c->cookie,
@@ -226,12 +241,15 @@ send_grant(struct conv *c, struct err *e)
 	    .sysuid = c->who.uid,
 	    .sysgid = c->who.gid,
 	    .home = str_of(c->who.home),
-	    .mail_location = str_of(c->who.mail),
-	    .extra = str_of(c->who.extra)};
+	    .mail_location = str_of(c->who.mail)};
 	bool held = c->hold_fd != -1;
 	struct buf *b = chan_frame();
 
+	buf_init(&extra, GRANT_EXTRA_MAX);
+	write_extra(c, &extra);
+	g.extra = buf_str(&extra);
 	grant_write(&g, held, b);
+	buf_done(&extra);
 	return chan_send(c->b->master, b, &c->hold_fd, held ? 1 : 0, e);
 }
 
@@ -255,8 +273,9 @@ grant(struct conv *c)
 		fail(c, CHAN_AUTH_UNAVAILABLE, "no grant");
 		return;
 	}
-	log_info("login user=<%s> service=%s mech=%s rip=%s", c->who.name,
-	    auth_settings_service(c->service), c->mech, c->rhost);
+	log_info("login user=<%s> service=%s mech=%s rip=%s%s%s", c->who.name,
+	    auth_settings_service(c->service), c->mech, c->rhost,
+	    c->folder[0] != '\0' ? " folder=" : "", c->folder);
 	send_simple(c, &ok);
 	conv_free(c);
 }
@@ -284,16 +303,48 @@ check_and_grant(struct conv *c)
 	grant(c);
 }
 
+/*
+ * "alice+lists" is Alice with her folder "lists", over POP3, which knows no
+ * folders. Where the separator may be in a name it is nothing but that. False:
+ * this can not be the name of a folder.
+ */
+static bool
+cut_folder(
+    const struct conv *c, struct str *name, char folder[static FOLDER_MAX + 1])
+{
+	const struct auth_settings *s = c->b->settings;
+	char sep = s->folder_separator[0];
+	struct str chars = str_of(s->name_chars), rest;
+	size_t at;
+
+	folder[0] = '\0';
+	if (c->service != CHAN_AUTH_POP3 || sep == '\0' ||
+	    str_find(chars, sep) != chars.n)
+		return true;
+	at = str_find(*name, sep);
+	if (at == name->n)
+		return true;
+	rest = str_skip(*name, at + 1);
+	*name = str_head(*name, at);
+	for (size_t i = 0; i < rest.n; i++) {
+		if ((unsigned char)rest.p[i] < ' ' || rest.p[i] == 127)
+			return false;
+	}
+	return utf8_is_valid(rest) && str_to_c(rest, folder, FOLDER_MAX + 1);
+}
+
 /* An authorization name that is not the user's own is nobody's right. */
 static bool
 is_own_authzid(const struct conv *c)
 {
 	struct str z = sasl_authzid(c->sasl);
-	char name[USER_NAME_MAX + 1];
+	char name[USER_NAME_MAX + 1], folder[FOLDER_MAX + 1];
 
 	return z.n == 0 ||
-	    (name_normalise(z, str_of(c->b->settings->name_chars),
-		 c->b->settings->keep_case, name) &&
+	    (cut_folder(c, &z, folder) &&
+		(folder[0] == '\0' || strcmp(folder, c->folder) == 0) &&
+		name_normalise(z, str_of(c->b->settings->name_chars),
+		    c->b->settings->keep_case, name) &&
 		strcmp(name, c->asked) == 0);
 }
 
@@ -582,9 +633,11 @@ static void
 note_name(struct conv *c)
 {
 	const struct auth_settings *s = c->b->settings;
+	struct str name = sasl_name(c->sasl);
 
-	if (!name_normalise(sasl_name(c->sasl), str_of(s->name_chars),
-		s->keep_case, c->asked))
+	if (!cut_folder(c, &name, c->folder) ||
+	    !name_normalise(
+		name, str_of(s->name_chars), s->keep_case, c->asked))
 		c->asked[0] = '\0';
 	c->penalty = penalty_who(c->b->penalty, str_make(c->ip, c->ip_n),
 	    str_of(c->asked), c->local);
@@ -593,6 +646,7 @@ note_name(struct conv *c)
 static void
 start_judging(struct conv *c, enum chan_try_want want)
 {
+	bool prepared = !c->prepares || sasl_prepare(c->sasl);
 	struct str password = sasl_password(c->sasl);
 
 	note_name(c);
@@ -600,7 +654,7 @@ start_judging(struct conv *c, enum chan_try_want want)
 	 * Nobody has such a name or password. It waits like the others; the
 	 * penalty counts for the address.
 	 */
-	if (c->asked[0] == '\0' || password.n > PASSWORD_MAX ||
+	if (!prepared || c->asked[0] == '\0' || password.n > PASSWORD_MAX ||
 	    (want == CHAN_TRY_VERIFY && password.n == 0)) {
 		if (c->b->settings->penalties) {
 			c->penalised = true;
@@ -692,7 +746,8 @@ is_allowed(const struct conv *c, const struct chan_auth_start *start,
 	    !auth_settings_has_mech(s, start->service, start->mech))
 		return false;
 	*why = CHAN_AUTH_NEEDS_TLS;
-	return !sasl_is_plaintext(start->mech) || start->flags != 0 ||
+	return !sasl_is_plaintext(start->mech) ||
+	    (start->flags & (CHAN_AUTH_TLS | CHAN_AUTH_LOCAL)) != 0 ||
 	    s->allow_plaintext[start->service];
 }
 
@@ -710,6 +765,7 @@ conv_new(struct broker_worker *w, const struct chan_auth_start *start)
 	c->service = start->service;
 	c->local =
 	    start->peer_ip.n == 0 || (start->flags & CHAN_AUTH_LOCAL) != 0;
+	c->prepares = (start->flags & CHAN_AUTH_PREPARE) != 0;
 	c->hold_fd = -1;
 	c->ip_n = start->peer_ip.n;
 	c->peer_port = start->peer_port;

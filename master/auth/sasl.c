@@ -7,7 +7,7 @@
  * Trusts:  nothing of the client's. libgsasl parses; what it lets pass and a
  *          mechanism forbids is refused here (a channel binding in a mechanism
  *          without one, NUL).
- * Spec:    RFC 4616 (PLAIN), RFC 5802, RFC 7677 (SCRAM-SHA-256), RFC 9266
+ * Spec:    RFC 4616 (PLAIN), RFC 4013 (SASLprep), RFC 5802, RFC 7677 (SCRAM-SHA-256), RFC 9266
  *          (tls-exporter), draft-murchison-sasl-login (LOGIN).
  */
 #include <gsasl.h>
@@ -19,7 +19,9 @@
 #include "base/bounds.h"
 #include "base/mem.h"
 #include "base/secret.h"
+#include "text/ascii.h"
 #include "text/base64.h"
+#include "text/utf8.h"
 
 struct sasl_lib {
 	Gsasl *gsasl;
@@ -400,6 +402,61 @@ sasl_keys(struct sasl *s, const struct sasl_keys *k, struct buf *out)
 	set_base64(s, GSASL_SCRAM_SERVERKEY, k->server);
 	rc = run(s, str_make(s->first.p, s->first.n), out);
 	return rc == GSASL_NEEDS_MORE ? SASL_CHALLENGE : failure_of(rc);
+}
+
+/* Adds what SASLprep makes of it; false: it holds what that forbids. */
+static bool
+add_prepared(struct buf *b, struct str part)
+{
+	char *in, *out = NULL;
+	int rc;
+
+	if (utf8_ascii_length(part) == part.n)
+		return buf_add_str(b, part);
+	in = str_to_heap(part);
+	rc = gsasl_saslprep(in, GSASL_ALLOW_UNASSIGNED, &out, NULL);
+	if (rc == GSASL_OK && !buf_add_c(b, out))
+		rc = GSASL_SASLPREP_ERROR;
+	wipe_text(&in);
+	if (out != NULL)
+		secret_wipe(out, strlen(out));
+	gsasl_free(out);
+	return rc == GSASL_OK;
+}
+
+/*
+ * What accounts of a system have in ASCII goes as it is, tabs too, which
+ * SASLprep would forbid.
+ */
+static bool
+prepare(struct secret *text)
+{
+	struct str s = str_make(text->p, text->n);
+	struct buf b;
+	bool ok = utf8_is_valid(s);
+	size_t n;
+
+	buf_init(&b, 8 * s.n + 64);
+	while (ok && s.n > 0) {
+		for (n = 0; n < s.n && !ascii_is_ctl(s.p[n]);)
+			n++;
+		ok = n > 0 ? add_prepared(&b, str_head(s, n))
+			   : buf_add_byte(&b, s.p[0]);
+		s = str_skip(s, n > 0 ? n : 1);
+	}
+	if (ok) {
+		secret_done(text);
+		secret_init(text, buf_str(&b));
+	}
+	buf_wipe(&b);
+	buf_done(&b);
+	return ok;
+}
+
+bool
+sasl_prepare(struct sasl *s)
+{
+	return prepare(&s->name) && prepare(&s->password);
 }
 
 struct str

@@ -62,6 +62,12 @@ struct sasl_keys {
 enum sasl_said sasl_keys(
     struct sasl *s, const struct sasl_keys *k, struct buf *out);
 
+/*
+ * After SASL_PASSWORD: what is not ASCII in name and password becomes what
+ * SASLprep makes of it (RFC 4013, as a query); false: what it forbids.
+ */
+bool sasl_prepare(struct sasl *s);
+
 /* As the client said them; borrowed until sasl_free(); may be empty. */
 struct str sasl_name(const struct sasl *s);
 struct str sasl_authzid(const struct sasl *s);

@@ -166,6 +166,7 @@ auth_settings_read(
 	s.penalties = child_setting_bool(c, "auth_penalty", true);
 	s.keep_case = !child_setting_bool(c, "auth_username_lowercase", true);
 	s.name_chars = child_setting_or(c, "auth_username_chars", "");
+	s.folder_separator = child_setting_or(c, "pop3_folder_separator", "");
 	read_services(c, &s);
 	s.pam_session = child_setting_bool(c, "pam_session", false);
 	s.passwd_file =

@@ -5,7 +5,7 @@
  * From the configuration (restante.conf(5)), lists with one line per value:
  *	auth, auth_failure_delay, auth_mechanisms, auth_penalty,
  *	auth_username_chars, auth_username_lowercase, allow_plaintext_auth,
- *	first_valid_uid, last_valid_uid, first_valid_gid, last_valid_gid,
+ *	pop3_folder_separator, first_valid_uid, last_valid_uid, first_valid_gid, last_valid_gid,
  *	pam_service, pam_session, passwd_file; those which may differ per
  *	service also as "imap:name" and "pop3:name".
  *
@@ -37,6 +37,7 @@ struct auth_settings {
 	bool penalties;
 	bool keep_case;
 	const char *name_chars; /* "": the default */
+	const char *folder_separator; /* one character, or "" */
 	bool allow_plaintext[3]; /* by enum chan_auth_service */
 	const char *pam_service[3]; /* "": chosen by protocol */
 	bool pam_session;

@@ -265,6 +265,7 @@ fill_start(
 	*m = (struct chan_auth_start){.conn = c->l->conn,
 	    .conv = ++c->l->conv,
 	    .flags = (pre.has_tls || c->proxy_tls ? CHAN_AUTH_TLS : 0) |
+		(pre.is_prepared ? CHAN_AUTH_PREPARE : 0) |
 		(is_safe_path(c) ? CHAN_AUTH_LOCAL : 0),
 	    .service =
 		c->from.service == LOGIN_IMAP ? CHAN_AUTH_IMAP : CHAN_AUTH_POP3,

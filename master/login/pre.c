@@ -151,6 +151,7 @@ pre_start_password(struct pre *p, struct str user, struct str password)
 	p->n_sasl = (uint16_t)(user.n + password.n + 2);
 	p->mech = PRE_MECH_PLAIN;
 	p->has_initial = true;
+	p->is_prepared = false;
 	set_state(p, PRE_JUDGING, PRE_DO_START);
 	return true;
 }
@@ -178,6 +179,7 @@ pre_start_sasl(struct pre *p, enum pre_mech mech, struct str initial)
 {
 	p->n_sasl = 0;
 	p->has_initial = initial.p != NULL;
+	p->is_prepared = false;
 	if (p->has_initial && !str_eq(initial, STR("=")) &&
 	    (initial.n == 0 || !decode(p, initial)))
 		return false;

@@ -23,6 +23,7 @@
 #include "base/str.h"
 #include "ipc/chan_auth.h"
 #include "ipc/chan_login.h"
+#include "text/pop3_text.h"
 
 #define PRE_TAG_MAX 128
 #define PRE_ID_MAX 1024
@@ -47,6 +48,10 @@ struct pre_settings {
 	bool allows_plain; /* passwords without TLS, for everybody */
 	uint32_t mechs; /* bits 1 << enum pre_mech */
 	const char *greeting;
+	/* POP3 */
+	enum pop3_lang language; /* what "LANG *" means */
+	uint32_t login_delay_s; /* 0: not announced */
+	int32_t expire_days; /* -1: NEVER */
 };
 
 enum pre_do {
@@ -79,13 +84,16 @@ struct pre {
 	uint32_t literal_sum; /* of this command */
 	enum pre_mech mech;
 	bool has_initial;
+	bool is_prepared; /* PLAIN stands for POP3's USER and PASS */
+	bool is_utf8; /* POP3: UTF8 was said */
+	enum pop3_lang lang; /* POP3 */
 	/* Bytes in use of the arrays below. */
 	uint16_t n_tag, n_user, n_id, n_sasl, n_line;
 	uint16_t line_start; /* in `line`, behind the literals */
 	uint16_t n_command; /* bytes of this command, also those not kept */
 	char tag[PRE_TAG_MAX]; /* of the login command */
 	char user[USER_NAME_MAX]; /* of POP3's USER */
-	char id[PRE_ID_MAX]; /* the parameters of IMAP's ID, as sent */
+	char id[PRE_ID_MAX]; /* what handoff.h says of client_id */
 	char sasl[PRE_SASL_MAX];
 	char line[PREAUTH_LINE_MAX];
 };

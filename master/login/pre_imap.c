@@ -330,6 +330,9 @@ do_authenticate(struct pre *p, const struct command *c, struct buf *out)
 	struct str args = c->args, name, initial = {0};
 	enum pre_mech mech;
 
+	/* Outlook has been seen to put blanks behind the mechanism's name. */
+	while (args.n > 0 && args.p[args.n - 1] == ' ')
+		args.n--;
 	if (str_cut(&args, ' ', &name))
 		initial = args;
 	if (!pre_find_mech(p, name, &mech)) {

@@ -4,9 +4,32 @@
  *
  * Runs in: login workers.
  * Trusts:  nothing from the client.
- * Spec:    RFC 1939, RFC 2449, RFC 2595, RFC 3206, RFC 5034.
+ * Spec:    RFC 1939, RFC 2449, RFC 2595, RFC 3206, RFC 5034, RFC 6856.
  */
 #include "login/pre_impl.h"
+#include "text/utf8.h"
+
+/* "+OK " or "-ERR ", the response code, the text in the client's language. */
+static void
+say(const struct pre *p, const char *status, const char *text, struct buf *out)
+{
+	size_t n = pop3_text_code(text);
+
+	buf_addf(out, "%s%.*s%s\r\n", status, (int)n, text,
+	    pop3_text(p->lang, text + n));
+}
+
+static void
+say_ok(const struct pre *p, const char *text, struct buf *out)
+{
+	say(p, "+OK ", text, out);
+}
+
+static void
+say_err(const struct pre *p, const char *text, struct buf *out)
+{
+	say(p, "-ERR ", text, out);
+}
 
 static void
 greet(struct pre *p, struct buf *out)
@@ -18,9 +41,9 @@ greet(struct pre *p, struct buf *out)
 }
 
 static void
-bye(UNUSED struct pre *p, const char *text, struct buf *out)
+bye(struct pre *p, const char *text, struct buf *out)
 {
-	buf_addf(out, "-ERR %s\r\n", text);
+	say_err(p, text, out);
 }
 
 static void
@@ -34,12 +57,12 @@ challenge(struct str base64, struct buf *out)
 static void
 bad(struct pre *p, const char *text, struct buf *out)
 {
-	buf_addf(out, "-ERR %s\r\n", text);
+	say_err(p, text, out);
 	pre_error(p, out);
 }
 
 static void
-auth_failed(UNUSED struct pre *p, enum chan_auth_why why, struct buf *out)
+auth_failed(struct pre *p, enum chan_auth_why why, struct buf *out)
 {
 	static const char *const texts[] = {
 	    [CHAN_AUTH_BAD] = "[AUTH] Authentication failed.",
@@ -54,15 +77,17 @@ auth_failed(UNUSED struct pre *p, enum chan_auth_why why, struct buf *out)
 	    [CHAN_AUTH_CANCELLED] = "Authentication cancelled.",
 	};
 
-	buf_addf(out, "-ERR %s\r\n", texts[why]);
+	say_err(p, texts[why], out);
 }
 
 static void
-refused(UNUSED struct pre *p, enum handoff_reason reason, struct buf *out)
+refused(struct pre *p, enum handoff_reason reason, struct buf *out)
 {
-	buf_addf(out, "-ERR [SYS/TEMP] %s\r\n",
-	    reason == HANDOFF_LIMIT_USER ? "Too many connections of this user."
-					 : "Temporarily unavailable.");
+	say_err(p,
+	    reason == HANDOFF_LIMIT_USER
+		? "[SYS/TEMP] Too many connections of this user."
+		: "[SYS/TEMP] Temporarily unavailable.",
+	    out);
 }
 
 /* ---- commands ------------------------------------------------------------- */
@@ -71,12 +96,20 @@ static void
 do_capa(struct pre *p, UNUSED struct str args, UNUSED struct str rest,
     struct buf *out)
 {
+	const struct pre_settings *set = p->settings;
 	bool first = true;
 
+	say_ok(p, "Capability list follows", out);
 	buf_add_c(out,
-	    "+OK\r\nTOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\n"
-	    "PIPELINING\r\nEXPIRE NEVER\r\n");
-	if (p->settings->offers_tls && !p->has_tls)
+	    "TOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\n"
+	    "UTF8 USER\r\nLANG\r\n");
+	if (set->expire_days < 0)
+		buf_add_c(out, "EXPIRE NEVER\r\n");
+	else
+		buf_addf(out, "EXPIRE %d\r\n", set->expire_days);
+	if (set->login_delay_s > 0)
+		buf_addf(out, "LOGIN-DELAY %u\r\n", set->login_delay_s);
+	if (set->offers_tls && !p->has_tls)
 		buf_add_c(out, "STLS\r\n");
 	if (pre_can_plain(p))
 		buf_add_c(out, "USER\r\n");
@@ -91,11 +124,55 @@ do_capa(struct pre *p, UNUSED struct str args, UNUSED struct str rest,
 	    out, "%sIMPLEMENTATION Restante\r\n.\r\n", first ? "" : "\r\n");
 }
 
+/* ---- UTF8, LANG (RFC 6856) ------------------------------------------------ */
+
+/* What the client has chosen, for pop3d. */
+static void
+note_choice(struct pre *p)
+{
+	struct buf b;
+
+	buf_init(&b, PRE_ID_MAX);
+	buf_addf(
+	    &b, "%sLANG=%s", p->is_utf8 ? "UTF8 " : "", pop3_lang_tag(p->lang));
+	memcpy(p->id, b.p, b.n);
+	p->n_id = (uint16_t)b.n;
+	buf_done(&b);
+}
+
+static void
+do_utf8(struct pre *p, UNUSED struct str args, UNUSED struct str rest,
+    struct buf *out)
+{
+	p->is_utf8 = true;
+	note_choice(p);
+	say_ok(p, "UTF-8 from now on", out);
+}
+
+static void
+do_lang(struct pre *p, struct str args, UNUSED struct str rest, struct buf *out)
+{
+	if (args.n == 0) {
+		say_ok(p, "Language listing follows", out);
+		for (int i = 0; i < POP3_LANGS; i++)
+			buf_addf(out, "%s %s\r\n",
+			    pop3_lang_tag((enum pop3_lang)i),
+			    pop3_lang_name((enum pop3_lang)i));
+		buf_add_c(out, ".\r\n");
+	} else if (!pop3_lang_find(args, p->settings->language, &p->lang)) {
+		bad(p, "There is no such language here", out);
+	} else {
+		note_choice(p);
+		buf_addf(out, "+OK %s %s\r\n", pop3_lang_tag(p->lang),
+		    pop3_text(p->lang, "Language changed"));
+	}
+}
+
 static void
 do_quit(struct pre *p, UNUSED struct str args, UNUSED struct str rest,
     struct buf *out)
 {
-	buf_add_c(out, "+OK Bye.\r\n");
+	say_ok(p, "Bye", out);
 	pre_close(p);
 }
 
@@ -106,8 +183,10 @@ do_stls(struct pre *p, UNUSED struct str args, struct str rest, struct buf *out)
 		bad(p, "TLS is already active.", out);
 	else if (!p->settings->offers_tls)
 		bad(p, "TLS is not available.", out);
+	else if (p->is_utf8)
+		bad(p, "STLS comes before UTF8", out);
 	else if (pre_start_tls(p, rest))
-		buf_add_c(out, "+OK Begin TLS negotiation now.\r\n");
+		say_ok(p, "Begin TLS negotiation now.", out);
 }
 
 static void
@@ -117,10 +196,12 @@ do_user(struct pre *p, struct str args, UNUSED struct str rest, struct buf *out)
 		bad(p, "[AUTH] Use TLS first.", out);
 	else if (args.n > sizeof(p->user))
 		bad(p, "The name is too long.", out);
+	else if (!utf8_is_valid(args))
+		bad(p, "This is not UTF-8.", out);
 	else {
 		memcpy(p->user, args.p, args.n);
 		p->n_user = (uint16_t)args.n;
-		buf_add_c(out, "+OK\r\n");
+		say_ok(p, "Now the password.", out);
 	}
 }
 
@@ -131,15 +212,20 @@ do_pass(struct pre *p, struct str args, UNUSED struct str rest, struct buf *out)
 		bad(p, "[AUTH] Use TLS first.", out);
 	else if (p->n_user == 0)
 		bad(p, "USER comes first.", out);
+	/* RFC 6856 section 2.2; AUTH takes passwords of any bytes. */
+	else if (!utf8_is_valid(args))
+		bad(p, "This is not UTF-8.", out);
 	/* All of the line is the password, blanks too (RFC 1939). */
 	else if (!pre_start_password(p, str_make(p->user, p->n_user), args))
 		bad(p, "This can not be a password.", out);
+	else
+		p->is_prepared = true;
 }
 
 static void
 list_mechs(const struct pre *p, struct buf *out)
 {
-	buf_add_c(out, "+OK\r\n");
+	say_ok(p, "Mechanisms follow.", out);
 	for (int i = 0; i < PRE_MECHS; i++) {
 		if (pre_can_mech(p, (enum pre_mech)i))
 			buf_addf(
@@ -154,6 +240,9 @@ do_auth(struct pre *p, struct str args, UNUSED struct str rest, struct buf *out)
 	struct str name, initial = {0};
 	enum pre_mech mech;
 
+	/* Outlook has been seen to put blanks behind the mechanism's name. */
+	while (args.n > 0 && args.p[args.n - 1] == ' ')
+		args.n--;
 	if (args.n == 0) {
 		/* Never a standard, but asked by old clients. */
 		list_mechs(p, out);
@@ -181,6 +270,8 @@ static const struct {
     {"USER", ONE, do_user},
     {"PASS", ONE, do_pass},
     {"AUTH", MAYBE, do_auth},
+    {"UTF8", NONE, do_utf8},
+    {"LANG", MAYBE, do_lang},
 };
 
 static bool

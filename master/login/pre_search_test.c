@@ -128,9 +128,9 @@ hash_of(const struct world *w)
 	const uint32_t facts[] = {w->asked, w->open, w->granted, w->handed,
 	    w->shaking, w->tls, w->n_pending, p->state, p->want, p->has_tls,
 	    p->has_binding, p->is_local, p->failures, p->errors, p->skips,
-	    p->literal_left, p->literal_sum, p->mech, p->has_initial, p->n_tag,
-	    p->n_user, p->n_id, p->n_sasl, p->n_line, p->line_start,
-	    p->n_command};
+	    p->literal_left, p->literal_sum, p->mech, p->has_initial,
+	    p->is_prepared, p->is_utf8, p->lang, p->n_tag, p->n_user, p->n_id,
+	    p->n_sasl, p->n_line, p->line_start, p->n_command};
 	uint64_t h = UINT64_C(0xcbf29ce484222325);
 
 	mix(&h, facts, sizeof(facts));
@@ -350,6 +350,7 @@ search(enum login_service service, int flags)
 	    .offers_tls = (flags & 1) != 0,
 	    .requires_tls = (flags & 2) != 0,
 	    .allows_plain = (flags & 4) != 0,
+	    .expire_days = -1,
 	    .mechs = (1u << PRE_MECHS) - 1,
 	    .greeting = "Ready."};
 	symbols = service == LOGIN_IMAP ? imap : pop3;

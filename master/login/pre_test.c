@@ -14,6 +14,7 @@ enum {
 	REQUIRED = 4,
 	NO_TLS = 8, /* none offered */
 	FAIL = 16, /* authd says no */
+	DELAY = 32, /* logins and mail have their time */
 	ALLOWED = 32,
 };
 
@@ -35,7 +36,10 @@ begin(enum login_service service, int flags)
 	    .requires_tls = (flags & REQUIRED) != 0,
 	    .allows_plain = (flags & ALLOWED) != 0,
 	    .mechs = ALL_MECHS,
-	    .greeting = "Ready."};
+	    .greeting = "Ready.",
+	    .language = POP3_LANG_FR,
+	    .login_delay_s = (flags & DELAY) != 0 ? 900 : 0,
+	    .expire_days = (flags & DELAY) != 0 ? 30 : -1};
 	buf_done(&out);
 	buf_init(&out, PRE_OUT_MAX);
 	memset(&pre, 'x', sizeof(pre));
@@ -242,22 +246,31 @@ static const struct dialogue imap[] = {
 
 static const struct dialogue pop3[] = {
     {LOCAL, STR_LIT("CAPA\r\n"),
-	"+OK\r\nTOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\n"
-	"EXPIRE NEVER\r\nSTLS\r\nUSER\r\nSASL SCRAM-SHA-256 PLAIN LOGIN\r\n"
+	"+OK Capability list "
+	"follows\r\nTOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-"
+	"CODE\r\nPIPELINING\r\n"
+	"UTF8 USER\r\nLANG\r\nEXPIRE NEVER\r\nSTLS\r\nUSER\r\nSASL "
+	"SCRAM-SHA-256 PLAIN LOGIN\r\n"
 	"IMPLEMENTATION Restante\r\n.\r\n"},
     {0, STR_LIT("capa\r\n"),
-	"+OK\r\nTOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\n"
-	"EXPIRE NEVER\r\nSTLS\r\nSASL SCRAM-SHA-256\r\n"
+	"+OK Capability list "
+	"follows\r\nTOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-"
+	"CODE\r\nPIPELINING\r\n"
+	"UTF8 USER\r\nLANG\r\nEXPIRE NEVER\r\nSTLS\r\nSASL SCRAM-SHA-256\r\n"
 	"IMPLEMENTATION Restante\r\n.\r\n"},
     {REQUIRED, STR_LIT("CAPA\r\n"),
-	"+OK\r\nTOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\n"
-	"EXPIRE NEVER\r\nSTLS\r\nIMPLEMENTATION Restante\r\n.\r\n"},
+	"+OK Capability list "
+	"follows\r\nTOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-"
+	"CODE\r\nPIPELINING\r\n"
+	"UTF8 USER\r\nLANG\r\nEXPIRE NEVER\r\nSTLS\r\nIMPLEMENTATION "
+	"Restante\r\n.\r\n"},
     {LOCAL, STR_LIT("USER u\r\nPASS p w \r\nSTAT\r\n"),
-	"+OK\r\n<start  PLAIN|u|p w ><handoff  STAT\r\n>"},
+	"+OK Now the password.\r\n<start  PLAIN|u|p w ><handoff  STAT\r\n>"},
     {LOCAL, STR_LIT("PASS p\r\n"), "-ERR USER comes first.\r\n"},
     {LOCAL, STR_LIT("USER\r\n"), "-ERR Wrong number of arguments.\r\n"},
     {LOCAL | FAIL, STR_LIT("USER u\r\nPASS p\r\nPASS p\r\n"),
-	"+OK\r\n<start  PLAIN|u|p>-ERR [AUTH] Authentication failed.\r\n"
+	"+OK Now the password.\r\n<start  PLAIN|u|p>-ERR [AUTH] Authentication "
+	"failed.\r\n"
 	"-ERR USER comes first.\r\n"},
     {0, STR_LIT("USER u\r\nPASS p\r\n"),
 	"-ERR [AUTH] Use TLS first.\r\n-ERR [AUTH] Use TLS first.\r\n"},
@@ -267,9 +280,9 @@ static const struct dialogue pop3[] = {
 	"<start  PLAIN ->+ bW9yZT8=\r\n<answer |u|p><handoff  >"},
     {LOCAL, STR_LIT("AUTH PLAIN\r\n*\r\nQUIT\r\n"),
 	"<start  PLAIN ->+ bW9yZT8=\r\n<cancel>-ERR Authentication "
-	"cancelled.\r\n+OK Bye.\r\n<close>"},
+	"cancelled.\r\n+OK Bye\r\n<close>"},
     {LOCAL, STR_LIT("AUTH\r\n"),
-	"+OK\r\nSCRAM-SHA-256\r\nPLAIN\r\nLOGIN\r\n.\r\n"},
+	"+OK Mechanisms follow.\r\nSCRAM-SHA-256\r\nPLAIN\r\nLOGIN\r\n.\r\n"},
     {0, STR_LIT("AUTH PLAIN AHUAcA==\r\n"), "-ERR [AUTH] Use TLS first.\r\n"},
     {0, STR_LIT("STLS\r\n"), "+OK Begin TLS negotiation now.\r\n<tls>"},
     {TLS, STR_LIT("STLS\r\n"), "-ERR TLS is already active.\r\n"},
@@ -277,6 +290,42 @@ static const struct dialogue pop3[] = {
 	"-ERR This is not possible before login.\r\n"
 	"-ERR This is not possible before login.\r\n"},
     {LOCAL, STR_LIT("USER a\0b\r\n"), "-ERR Not a line of text.\r\n"},
+    /* RFC 5034: "=" is an initial response of nothing; blanks at the end are
+     * none at all. */
+    {LOCAL, STR_LIT("AUTH LOGIN =\r\n\r\n"), "<start  LOGIN><handoff  \r\n>"},
+    {LOCAL, STR_LIT("AUTH PLAIN \r\nAHUAcA==\r\n"),
+	"<start  PLAIN ->+ bW9yZT8=\r\n<answer |u|p><handoff  >"},
+    {LOCAL, STR_LIT("AUTH   \r\n"),
+	"+OK Mechanisms follow.\r\nSCRAM-SHA-256\r\nPLAIN\r\nLOGIN\r\n"
+	".\r\n"},
+    /* RFC 2449 */
+    {REQUIRED | DELAY, STR_LIT("CAPA\r\n"),
+	"+OK Capability list follows\r\nTOP\r\nUIDL\r\nRESP-CODES\r\n"
+	"AUTH-RESP-CODE\r\nPIPELINING\r\nUTF8 USER\r\nLANG\r\nEXPIRE 30\r\n"
+	"LOGIN-DELAY 900\r\nSTLS\r\nIMPLEMENTATION Restante\r\n.\r\n"},
+    /* RFC 6856 */
+    {0, STR_LIT("LANG\r\n"),
+	"+OK Language listing follows\r\nen English\r\nde Deutsch\r\n"
+	"es Espa\xc3\xb1ol\r\nfr Fran\xc3\xa7"
+	"ais\r\n.\r\n"},
+    {0, STR_LIT("LANG de-AT\r\nLANG uga\r\nQUIT\r\n"),
+	"+OK de Sprache ge\xc3\xa4ndert\r\n"
+	"-ERR Diese Sprache gibt es hier nicht\r\n"
+	"+OK Auf Wiedersehen\r\n<close>"},
+    {0, STR_LIT("LANG *\r\nLANG en\r\nLANG MUL\r\n"),
+	"+OK fr Langue chang\xc3\xa9"
+	"e\r\n+OK en Language changed\r\n-ERR There is no such language "
+	"here\r\n"},
+    {0, STR_LIT("LANG de\r\nPASS x\r\n"),
+	"+OK de Sprache ge\xc3\xa4ndert\r\n-ERR [AUTH] Zuerst TLS "
+	"verwenden.\r\n"},
+    {0, STR_LIT("UTF8 x\r\nUTF8\r\nSTLS\r\n"),
+	"-ERR Wrong number of arguments.\r\n+OK UTF-8 from now on\r\n"
+	"-ERR STLS comes before UTF8\r\n"},
+    {LOCAL, STR_LIT("USER \xc3\xa4\r\nPASS \xe4\r\nPASS \xc3\xa4\r\n"),
+	"+OK Now the password.\r\n-ERR This is not UTF-8.\r\n"
+	"<start  PLAIN|\xc3\xa4|\xc3\xa4><handoff  >"},
+    {LOCAL, STR_LIT("USER \xc0\xaf\r\n"), "-ERR This is not UTF-8.\r\n"},
 };
 
 static void

@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "base/bounds.h"
+#include "base/num.h"
 #include "login/settings.h"
 
 static const char *
@@ -89,6 +90,22 @@ read_service(const struct child_settings *c, enum login_service which,
 		    1u << PRE_MECH_SCRAM_SHA_256_PLUS);
 }
 
+static void
+read_pop3(const struct child_settings *c, struct pre_settings *p)
+{
+	uint32_t days;
+
+	if (!pop3_lang_find(str_of(child_setting_or(c, "pop3_language", "en")),
+		POP3_LANG_EN, &p->language))
+		p->language = POP3_LANG_EN;
+	p->login_delay_s =
+	    (uint32_t)child_setting_u64(c, "pop3_login_delay", 0);
+	p->expire_days = -1;
+	if (num_parse_u32(str_of(child_setting_or(c, "pop3_expire", "never")),
+		0, INT32_MAX, &days))
+		p->expire_days = (int32_t)days;
+}
+
 static int
 read_proxies(
     const struct child_settings *c, struct login_settings *s, struct err *e)
@@ -142,5 +159,6 @@ login_settings_read(
 	s->reuse = number(c, "login_reuse", 1, 10000, 1);
 	read_service(c, LOGIN_IMAP, "imap", s);
 	read_service(c, LOGIN_POP3, "pop3", s);
+	read_pop3(c, &s->pre[LOGIN_POP3]);
 	return read_proxies(c, s, e);
 }

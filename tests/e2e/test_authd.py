@@ -378,7 +378,7 @@ LIES = {
     "try-result": [authd.encode(authd.TRY_RESULT, (authd.U32, 1))],
     "bad-address": [raw_start(1, ip=b"12345")],
     "long-mechanism": [raw_start(1, mech="A" * 21)],
-    "unknown-flag": [raw_start(1, flags=4)],
+    "unknown-flag": [raw_start(1, flags=8)],
     "unknown-service": [raw_start(1, service=3)],
     "too-long": [raw_start(1, initial=b"x" * 8193)],
     "huge": [b"\1\0\0\x60" + b"x" * 100000],

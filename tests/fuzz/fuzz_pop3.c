@@ -23,6 +23,7 @@
 #include "base/num.h"
 #include "net/line.h"
 #include "pop3d/session.h"
+#include "store/object.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -93,6 +94,58 @@ uint32_t
 view_uid(UNUSED struct view *v, uint32_t seq)
 {
 	return seq;
+}
+
+bool
+view_flags(UNUSED struct view *v, UNUSED uint32_t uid, struct flags *out)
+{
+	*out = (struct flags){0};
+	return true;
+}
+
+bool
+view_save_date(UNUSED struct view *v, UNUSED uint32_t uid, UNUSED int64_t *out)
+{
+	return false;
+}
+
+struct mailbox *
+view_mailbox(UNUSED struct view *v)
+{
+	return NULL;
+}
+
+bool
+mailbox_keyword_find(UNUSED const struct mailbox *m, UNUSED struct str name,
+    UNUSED size_t *number)
+{
+	return false;
+}
+
+int
+msg_internal_date(
+    UNUSED struct msg *m, UNUSED int64_t *out, UNUSED struct err *e)
+{
+	return -1;
+}
+
+int
+msg_header(UNUSED struct msg *m, UNUSED struct str *out, struct err *e)
+{
+	return err_set(e, ERR_OTHER, "not asked for");
+}
+
+enum step
+msg_parts_step(UNUSED struct msg *m, struct err *e)
+{
+	err_set(e, ERR_OTHER, "not asked for");
+	return STEP_FAIL;
+}
+
+int
+msg_parts(UNUSED struct msg *m, UNUSED struct part **out, struct err *e)
+{
+	return err_set(e, ERR_OTHER, "not asked for");
 }
 
 enum step
@@ -292,7 +345,7 @@ host_store(UNUSED struct host *h)
 }
 
 const char *
-host_setting(UNUSED struct host *h, UNUSED const char *name)
+host_setting(UNUSED struct host *h, const char *name)
 {
 	/* No NULs are replaced, so that bytes can be compared. */
 	return strcmp(name, "pop3_client_workarounds") == 0 ? "" : NULL;
@@ -447,7 +500,8 @@ check_reply(struct client *c, struct str line)
 		c->deleted[i] = true;
 	} else if (str_eq_nocase(word, STR("RSET"))) {
 		memset(c->deleted, 0, sizeof(c->deleted));
-	} else if (str_eq_nocase(word, STR("CAPA"))) {
+	} else if (str_eq_nocase(word, STR("CAPA")) ||
+	    (str_eq_nocase(word, STR("LANG")) && arg.n == 0)) {
 		multi(&c->replies, &c->got);
 	} else if (str_eq_nocase(word, STR("LIST")) ||
 	    str_eq_nocase(word, STR("UIDL"))) {
@@ -493,7 +547,10 @@ check_all(struct str commands)
 static void
 run(struct str commands, size_t step)
 {
-	void *s = session_ops.session_new(NULL, &the_conn, NULL);
+	/* Messages come as they are: the other way is fuzz_downgrade's. */
+	static const struct host_peer peer = {
+	    .client_id = STR_LIT("UTF8 LANG=en")};
+	void *s = session_ops.session_new(NULL, &the_conn, &peer);
 	size_t at = 0;
 
 	need(s != NULL);

@@ -103,6 +103,7 @@ fuzz_session(enum login_service service, const uint8_t *data, size_t size)
 	    .offers_tls = (data[0] & 4) != 0,
 	    .requires_tls = (data[0] & 8) != 0,
 	    .allows_plain = (data[0] & 16) != 0,
+	    .expire_days = -1,
 	    .mechs = data[0] & 32 ? 4 : 15,
 	    .greeting = "Ready."};
 	in = str_make(data + 2, size - 2);
