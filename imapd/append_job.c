@@ -8,7 +8,8 @@
  *          messages go to disk as they come, never to memory.
  * Spec:    RFC 3501 section 6.3.11, RFC 3502 (MULTIAPPEND), RFC 3516
  *          (literal8), RFC 4466, RFC 4469 (CATENATE, BADURL, TOOBIG), RFC 6855
- *          section 4 (UTF8), RFC 7888 (LITERAL+), RFC 9738.
+ *          section 4 (UTF8), RFC 7888 (LITERAL+), RFC 9738, RFC 9755 section 4
+ *          (8-bit in headers).
  *
  * ARGS --literal announced--> DIRECT --its last byte--> ARGS
  * ARGS --literal8, CATENATE, UTF8--> TEXT, URL <--> PARTS --) --> DRAFT --> ARGS
@@ -103,6 +104,17 @@ static enum step
 refuse_size(struct cmd *c)
 {
 	return reply_no(c, "TOOBIG", "Message too large");
+}
+
+/* STEP_FAIL: answered. */
+static enum step
+check_header(struct cmd *c, struct append_job *j, struct str piece)
+{
+	if (append_header_feed(&j->header, piece))
+		return STEP_DONE;
+	(void)reply_no(
+	    c, "CANNOT", "8-bit in the header: ENABLE UTF8=ACCEPT first");
+	return STEP_FAIL;
 }
 
 /* TEXT-CHARs but "]" (RFC 4469 section 5: url-resp-text). */
@@ -338,6 +350,8 @@ take_data(struct cmd *c, struct append_job *j)
 			(void)reply_bad(c, "NUL in a message");
 			return STEP_FAIL;
 		}
+		if (check_header(c, j, piece) == STEP_FAIL)
+			return STEP_FAIL;
 		if ((is_direct ? append_data(j->append, piece, &e)
 			       : draft_add(j, piece, &e)) == -1) {
 			(void)append_job_refuse(c, &e);
@@ -444,18 +458,22 @@ take_url(struct cmd *c, struct append_job *j)
 	struct buf b;
 	struct err e;
 	enum step step;
-	bool is_over, is_written = true;
+	bool is_over, is_written = true, is_refused = false;
 
 	buf_init(&b, APPEND_URL_ROOM);
 	do {
 		buf_clear(&b);
 		step = append_url_next(j->url, &b, &e);
 		is_over = b.n > c->s->append_max_bytes - j->draft.size;
-		if (step != STEP_FAIL && !is_over && b.n > 0)
-			is_written = draft_add(j, buf_str(&b), &e) == 0;
-	} while (
-	    step == STEP_MORE && !is_over && is_written && !cmd_time_is_up(c));
+		if (step == STEP_FAIL || is_over || b.n == 0)
+			continue;
+		is_refused = check_header(c, j, buf_str(&b)) == STEP_FAIL;
+		is_written = is_refused || draft_add(j, buf_str(&b), &e) == 0;
+	} while (step == STEP_MORE && !is_over && !is_refused && is_written &&
+	    !cmd_time_is_up(c));
 	buf_done(&b);
+	if (is_refused)
+		return STEP_FAIL;
 	if (step == STEP_FAIL && is_of_url(&e))
 		(void)refuse_url(c, j->url_text);
 	else if (step == STEP_FAIL || !is_written)
@@ -530,6 +548,8 @@ next_message(struct cmd *c, struct append_job *j)
 		(void)limit_refuse(c, (uint32_t)j->messages, 0);
 		return STEP_FAIL;
 	}
+	j->header = (struct append_header){
+	    .is_over = session_has_utf8(c->s) || c->s->append_8bit};
 	step = open_mailbox(c, j, &e);
 	if (step == STEP_DONE && is_literal)
 		step = begin_direct(c, j, &e);

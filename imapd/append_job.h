@@ -8,6 +8,7 @@
 
 #include "base/set32.h"
 #include "imapd/append_encode.h"
+#include "imapd/append_header.h"
 #include "imapd/command.h"
 #include "store/mailbox.h"
 
@@ -70,6 +71,7 @@ struct append_job {
 	bool in_inner; /* in UTF8's list within CATENATE's */
 	struct message_args m;
 	size_t messages, parts;
+	struct append_header header; /* of the message, as it comes */
 	struct draft draft;
 	struct append_url *url;
 	struct str url_text;

@@ -41,10 +41,11 @@ listing_done(struct cmd *c)
 }
 
 static bool
-matches(const struct listing *l, struct str wire, char delimiter)
+matches(const struct listing *l, const struct mbox_entry *m, struct str wire)
 {
 	for (size_t i = 0; i < l->arg.n_patterns; i++)
-		if (glob_match(l->arg.patterns[i], wire, delimiter))
+		if (name_matches(
+			l->arg.patterns[i], m->name, wire, m->delimiter))
 			return true;
 	return false;
 }
@@ -95,7 +96,7 @@ has_selected_child(struct session *s, struct listing *l,
 
 	for (i = m->next; i != NULL && is_below(i, m); i = i->next)
 		if (is_selected(l, i) &&
-		    (!unmatched || !matches(l, wire_of(s, l, i), i->delimiter)))
+		    (!unmatched || !matches(l, i, wire_of(s, l, i))))
 			return true;
 	return false;
 }
@@ -163,7 +164,7 @@ list_one(struct cmd *c, struct listing *l, const struct mbox_entry *m)
 
 	if (!selected && !recursive)
 		return false;
-	if (!matches(l, wire_of(c->s, l, m), m->delimiter))
+	if (!matches(l, m, wire_of(c->s, l, m)))
 		return selected && list_alias(c, l, m);
 	child_info = recursive && has_selected_child(c->s, l, m, !selected);
 	if (!selected && !child_info)

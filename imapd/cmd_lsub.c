@@ -95,7 +95,7 @@ tell_one(struct cmd *c, struct lsub *l, const struct mbox_entry *m)
 {
 	buf_clear(&l->wire);
 	name_wire(c->s, &l->wire, m->name);
-	if (glob_match(l->pattern, buf_str(&l->wire), m->delimiter))
+	if (name_matches(l->pattern, m->name, buf_str(&l->wire), m->delimiter))
 		tell(c, m, m->delimiter, buf_str(&l->wire));
 	else if (l->tells_levels)
 		tell_levels(c, l, m->delimiter, buf_str(&l->wire));

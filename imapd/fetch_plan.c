@@ -163,15 +163,15 @@ parse_partial(struct str s, struct fetch_section *sec)
 	if (s.p[0] != '<')
 		return false;
 	s = str_skip(s, 1);
-	if (!num_cut_u64(&s, UINT32_MAX, &start) || s.n == 0 || s.p[0] != '.')
+	if (!num_cut_u64(&s, INT64_MAX, &start) || s.n == 0 || s.p[0] != '.')
 		return false;
 	s = str_skip(s, 1);
-	if (!num_cut_u64(&s, UINT32_MAX, &count) || count == 0 ||
+	if (!num_cut_u64(&s, INT64_MAX, &count) || count == 0 ||
 	    !str_eq(s, STR(">")))
 		return false;
 	sec->partial = true;
-	sec->start = (uint32_t)start;
-	sec->count = (uint32_t)count;
+	sec->start = start;
+	sec->count = count;
 	return true;
 }
 
@@ -204,7 +204,7 @@ make_label(struct arena *a, const char *word, const struct fetch_section *sec)
 	}
 	buf_add_c(&b, sec->n_fields > 0 ? ")]" : "]");
 	if (sec->partial)
-		buf_addf(&b, "<%u>", sec->start);
+		buf_addf(&b, "<%llu>", (unsigned long long)sec->start);
 	label = arena_str(a, buf_str(&b));
 	buf_done(&b);
 	return label;

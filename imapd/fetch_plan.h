@@ -47,7 +47,7 @@ struct fetch_section {
 	struct str *fields; /* of HEADER.FIELDS, sorted without case */
 	size_t n_fields;
 	bool partial;
-	uint32_t start, count; /* of wire bytes */
+	uint64_t start, count; /* of wire bytes; below 2^63 each */
 	struct str label; /* as it stands before the value in the answer */
 	uint64_t listed; /* fields as bits, when all are kept: fetch_facts.h */
 };

@@ -14,6 +14,7 @@
 #include "imap/imap_write.h"
 #include "imapd/reply.h"
 #include "imapd/session.h"
+#include "text/glob.h"
 #include "text/nfc.h"
 #include "text/utf7.h"
 #include "text/utf8.h"
@@ -114,14 +115,22 @@ name_pattern(struct cmd *c, struct str pattern)
 {
 	struct buf b;
 
-	if (utf8_ascii_length(pattern) == pattern.n)
+	if (nfc_is_normal(pattern))
 		return pattern;
 	buf_init(&b, pattern.n * 4 + 64);
-	if (session_has_utf8(c->s) ? nfc_write(&b, pattern)
-				   : utf7_encode(&b, pattern))
+	if (nfc_write(&b, pattern))
 		pattern = arena_str(c->arena, buf_str(&b));
 	buf_done(&b);
 	return pattern;
+}
+
+bool
+name_matches(
+    struct str pattern, struct str name, struct str wire, char delimiter)
+{
+	bool is_utf8 = utf8_ascii_length(pattern) < pattern.n;
+
+	return glob_match(pattern, is_utf8 ? name : wire, delimiter);
 }
 
 bool

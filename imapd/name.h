@@ -29,11 +29,14 @@ int name_from_utf8(const struct session *s, struct arena *a, struct str utf8,
  */
 bool name_arg(struct cmd *c, const struct imap_arg **a, struct str *name);
 
-/*
- * A pattern with UTF-8 in it to the client's form, in which LIST matches: modified
- * UTF-7 where that is not enabled, else composed.
- */
+/* A pattern as name_matches() wants it: UTF-8 in it is composed. */
 struct str name_pattern(struct cmd *c, struct str pattern);
+/*
+ * Does the pattern match a name, of which `wire` is the form that the client
+ * has? A pattern with UTF-8 is one for UTF-8, whatever is enabled.
+ */
+bool name_matches(
+    struct str pattern, struct str name, struct str wire, char delimiter);
 /* False: a mailbox must not be made or renamed to this (RFC 9755 section 3). */
 bool name_is_new_form(const struct session *s, struct str name);
 

@@ -25,6 +25,7 @@ session_init(struct session *s, struct host *h, struct conn *conn)
 	    host_setting_u64(h, "append_limit", IMAP_APPEND_MAX);
 	s->message_limit = (uint32_t)host_setting_u64(h, "message_limit", 0);
 	s->save_limit = (uint32_t)host_setting_u64(h, "save_limit", 0);
+	s->append_8bit = host_setting_bool(h, "append_8bit_headers", false);
 	arena_init(&s->arena);
 	buf_init(&s->out, OUT_MAX_BYTES);
 	set32_init(&s->saved);

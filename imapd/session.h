@@ -36,6 +36,7 @@ struct session {
 	unsigned rights_told; /* on it, in PERMANENTFLAGS */
 	uint64_t append_max_bytes;
 	uint32_t message_limit, save_limit; /* limit.h; 0: none */
+	bool append_8bit; /* in headers, also from those who enable nothing */
 	bool logout; /* the session ends after the present reply */
 	bool lost; /* the selected mailbox can not be served on */
 	struct fetch_cache fetch_cache; /* dropped before the view is closed */

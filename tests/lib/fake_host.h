@@ -70,6 +70,14 @@ host_setting(struct host *h, const char *name)
 								   : NULL;
 }
 
+bool
+host_setting_bool(struct host *h, const char *name, bool otherwise)
+{
+	const char *value = host_setting(h, name);
+
+	return value != NULL ? strcmp(value, "yes") == 0 : otherwise;
+}
+
 uint64_t
 host_setting_u64(struct host *h, const char *name, uint64_t otherwise)
 {

@@ -209,6 +209,10 @@ spell(
 		ok = utf7_encode(out, name);
 		break;
 	case SPELT_RAW:
+		/* "&AOQ-" on disk is another mailbox's name. */
+		if (!s->is_utf8 && str_find(name, '&') < name.n &&
+		    utf7_is_valid(name))
+			break;
 		if (str_ends(name, STR(UTF8_SUFFIX)))
 			name = str_head(name, name.n - 5);
 		ok = buf_add_str(out, name);

@@ -198,6 +198,10 @@ add_level(
 
 	for (int i = 0; i < 2; i++) {
 		b->n = start;
+		/* "&AOQ-" on disk is another mailbox's name. */
+		if (i == 1 && !s->is_utf8 && str_find(level, '&') < level.n &&
+		    utf7_is_valid(level))
+			continue;
 		if (!spell(level, s->is_utf8 != (i == 1), b))
 			continue;
 		(void)buf_add_byte(b, '\0');
