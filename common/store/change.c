@@ -479,7 +479,8 @@ view_remove(struct view *v, uint32_t uid, uint32_t *at, struct err *e)
 	enum step step;
 
 	store_begin_step(v->store);
-	if (may_write(v, e) == -1)
+	if (rights_need(v->m->rights, ACL_DELETED | ACL_EXPUNGE, e) == -1 ||
+	    may_write(v, e) == -1)
 		return STEP_FAIL;
 	set32_init(&one);
 	set32_add(&one, uid);
