@@ -146,6 +146,17 @@ needs_header(const struct sort *s)
 	return false;
 }
 
+/* Asking for it may cost a look at the disk. */
+static bool
+needs_arrival(const struct sort *s, const struct sort_keys *k)
+{
+	for (size_t i = 0; i < s->n_criteria; i++)
+		if (s->criteria[i].by == BY_ARRIVAL ||
+		    (s->criteria[i].by == BY_DATE && !k->has_date))
+			return true;
+	return false;
+}
+
 static struct str
 text_of(const struct sort_keys *k, enum sort_by by)
 {
@@ -171,14 +182,16 @@ static int
 fill_row(struct cmd *c, struct sort *s, struct sort_row *row, struct err *e)
 {
 	struct sort_keys keys = {0};
-	int64_t arrival;
+	int64_t arrival = 0;
 	uint64_t size;
 
 	row->uid = s->uid;
 	row->values = arena_new(c->arena, s->n_criteria, sizeof(*row->values));
-	if (msg_internal_date(s->msg, &arrival, e) == -1 ||
-	    (needs_header(s) &&
-		msg_sort_keys(s->msg, &s->scratch, &keys, e) == -1))
+	if (needs_header(s) &&
+	    msg_sort_keys(s->msg, &s->scratch, &keys, e) == -1)
+		return -1;
+	if (needs_arrival(s, &keys) &&
+	    msg_internal_date(s->msg, &arrival, e) == -1)
 		return -1;
 	for (size_t i = 0; i < s->n_criteria; i++) {
 		struct sort_value *v = &row->values[i];
