@@ -10,8 +10,7 @@
  *
  * SEARCH --all found--> KEYS --all read--> sorted, answered
  */
-#include <stdlib.h>
-
+#include "base/step_sort.h"
 #include "imapd/commands.h"
 #include "imapd/reply.h"
 #include "imapd/search_run.h"
@@ -19,6 +18,7 @@
 #include "text/fold.h"
 
 #define CRITERIA_MAX 16
+#define SORT_STEPS 2000 /* between two looks at the clock */
 
 enum sort_by {
 	BY_ARRIVAL,
@@ -58,6 +58,8 @@ struct sort {
 	size_t n_rows;
 	struct msg *msg; /* being read */
 	struct arena scratch; /* of its keys as they were read */
+	struct step_sort sort; /* once all keys are read */
+	bool in_sort;
 };
 
 static void
@@ -287,6 +289,25 @@ compare_rows(const void *x, const void *y, void *arg)
 	return a->uid < b->uid ? -1 : a->uid > b->uid;
 }
 
+static enum step
+sort_rows(struct cmd *c, struct sort *s)
+{
+	size_t steps;
+
+	if (!s->in_sort) {
+		s->in_sort = true;
+		step_sort_begin(&s->sort, s->rows,
+		    arena_new(c->arena, s->n_rows + 1, sizeof(*s->rows)),
+		    s->n_rows, sizeof(*s->rows), compare_rows, s);
+	}
+	do {
+		steps = SORT_STEPS;
+		if (step_sort_go(&s->sort, &steps))
+			return STEP_DONE;
+	} while (!cmd_time_is_up(c));
+	return STEP_MORE;
+}
+
 static void
 write_answer(struct buf *b, struct cmd *c, struct sort *s)
 {
@@ -294,7 +315,7 @@ write_answer(struct buf *b, struct cmd *c, struct sort *s)
 	struct search_found f = {.uids = &s->run.found, .order = order};
 	uint64_t modseq;
 
-	qsort_r(s->rows, s->n_rows, sizeof(*s->rows), compare_rows, s);
+	s->rows = (struct sort_row *)(void *)s->sort.rows;
 	for (size_t i = 0; i < s->n_rows; i++)
 		order[i] = s->rows[i].uid;
 	modseq = search_run_modseq(c, &s->run, &f);
@@ -326,7 +347,9 @@ cmd_sort(struct cmd *c)
 	s = c->state;
 	if (!s->in_keys && search_run_step(c, &s->run) == STEP_MORE)
 		return STEP_MORE;
-	if (read_keys(c, s) == STEP_MORE)
+	if (!s->in_sort && read_keys(c, s) == STEP_MORE)
+		return STEP_MORE;
+	if (sort_rows(c, s) == STEP_MORE)
 		return STEP_MORE;
 	buf_init(&line, SIZE_MAX / 2);
 	write_answer(&line, c, s);

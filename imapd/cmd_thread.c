@@ -17,13 +17,13 @@
 #include "store/msg_keys.h"
 #include "text/fold.h"
 
-typedef struct thread_node *thread_fn(
-    struct arena *a, const struct thread_msg *msgs, size_t n);
+/* Steps of the tree's making between two looks at the clock. */
+enum { TREE_STEPS = 2000 };
 
 struct threading {
 	struct search_run run;
-	thread_fn *algorithm;
-	bool needs_refs;
+	enum thread_kind kind;
+	struct thread_job *job; /* once all keys are read */
 	bool in_keys;
 	uint32_t uid; /* the next whose keys are wanted */
 	struct thread_msg *msgs;
@@ -37,6 +37,7 @@ threading_cleanup(struct cmd *c)
 	struct threading *t = c->state;
 
 	arena_done(&t->scratch);
+	thread_job_done(t->job);
 	search_run_done(&t->run);
 }
 
@@ -46,11 +47,10 @@ threading_begin(struct cmd *c)
 {
 	static const struct {
 		const char *word;
-		thread_fn *fn;
-		bool needs_refs;
+		enum thread_kind kind;
 	} algorithms[] = {
-	    {"ORDEREDSUBJECT", thread_ordered_subject, false},
-	    {"REFERENCES", thread_references, true},
+	    {"ORDEREDSUBJECT", THREAD_ORDERED_SUBJECT},
+	    {"REFERENCES", THREAD_REFERENCES},
 	};
 	struct threading *t = arena_new(c->arena, 1, sizeof(*t));
 	const struct imap_arg *a = c->args;
@@ -65,8 +65,7 @@ threading_begin(struct cmd *c)
 	for (size_t i = 0; i < ARRAY_LEN(algorithms); i++) {
 		if (!imap_arg_word(&a, algorithms[i].word))
 			continue;
-		t->algorithm = algorithms[i].fn;
-		t->needs_refs = algorithms[i].needs_refs;
+		t->kind = algorithms[i].kind;
 		return search_run_begin(c, &t->run, a, true);
 	}
 	(void)reply_bad(c, "ORDEREDSUBJECT or REFERENCES expected");
@@ -85,7 +84,8 @@ fill(struct cmd *c, struct threading *t, struct msg *m, struct thread_msg *out,
 	out->sent_s = keys.sent_s;
 	if (!keys.has_date && msg_internal_date(m, &out->sent_s, e) == -1)
 		return -1;
-	if (t->needs_refs && msg_thread_keys(m, &t->scratch, &refs, e) == -1)
+	if (t->kind != THREAD_ORDERED_SUBJECT &&
+	    msg_thread_keys(m, &t->scratch, &refs, e) == -1)
 		return -1;
 	out->uid = t->uid;
 	out->is_reply = keys.is_reply;
@@ -132,6 +132,22 @@ read_keys(struct cmd *c, struct threading *t)
 	return STEP_DONE;
 }
 
+/* The tree of all that was read. */
+static enum step
+make_tree(struct cmd *c, struct threading *t)
+{
+	size_t steps;
+
+	if (t->job == NULL)
+		t->job = thread_job_new(c->arena, t->kind, t->msgs, t->n_msgs);
+	do {
+		steps = TREE_STEPS;
+		if (thread_job_go(t->job, &steps))
+			return STEP_DONE;
+	} while (!cmd_time_is_up(c));
+	return STEP_MORE;
+}
+
 static void
 write_number(struct buf *b, struct cmd *c, const struct thread_node *n)
 {
@@ -176,11 +192,13 @@ cmd_thread(struct cmd *c)
 	t = c->state;
 	if (!t->in_keys && search_run_step(c, &t->run) == STEP_MORE)
 		return STEP_MORE;
-	if (read_keys(c, t) == STEP_MORE)
+	if (t->job == NULL && read_keys(c, t) == STEP_MORE)
+		return STEP_MORE;
+	if (make_tree(c, t) == STEP_MORE)
 		return STEP_MORE;
 	buf_init(&line, SIZE_MAX / 2);
 	buf_add_c(&line, "* THREAD ");
-	n = t->algorithm(c->arena, t->msgs, t->n_msgs)->first;
+	n = thread_job_root(t->job)->first;
 	if (n == NULL)
 		line.n--;
 	for (; n != NULL; n = n->next)

@@ -32,14 +32,28 @@ struct thread_node {
 	int64_t sort_s; /* what siblings are sorted by */
 };
 
+enum thread_kind {
+	THREAD_ORDERED_SUBJECT,
+	THREAD_REFERENCES,
+	THREAD_REFS, /* without subjects; the thread that spoke last is last */
+};
+
+struct thread_job;
+
 /*
- * `msgs` in mailbox order; they must live as long as the tree, which lies in
- * `a`. The root's children are the threads' heads, in order. Not stepped: some
- * microseconds per message.
+ * `msgs` in mailbox order; they must live as long as the tree. Both it and the
+ * job lie in `a`.
  */
-struct thread_node *thread_ordered_subject(
-    struct arena *a, const struct thread_msg *msgs, size_t n);
-struct thread_node *thread_references(
-    struct arena *a, const struct thread_msg *msgs, size_t n);
+struct thread_job *thread_job_new(struct arena *a, enum thread_kind kind,
+    const struct thread_msg *msgs, size_t n);
+/*
+ * Goes on for about *steps steps of less than a microsecond, a message each or
+ * a node of the tree, and takes them off. True: the tree is made.
+ */
+bool thread_job_go(struct thread_job *j, size_t *steps);
+/* Its children are the threads' heads, in order. */
+struct thread_node *thread_job_root(struct thread_job *j);
+/* Releases what does not lie in the arena; NULL is allowed. */
+void thread_job_done(struct thread_job *j);
 
 #endif

@@ -18,8 +18,20 @@ struct row {
 
 #define ROWS_MAX 20
 
-typedef struct thread_node *thread_fn(
-    struct arena *a, const struct thread_msg *msgs, size_t n);
+/* In one go, or a few steps at a time: the same. */
+static struct thread_node *
+make(struct arena *a, enum thread_kind kind, const struct thread_msg *msgs,
+    size_t n, size_t at_once)
+{
+	struct thread_job *j = thread_job_new(a, kind, msgs, n);
+	size_t steps;
+
+	do
+		steps = at_once;
+	while (!thread_job_go(j, &steps));
+	thread_job_done(j);
+	return thread_job_root(j);
+}
 
 static void
 write_node(struct buf *b, const struct thread_node *n)
@@ -43,7 +55,7 @@ write_node(struct buf *b, const struct thread_node *n)
 
 /* The tree as "1(2 3(4))", "-" for a dummy; UIDs are the rows' numbers. */
 static void
-check(thread_fn *fn, const struct row *rows, size_t n, const char *want)
+check(enum thread_kind kind, const struct row *rows, size_t n, const char *want)
 {
 	struct thread_msg msgs[ROWS_MAX] = {{0}};
 	char refs[ROWS_MAX][100];
@@ -67,23 +79,26 @@ check(thread_fn *fn, const struct row *rows, size_t n, const char *want)
 		    .is_reply = rows[i].is_reply,
 		};
 	}
-	write_node(&b, fn(&a, msgs, n));
-	buf_add_byte(&b, '\0');
-	assert_string_equal(b.p, want);
+	for (size_t at_once = 16; at_once <= 1024; at_once *= 4) {
+		buf_clear(&b);
+		write_node(&b, make(&a, kind, msgs, n, at_once));
+		buf_add_byte(&b, '\0');
+		assert_string_equal(b.p, want);
+	}
 	buf_done(&b);
 	arena_done(&a);
 }
 
-#define CHECK(fn, want, ...)                                                   \
+#define CHECK(kind, want, ...)                                                 \
 	do {                                                                   \
 		const struct row rows[] = {__VA_ARGS__};                       \
-		check(fn, rows, ARRAY_LEN(rows), want);                        \
+		check(kind, rows, ARRAY_LEN(rows), want);                      \
 	} while (0)
 
 static void
 test_references(UNUSED void **state)
 {
-	thread_fn *fn = thread_references;
+	enum thread_kind fn = THREAD_REFERENCES;
 
 	check(fn, NULL, 0, "-");
 	CHECK(fn, "-(1 2)", {1, "a", NULL, NULL, 0}, {2, "b", NULL, NULL, 0});
@@ -113,7 +128,7 @@ test_references(UNUSED void **state)
 static void
 test_bad_references(UNUSED void **state)
 {
-	thread_fn *fn = thread_references;
+	enum thread_kind fn = THREAD_REFERENCES;
 
 	/* Loops, and whoever refers to himself. */
 	CHECK(fn, "-(1)", {1, "a", "a", NULL, 0});
@@ -131,7 +146,7 @@ test_bad_references(UNUSED void **state)
 static void
 test_subjects(UNUSED void **state)
 {
-	thread_fn *fn = thread_references;
+	enum thread_kind fn = THREAD_REFERENCES;
 
 	/* Step 5 C: a reply below the other, else both below a dummy. */
 	CHECK(fn, "-(1(2))", {1, "a", NULL, "S", 0}, {2, "b", NULL, "S", 1});
@@ -155,7 +170,7 @@ test_subjects(UNUSED void **state)
 static void
 test_ordered_subject(UNUSED void **state)
 {
-	thread_fn *fn = thread_ordered_subject;
+	enum thread_kind fn = THREAD_ORDERED_SUBJECT;
 
 	check(fn, NULL, 0, "-");
 	CHECK(fn, "-(2 1(3 4))", {3, "a", NULL, "S", 0}, {2, "b", NULL, "T", 0},
@@ -163,6 +178,57 @@ test_ordered_subject(UNUSED void **state)
 	/* Equal dates: as they stand in the mailbox. */
 	CHECK(fn, "-(1(2) 3)", {1, "a", NULL, "S", 0}, {1, "b", NULL, "S", 0},
 	    {1, "c", NULL, "T", 0});
+}
+
+static void
+test_refs(UNUSED void **state)
+{
+	enum thread_kind fn = THREAD_REFS;
+
+	/* Subjects join nobody, and a thread's place is that of its newest. */
+	CHECK(fn, "-(1 2)", {1, "a", NULL, "S", 0}, {2, "b", NULL, "S", 1});
+	CHECK(fn, "-(2 1(3))", {1, "a", NULL, "S", 0}, {2, "b", NULL, "T", 0},
+	    {5, "c", "a", "S", 1});
+	CHECK(fn, "-(-(2 3) 1)", {9, "a", NULL, "S", 0}, {2, "b", "x", "T", 0},
+	    {5, "c", "x", "S", 1});
+}
+
+enum { WIDE = 20000 };
+
+/* All answer one message, or none, the youngest first: no step takes long. */
+static void
+test_steps(UNUSED void **state)
+{
+	static const enum thread_kind kinds[] = {
+	    THREAD_ORDERED_SUBJECT, THREAD_REFERENCES, THREAD_REFS};
+	struct thread_msg *msgs = calloc(WIDE, sizeof(*msgs));
+	char(*ids)[12] = calloc(WIDE, sizeof(*ids));
+	struct thread_job *j;
+	size_t calls, steps;
+	struct arena a;
+
+	for (unsigned i = 0; i < WIDE; i++) {
+		(void)snprintf(ids[i], sizeof(ids[i]), "i%u", i);
+		msgs[i] = (struct thread_msg){
+		    .uid = i + 1,
+		    .sent_s = WIDE - i,
+		    .id = str_of(ids[i]),
+		    .refs = i > 0 && i < WIDE / 2 ? str_of(ids[0]) : STR(""),
+		    .subject = str_of(ids[i / 7]),
+		};
+	}
+	for (size_t k = 0; k < ARRAY_LEN(kinds); k++) {
+		arena_init(&a);
+		j = thread_job_new(&a, kinds[k], msgs, WIDE);
+		for (calls = 1, steps = 100; !thread_job_go(j, &steps); calls++)
+			steps = 100;
+		/* Each message is touched in a step of its own. */
+		assert_true(calls > WIDE / 100);
+		thread_job_done(j);
+		arena_done(&a);
+	}
+	free(msgs);
+	free(ids);
 }
 
 enum { DEEP = 60000 };
@@ -191,7 +257,7 @@ test_depth(UNUSED void **state)
 			else
 				msgs[i + 1].refs = msgs[i].id;
 		arena_init(&a);
-		root = thread_references(&a, msgs, DEEP);
+		root = make(&a, THREAD_REFERENCES, msgs, DEEP, 1000);
 		assert_true(root->n_children > 1);
 		assert_true(root->n_children < DEEP);
 		arena_done(&a);
@@ -208,6 +274,8 @@ main(void)
 	    cmocka_unit_test(test_bad_references),
 	    cmocka_unit_test(test_subjects),
 	    cmocka_unit_test(test_ordered_subject),
+	    cmocka_unit_test(test_refs),
+	    cmocka_unit_test(test_steps),
 	    cmocka_unit_test(test_depth),
 	};
 
