@@ -36,6 +36,8 @@ cmd_noop(struct cmd *c)
 {
 	if (!imap_arg_end(c->args))
 		return reply_bad(c, "No arguments expected");
+	if (!filter_job_is_done(&c->s->filter_job))
+		return STEP_MORE;
 	return reply_ok(c, NULL, "Done");
 }
 

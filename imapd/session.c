@@ -30,6 +30,7 @@ session_init(struct session *s, struct host *h, struct conn *conn)
 	buf_init(&s->out, OUT_MAX_BYTES);
 	set32_init(&s->saved);
 	fetch_cache_init(&s->fetch_cache, host_loop(h));
+	filter_job_init(&s->filter_job, h);
 }
 
 void
@@ -47,6 +48,7 @@ session_select(struct session *s, struct view *v)
 {
 	session_unselect(s);
 	s->view = v;
+	filter_job_start(&s->filter_job, v);
 	s->read_only = view_is_read_only(v);
 	s->keywords_told = mailbox_keyword_count(view_mailbox(v));
 	s->rights_told = view_rights(v);
@@ -72,6 +74,7 @@ void
 session_unselect(struct session *s)
 {
 	fetch_cache_drop(&s->fetch_cache);
+	filter_job_stop(&s->filter_job);
 	view_close(&s->view);
 	s->read_only = false;
 	s->lost = false;

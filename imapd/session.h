@@ -14,6 +14,7 @@
 #include "store/mailbox.h"
 #include "imapd/command.h"
 #include "imapd/fetch_cache.h"
+#include "imapd/filter_job.h"
 
 struct host;
 
@@ -40,6 +41,7 @@ struct session {
 	bool logout; /* the session ends after the present reply */
 	bool lost; /* the selected mailbox can not be served on */
 	struct fetch_cache fetch_cache; /* dropped before the view is closed */
+	struct filter_job filter_job; /* stopped before that */
 };
 
 /* May this client be sent UTF-8 (RFC 9755 section 3, RFC 9051 section 9)? */

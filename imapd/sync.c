@@ -51,6 +51,7 @@ tell_exists(void *arg, uint32_t count)
 
 	tell_vanished(c->s);
 	reply_untagged(c->s, "%u EXISTS", count);
+	filter_job_news(&c->s->filter_job);
 }
 
 static void

@@ -706,6 +706,15 @@ static const struct schema_setting TABLE[] = {
 	    "With a limit SAVELIMIT is announced, unless message_limit is set,\n"
 	    "which holds for COPY and APPEND then.\nIt should not be below 1000.",
 }, {
+	.name = "search_filter_percent", .type = SCHEMA_NUMBER,
+	.min = 0, .max = 50, .preset = "10", .readers = SCHEMA_IMAPD,
+	.help = "how large search filters may be, in percent of the mail",
+	.detail =
+	    "While a session does nothing, each message of the mailbox that it\n"
+	    "has selected gets a filter in the index, by which SEARCH knows of\n"
+	    "most messages that a word is not in them, without reading them.\n"
+	    "0: none are made.",
+}, {
 	.name = "spool_dir", .type = SCHEMA_PATH, .preset = "/var/mail",
 	.readers = SCHEMA_MASTER | MAIL_PROCESSES,
 	.help = "where each user's mail arrives as one file of his name",

@@ -61,6 +61,8 @@ const char *host_setting(struct host *h, const char *name);
 /* The same for numbers and yes/no; `otherwise` when absent or not one. */
 uint64_t host_setting_u64(struct host *h, const char *name, uint64_t otherwise);
 bool host_setting_bool(struct host *h, const char *name, bool otherwise);
+/* Has any session work to do now? */
+bool host_is_busy(const struct host *h);
 /* The name of the user whose process this is. */
 const char *host_user(struct host *h);
 /* The folder (or file) at the root of the user's mail. */

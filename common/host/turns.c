@@ -238,6 +238,12 @@ host_wake(struct host *h, void *session)
 	ev_idle_start(h->loop, &h->idle);
 }
 
+bool
+host_is_busy(const struct host *h)
+{
+	return !list_is_empty(&h->ready);
+}
+
 void
 host_session_note(struct host *h, void *session, const char *fmt, ...)
 {

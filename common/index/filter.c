@@ -75,9 +75,6 @@ choose_bytes(uint32_t n, size_t max_bytes)
 	max_bytes -= HEAD;
 	if (want > max_bytes)
 		want = max_bytes;
-	/* What is larger than half a page fills whole pages. */
-	if (want > FILTER_PAGE_HALF && want < 2 * FILTER_PAGE_HALF)
-		want = FILTER_PAGE_HALF;
 	if (want > FILTER_BITS_MAX / 8)
 		want = FILTER_BITS_MAX / 8;
 	return want;

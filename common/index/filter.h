@@ -27,9 +27,6 @@
 #define FILTER_BITS_MAX (UINT32_C(1) << FILTER_HASH_BITS)
 /* Below this a filter would not say much, whatever its text. */
 #define FILTER_MIN_BYTES 64u
-/* With its place in the index two of them fill a page. */
-#define FILTER_PAGE_HALF 2000u
-
 struct filter_set {
 	uint64_t words[FILTER_BITS_MAX / 64];
 };
@@ -37,7 +34,10 @@ struct filter_set {
 static inline uint32_t
 filter_hash(uint32_t gram)
 {
-	return gram * UINT32_C(0x9e3779b1) >> (32 - FILTER_HASH_BITS);
+	/* One multiplication leaves letters, which are five bits, in heaps. */
+	gram *= UINT32_C(0x9e3779b1);
+	gram = (gram ^ gram >> 16) * UINT32_C(0x85ebca6b);
+	return gram >> (32 - FILTER_HASH_BITS);
 }
 
 void filter_set_clear(struct filter_set *s);

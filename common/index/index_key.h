@@ -12,6 +12,7 @@
  *	'B' box 'R' first uid             a chunk of records
  *	'B' box 'S' first uid             what goes with them (names, ...)
  *	'B' box 'V' modseq                UIDs that vanished then
+ *	'B' box 'W'                       up to which UID all have filters
  *	'B' box slot uid                  a cached fact about a message
  *
  * Numbers in keys are big-endian, so that they sort; those in values have the
@@ -35,6 +36,7 @@ enum index_kind {
 	INDEX_RECS = 'R',
 	INDEX_SIDE = 'S',
 	INDEX_VANISHED = 'V',
+	INDEX_FILTERED = 'W',
 };
 
 /* Facts that are kept one by one; the letters are part of the keys. */

@@ -8,15 +8,14 @@
 
 #include "search/headkeys.h"
 
-static const char block[] =
-    "Received: by x; Mon, 3 Jan 2000 10:00:00 +0000\r\n"
-    "From: =?utf-8?q?J=C3=BCrgen?= <j@x.example>\r\n"
-    "from: second\r\n"
-    "Subject: a\r\n folded\r\n line\r\n"
-    "TO:\r\n"
-    "Date: Sun, 2 Jan 2000 23:30:00 -0500\r\n"
-    "Message-ID: <1@x>\r\n"
-    "\r\n";
+static const char block[] = "Received: by x; Mon, 3 Jan 2000 10:00:00 +0000\r\n"
+			    "From: =?utf-8?q?J=C3=BCrgen?= <j@x.example>\r\n"
+			    "from: second\r\n"
+			    "Subject: a\r\n folded\r\n line\r\n"
+			    "TO:\r\n"
+			    "Date: Sun, 2 Jan 2000 23:30:00 -0500\r\n"
+			    "Message-ID: <1@x>\r\n"
+			    "\r\n";
 
 static const struct {
 	const char *name, *key;
@@ -65,8 +64,8 @@ test_asks(UNUSED void **state)
 				headkeys_number(str_of(asks[i].name)),
 				str_of(asks[i].key));
 
-			assert_true(truth != QUERY_YES ||
-			    asks[i].truth == QUERY_YES);
+			assert_true(
+			    truth != QUERY_YES || asks[i].truth == QUERY_YES);
 		}
 	buf_done(&record);
 	arena_done(&a);
@@ -91,7 +90,8 @@ test_long(UNUSED void **state)
 	buf_add_c(&head, "\nCc: a\n\n");
 	headkeys_write(&record, &a, buf_str(&head));
 	all = buf_str(&record);
-	assert_int_equal(headkeys_ask(all, headkeys_number(STR("to")), STR("Z")),
+	assert_int_equal(
+	    headkeys_ask(all, headkeys_number(STR("to")), STR("Z")),
 	    QUERY_UNKNOWN);
 	assert_int_equal(
 	    headkeys_ask(all, headkeys_number(STR("to")), STR("")), QUERY_YES);

@@ -207,7 +207,7 @@ derived_pause(struct store *s)
 	ds->is_urgent = false;
 	for (struct mailbox *m = NULL; (m = derived_next_open(ds, m)) != NULL;)
 		if (m->derived != NULL && !m->is_gone &&
-		    m->derived->facts.n + m->derived->slots.n > 0)
+		    derived_facts_wait(m->derived))
 			derived_write_facts(m);
 	end_step(ds);
 }
@@ -296,7 +296,7 @@ derived_done(struct mailbox *m)
 	if (!m->is_gone && !m->is_broken && m->derived->is_dirty)
 		while (derived_save(m) == STEP_MORE)
 			;
-	if (!m->is_gone && m->derived->facts.n + m->derived->slots.n > 0)
+	if (!m->is_gone && derived_facts_wait(m->derived))
 		derived_write_facts(m);
 	drop(m);
 }
@@ -1182,6 +1182,7 @@ derived_forget_facts(struct mailbox *m, uint32_t uid)
 	for (size_t i = 0; i < ARRAY_LEN(all); i++)
 		derived_put(m, uid, all[i], STR(""));
 	waiting_fact(m, uid)->known = 0;
+	derived_note_filtered(m, 0);
 	m->store->derived->is_urgent = true;
 	derived_touch(m->store);
 }
@@ -1216,6 +1217,35 @@ derived_put(
 	    .n = (uint32_t)value.n,
 	};
 	(void)buf_add_str(&d->bytes, value);
+	arm_facts(m->store);
+}
+
+uint32_t
+derived_filtered(struct mailbox *m)
+{
+	struct index_key k;
+	struct str value;
+	uint32_t uid = 0;
+
+	if (m->derived != NULL && m->derived->note_filtered)
+		return m->derived->filtered;
+	if (!derived_has_box(m))
+		return 0;
+	derived_touch(m->store);
+	k = index_key_kind(m->derived->box, INDEX_FILTERED);
+	if (index_get(m->store->derived->ix, &k, &value) &&
+	    value.n == sizeof(uid))
+		memcpy(&uid, value.p, sizeof(uid));
+	return uid;
+}
+
+void
+derived_note_filtered(struct mailbox *m, uint32_t uid)
+{
+	if (m->derived == NULL)
+		return;
+	m->derived->filtered = uid;
+	m->derived->note_filtered = true;
 	arm_facts(m->store);
 }
 

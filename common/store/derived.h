@@ -133,6 +133,10 @@ bool derived_get(
 void derived_put(
     struct mailbox *m, uint32_t uid, enum index_slot slot, struct str value);
 
+/* Up to which UID filters have been made, 0: not known; for searches. */
+uint32_t derived_filtered(struct mailbox *m);
+void derived_note_filtered(struct mailbox *m, uint32_t uid);
+
 /* When a LIVE message came here; false: that is not known (RFC 8514). */
 bool derived_save_date(struct mailbox *m, uint32_t uid, int64_t *out);
 /* Of a LIVE message; 0: not known (RFC 7162 would say 1). */

@@ -69,6 +69,8 @@ struct derived {
 	VEC(struct fact) facts;
 	VEC(struct slot) slots;
 	struct buf bytes; /* of the slots */
+	bool note_filtered; /* `filtered` is to be written */
+	uint32_t filtered; /* see derived_filtered(); 0: is not known any more */
 	struct index_chunk chunk; /* the last that was found */
 	uint64_t chunk_serial; /* of the index then; 0: none */
 	uint32_t chunk_at; /* the record in it that was found */
@@ -79,6 +81,12 @@ struct derived {
 const struct arrival *derived_arrival_of(const struct derived *d, uint32_t uid);
 /* Is the number of this mailbox one of the index as it is now? */
 bool derived_has_box(const struct mailbox *m);
+/* Do any of those wait? */
+static inline bool
+derived_facts_wait(const struct derived *d)
+{
+	return d->facts.n + d->slots.n > 0 || d->note_filtered;
+}
 /* Writes facts and slots that wait. */
 void derived_write_facts(struct mailbox *m);
 /*

@@ -318,6 +318,15 @@ find_others(struct job *j)
 	}
 }
 
+static int
+put_filtered(struct index *ix, uint32_t box, uint32_t uid, struct err *e)
+{
+	struct index_key k = index_key_kind(box, INDEX_FILTERED);
+
+	return uid == 0 ? index_remove(ix, &k, e)
+			: index_put(ix, &k, str_make(&uid, sizeof(uid)), e);
+}
+
 /* All records are to be written anew: keeps what was known of them. */
 static int
 clear_records(struct index *ix, struct job *j, struct err *e)
@@ -356,8 +365,10 @@ clear_records(struct index *ix, struct job *j, struct err *e)
 	    index_remove_all(ix, &sides, e) == -1)
 		return -1;
 	find_others(j);
-	return set32_is_empty(&j->others)
-	    ? 0
+	if (set32_is_empty(&j->others))
+		return 0;
+	return put_filtered(ix, box, 0, e) == -1
+	    ? -1
 	    : cache_remove(ix, box, &j->others, e);
 }
 
@@ -384,6 +395,9 @@ put_slots(struct index *ix, struct job *j, struct err *e)
 {
 	const struct derived *d = j->m->derived;
 
+	if (d->note_filtered &&
+	    put_filtered(ix, j->head.box, d->filtered, e) == -1)
+		return -1;
 	/* What went since it was read would stay for ever. */
 	VEC_EACH(&d->slots, s)
 		if (set32_has(&j->m->live, s->uid) &&
@@ -613,6 +627,7 @@ facts_are_written(struct derived *d, uint32_t top)
 			d->facts.v[n++] = *f;
 	d->facts.n = n;
 	d->slots.n = 0;
+	d->note_filtered = false;
 	buf_clear(&d->bytes);
 }
 

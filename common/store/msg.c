@@ -78,12 +78,42 @@ view_keep_fact(
 		derived_put(v->m, uid, slot, value);
 }
 
+bool
+view_keeps_facts(struct view *v)
+{
+	return v->m->derived != NULL && derived_index(v->m->store) != NULL;
+}
+
+uint32_t
+view_filtered(struct view *v)
+{
+	return derived_filtered(v->m);
+}
+
+void
+view_note_filtered(struct view *v, uint32_t uid)
+{
+	derived_note_filtered(v->m, uid);
+}
+
+bool
+view_has_message(struct view *v, uint32_t uid)
+{
+	return set32_has(&v->m->live, uid) && set32_has(&v->uids, uid);
+}
+
+struct store *
+view_store_of(struct view *v)
+{
+	return v->store;
+}
+
 int
 msg_open(struct view *v, uint32_t uid, struct msg **out, struct err *e)
 {
 	struct msg *m;
 
-	if (!set32_has(&v->m->live, uid) || !set32_has(&v->uids, uid))
+	if (!view_has_message(v, uid))
 		return err_set(e, ERR_GONE, "message %u is gone", uid);
 	m = mem_new(1, sizeof(*m));
 	m->mailbox = v->m;

@@ -32,6 +32,18 @@ bool view_fact(
 void view_keep_fact(
     struct view *v, uint32_t uid, enum index_slot slot, struct str value);
 
+/* Is there an index to keep them in? */
+bool view_keeps_facts(struct view *v);
+/*
+ * Up to this UID all messages have been given an INDEX_FILTER that can have one;
+ * 0: not known. view_note_filtered() says so.
+ */
+uint32_t view_filtered(struct view *v);
+void view_note_filtered(struct view *v, uint32_t uid);
+/* Is it in the view, and still there? */
+bool view_has_message(struct view *v, uint32_t uid);
+struct store *view_store_of(struct view *v);
+
 /* ERR_GONE: expunged or removed by another program. Lazily opens the file. */
 int msg_open(struct view *v, uint32_t uid, struct msg **out, struct err *e);
 void msg_close(struct msg **m);

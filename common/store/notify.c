@@ -158,6 +158,12 @@ store_must_wait(const struct store *s)
 	return (s->head != NULL ? s->head : s)->wait_ms > 0;
 }
 
+void
+store_forget_wait(struct store *s)
+{
+	store_head(s)->wait_ms = 0;
+}
+
 bool
 store_wait(struct store *s, struct store_waiter *w)
 {

@@ -41,6 +41,8 @@ bool store_must_wait(const struct store *s);
  */
 bool store_wait(struct store *s, struct store_waiter *w);
 void store_wait_end(struct store_waiter *w);
+/* Whoever found the lock taken is not going to wait for it. */
+void store_forget_wait(struct store *s);
 /* For those without a loop: sleeps as long as store_wait() would wait. */
 void store_pause(struct store *s);
 

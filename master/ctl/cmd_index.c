@@ -190,7 +190,8 @@ index_all(struct imap *im, struct str names, struct buf *out)
 			continue;
 		if (quote(name, &quoted) &&
 		    command(im, "EXAMINE ", buf_str(&quoted), NULL, NULL) &&
-		    command(im, fetch_all, STR(""), on_fetch, &messages)) {
+		    command(im, fetch_all, STR(""), on_fetch, &messages) &&
+		    command(im, "NOOP", STR(""), NULL, NULL)) {
 			n++;
 		} else {
 			buf_addf(out, "%.*s can not be read.\n", STR_ARG(name));
@@ -212,7 +213,7 @@ run_imapd(const struct ctl_options *o, const struct ctl_user *u,
 {
 	char home[4400], user[600], location[4400], dir[4400], names[64];
 	char *env[] = {home, NULL};
-	const char *argv[16], **at = argv;
+	const char *argv[20], **at = argv;
 	struct err e;
 
 	(void)snprintf(home, sizeof(home), "HOME=%s", u->home);
@@ -233,6 +234,9 @@ run_imapd(const struct ctl_options *o, const struct ctl_user *u,
 	*at++ = location;
 	*at++ = "-o";
 	*at++ = names;
+	/* NOOP comes back when all filters are made. */
+	*at++ = "-o";
+	*at++ = "search_filter_now=yes";
 	if (index[0] != '\0') {
 		*at++ = "-o";
 		*at++ = dir;

@@ -86,6 +86,18 @@ host_setting_u64(struct host *h, const char *name, uint64_t otherwise)
 	return value == NULL ? otherwise : strtoull(value, NULL, 10);
 }
 
+const char *
+host_user(UNUSED struct host *h)
+{
+	return "joe";
+}
+
+bool
+host_is_busy(const struct host *h)
+{
+	return h->is_awake;
+}
+
 /* Starts the session; `tag` as of a login command, or "" for PREAUTH. */
 static UNUSED void
 host_begin(struct host *h, struct store *store, const char *tag)
