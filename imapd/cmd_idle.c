@@ -54,6 +54,7 @@ cmd_idle(struct cmd *c)
 		client_go_on(c);
 	/* The mailbox is gone: the reply, then BYE. */
 	if (s->lost)
-		return reply_no(c, NULL, "Selected mailbox was deleted");
+		return reply_no(
+		    c, "NONEXISTENT", "Selected mailbox was deleted");
 	return STEP_MORE;
 }

@@ -93,7 +93,8 @@ auth_failed(struct pre *p, enum chan_auth_why why, struct buf *out)
 	    [CHAN_AUTH_UNAVAILABLE] =
 		"NO [UNAVAILABLE] Temporary authentication failure.",
 	    [CHAN_AUTH_NEEDS_TLS] = "NO [PRIVACYREQUIRED] Use TLS first.",
-	    [CHAN_AUTH_MECHANISM] = "NO Unsupported authentication mechanism.",
+	    [CHAN_AUTH_MECHANISM] =
+		"NO [CANNOT] Unsupported authentication mechanism.",
 	    [CHAN_AUTH_MALFORMED] = "BAD Authentication exchange broken.",
 	    [CHAN_AUTH_CANCELLED] = "BAD Authentication cancelled.",
 	};
@@ -337,7 +338,8 @@ do_authenticate(struct pre *p, const struct command *c, struct buf *out)
 	if (str_cut(&args, ' ', &name))
 		initial = args;
 	if (!pre_find_mech(p, name, &mech)) {
-		tagged(c->tag, "NO Unsupported authentication mechanism.", out);
+		tagged(c->tag,
+		    "NO [CANNOT] Unsupported authentication mechanism.", out);
 		pre_error(p, out);
 	} else if (!pre_can_mech(p, mech))
 		needs_tls(p, c->tag, out);

@@ -224,7 +224,7 @@ static const struct dialogue imap[] = {
     {LOCAL, STR_LIT("a AUTHENTICATE PLAIN AHUAcA=\r\n"),
 	"a BAD The initial response is not base64.\r\n"},
     {LOCAL, STR_LIT("a AUTHENTICATE GSSAPI\r\n"),
-	"a NO Unsupported authentication mechanism.\r\n"},
+	"a NO [CANNOT] Unsupported authentication mechanism.\r\n"},
     {LOCAL, STR_LIT("a AUTHENTICATE\r\n"),
 	"a BAD Wrong number of arguments.\r\n"},
     {0, STR_LIT("a AUTHENTICATE PLAIN AHUAcA==\r\n"),
