@@ -76,6 +76,9 @@ begin(struct session *s, struct select_param *p, struct resync *r)
 
 	r->begun = true;
 	r->uid = 1;
+	/* Not a number of ours (another server's, say): the client knows nothing. */
+	if (p->modseq > view_highest_modseq(s->view))
+		p->modseq = 0;
 	if (p->has_known)
 		set32_copy(&r->known, &p->known);
 	else if (next > 1)

@@ -810,7 +810,7 @@ struct status_job {
 	struct mailbox *m;
 	struct view *v; /* instead of it, with sizes */
 	struct sync_mark sync;
-	bool is_open;
+	bool is_open, is_second_try;
 	uint32_t uid; /* the next whose size is wanted */
 	uint64_t size, deleted_size;
 };
@@ -939,6 +939,15 @@ store_status(struct store *s, struct str name, bool with_size,
 		job->uid = 1;
 	}
 	step = status_look(job, name, with_size, e);
+	/* What was kept open is no more what lies there: once from the start. */
+	if (step == STEP_FAIL && job->m != NULL && job->m->is_gone &&
+	    !job->is_second_try) {
+		mailbox_sync_end(job->m, &job->sync);
+		mailbox_release(&job->m);
+		job->is_open = false;
+		job->is_second_try = true;
+		return STEP_MORE;
+	}
 	if (step == STEP_DONE && with_size)
 		step = sum_sizes(job, e);
 	if (step != STEP_DONE)

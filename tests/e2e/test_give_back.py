@@ -234,6 +234,27 @@ def test_r4_modseq(box, is_up, lift):
     box.pair.dovecot.complaints()
 
 
+@user("g8")
+@pytest.mark.parametrize("known", [57, 1 << 62])
+def test_r4_way_in(box, known):
+    """A client that synchronised with Dovecot hears of all there is."""
+    c = box.ours()
+    c.ok("SELECT INBOX")
+    c.logout()
+    box.settle()
+    os.unlink(box.path("cur/%s:2,Fab" % agree.B2))
+    c = box.ours()
+    c.ok("ENABLE QRESYNC")
+    said = b"\n".join(c.ok(
+        "SELECT INBOX (QRESYNC (1795300341 %d 1:3))" % known))
+    assert sorted(int(n) for n in re.findall(
+        rb"^\* \d+ FETCH \(.*?UID (\d+)", said, re.M)) == [1, 3], said
+    assert re.search(rb"^\* VANISHED \(EARLIER\) 2$", said, re.M), said
+    top = int(re.search(rb"HIGHESTMODSEQ (\d+)", said).group(1))
+    assert 57 < top < 1 << 62
+    c.logout()
+
+
 @user("g9")
 def test_to_courier(box):
     """A Maildir that Courier has never seen."""

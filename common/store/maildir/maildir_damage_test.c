@@ -300,6 +300,110 @@ test_d14_tmp_garbage(void **state)
 	assert_true(box_has(b, "tmp/file"));
 }
 
+static uint32_t
+status_messages(struct box *b)
+{
+	struct status_job *job = NULL;
+	struct mailbox_status st;
+	enum step step;
+	struct err e;
+
+	while ((step = store_status(
+		    b->store, STR("INBOX"), false, &job, &st, &e)) == STEP_MORE)
+		;
+	status_job_free(&job);
+	if (step != STEP_DONE)
+		fail_msg("%s", e.text);
+	return st.messages;
+}
+
+/* It stays known to this process, as in a server, also without a view. */
+static struct mailbox *
+keep_open(struct box *b)
+{
+	struct mailbox *m = NULL;
+	enum step step;
+	struct err e;
+
+	do
+		step = mailbox_acquire_or_make(b->store, STR("INBOX"), &m, &e);
+	while (step == STEP_MORE);
+	assert_int_equal(step, STEP_DONE);
+	return m;
+}
+
+/* The mailbox is still known to this process when its list goes back in time. */
+static void
+test_older_list_put_back(void **state)
+{
+	struct box *b = *state;
+	struct mailbox *kept;
+	struct view *v;
+	char *old;
+
+	write_m1(b);
+	old = str_to_heap(str_of(box_read(b, "dovecot-uidlist")));
+	box_open(b);
+	kept = keep_open(b);
+	v = box_view(b, "INBOX", false);
+	assert_int_equal(box_append(b, "INBOX", TEST_MSG, 0, -1), 4);
+	view_close(&v);
+	box_unlink(b, "dovecot-uidlist");
+	box_write(b, "dovecot-uidlist", old);
+	free(old);
+	v = box_view(b, "INBOX", false);
+	assert_int_equal(mailbox_uidvalidity(view_mailbox(v)), 1795300341);
+	assert_int_equal(view_count(v), 4);
+	assert_int_equal(view_uid(v, 3), 3);
+	/* UID 4 was given once. */
+	assert_int_equal(view_uid(v, 4), 5);
+	assert_int_equal(box_append(b, "INBOX", TEST_MSG, 0, -1), 6);
+	view_close(&v);
+	assert_non_null(strstr(box_read(b, "dovecot-uidlist"), "\n6 "));
+	mailbox_release(&kept);
+}
+
+/* Somebody numbered anew, with another UIDVALIDITY. */
+static void
+test_numbered_anew(void **state)
+{
+	struct box *b = *state;
+	struct mailbox *kept;
+	struct view *v, *other;
+
+	for (int by_status = 0; by_status < 2; by_status++) {
+		write_m1(b);
+		box_open(b);
+		kept = keep_open(b);
+		v = box_view(b, "INBOX", false);
+		assert_string_equal(box_flags(v, 3), "R Later");
+		view_close(&v);
+		box_unlink(b, "dovecot-uidlist");
+		box_write(b, "dovecot-uidlist",
+		    "3 V1795300999 N3 G" GUID "\n1 :" BASE3 "\n2 :" BASE1 "\n");
+		if (by_status)
+			assert_int_equal(status_messages(b), 3);
+		v = box_view(b, "INBOX", false);
+		assert_int_equal(
+		    mailbox_uidvalidity(view_mailbox(v)), 1795300999);
+		assert_string_equal(box_flags(v, 1), "R Later");
+		assert_string_equal(box_flags(v, 2), "S");
+		assert_int_equal(view_count(v), 3);
+		assert_int_equal(view_uid(v, 3), 3);
+		/* Who has it open is told that it is gone, the next one not. */
+		box_unlink(b, "dovecot-uidlist");
+		other = box_view(b, "INBOX", false);
+		assert_true(
+		    mailbox_uidvalidity(view_mailbox(other)) > 1795300341);
+		assert_int_equal(view_count(other), 3);
+		view_close(&other);
+		view_close(&v);
+		mailbox_release(&kept);
+		box_close(b);
+		box_unlink(b, "dovecot-uidlist");
+	}
+}
+
 int
 main(void)
 {
@@ -313,6 +417,8 @@ main(void)
 	    T(test_missing_subdirs_are_made),
 	    T(test_folder_removed_by_others),
 	    T(test_d14_tmp_garbage),
+	    T(test_older_list_put_back),
+	    T(test_numbered_anew),
 	};
 	int rc;
 

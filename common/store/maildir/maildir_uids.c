@@ -162,21 +162,28 @@ forget_unlisted(struct mailbox *m)
 	}
 }
 
-/* Another UIDVALIDITY: nothing that views know is true any more. */
+/*
+ * Another UIDVALIDITY: nothing that is known here is true any more, so the
+ * mailbox is opened anew. With the same one, UIDs that were given stay given,
+ * even if an older list was put back.
+ */
 static int
 check_identity(struct mailbox *m, struct err *e)
 {
 	struct maildir *md = maildir_of(m);
 
 	if (m->uidvalidity != 0 &&
-	    m->uidvalidity != md->list.head.uidvalidity &&
-	    !list_is_empty(&m->views)) {
+	    m->uidvalidity != md->list.head.uidvalidity) {
 		m->is_gone = true;
 		return err_set(e, ERR_GONE, "%s: UIDVALIDITY changed", m->name);
 	}
 	m->uidvalidity = md->list.head.uidvalidity;
-	if (md->list.head.uidnext > m->uidnext)
+	if (md->list.head.uidnext > m->uidnext) {
 		m->uidnext = md->list.head.uidnext;
+	} else if (md->list.head.uidnext < m->uidnext) {
+		md->list.head.uidnext = m->uidnext;
+		md->list.must_rewrite = true;
+	}
 	memcpy(m->guid, md->list.head.guid, sizeof(m->guid));
 	return 0;
 }
