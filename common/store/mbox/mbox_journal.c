@@ -29,7 +29,7 @@
 #define HEAD_BYTES 4096
 #define HALF_SMALL (28 * 1024) /* two of them and the head: 60 KiB */
 
-static const char magic[8] = "RsMbJ01\n";
+static const char magic[8] = "RsMbJ02\n";
 
 static void
 journal_path(const struct mbox_shift *s, char out[PATH_MAX])
@@ -99,12 +99,15 @@ place_of(uint64_t seq, size_t bytes)
 		(seq % 2) * UINT64_C(2) * MBOX_CHUNK_MAX;
 }
 
+/* Of the record, which begins `head`, with its hashes, and of the data. */
 static uint64_t
-check_of(const char *p, size_t n)
+check_of(struct str head, struct str data)
 {
 	const size_t skip = offsetof(struct mbox_record, seq);
+	uint64_t h =
+	    mbox_bytes_hash(MBOX_HASH_INIT, head.p + skip, head.n - skip);
 
-	return mbox_bytes_hash(MBOX_HASH_INIT, p + skip, n - skip);
+	return mbox_bytes_hash(h, data.p, data.n);
 }
 
 /* A record at a place, whole and valid; NULL. The caller frees it. */
@@ -112,7 +115,7 @@ static char *
 load_at(const struct mbox_shift *s, uint64_t at, struct mbox_record *r)
 {
 	struct err e;
-	size_t n;
+	size_t n, n_head;
 	char *p;
 
 	if (mbox_bytes_read(s->journal, at, (char *)r, sizeof(*r), &e) == -1 ||
@@ -122,11 +125,12 @@ load_at(const struct mbox_shift *s, uint64_t at, struct mbox_record *r)
 	    r->start_len > MBOX_GUARD || r->before_len > MBOX_GUARD ||
 	    r->after_len > MBOX_GUARD)
 		return NULL;
-	n = sizeof(*r) + (size_t)r->n_hashes * sizeof(uint64_t) +
-	    (size_t)r->data_len;
+	n_head = sizeof(*r) + (size_t)r->n_hashes * sizeof(uint64_t);
+	n = n_head + (size_t)r->data_len;
 	p = mem_resize(NULL, 1, n);
 	if (mbox_bytes_read(s->journal, at, p, n, &e) == 0 &&
-	    check_of(p, n) == r->check)
+	    check_of(str_make(p, n_head), str_make(p + n_head, n - n_head)) ==
+		r->check)
 		return p;
 	free(p);
 	return NULL;
@@ -180,8 +184,10 @@ mbox_journal_save(struct mbox_shift *s, struct mbox_record *r,
     const uint64_t *hashes, const char *data, struct err *e)
 {
 	size_t n_hashes = (size_t)r->n_hashes * sizeof(*hashes);
-	size_t n = sizeof(*r) + n_hashes + (size_t)r->data_len;
-	char *p;
+	size_t n_head = sizeof(*r) + n_hashes, n_data = (size_t)r->data_len;
+	struct str rest = str_make(data, n_data);
+	uint64_t at;
+	char *head;
 	int rc;
 
 	if (mbox_journal_open(s, true, e) == -1)
@@ -192,17 +198,18 @@ mbox_journal_save(struct mbox_shift *s, struct mbox_record *r,
 	r->seq = ++s->seq;
 	r->dev = s->dev;
 	r->ino = s->ino;
-	p = mem_resize(NULL, 1, n);
-	memcpy(p, r, sizeof(*r));
+	head = mem_resize(NULL, 1, n_head);
+	memcpy(head, r, sizeof(*r));
 	if (n_hashes > 0)
-		memcpy(p + sizeof(*r), hashes, n_hashes);
-	if (r->data_len > 0)
-		memcpy(p + sizeof(*r) + n_hashes, data, (size_t)r->data_len);
-	r->check = check_of(p, n);
-	memcpy(p + offsetof(struct mbox_record, check), &r->check,
+		memcpy(head + sizeof(*r), hashes, n_hashes);
+	r->check = check_of(str_make(head, n_head), rest);
+	memcpy(head + offsetof(struct mbox_record, check), &r->check,
 	    sizeof(r->check));
-	rc = mbox_bytes_write(s->journal, place_of(s->seq, n), p, n, e);
-	free(p);
+	at = place_of(s->seq, n_head + n_data);
+	rc = mbox_bytes_write(s->journal, at, head, n_head, e);
+	if (rc == 0)
+		rc = mbox_bytes_write(s->journal, at + n_head, data, n_data, e);
+	free(head);
 	if (rc == 0)
 		rc = file_sync_data(s->journal, "journal", e);
 	return rc == -1 ? err_in(e, "journal of %s", s->path) : 0;
@@ -217,7 +224,7 @@ mbox_journal_write_idle(struct mbox_shift *s, struct err *e)
 	r.seq = ++s->seq;
 	r.dev = s->dev;
 	r.ino = s->ino;
-	r.check = check_of((const char *)&r, sizeof(r));
+	r.check = check_of(str_make(&r, sizeof(r)), STR(""));
 	return mbox_bytes_write(s->journal, place_of(s->seq, sizeof(r)),
 	    (const char *)&r, sizeof(r), e);
 }

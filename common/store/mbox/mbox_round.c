@@ -18,27 +18,36 @@
 #include "store/mbox/mbox_shift_impl.h"
 #include "store/mbox/mbox_state.h"
 
+/* So much of the file is read at once. */
+#define PIECE_BYTES (16 * MBOX_BLOCK)
+
 /* Hashes of the file's blocks below [off, off + n). */
 static int
 hash_blocks(const struct mbox_shift *s, uint64_t off, uint64_t n,
     uint64_t *hashes, uint64_t *n_hashes, struct err *e)
 {
-	char block[MBOX_BLOCK];
+	char *piece = mem_resize(NULL, 1, PIECE_BYTES);
+	int rc = 0;
 
 	*n_hashes = 0;
-	while (n > 0) {
-		size_t k = MBOX_BLOCK - (size_t)(off % MBOX_BLOCK);
+	while (n > 0 && rc == 0) {
+		size_t in_piece = PIECE_BYTES - (size_t)(off % MBOX_BLOCK), k;
 
-		if (k > n)
-			k = (size_t)n;
-		if (mbox_bytes_read(s->fd, off, block, k, e) == -1)
-			return -1;
-		hashes[(*n_hashes)++] =
-		    mbox_bytes_hash(MBOX_HASH_INIT, block, k);
-		off += k;
-		n -= k;
+		if (in_piece > n)
+			in_piece = (size_t)n;
+		rc = mbox_bytes_read(s->fd, off, piece, in_piece, e);
+		for (size_t i = 0; i < in_piece && rc == 0; i += k) {
+			k = MBOX_BLOCK - (size_t)((off + i) % MBOX_BLOCK);
+			if (k > in_piece - i)
+				k = in_piece - i;
+			hashes[(*n_hashes)++] =
+			    mbox_bytes_hash(MBOX_HASH_INIT, piece + i, k);
+		}
+		off += in_piece;
+		n -= in_piece;
 	}
-	return 0;
+	free(piece);
+	return rc;
 }
 
 /* A few bytes at a place that the round leaves alone. */

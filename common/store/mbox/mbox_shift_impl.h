@@ -33,7 +33,8 @@ struct mbox_record {
 
 /* ---- mbox_bytes.c ---------------------------------------------------------- */
 
-/* Eight bytes at once: much of a file goes through here. */
+/* Much of a file goes through here. Of two pieces one after the other it is not
+ * what it is of both together. */
 uint64_t mbox_bytes_hash(uint64_t h, const char *p, size_t n);
 int mbox_bytes_write(
     int fd, uint64_t off, const char *p, size_t n, struct err *e);

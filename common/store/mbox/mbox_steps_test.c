@@ -121,7 +121,7 @@ test_expunge(void **state)
 			    0);
 	} while (step == STEP_MORE);
 	assert_int_equal(step, STEP_DONE);
-	assert_short_steps(&t, 8);
+	assert_short_steps(&t, 5);
 	(void)box_sync(beside, true);
 	assert_int_equal(view_count(beside), MANY - 1);
 	view_close(&v);
