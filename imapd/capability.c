@@ -12,7 +12,7 @@
 #include "imapd/limit.h"
 
 static const char always[] =
-    "CAPABILITY IMAP4rev1 IMAP4rev2 UTF8=ACCEPT I18NLEVEL=1 SASL-IR LITERAL+ "
+    "CAPABILITY IMAP4rev1 IMAP4rev2 UTF8=ACCEPT I18NLEVEL=1 SASL-IR "
     "ENABLE ID IDLE NAMESPACE UIDPLUS "
     "MOVE UNSELECT CHILDREN SPECIAL-USE ESEARCH STATUS=SIZE MULTIAPPEND "
     "QUOTA QUOTA=RES-STORAGE QUOTA=RES-MESSAGE WITHIN CONDSTORE QRESYNC "
@@ -26,6 +26,10 @@ void
 capability_write(struct session *s, struct buf *b)
 {
 	buf_add_c(b, always);
+	/* Never both (RFC 7888 section 5). */
+	buf_add_c(b, s->literal_minus ? " LITERAL-" : " LITERAL+");
+	buf_addf(
+	    b, " APPENDLIMIT=%llu", (unsigned long long)s->append_max_bytes);
 	limit_write_capability(s, b);
 	/* Once on, it can not be had again (RFC 4978 section 3). */
 	if (!conn_has_deflate(s->conn))

@@ -35,12 +35,8 @@ enum { TURN_MS = 4 };
 enum { LONG_LINE_MAX = IMAP_LINE_MAX + 22 * IMAP_SET_RANGES_MAX };
 enum { RAW_LINE_MAX = 1024 };
 
-static const struct imap_lex_limits lex_limits = {
-    .line_bytes = IMAP_LINE_MAX,
-    .nesting = IMAP_NESTING_MAX,
-    .args = IMAP_ARGS_MAX,
-    .literal_bytes = IMAP_LITERAL_MAX,
-};
+/* RFC 7888 section 5: what LITERAL- lets a client send without waiting. */
+enum { NONSYNC_SMALL_MAX = 4096 };
 
 enum client_phase {
 	CLIENT_READING,
@@ -200,6 +196,31 @@ on_close(struct conn *conn, const struct err *why, void *arg)
 static const struct conn_handlers handlers = {
     .on_input = on_input, .on_drain = on_drain, .on_close = on_close};
 
+/* A literal that is not taken is skipped up to twice the largest message. */
+static uint64_t
+skip_max(const struct client *cl)
+{
+	uint64_t n = cl->s.append_max_bytes;
+
+	return 2 * (n > IMAP_LITERAL_MAX ? n : IMAP_LITERAL_MAX);
+}
+
+static void
+begin_line(struct client *cl)
+{
+	struct imap_lex_limits limits = {
+	    .line_bytes = IMAP_LINE_MAX,
+	    .nesting = IMAP_NESTING_MAX,
+	    .args = IMAP_ARGS_MAX,
+	    .literal_bytes = IMAP_LITERAL_MAX,
+	    .nonsync_bytes =
+		cl->s.literal_minus ? NONSYNC_SMALL_MAX : UINT64_MAX,
+	    .skip_bytes = skip_max(cl),
+	};
+
+	imap_lex_begin(&cl->lex, &limits, &cl->arena);
+}
+
 /* ---- a new client ------------------------------------------------------------- */
 
 static void
@@ -228,7 +249,7 @@ client_new(struct host *h, struct conn *conn, const struct host_peer *peer)
 	arena_init(&cl->arena);
 	buf_init(&cl->line, RAW_LINE_MAX);
 	imap_lex_init(&cl->lex);
-	imap_lex_begin(&cl->lex, &lex_limits, &cl->arena);
+	begin_line(cl);
 	s->user = arena_c(&s->arena, peer->user);
 	s->remote_ip = arena_c(&s->arena, peer->remote_ip);
 	if (peer->client_id.n > 0)
@@ -259,13 +280,20 @@ next_command(struct client *cl)
 {
 	cmd_end(cl);
 	cl->phase = CLIENT_READING;
-	imap_lex_begin(&cl->lex, &lex_limits, &cl->arena);
+	begin_line(cl);
 	if (cl->s.lost)
 		say_bye(cl, "Selected mailbox was deleted", "mailbox deleted");
 	else if (cl->s.logout)
 		finish(cl, "logged out");
 	else if (cl->bye != NULL)
 		say_bye(cl, cl->bye, cl->bye);
+}
+
+/* RFC 7888 section 4: rather this than to read gigabytes for nothing. */
+static void
+say_too_big(struct client *cl)
+{
+	say_bye(cl, "[TOOBIG] Literal too large", "literal too large");
 }
 
 /* After the tagged reply: what the command has left on the wire goes. */
@@ -280,6 +308,10 @@ cmd_replied(struct client *cl)
 		swallow = true;
 	if (!swallow) {
 		next_command(cl);
+		return;
+	}
+	if (cl->literal_left > skip_max(cl)) {
+		say_too_big(cl);
 		return;
 	}
 	imap_lex_abandon_stream(&cl->lex, cl->literal_left, "");
@@ -367,7 +399,10 @@ line_bad(struct client *cl)
 		buf_addf(
 		    b, " BAD %s%s\r\n", l->too_big ? "[TOOBIG] " : "", l->why);
 	}
-	next_command(cl);
+	if (l->must_close)
+		say_too_big(cl);
+	else
+		next_command(cl);
 }
 
 /* Feeds the lexer; false when there is no more input. */

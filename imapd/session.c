@@ -18,6 +18,8 @@ enum { OUT_MAX_BYTES = 64 * 1024 * 1024, OUT_KEEP_BYTES = 1024 };
 void
 session_init(struct session *s, struct host *h, struct conn *conn)
 {
+	const char *literals = host_setting(h, "nonsync_literals");
+
 	s->host = h;
 	s->conn = conn;
 	s->store = host_store(h);
@@ -26,6 +28,7 @@ session_init(struct session *s, struct host *h, struct conn *conn)
 	s->message_limit = (uint32_t)host_setting_u64(h, "message_limit", 0);
 	s->save_limit = (uint32_t)host_setting_u64(h, "save_limit", 0);
 	s->append_8bit = host_setting_bool(h, "append_8bit_headers", false);
+	s->literal_minus = literals != NULL && strcmp(literals, "small") == 0;
 	arena_init(&s->arena);
 	buf_init(&s->out, OUT_MAX_BYTES);
 	set32_init(&s->saved);

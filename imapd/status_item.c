@@ -6,7 +6,7 @@
  * Runs in: imapd, as the mail user.
  * Trusts:  nothing.
  * Spec:    RFC 3501 sections 6.3.10, 7.2.4; RFC 8438 (SIZE); RFC 7162 section
- *          3.1.7 (HIGHESTMODSEQ); RFC 8474 section 4.3 (MAILBOXID); RFC
+ *          3.1.7 (HIGHESTMODSEQ); RFC 8474 section 4.3 (MAILBOXID); RFC 7889; RFC
  *          9208 section 4.1.4 (DELETED, DELETED-STORAGE).
  */
 #include "imapd/status_item.h"
@@ -25,6 +25,7 @@ static const char *const names[STATUS_ITEMS] = {
     [STATUS_DELETED_STORAGE] = "DELETED-STORAGE",
     [STATUS_HIGHESTMODSEQ] = "HIGHESTMODSEQ",
     [STATUS_MAILBOXID] = "MAILBOXID",
+    [STATUS_APPENDLIMIT] = "APPENDLIMIT",
 };
 
 static uint64_t
@@ -50,6 +51,7 @@ value_of(enum status_item item, const struct mailbox_status *st)
 	case STATUS_HIGHESTMODSEQ:
 		return st->highest_modseq;
 	case STATUS_MAILBOXID: /* no number */
+	case STATUS_APPENDLIMIT: /* the same for all */
 	case STATUS_ITEMS:
 	default:
 		return 0;
@@ -102,6 +104,8 @@ status_items_write(struct session *s, struct str name,
 		    &s->out, "%s%s ", i == 0 ? "" : " ", names[items->v[i]]);
 		if (items->v[i] == STATUS_MAILBOXID)
 			buf_addf(&s->out, "(%s)", st->mailbox_id);
+		else if (items->v[i] == STATUS_APPENDLIMIT)
+			buf_add_u64(&s->out, s->append_max_bytes);
 		else
 			buf_add_u64(&s->out, value_of(items->v[i], st));
 	}

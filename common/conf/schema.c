@@ -446,6 +446,12 @@ static const struct schema_setting TABLE[] = {
 	    "gives clients the names that they had from Courier.\n"
 	    "INBOX itself has no prefix.",
 }, {
+	.name = "nonsync_literals", .type = SCHEMA_WORD, .words = "all small",
+	.preset = "all", .readers = SCHEMA_IMAPD | SCHEMA_LOGIN,
+	.help = "literals that IMAP clients may send without waiting",
+	.detail =
+	    "all announces LITERAL+, small LITERAL-: those of up to 4096 bytes.",
+}, {
 	.name = "other_users_location", .type = SCHEMA_TEXT, .preset = "",
 	.readers = SCHEMA_IMAPD,
 	.help = "where other users' mail lies, for those who may read it",

@@ -35,6 +35,8 @@ struct result {
 #define EVENT(o, e) ((struct result){.outcome = (o), .event = (e)})
 
 enum { BUF_KEEP_BYTES = 512, VEC_KEEP = 16 };
+/* Bytes of "{digits+}" that are looked for in a string that was not closed. */
+enum { SIZE_DIGITS_MAX = 64 };
 
 /* The "{digits+}" at the end of a skipped line. */
 enum { BRACE_NONE, BRACE_OPEN, BRACE_DIGITS, BRACE_PLUS, BRACE_CLOSED };
@@ -57,22 +59,38 @@ imap_lex_reject(struct imap_lex *l, const char *why)
 	(void)bad(l, why);
 }
 
+/* Digits of a size; one that is too large for a number stays so. */
+static void
+add_digit(uint64_t *size, char c)
+{
+	uint64_t digit = (uint64_t)(c - '0');
+
+	if (!num_mul(*size, UINT64_C(10), size) ||
+	    !num_add(*size, digit, size) || *size > INT64_MAX)
+		*size = UINT64_MAX / 10 + 1;
+}
+
+/* So much will not be read for nothing (RFC 7888 section 4). */
+static struct result
+give_up(struct imap_lex *l)
+{
+	if (l->why == NULL)
+		l->why = "Literal too large";
+	l->too_big = l->must_close = true;
+	return EVENT(EVENT_TAKE, IMAP_LEX_BAD);
+}
+
 /* Follows the line's end through "{", digits, "+", "}". */
 static void
 skip_follow(struct imap_lex *l, char c)
 {
-	uint64_t digit;
-
 	if (c == '{') {
 		l->skip_brace = BRACE_OPEN;
 		l->skip_size = 0;
 	} else if (c >= '0' && c <= '9' &&
 	    (l->skip_brace == BRACE_OPEN || l->skip_brace == BRACE_DIGITS)) {
-		digit = (uint64_t)(c - '0');
 		l->skip_brace = BRACE_DIGITS;
-		if (!num_mul(l->skip_size, UINT64_C(10), &l->skip_size) ||
-		    !num_add(l->skip_size, digit, &l->skip_size))
-			l->skip_brace = BRACE_NONE;
+		add_digit(&l->skip_size, c);
 	} else if (c == '+' && l->skip_brace == BRACE_DIGITS) {
 		l->skip_brace = BRACE_PLUS;
 	} else if (c == '}' && l->skip_brace == BRACE_PLUS) {
@@ -82,6 +100,21 @@ skip_follow(struct imap_lex *l, char c)
 	}
 }
 
+/*
+ * As bad(), where the end of the line may be at fault: the "{3+}" before it is
+ * the size of a literal all the same (RFC 7888 section 3).
+ */
+static struct result
+bad_in_text(struct imap_lex *l, const char *why)
+{
+	struct result r = bad(l, why);
+	size_t n = l->text.n < SIZE_DIGITS_MAX ? l->text.n : SIZE_DIGITS_MAX;
+
+	for (size_t i = l->text.n - n; i < l->text.n; i++)
+		skip_follow(l, l->text.p[i]);
+	return r;
+}
+
 static struct result
 in_skip(struct imap_lex *l, char c)
 {
@@ -89,6 +122,9 @@ in_skip(struct imap_lex *l, char c)
 		skip_follow(l, c);
 		return RESULT(TAKE);
 	}
+	if (l->skip_brace == BRACE_CLOSED &&
+	    l->skip_size > l->limits.skip_bytes)
+		return give_up(l);
 	if (l->skip_brace == BRACE_CLOSED && l->skip_size > 0) {
 		l->literal_left = l->skip_size;
 		l->skip_brace = BRACE_NONE;
@@ -320,7 +356,7 @@ in_section_quoted(struct imap_lex *l, char c)
 	else if (c == '"')
 		l->state = IMAP_LEX_IN_SECTION;
 	else if (!imap_char_is(c, IMAP_CHAR_QUOTED))
-		return bad(l, "Byte not allowed in a quoted string");
+		return bad_in_text(l, "Byte not allowed in a quoted string");
 	buf_add_byte(&l->text, c);
 	return RESULT(TAKE);
 }
@@ -349,7 +385,7 @@ in_quoted(struct imap_lex *l, char c)
 	    ((l->utf8 || l->raw8bit) && (c & 0x80) != 0)) {
 		buf_add_byte(&l->text, c);
 	} else {
-		return bad(l, "Byte not allowed in a quoted string");
+		return bad_in_text(l, "Byte not allowed in a quoted string");
 	}
 	return RESULT(TAKE);
 }
@@ -398,14 +434,9 @@ in_cr(struct imap_lex *l, char c)
 static struct result
 in_brace(struct imap_lex *l, char c)
 {
-	uint64_t digit = (uint64_t)(c - '0');
-
 	if (c >= '0' && c <= '9') {
 		l->literal_digits = true;
-		if (!num_mul(l->literal_left, UINT64_C(10), &l->literal_left) ||
-		    !num_add(l->literal_left, digit, &l->literal_left) ||
-		    l->literal_left > INT64_MAX)
-			return bad(l, "Literal too large");
+		add_digit(&l->literal_left, c);
 		return RESULT(TAKE);
 	}
 	if (!l->literal_digits || (c != '+' && c != '}'))
@@ -440,6 +471,8 @@ literal_refused(struct imap_lex *l, const char *why)
 	(void)bad(l, why);
 	if (!l->literal_nonsync)
 		return EVENT(EVENT_TAKE, IMAP_LEX_BAD);
+	if (l->literal_left > l->limits.skip_bytes)
+		return give_up(l);
 	if (l->literal_left > 0)
 		l->state = IMAP_LEX_IN_SKIP_LITERAL;
 	return RESULT(TAKE);
@@ -507,6 +540,14 @@ in_brace_lf(struct imap_lex *l, char c)
 {
 	if (c != '\n')
 		return bad(l, "CRLF expected behind a literal's size");
+	if (l->literal_left > INT64_MAX ||
+	    (l->literal_nonsync && l->literal_left > l->limits.nonsync_bytes)) {
+		l->too_big = true;
+		return literal_refused(l,
+		    l->literal_left > INT64_MAX
+			? "Literal too large"
+			: "Literal too large to be sent without waiting");
+	}
 	if (is_streamed(l))
 		return literal_streamed(l);
 	if (l->literal_left > l->limits.literal_bytes - l->literal_sum) {

@@ -24,6 +24,10 @@ struct imap_lex_limits {
 	uint32_t nesting; /* lists within lists */
 	uint32_t args; /* atoms, strings and lists together */
 	uint32_t literal_bytes; /* all literals kept in memory, in sum */
+	/* RFC 7888: the largest one that may come without waiting... */
+	uint64_t nonsync_bytes;
+	/* ...and that is skipped when it can not be taken: see must_close. */
+	uint64_t skip_bytes;
 };
 
 enum imap_lex_event {
@@ -45,7 +49,8 @@ enum imap_lex_event {
 	IMAP_LEX_DONE, /* the command is whole: args */
 	/*
 	 * The line is not a command, or was rejected; `why` has the words, `tag`
-	 * is empty when there was none. All bytes that belong to it are used.
+	 * is empty when there was none. All bytes that belong to it are used,
+	 * unless must_close.
 	 */
 	IMAP_LEX_BAD,
 };
@@ -85,6 +90,7 @@ struct imap_lex {
 	const struct imap_arg *stream_arg; /* at STREAM */
 	const char *why; /* at BAD */
 	bool too_big; /* BAD because a literal was too large */
+	bool must_close; /* ...so large that it will not even be skipped */
 
 	/* Modes that the owner sets at NAME; begin() clears them. */
 	struct imap_lex_limits limits;

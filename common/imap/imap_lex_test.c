@@ -11,8 +11,12 @@
 
 #include "imap/imap_lex.h"
 
-static const struct imap_lex_limits limits = {
-    .line_bytes = 200, .nesting = 3, .args = 20, .literal_bytes = 50};
+static const struct imap_lex_limits limits = {.line_bytes = 200,
+    .nesting = 3,
+    .args = 20,
+    .literal_bytes = 50,
+    .nonsync_bytes = 1000,
+    .skip_bytes = 2000};
 
 static void
 dump_args(struct buf *b, const struct imap_arg *a)
@@ -86,8 +90,9 @@ run(struct str in, size_t step, bool stream, struct buf *out)
 			assert_true(imap_lex_is_idle(&l));
 			break;
 		case IMAP_LEX_BAD:
-			buf_addf(out, " !%.*s%s;", STR_ARG(l.tag),
-			    l.too_big ? " big" : "");
+			buf_addf(out, " !%.*s%s%s;", STR_ARG(l.tag),
+			    l.too_big ? " big" : "",
+			    l.must_close ? " close" : "");
 			assert_non_null(l.why);
 			imap_lex_begin(&l, &limits, &a);
 			break;
@@ -197,7 +202,15 @@ test_bad(UNUSED void **state)
 	    ROW("a X {+}\r\nz NOOP\r\n", "X !a;NOOP =z;"),
 	    ROW("a X {-1}\r\nz NOOP\r\n", "X !a;NOOP =z;"),
 	    ROW("a X {1 }\r\nz NOOP\r\n", "X !a;NOOP =z;"),
-	    ROW("a X {99999999999999999999999}\r\nz NOOP\r\n", "X !a;NOOP =z;"),
+	    ROW("a X {99999999999999999999999}\r\nz NOOP\r\n",
+		"X !a big;NOOP =z;"),
+	    ROW("a X {99999999999999999999999+}\r\n", "X !a big close;"),
+	    ROW("a X {2001+}\r\n", "X !a big close;"),
+	    ROW("a X \"y{3+}\r\nabc\r\nz NOOP\r\n", "X !a;NOOP =z;"),
+	    ROW("a X \"{3+}\"{3+}\r\nabc\r\nz NOOP\r\n", "X !a;NOOP =z;"),
+	    ROW("a NIX {2001+}\r\n", "NIX !a big close;"),
+	    ROW("a NIX {2001}\r\nz NOOP\r\n", "NIX !a;NOOP =z;"),
+	    ROW("a NIX {99999999999999999999999+}\r\n", "NIX !a big close;"),
 	    ROW("a X {1}y\r\nz NOOP\r\n", "X !a;NOOP =z;"),
 	    ROW("a X y{1}\r\nz NOOP\r\n", "X !a;NOOP =z;"),
 	    ROW("a X {2}\r\nyyy\r\nz NOOP\r\n", "X + !a;NOOP =z;"),
@@ -284,6 +297,8 @@ test_streams(UNUSED void **state)
 	    ROW("a APPEND {1}\r\nx {3+}\r\nabc {0}\r\n ~{1+}\r\n\0\r\n",
 		"APPEND + [l<x> s3+] [s0] [s1+~] =a;"),
 	    ROW("a APPEND {3}\r\nabc\r\n", "APPEND + l<abc> =a;"),
+	    ROW("a APPEND x {1001}\r\n", "APPEND [a<x> s1001]"),
+	    ROW("a APPEND x {2001+}\r\n", "APPEND !a big close;"),
 	    ROW("a APPEND x {3}\r\nabcd\r\nz NOOP\r\n",
 		"APPEND [a<x> s3] !a;NOOP =z;"),
 	    ROW("a APPEND x CATENATE (TEXT {1}\r\nu URL y TEXT {0+}\r\n)\r\n",
@@ -343,6 +358,29 @@ test_refused_streams(UNUSED void **state)
 	refuse(STR("a APPEND x {3+}\r\nabc {2+}\r\n\r\n\r\nz NOOP\r\n"), false);
 }
 
+/* LITERAL-: what is larger is skipped, and the next command found. */
+static void
+test_nonsync_limit(UNUSED void **state)
+{
+	static const char text[] = "a APPEND x {1001+}\r\n";
+	struct buf in, out;
+
+	buf_init(&in, 10000);
+	buf_init(&out, 10000);
+	buf_add_c(&in, text);
+	for (int i = 0; i < 1001; i++)
+		buf_add_byte(&in, '\n');
+	buf_add_c(&in, "\r\nz NOOP\r\n");
+	for (size_t step = 1; step <= in.n; step += step < 30 ? 1 : 97) {
+		buf_clear(&out);
+		run(buf_str(&in), step, true, &out);
+		buf_add_byte(&out, '\0');
+		assert_string_equal(out.p, "APPEND !a big;NOOP =z;");
+	}
+	buf_done(&in);
+	buf_done(&out);
+}
+
 int
 main(void)
 {
@@ -353,6 +391,7 @@ main(void)
 	    cmocka_unit_test(test_binary_literal),
 	    cmocka_unit_test(test_streams),
 	    cmocka_unit_test(test_refused_streams),
+	    cmocka_unit_test(test_nonsync_limit),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

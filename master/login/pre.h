@@ -48,6 +48,7 @@ struct pre_settings {
 	bool allows_plain; /* passwords without TLS, for everybody */
 	uint32_t mechs; /* bits 1 << enum pre_mech */
 	const char *greeting;
+	bool literal_minus; /* IMAP: LITERAL- is announced, not LITERAL+ */
 	/* POP3 */
 	enum pop3_lang language; /* what "LANG *" means */
 	uint32_t login_delay_s; /* 0: not announced */

@@ -19,7 +19,7 @@ enum {
 };
 
 #define ALL_MECHS ((1u << PRE_MECHS) - 1)
-#define IMAP_CAPS "IMAP4rev1 IMAP4rev2 LITERAL+ SASL-IR ID ENABLE IDLE"
+#define IMAP_CAPS "IMAP4rev1 IMAP4rev2 SASL-IR ID ENABLE IDLE LITERAL+"
 #define CAPS_PLAIN                                                             \
 	"* CAPABILITY " IMAP_CAPS                                              \
 	" STARTTLS AUTH=SCRAM-SHA-256 AUTH=PLAIN AUTH=LOGIN\r\n"

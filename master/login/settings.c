@@ -79,6 +79,9 @@ read_service(const struct child_settings *c, enum login_service which,
 	p->service = which;
 	p->greeting = s->greeting[which];
 	p->offers_tls = s->tls;
+	p->literal_minus =
+	    strcmp(child_setting_or(c, "nonsync_literals", "all"), "small") ==
+	    0;
 	p->requires_tls =
 	    strcmp(child_setting_or(c, "tls", "auto"), "required") == 0;
 	p->allows_plain =

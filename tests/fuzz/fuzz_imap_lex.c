@@ -13,8 +13,12 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static const struct imap_lex_limits limits = {
-    .line_bytes = 500, .nesting = 5, .args = 40, .literal_bytes = 100};
+static const struct imap_lex_limits limits = {.line_bytes = 500,
+    .nesting = 5,
+    .args = 40,
+    .literal_bytes = 100,
+    .nonsync_bytes = 1000,
+    .skip_bytes = 2000};
 
 static void
 dump(struct buf *b, const struct imap_arg *a)
@@ -78,6 +82,8 @@ run(struct str in, size_t step, struct buf *out)
 			continue;
 		if (ev == IMAP_LEX_BAD && l.why == NULL)
 			abort();
+		if (l.must_close)
+			break;
 		buf_add_str(out, l.tag);
 		arena_reset(&a);
 		imap_lex_begin(&l, &limits, &a);
