@@ -22,7 +22,6 @@ static const enum index_slot slots[] = {
     INDEX_EMAILID,
     INDEX_THREADID,
     INDEX_HEADKEYS,
-    INDEX_FILTER,
 };
 
 /* Slots that one listing may ask for, and one for the others. */
@@ -40,8 +39,6 @@ lane_of(enum index_slot slot)
 		return 3;
 	case INDEX_HEADKEYS:
 		return 4;
-	case INDEX_FILTER:
-		return 5;
 	default:
 		return INDEX_LANES - 1;
 	}

@@ -2,7 +2,7 @@
 /*
  * filter.c - sets of four bytes that stand together, and questions to them.
  *
- * Owns:    the form of the fact INDEX_FILTER.
+ * Owns:    the form of the values INDEX_FILTERS.
  * Runs in: imapd, restantectl, as the mail user.
  * Trusts:  a record to be whole, for the index has a sum of it; not its form.
  *
@@ -121,6 +121,120 @@ filter_write(const struct filter_set *s, size_t max_bytes, struct buf *out)
 	p[3] = (char)(n >> 16 & 0xff);
 	out->n = from + HEAD + n;
 	return true;
+}
+
+/* ---- groups ---------------------------------------------------------------- */
+
+#define GROUP_HEAD (2 * sizeof(uint32_t))
+
+void
+filter_maker_init(struct filter_maker *g)
+{
+	*g = (struct filter_maker){0};
+	buf_init(&g->records, SIZE_MAX / 4);
+}
+
+void
+filter_maker_done(struct filter_maker *g)
+{
+	VEC_DONE(&g->entries);
+	buf_done(&g->records);
+}
+
+void
+filter_maker_clear(struct filter_maker *g)
+{
+	g->entries.n = 0;
+	buf_clear(&g->records);
+}
+
+size_t
+filter_maker_bytes(const struct filter_maker *g)
+{
+	return GROUP_HEAD + g->entries.n * sizeof(struct filter_entry) +
+	    g->records.n;
+}
+
+void
+filter_maker_add(struct filter_maker *g, uint32_t uid, struct str record)
+{
+	(void)buf_add_str(&g->records, record);
+	*VEC_ADD(&g->entries) =
+	    (struct filter_entry){.uid = uid, .end = (uint32_t)g->records.n};
+}
+
+void
+filter_maker_write(const struct filter_maker *g, struct buf *out)
+{
+	uint32_t head[2] = {FILTER_FORM, (uint32_t)g->entries.n};
+
+	(void)buf_add(out, head, sizeof(head));
+	(void)buf_add(
+	    out, g->entries.v, g->entries.n * sizeof(struct filter_entry));
+	(void)buf_add_str(out, buf_str(&g->records));
+}
+
+bool
+filter_group_parse(struct str value, struct filter_group *out)
+{
+	uint32_t head[2];
+	size_t table;
+
+	if (value.n < GROUP_HEAD)
+		return false;
+	memcpy(head, value.p, sizeof(head));
+	if (head[0] != FILTER_FORM || head[1] == 0 ||
+	    head[1] > FILTER_GROUP_MAX)
+		return false;
+	table = head[1] * sizeof(struct filter_entry);
+	if (value.n - GROUP_HEAD < table)
+		return false;
+	out->n = head[1];
+	out->table = value.p + GROUP_HEAD;
+	out->records = str_skip(value, GROUP_HEAD + table);
+	return true;
+}
+
+struct filter_entry
+filter_group_entry(const struct filter_group *g, uint32_t i)
+{
+	struct filter_entry e;
+
+	memcpy(&e, g->table + i * sizeof(e), sizeof(e));
+	return e;
+}
+
+struct str
+filter_group_record(const struct filter_group *g, uint32_t i)
+{
+	uint32_t end = filter_group_entry(g, i).end;
+	uint32_t begin = i == 0 ? 0 : filter_group_entry(g, i - 1).end;
+
+	if (begin > end || end > g->records.n)
+		return STR("");
+	return str_make(g->records.p + begin, end - begin);
+}
+
+bool
+filter_group_find(const struct filter_group *g, uint32_t uid, uint32_t *i)
+{
+	uint32_t lo = 0, hi = g->n;
+
+	/* The next one, mostly. */
+	if (*i + 1 < g->n && filter_group_entry(g, *i + 1).uid == uid) {
+		++*i;
+		return true;
+	}
+	while (lo < hi) {
+		uint32_t mid = lo + (hi - lo) / 2;
+
+		if (filter_group_entry(g, mid).uid < uid)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	*i = lo;
+	return lo < g->n && filter_group_entry(g, lo).uid == uid;
 }
 
 /* ---- questions ------------------------------------------------------------- */

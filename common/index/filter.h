@@ -14,6 +14,13 @@
  *	u24 number of bytes that follow, lowest byte first; 0: anything may be
  *	    in that text
  *	the set; bit i is bit i % 8 of byte i / 8
+ *
+ * In the index lie groups of them, of messages whose UIDs ascend, under the
+ * first of these UIDs; no group begins within another:
+ *
+ *	u32 FILTER_FORM; u32 n, not 0
+ *	n times: u32 UID; u32 where its record ends behind this table
+ *	the records
  */
 #ifndef INDEX_FILTER_H
 #define INDEX_FILTER_H
@@ -52,6 +59,48 @@ void filter_set_add(struct filter_set *s, struct str text, size_t fresh);
  */
 bool filter_write(
     const struct filter_set *s, size_t max_bytes, struct buf *out);
+
+/* ---- groups ---------------------------------------------------------------- */
+
+#define FILTER_GROUP_MAX 64u /* messages */
+
+struct filter_entry {
+	uint32_t uid, end;
+};
+
+/* One that is being made. */
+struct filter_maker {
+	VEC(struct filter_entry) entries;
+	struct buf records;
+};
+
+void filter_maker_init(struct filter_maker *g);
+void filter_maker_done(struct filter_maker *g);
+void filter_maker_clear(struct filter_maker *g);
+/* Bytes that filter_maker_write() would append. */
+size_t filter_maker_bytes(const struct filter_maker *g);
+/* `uid` is above all that are in it. */
+void filter_maker_add(struct filter_maker *g, uint32_t uid, struct str record);
+/* Not an empty one. */
+void filter_maker_write(const struct filter_maker *g, struct buf *out);
+
+/* One as it lies in the index; borrows the value. */
+struct filter_group {
+	uint32_t n;
+	const char *table;
+	struct str records;
+};
+
+/* False: it is none of ours. */
+bool filter_group_parse(struct str value, struct filter_group *out);
+struct filter_entry filter_group_entry(
+    const struct filter_group *g, uint32_t i);
+/* The record of entry `i`; empty when the table makes no sense. */
+struct str filter_group_record(const struct filter_group *g, uint32_t i);
+/* Which entry has this UID? *i is where to look first. False: none. */
+bool filter_group_find(const struct filter_group *g, uint32_t uid, uint32_t *i);
+
+/* ---- questions ------------------------------------------------------------- */
 
 /* What is asked of many records. */
 struct filter_query {

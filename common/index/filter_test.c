@@ -53,8 +53,7 @@ make(struct str text, size_t max_bytes, struct buf *out)
 		n = 1 + below(40);
 		n = n < text.n - at ? n : text.n - at;
 		from = at < 3 ? 0 : at - 3;
-		filter_set_add(
-		    &set, str_make(text.p + from, at + n - from), n);
+		filter_set_add(&set, str_make(text.p + from, at + n - from), n);
 	}
 	buf_clear(out);
 	assert_true(filter_write(&set, max_bytes, out));
@@ -71,8 +70,8 @@ test_never_denied(UNUSED void **state)
 		fill(text, n);
 		for (size_t max = 0; max < 4096; max = max * 2 + 50) {
 			make(str_make(text, n), max, &record);
-			assert_true(record.n <= max ||
-			    record.n <= FILTER_MIN_BYTES);
+			assert_true(
+			    record.n <= max || record.n <= FILTER_MIN_BYTES);
 			for (int i = 0; i < 300 && n > 0; i++) {
 				uint32_t at = below((uint32_t)n);
 				uint32_t len = below((uint32_t)(n - at) + 1);
@@ -100,8 +99,8 @@ test_mostly_denied(UNUSED void **state)
 	for (int i = 0; i < 10000; i++) {
 		for (size_t k = 0; k < sizeof(word); k++)
 			word[k] = (char)('a' + below(26));
-		passed += may_have(
-		    buf_str(&record), str_make(word, sizeof(word)));
+		passed +=
+		    may_have(buf_str(&record), str_make(word, sizeof(word)));
 	}
 	assert_true(passed < 300);
 	/* Too short to tell. */
@@ -129,9 +128,8 @@ test_full(UNUSED void **state)
 static void
 test_bad_records(UNUSED void **state)
 {
-	static const struct str bad[] = {
-	    STR_LIT(""), STR_LIT("\1"), STR_LIT("\1\0\0"),
-	    STR_LIT("\0\0\0\0"), /* another form */
+	static const struct str bad[] = {STR_LIT(""), STR_LIT("\1"),
+	    STR_LIT("\1\0\0"), STR_LIT("\0\0\0\0"), /* another form */
 	    STR_LIT("\2\1\0\0x"), STR_LIT("\1\1\0\0"), /* too short */
 	    STR_LIT("\1\1\0\0xy"), /* too long */
 	    STR_LIT("\1\0\0\1"), STR_LIT("\1\xff\xff\xffx")};

@@ -45,7 +45,7 @@ uint64_t index_serial(const struct index *ix);
  * damaged (then all is forgotten at the next pause).
  */
 bool index_get(struct index *ix, const struct index_key *k, struct str *value);
-#define INDEX_LANES 7u
+#define INDEX_LANES 6u
 /*
  * The same for one who asks for many keys in their order; each order that goes
  * on at the same time has a number of its own, below INDEX_LANES.

@@ -12,6 +12,7 @@
  *	'B' box 'R' first uid             a chunk of records
  *	'B' box 'S' first uid             what goes with them (names, ...)
  *	'B' box 'V' modseq                UIDs that vanished then
+ *	'B' box 'F' first uid             filters of messages: filter.h
  *	'B' box 'W'                       up to which UID all have filters
  *	'B' box slot uid                  a cached fact about a message
  *
@@ -36,6 +37,7 @@ enum index_kind {
 	INDEX_RECS = 'R',
 	INDEX_SIDE = 'S',
 	INDEX_VANISHED = 'V',
+	INDEX_FILTERS = 'F',
 	INDEX_FILTERED = 'W',
 };
 
@@ -51,7 +53,6 @@ enum index_slot {
 	INDEX_EMAILID = 'i', /* RFC 8474 */
 	INDEX_THREADID = 'r',
 	INDEX_HEADKEYS = 'h', /* fields to be searched: search/headkeys.h */
-	INDEX_FILTER = 'w', /* index/filter.h */
 };
 
 /* The head of the mailbox at `place`; a hash, so compare the head's place. */

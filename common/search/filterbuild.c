@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "index/cache.h"
+#include "index/filter.h"
 #include "search/filtermake.h"
 #include "search/headkeys.h"
 
@@ -26,14 +27,19 @@
 #define MEAN_BYTES 16384
 #define MEAN_WEIGHT 20
 
+/* A group is written when it has this size, and opened again below the other. */
+#define GROUP_BYTES (28 * 1024)
+#define GROUP_SMALL_BYTES (8 * 1024)
+
 /* When so much has been kept, the first of it must have been written. */
-#define PROBE_BYTES (2 * 1024 * 1024)
+#define PROBE_BYTES (512 * 1024)
 
 struct filterbuild {
 	struct view *v;
 	unsigned percent;
 	struct filtermake *make;
 	struct msg *msg; /* half done, or NULL */
+	struct filter_maker group; /* not yet written */
 	struct buf record;
 	struct arena arena;
 	uint32_t uid; /* the next one */
@@ -44,6 +50,40 @@ struct filterbuild {
 	uint32_t probe;
 	size_t probe_bytes;
 };
+
+/* Else mail that comes one by one would have groups of one. */
+static void
+reopen_last(struct filterbuild *b, uint32_t uid)
+{
+	struct filter_group g;
+	struct str value;
+
+	if (!view_filter_group(b->v, uid, &value) ||
+	    value.n > GROUP_SMALL_BYTES || !filter_group_parse(value, &g) ||
+	    g.n > FILTER_GROUP_MAX / 2 ||
+	    filter_group_entry(&g, g.n - 1).uid > uid)
+		return;
+	for (uint32_t i = 0; i < g.n; i++)
+		filter_maker_add(&b->group, filter_group_entry(&g, i).uid,
+		    filter_group_record(&g, i));
+}
+
+static void
+write_group(struct filterbuild *b)
+{
+	struct buf value;
+
+	if (b->group.entries.n == 0)
+		return;
+	buf_init(&value, SIZE_MAX / 4);
+	filter_maker_write(&b->group, &value);
+	view_keep_filters(b->v, b->group.entries.v[0].uid, buf_str(&value));
+	if (b->probe == 0)
+		b->probe = b->group.entries.v[0].uid;
+	b->probe_bytes += value.n;
+	buf_done(&value);
+	filter_maker_clear(&b->group);
+}
 
 struct filterbuild *
 filterbuild_new(struct view *v, unsigned percent)
@@ -64,7 +104,10 @@ filterbuild_new(struct view *v, unsigned percent)
 	b->top = uids->r[uids->n - 1].last;
 	b->make = filtermake_new();
 	buf_init(&b->record, CACHE_VALUE_MAX);
+	filter_maker_init(&b->group);
 	arena_init(&b->arena);
+	if (done > 0)
+		reopen_last(b, done);
 	return b;
 }
 
@@ -84,21 +127,24 @@ filterbuild_free(struct filterbuild **bp)
 	if (b == NULL)
 		return;
 	leave_message(b);
+	write_group(b);
+	filter_maker_done(&b->group);
 	filtermake_free(&b->make);
 	buf_done(&b->record);
 	arena_done(&b->arena);
 	MEM_FREE(*bp);
 }
 
+/* Groups do not overlap: one that is full, or meets another, is written. */
 static void
-keep(struct filterbuild *b, enum index_slot slot)
+keep_filter(struct filterbuild *b)
 {
-	if (!buf_is_over(&b->record))
-		view_keep_fact(b->v, b->uid, slot, buf_str(&b->record));
-	if (slot == INDEX_FILTER && b->probe == 0)
-		b->probe = b->uid;
-	b->probe_bytes += b->record.n;
+	if (filter_maker_bytes(&b->group) + b->record.n > GROUP_BYTES)
+		write_group(b);
+	filter_maker_add(&b->group, b->uid, buf_str(&b->record));
 	buf_clear(&b->record);
+	if (b->group.entries.n == FILTER_GROUP_MAX)
+		write_group(b);
 }
 
 static int
@@ -111,7 +157,10 @@ make_headkeys(struct filterbuild *b, struct err *e)
 	if (msg_header(b->msg, &block, e) == -1)
 		return -1;
 	headkeys_write(&b->record, &b->arena, block);
-	keep(b, INDEX_HEADKEYS);
+	if (!buf_is_over(&b->record))
+		view_keep_fact(
+		    b->v, b->uid, INDEX_HEADKEYS, buf_str(&b->record));
+	buf_clear(&b->record);
 	return 0;
 }
 
@@ -121,7 +170,9 @@ share_of(const struct filterbuild *b, uint64_t size)
 	uint64_t share =
 	    (size / 2 + b->seen_bytes / b->seen / 2) / 100 * b->percent;
 
-	return share < CACHE_VALUE_MAX ? (size_t)share : CACHE_VALUE_MAX;
+	/* One in a group of its own must fit, too. */
+	return share < CACHE_VALUE_MAX / 2 ? (size_t)share
+					   : CACHE_VALUE_MAX / 2;
 }
 
 /* STEP_MORE: in the middle of it. STEP_FAIL: it can not be read. */
@@ -148,7 +199,7 @@ make_one(struct filterbuild *b, struct err *e)
 	    filtermake_step(b->make, b->msg, share_of(b, size), &b->record, e);
 	if (step != STEP_DONE)
 		return step;
-	keep(b, INDEX_FILTER);
+	keep_filter(b);
 	b->seen++;
 	b->seen_bytes += size;
 	return STEP_DONE;
@@ -163,7 +214,7 @@ is_kept(struct filterbuild *b)
 
 	if (b->probe_bytes < PROBE_BYTES || b->probe == 0)
 		return true;
-	kept = view_fact(b->v, b->probe, INDEX_FILTER, &value) ||
+	kept = view_filter(b->v, b->probe, &value) ||
 	    !view_has_message(b->v, b->probe);
 	b->probe = 0;
 	b->probe_bytes = 0;
@@ -178,8 +229,9 @@ filterbuild_step(struct filterbuild *b, int64_t until_ms, struct err *e)
 
 	while (
 	    set32_next(view_uids(b->v), b->uid, &b->uid) && b->uid <= b->top) {
-		if (b->msg != NULL ||
-		    !view_fact(b->v, b->uid, INDEX_FILTER, &value)) {
+		if (b->msg == NULL && view_filter(b->v, b->uid, &value)) {
+			write_group(b);
+		} else {
 			if (make_one(b, &why) == STEP_MORE)
 				return STEP_MORE;
 			leave_message(b);
@@ -195,6 +247,7 @@ filterbuild_step(struct filterbuild *b, int64_t until_ms, struct err *e)
 		if (clock_mono_ms() >= until_ms)
 			return STEP_MORE;
 	}
+	write_group(b);
 	if (!b->left_out)
 		view_note_filtered(b->v, b->top);
 	return STEP_DONE;

@@ -572,8 +572,7 @@ ask_filter(struct matcher *m)
 	struct str record;
 	struct filter f;
 
-	if (!view_fact(m->view, m->uid, INDEX_FILTER, &record) ||
-	    !filter_parse(record, &f))
+	if (!view_filter(m->view, m->uid, &record) || !filter_parse(record, &f))
 		return;
 	VEC_EACH(&m->needles, n)
 		if (n->q->truth == QUERY_UNKNOWN &&

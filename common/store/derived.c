@@ -1113,8 +1113,8 @@ derived_facts(struct mailbox *m, uint32_t uid, struct index_rec *out)
 	return true;
 }
 
-static void
-arm_facts(struct store *s)
+void
+derived_arm_facts(struct store *s)
 {
 	arm(s->derived, &s->derived->facts, FACTS_AFTER_MS / 1000.);
 }
@@ -1132,7 +1132,7 @@ waiting_fact(struct mailbox *m, uint32_t uid)
 		derived_write_facts(m);
 	f = VEC_ADD(&d->facts);
 	f->uid = uid;
-	arm_facts(m->store);
+	derived_arm_facts(m->store);
 	return f;
 }
 
@@ -1174,7 +1174,7 @@ derived_forget_facts(struct mailbox *m, uint32_t uid)
 	static const enum index_slot all[] = {INDEX_ENVELOPE,
 	    INDEX_BODYSTRUCTURE, INDEX_BODY, INDEX_FIELDS, INDEX_PREVIEW,
 	    INDEX_SUBJECT, INDEX_THREAD, INDEX_EMAILID, INDEX_THREADID,
-	    INDEX_HEADKEYS, INDEX_FILTER};
+	    INDEX_HEADKEYS};
 
 	if (m->derived == NULL)
 		return;
@@ -1182,6 +1182,7 @@ derived_forget_facts(struct mailbox *m, uint32_t uid)
 	for (size_t i = 0; i < ARRAY_LEN(all); i++)
 		derived_put(m, uid, all[i], STR(""));
 	waiting_fact(m, uid)->known = 0;
+	derived_put_filters(m, uid, STR(""));
 	derived_note_filtered(m, 0);
 	m->store->derived->is_urgent = true;
 	derived_touch(m->store);
@@ -1200,8 +1201,7 @@ derived_get(
 }
 
 void
-derived_put(
-    struct mailbox *m, uint32_t uid, enum index_slot slot, struct str value)
+derived_put_any(struct mailbox *m, uint32_t uid, int kind, struct str value)
 {
 	struct derived *d = m->derived;
 
@@ -1212,41 +1212,19 @@ derived_put(
 		derived_write_facts(m);
 	*VEC_ADD(&d->slots) = (struct slot){
 	    .uid = uid,
-	    .slot = slot,
+	    .kind = kind,
 	    .off = (uint32_t)d->bytes.n,
 	    .n = (uint32_t)value.n,
 	};
 	(void)buf_add_str(&d->bytes, value);
-	arm_facts(m->store);
-}
-
-uint32_t
-derived_filtered(struct mailbox *m)
-{
-	struct index_key k;
-	struct str value;
-	uint32_t uid = 0;
-
-	if (m->derived != NULL && m->derived->note_filtered)
-		return m->derived->filtered;
-	if (!derived_has_box(m))
-		return 0;
-	derived_touch(m->store);
-	k = index_key_kind(m->derived->box, INDEX_FILTERED);
-	if (index_get(m->store->derived->ix, &k, &value) &&
-	    value.n == sizeof(uid))
-		memcpy(&uid, value.p, sizeof(uid));
-	return uid;
+	derived_arm_facts(m->store);
 }
 
 void
-derived_note_filtered(struct mailbox *m, uint32_t uid)
+derived_put(
+    struct mailbox *m, uint32_t uid, enum index_slot slot, struct str value)
 {
-	if (m->derived == NULL)
-		return;
-	m->derived->filtered = uid;
-	m->derived->note_filtered = true;
-	arm_facts(m->store);
+	derived_put_any(m, uid, (int)slot, value);
 }
 
 /* ---- without opening ----------------------------------------------------- */

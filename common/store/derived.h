@@ -133,7 +133,18 @@ bool derived_get(
 void derived_put(
     struct mailbox *m, uint32_t uid, enum index_slot slot, struct str value);
 
-/* Up to which UID filters have been made, 0: not known; for searches. */
+/* ---- filters (index/filter.h): derived_filter.c ---------------------------- */
+
+/* Of one message; borrowed as above. */
+bool derived_filter(struct mailbox *m, uint32_t uid, struct str *record);
+/* The group that begins at or before `uid`; borrowed. */
+bool derived_filter_group(struct mailbox *m, uint32_t uid, struct str *group);
+/*
+ * A group whose first UID is `uid`, in the place of one that began there; empty:
+ * the one that has `uid` goes.
+ */
+void derived_put_filters(struct mailbox *m, uint32_t uid, struct str group);
+/* Up to which UID all have been made, 0: not known. */
 uint32_t derived_filtered(struct mailbox *m);
 void derived_note_filtered(struct mailbox *m, uint32_t uid);
 

@@ -5,6 +5,7 @@
 
 #include <ev.h>
 
+#include "index/filter.h"
 #include "index/modlog.h"
 #include "store/derived.h"
 
@@ -44,7 +45,7 @@ struct fact {
 
 struct slot {
 	uint32_t uid, off, n;
-	enum index_slot slot;
+	int kind; /* enum index_slot, or INDEX_FILTERS */
 };
 
 /* One per mailbox. */
@@ -69,6 +70,9 @@ struct derived {
 	VEC(struct fact) facts;
 	VEC(struct slot) slots;
 	struct buf bytes; /* of the slots */
+	struct filter_group filters; /* the last that was found; n 0: none */
+	uint64_t filters_serial; /* of the index then */
+	uint32_t filters_at; /* the entry in it that was found */
 	bool note_filtered; /* `filtered` is to be written */
 	uint32_t filtered; /* see derived_filtered(); 0: is not known any more */
 	struct index_chunk chunk; /* the last that was found */
@@ -87,6 +91,25 @@ derived_facts_wait(const struct derived *d)
 {
 	return d->facts.n + d->slots.n > 0 || d->note_filtered;
 }
+/* A value for the end of the step; see derived_put(). */
+void derived_put_any(
+    struct mailbox *m, uint32_t uid, int kind, struct str value);
+/* Facts are written a moment later. */
+void derived_arm_facts(struct store *s);
+
+/* ---- derived_filter.c, inside index_write() ---- */
+/* One that waited. */
+int derived_write_filters(struct index *ix, uint32_t box, uint32_t uid,
+    struct str group, struct err *e);
+int derived_write_filtered(
+    struct index *ix, uint32_t box, uint32_t uid, struct err *e);
+/*
+ * `uids` vanished: groups that have nothing of `live` go. `live` NULL: they have
+ * become other messages, and all groups that have one of them go.
+ */
+int derived_drop_filters(struct index *ix, uint32_t box,
+    const struct set32 *uids, const struct set32 *live, struct err *e);
+
 /* Writes facts and slots that wait. */
 void derived_write_facts(struct mailbox *m);
 /*

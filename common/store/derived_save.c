@@ -318,15 +318,6 @@ find_others(struct job *j)
 	}
 }
 
-static int
-put_filtered(struct index *ix, uint32_t box, uint32_t uid, struct err *e)
-{
-	struct index_key k = index_key_kind(box, INDEX_FILTERED);
-
-	return uid == 0 ? index_remove(ix, &k, e)
-			: index_put(ix, &k, str_make(&uid, sizeof(uid)), e);
-}
-
 /* All records are to be written anew: keeps what was known of them. */
 static int
 clear_records(struct index *ix, struct job *j, struct err *e)
@@ -367,9 +358,10 @@ clear_records(struct index *ix, struct job *j, struct err *e)
 	find_others(j);
 	if (set32_is_empty(&j->others))
 		return 0;
-	return put_filtered(ix, box, 0, e) == -1
-	    ? -1
-	    : cache_remove(ix, box, &j->others, e);
+	if (derived_drop_filters(ix, box, &j->others, NULL, e) == -1 ||
+	    derived_write_filtered(ix, box, 0, e) == -1)
+		return -1;
+	return cache_remove(ix, box, &j->others, e);
 }
 
 static int
@@ -396,14 +388,22 @@ put_slots(struct index *ix, struct job *j, struct err *e)
 	const struct derived *d = j->m->derived;
 
 	if (d->note_filtered &&
-	    put_filtered(ix, j->head.box, d->filtered, e) == -1)
+	    derived_write_filtered(ix, j->head.box, d->filtered, e) == -1)
 		return -1;
-	/* What went since it was read would stay for ever. */
-	VEC_EACH(&d->slots, s)
-		if (set32_has(&j->m->live, s->uid) &&
-		    cache_put(ix, j->head.box, s->slot, s->uid,
-			str_make(d->bytes.p + s->off, s->n), e) == -1)
+	VEC_EACH(&d->slots, s) {
+		struct str value = str_make(d->bytes.p + s->off, s->n);
+		int rc = 0;
+
+		if (s->kind == INDEX_FILTERS)
+			rc = derived_write_filters(
+			    ix, j->head.box, s->uid, value, e);
+		/* What went since it was read would stay for ever. */
+		else if (set32_has(&j->m->live, s->uid))
+			rc = cache_put(ix, j->head.box,
+			    (enum index_slot)s->kind, s->uid, value, e);
+		if (rc == -1)
 			return -1;
+	}
 	return 0;
 }
 
@@ -556,7 +556,9 @@ write_records(struct index *ix, void *arg, struct err *e)
 	if (!set32_is_empty(&j->vanished) &&
 	    (modlog_add(ix, j->head.box, m->highest_modseq, &j->vanished,
 		 &j->head.vanished_from, e) == -1 ||
-		cache_remove(ix, j->head.box, &j->vanished, e) == -1))
+		cache_remove(ix, j->head.box, &j->vanished, e) == -1 ||
+		derived_drop_filters(
+		    ix, j->head.box, &j->vanished, &m->live, e) == -1))
 		return -1;
 	if (put_slots(ix, j, e) == -1)
 		return -1;

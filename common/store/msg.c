@@ -84,6 +84,25 @@ view_keeps_facts(struct view *v)
 	return v->m->derived != NULL && derived_index(v->m->store) != NULL;
 }
 
+bool
+view_filter(struct view *v, uint32_t uid, struct str *record)
+{
+	return set32_has(&v->m->live, uid) &&
+	    derived_filter(v->m, uid, record);
+}
+
+bool
+view_filter_group(struct view *v, uint32_t uid, struct str *group)
+{
+	return derived_filter_group(v->m, uid, group);
+}
+
+void
+view_keep_filters(struct view *v, uint32_t uid, struct str group)
+{
+	derived_put_filters(v->m, uid, group);
+}
+
 uint32_t
 view_filtered(struct view *v)
 {

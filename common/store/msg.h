@@ -35,8 +35,16 @@ void view_keep_fact(
 /* Is there an index to keep them in? */
 bool view_keeps_facts(struct view *v);
 /*
- * Up to this UID all messages have been given an INDEX_FILTER that can have one;
- * 0: not known. view_note_filtered() says so.
+ * The search filter of a message (index/filter.h), and the group in which it
+ * is or would be; borrowed as view_fact(). view_keep_filters() keeps a group
+ * under its first UID.
+ */
+bool view_filter(struct view *v, uint32_t uid, struct str *record);
+bool view_filter_group(struct view *v, uint32_t uid, struct str *group);
+void view_keep_filters(struct view *v, uint32_t uid, struct str group);
+/*
+ * Up to this UID all messages have been given a filter that can have one; 0: not
+ * known. view_note_filtered() says so.
  */
 uint32_t view_filtered(struct view *v);
 void view_note_filtered(struct view *v, uint32_t uid);

@@ -117,10 +117,17 @@ bool
 view_fact(UNUSED struct view *v, uint32_t uid, enum index_slot slot,
     struct str *value)
 {
-	need(uid == UID);
-	*value =
-	    buf_str(slot == INDEX_FILTER ? &known.filter : &known.headkeys);
+	need(uid == UID && slot == INDEX_HEADKEYS);
+	*value = buf_str(&known.headkeys);
 	return value->n > 0;
+}
+
+bool
+view_filter(UNUSED struct view *v, uint32_t uid, struct str *record)
+{
+	need(uid == UID);
+	*record = buf_str(&known.filter);
+	return record->n > 0;
 }
 
 void
