@@ -435,20 +435,33 @@ file_remove_some(int dirfd, const char *name, int64_t until_ms, struct err *e)
 	return remove_tree(dirfd, name, 0, until_ms, e);
 }
 
-bool
-file_is_local(int fd)
+static bool
+is_local(const struct statfs *fs)
 {
 	static const unsigned long local[] = {EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC,
 	    BTRFS_SUPER_MAGIC, TMPFS_MAGIC, F2FS_SUPER_MAGIC, ZFS_SUPER_MAGIC,
 	    OVERLAYFS_SUPER_MAGIC, BCACHEFS_SUPER_MAGIC};
-	struct statfs fs;
 
-	if (fstatfs(fd, &fs) == -1)
-		return false;
 	for (size_t i = 0; i < ARRAY_LEN(local); i++)
-		if ((unsigned long)fs.f_type == local[i])
+		if ((unsigned long)fs->f_type == local[i])
 			return true;
 	return false;
+}
+
+bool
+file_is_local(int fd)
+{
+	struct statfs fs;
+
+	return fstatfs(fd, &fs) == 0 && is_local(&fs);
+}
+
+bool
+file_path_is_local(const char *path)
+{
+	struct statfs fs;
+
+	return statfs(path, &fs) == 0 && is_local(&fs);
 }
 
 bool
@@ -480,3 +493,4 @@ file_stamp_eq(const struct file_stamp *a, const struct file_stamp *b)
 	return a->dev == b->dev && a->ino == b->ino && a->size == b->size &&
 	    file_time_cmp(&a->mtime, &b->mtime) == 0;
 }
+

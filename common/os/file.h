@@ -127,6 +127,7 @@ bool file_stamp_eq(const struct file_stamp *a, const struct file_stamp *b);
  * times are from this host's clock.
  */
 bool file_is_local(int fd);
+bool file_path_is_local(const char *path);
 /* -1, 0, 1 */
 int file_time_cmp(const struct timespec *a, const struct timespec *b);
 

@@ -18,6 +18,7 @@
 #include "store/rights.h"
 #include "store/seen.h"
 #include "store/space.h"
+#include "store/tree.h"
 
 #define KEPT_MAX 4
 #define KEPT_MS 60000
@@ -581,4 +582,5 @@ mailbox_note_news(struct mailbox *m)
 	}
 	if (any)
 		notify_soon(m->store);
+	tree_note(m);
 }

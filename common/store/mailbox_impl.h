@@ -43,6 +43,8 @@ struct maildirsize;
 struct rights_place;
 struct store_ops;
 struct viewer;
+struct tree;
+struct tree_spot;
 
 /* How long one step may take; tests make it shorter. */
 #define STEP_SLICE_MS store_slice_ms
@@ -181,6 +183,7 @@ struct store {
 	bool poll_only;
 	uint32_t poll_ms;
 	struct list mailboxes; /* open ones, also those kept for later */
+	struct tree *tree; /* of the head; NULL: nobody watches (tree.h) */
 	struct notify *notify;
 	struct quota *quota;
 	uint32_t wait_ms; /* a lock is held: try again after that; 0: at once */
@@ -287,6 +290,18 @@ struct store_ops {
 	bool (*storage_name)(struct store *s, struct str name, struct buf *out);
 	bool (*name_of_storage)(
 	    struct store *s, struct str storage, struct buf *out);
+
+	/*
+	 * For tree.h: the folders whose events tell of a mailbox, 1 or 2, or 0
+	 * when there is no such mailbox; the folder of the names below `name`
+	 * ("": the root), false when they lie where those above lie; whether an
+	 * event there is about a name or the subscriptions.
+	 */
+	unsigned (*spots)(
+	    struct store *s, struct str name, struct tree_spot *out);
+	bool (*names_spot)(
+	    struct store *s, struct str name, struct tree_spot *out);
+	bool (*is_name)(struct store *s, uint32_t mask, struct str entry);
 
 	/* Opens m->name and its UID map; reads no messages yet. */
 	enum step (*open)(struct mailbox *m, struct err *e);

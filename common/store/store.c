@@ -32,6 +32,7 @@
 #include "store/space.h"
 #include "store/special.h"
 #include "store/subs.h"
+#include "store/tree.h"
 #include "text/utf7.h"
 #include "text/utf8.h"
 
@@ -196,6 +197,7 @@ store_close(struct store **sp)
 		return;
 	spaces_close(s);
 	mailbox_close_idle(s, true);
+	tree_free(s);
 	quota_close(s);
 	derived_store_close(s);
 	if (s->ops != NULL)

@@ -189,6 +189,16 @@ def test_keywords_and_mod_sequences_of_each(tree):
     assert b"MODSEQ" in c.ok("STORE 1 +FLAGS (\\Seen)")[0]
 
 
+def test_uid_only(tree):
+    """RFC 9586: its answers have UIDs alone; its keys may have no numbers."""
+    c = tree
+    c.ok("ENABLE UIDONLY")
+    c.ok("SELECT one")
+    assert esearch(c, "UID 2:9") == {"one": "ALL 2"}
+    assert esearch(c, "IN (mailboxes INBOX) ALL") == {"INBOX": "ALL 1:3"}
+    assert c.bad("ESEARCH IN (personal) 1:2").startswith(b"[UIDREQUIRED]")
+
+
 def test_errors(tree):
     c = tree
     for wrong in ("", "IN", "IN ALL", "IN () ALL", "IN (personal)",

@@ -245,6 +245,11 @@ bool maildir_is_syncing(const struct mailbox *m);
 void maildir_abandon(struct mailbox *m);
 bool maildir_may_have_news(struct mailbox *m);
 bool maildir_watch(struct mailbox *m, bool on);
+/* For tree.h. */
+unsigned maildir_spots(struct store *s, struct str name, struct tree_spot *out);
+bool maildir_names_spot(
+    struct store *s, struct str name, struct tree_spot *out);
+bool maildir_is_name(struct store *s, uint32_t mask, struct str entry);
 /* At the beginning of a sync: watches what is worth it. */
 void maildir_watch_more(struct mailbox *m);
 /* Are all changes by others told by events that can be relied on? */

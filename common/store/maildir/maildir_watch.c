@@ -18,6 +18,7 @@
 #include "store/maildir/courier.h"
 #include "store/maildir/keywords.h"
 #include "store/maildir/maildir_scan.h"
+#include "store/tree.h"
 
 /* ---- events -------------------------------------------------------------- */
 
@@ -272,4 +273,58 @@ maildir_is_quiet(const struct mailbox *m)
 	    md->dirs[DIR_NEW].is_read && !md->dirs[DIR_NEW].is_dirty &&
 	    md->dirs[DIR_CUR].is_read && !md->dirs[DIR_CUR].is_dirty &&
 	    md->courier_keywords.tv_sec == 0 && !has_work(m);
+}
+
+/* ---- of mailboxes that are not open ---------------------------------------- */
+
+/* The folder of a mailbox; false: there is none. */
+static bool
+folder_of(struct store *s, struct str name, char out[PATH_MAX])
+{
+	char rel[PATH_MAX];
+	struct err e;
+
+	if (maildir_path(s, name, rel, &e) == -1)
+		return false;
+	if (rel[0] == '/')
+		return str_to_c(str_of(rel), out, PATH_MAX);
+	return snprintf(out, PATH_MAX, "%s/%s", s->root, rel) < PATH_MAX;
+}
+
+unsigned
+maildir_spots(struct store *s, struct str name, struct tree_spot *out)
+{
+	static const char *const subs[] = {"new", "cur"};
+	char folder[PATH_MAX];
+
+	if (!folder_of(s, name, folder))
+		return 0;
+	for (unsigned i = 0; i < 2; i++) {
+		out[i].file[0] = '\0';
+		out[i].mask =
+		    IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_DELETE;
+		if (snprintf(out[i].path, sizeof(out[i].path), "%s/%s", folder,
+			subs[i]) >= (int)sizeof(out[i].path))
+			return 0;
+	}
+	return 2;
+}
+
+bool
+maildir_names_spot(struct store *s, struct str name, struct tree_spot *out)
+{
+	out->file[0] = '\0';
+	out->mask = IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_DELETE;
+	if (name.n == 0)
+		return str_to_c(str_of(s->root), out->path, sizeof(out->path));
+	return s->is_fs_layout && !str_eq(name, STR("INBOX")) &&
+	    folder_of(s, name, out->path);
+}
+
+bool
+maildir_is_name(struct store *s, uint32_t mask, struct str entry)
+{
+	if ((mask & IN_ISDIR) == 0)
+		return str_eq(entry, STR(SUBS_FILE));
+	return s->is_fs_layout || (entry.n > 0 && *entry.p == '.');
 }

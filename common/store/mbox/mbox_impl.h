@@ -221,6 +221,10 @@ int mbox_rename(struct store *s, struct str from, struct str to, struct err *e);
 int mbox_rights_place(
     struct store *s, struct str name, struct rights_place *out, struct err *e);
 int mbox_subs_dir(struct store *s, const char **file);
+/* For tree.h. */
+unsigned mbox_spots(struct store *s, struct str name, struct tree_spot *out);
+bool mbox_names_spot(struct store *s, struct str name, struct tree_spot *out);
+bool mbox_is_name(struct store *s, uint32_t mask, struct str entry);
 bool mbox_storage_name(struct store *s, struct str name, struct buf *out);
 bool mbox_name_of_storage(struct store *s, struct str storage, struct buf *out);
 

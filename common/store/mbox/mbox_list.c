@@ -21,8 +21,10 @@
 
 #include "base/bounds.h"
 #include "base/clock.h"
+#include "os/watch.h"
 #include "store/mbox/mbox_impl.h"
 #include "store/rights.h"
+#include "store/tree.h"
 #include "text/ascii.h"
 #include "text/utf7.h"
 #include "text/utf8.h"
@@ -716,4 +718,64 @@ mbox_name_of_storage(struct store *s, struct str storage, struct buf *out)
 {
 	(void)s;
 	return name_of_level(storage, out);
+}
+
+/* ---- what happens to them (tree.h) ----------------------------------------- */
+
+/* In a spool there is much to be heard of others' mail: the file alone. */
+unsigned
+mbox_spots(struct store *s, struct str name, struct tree_spot *out)
+{
+	char path[PATH_MAX];
+	struct err e;
+	char *slash;
+	bool is_spool = str_eq(name, STR("INBOX")) && s->inbox != NULL;
+
+	if (mbox_path(s, name, path, &e) == -1)
+		return 0;
+	slash = strrchr(path, '/');
+	if (slash == NULL ||
+	    !str_to_c(str_of(slash + 1), out[0].file, sizeof(out[0].file)))
+		return 0;
+	if (is_spool) {
+		(void)str_to_c(str_of(path), out[1].path, sizeof(out[1].path));
+		out[1].file[0] = '\0';
+		out[1].mask = IN_MODIFY | IN_CLOSE_WRITE;
+	}
+	*slash = '\0';
+	if (snprintf(out[0].path, sizeof(out[0].path), "%s/.", path) >=
+	    (int)sizeof(out[0].path))
+		return 0;
+	out[0].mask = IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_DELETE;
+	if (!is_spool)
+		out[0].mask |= IN_MODIFY | IN_CLOSE_WRITE;
+	return is_spool && access(out[1].path, F_OK) == 0 ? 2 : 1;
+}
+
+bool
+mbox_names_spot(struct store *s, struct str name, struct tree_spot *out)
+{
+	char below[PATH_MAX];
+	enum kind kind;
+	struct err e;
+
+	out->file[0] = '\0';
+	out->mask = IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_DELETE;
+	if (name.n == 0)
+		return str_to_c(str_of(s->root), out->path, sizeof(out->path));
+	if (str_eq(name, STR("INBOX")) ||
+	    path_below(s, name, false, below, &kind, &e) == -1 ||
+	    kind == NOTHING)
+		return false;
+	return snprintf(out->path, sizeof(out->path), "%s/%s%s", s->root, below,
+		   kind == A_FILE ? BELOW : "") < (int)sizeof(out->path) &&
+	    access(out->path, F_OK) == 0;
+}
+
+bool
+mbox_is_name(struct store *s, uint32_t mask, struct str entry)
+{
+	return str_eq(entry, STR(".subscriptions")) ||
+	    str_eq(entry, STR(".mailboxlist")) || (mask & IN_ISDIR) != 0 ||
+	    (entry.n > 0 && !is_hidden(s, entry, false));
 }
