@@ -25,6 +25,8 @@
 #include "imap/imap_lex.h"
 #include "imap/imap_write.h"
 #include "imapd/capability.h"
+#include "imapd/commands.h"
+#include "imapd/notify.h"
 #include "imapd/reply.h"
 #include "imapd/session.h"
 #include "imapd/sync.h"
@@ -61,6 +63,7 @@ struct client {
 	bool waiting; /* the handler wants input or news */
 	bool locked_out; /* ...or the store a lock */
 	struct store_waiter waiter;
+	struct store_waiter push_waiter;
 	const char *bye; /* say so when the command allows it */
 	const char *why; /* how it ended, for the log */
 	uint64_t n_commands;
@@ -99,6 +102,7 @@ client_free(struct client *cl)
 {
 	cmd_end(cl);
 	conn_free(&cl->s.conn);
+	store_wait_end(&cl->push_waiter);
 	session_done(&cl->s);
 	imap_lex_done(&cl->lex);
 	arena_done(&cl->arena);
@@ -114,6 +118,7 @@ finish(struct client *cl, const char *why)
 	cl->phase = CLIENT_ENDING;
 	cl->why = why;
 	cmd_end(cl);
+	notify_done(&cl->s);
 	session_unselect(&cl->s);
 	session_send(&cl->s);
 	conn_finish(cl->s.conn);
@@ -245,6 +250,8 @@ client_new(struct host *h, struct conn *conn, const struct host_peer *peer)
 	cl->host = h;
 	cl->waiter.fn = client_news;
 	cl->waiter.arg = s;
+	cl->push_waiter.fn = client_push;
+	cl->push_waiter.arg = s;
 	session_init(s, h, conn);
 	arena_init(&cl->arena);
 	buf_init(&cl->line, RAW_LINE_MAX);
@@ -279,6 +286,7 @@ static void
 next_command(struct client *cl)
 {
 	cmd_end(cl);
+	notify_command_ended(&cl->s);
 	cl->phase = CLIENT_READING;
 	begin_line(cl);
 	if (cl->s.lost)
@@ -489,16 +497,39 @@ run(struct client *cl)
 	}
 }
 
+/*
+ * What is to be told between commands (RFC 5465). True: it goes on, and at
+ * once, unless a lock has to be waited for.
+ */
+static bool
+push(struct client *cl)
+{
+	struct session *s = &cl->s;
+	enum step step;
+
+	if (cl->phase != CLIENT_READING || !notify_is_due(s))
+		return false;
+	step = notify_step(s, false);
+	if (s->lost)
+		say_bye(cl, "Selected mailbox was deleted", "mailbox deleted");
+	return step == STEP_MORE && !store_wait(s->store, &cl->push_waiter);
+}
+
 bool
 client_turn(struct client *cl)
 {
-	bool more = true;
+	bool more = true, pushes;
 
 	cl->turn_until_ms = clock_mono_ms() + TURN_MS;
 	while (
 	    more && cl->phase != CLIENT_ENDING && !conn_is_full(cl->s.conn)) {
-		if (cl->phase != CLIENT_RUNNING)
-			more = read_on(cl);
+		pushes = push(cl);
+		if (cl->phase == CLIENT_ENDING)
+			break;
+		if (notify_is_within(&cl->s) && cl->phase == CLIENT_READING)
+			more = pushes;
+		else if (cl->phase != CLIENT_RUNNING)
+			more = read_on(cl) || pushes;
 		else
 			more = !cl->waiting && run(cl);
 		if (clock_mono_ms() >= cl->turn_until_ms)
@@ -540,6 +571,17 @@ client_news(void *session)
 		return;
 	cl->waiting = false;
 	host_wake(cl->host, cl);
+}
+
+void
+client_push(void *session)
+{
+	struct client *cl = CONTAINER_OF(session, struct client, s);
+
+	if (cl->phase == CLIENT_READING)
+		host_wake(cl->host, cl);
+	else if (cl->phase == CLIENT_RUNNING && cl->cmd.def->fn == cmd_idle)
+		client_news(session);
 }
 
 void

@@ -32,6 +32,8 @@ enum step client_wait(struct cmd *c);
 void client_go_on(struct cmd *c);
 /* From outside of turns: the handler that waits should look again. */
 void client_news(void *session);
+/* The same for what may be told between commands, and by IDLE: notify.h. */
+void client_push(void *session);
 
 /* Sends "+ text". */
 void client_continue(struct cmd *c, const char *text);

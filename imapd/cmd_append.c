@@ -13,6 +13,7 @@
 #include "imapd/append_job.h"
 #include "imapd/commands.h"
 #include "imapd/name.h"
+#include "imapd/notify.h"
 #include "imapd/reply.h"
 
 enum { UIDS_MAX_BYTES = 1 << 20 };
@@ -46,6 +47,7 @@ commit(struct cmd *c, struct append_state *st)
 		return STEP_MORE;
 	if (step == STEP_FAIL)
 		return append_job_refuse(c, &e);
+	notify_own_messages(c->s, st->job.name, &st->uids);
 	buf_init(&b, UIDS_MAX_BYTES);
 	append_job_write_uids(&b, uidvalidity, &st->uids);
 	step = reply_ok(c, b.n > 0 ? b.p : NULL, "Appended");

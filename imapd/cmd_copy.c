@@ -14,6 +14,7 @@
 #include "imapd/limit.h"
 #include "imapd/modseq.h"
 #include "imapd/name.h"
+#include "imapd/notify.h"
 #include "imapd/reply.h"
 #include "imapd/session.h"
 #include "store/view_modseq.h"
@@ -105,6 +106,7 @@ copied(struct cmd *c, bool move)
 	enum step step;
 	bool has_code;
 
+	notify_own_messages(c->s, st->dest, &st->result.to);
 	buf_init(&b, SETS_MAX_BYTES);
 	write_copyuid(&b, &st->result);
 	has_code = b.n > 0 && !buf_is_over(&b);

@@ -169,9 +169,6 @@ esearch_begin(struct cmd *c)
 		(void)reply_no(c, "BADCHARSET (US-ASCII UTF-8)",
 		    "That charset is not known here");
 		return false;
-	case SEARCH_ARG_NUMBERS:
-		(void)reply_uid_required(c);
-		return false;
 	case SEARCH_ARG_OK:
 	default:
 		q->mark = arena_mark(c->arena);

@@ -138,19 +138,35 @@ cut_limit(struct cmd *c, struct fetch *f)
 	return true;
 }
 
-/* NULL after the tagged reply is written. */
 static struct fetch *
-start(struct cmd *c)
+new_fetch(struct cmd *c)
 {
 	struct fetch *f = arena_new(c->arena, 1, sizeof(*f));
-	const struct imap_arg *a = c->args;
-	struct str set;
 
 	set32_init(&f->uids);
 	buf_init(&f->scratch, SCRATCH_MAX);
 	buf_init(&f->fields, SIZE_MAX / 2);
 	c->state = f;
 	c->cleanup = release;
+	return f;
+}
+
+static void
+begin_plan(struct cmd *c, struct fetch *f)
+{
+	fetch_facts_prepare(&f->plan);
+	f->is_known = f->limited == 0 && fetch_facts_suffice(&f->plan);
+	f->mark = arena_mark(c->arena);
+}
+
+/* NULL after the tagged reply is written. */
+static struct fetch *
+start(struct cmd *c)
+{
+	struct fetch *f = new_fetch(c);
+	const struct imap_arg *a = c->args;
+	struct str set;
+
 	if (!imap_arg_atom(&a, &set) || !session_parse_set(c, set, &f->uids)) {
 		reply_bad(c, "Not a valid message set");
 		return NULL;
@@ -171,11 +187,9 @@ start(struct cmd *c)
 		return NULL;
 	}
 	f->in_choose = f->plan.changed_since != 0;
-	fetch_facts_prepare(&f->plan);
-	f->is_known = f->limited == 0 && fetch_facts_suffice(&f->plan);
 	if (!f->in_choose)
 		turn_down(f);
-	f->mark = arena_mark(c->arena);
+	begin_plan(c, f);
 	return f;
 }
 
@@ -483,6 +497,30 @@ finish(struct cmd *c)
 	return limit_reply_ok(c, f->limited, NULL, "FETCH completed");
 }
 
+/* STEP_DONE: all messages are answered. */
+static enum step
+answer_all(struct cmd *c)
+{
+	struct fetch *f = c->state;
+
+	for (;;) {
+		if (!f->in_message && !f->in_open && f->is_known &&
+		    fetch_known(c) == STEP_MORE)
+			return STEP_MORE;
+		if (!f->in_message && next_message(c) == STEP_MORE)
+			return STEP_MORE;
+		if (!f->in_message)
+			return STEP_DONE;
+		if (write_items(c) == STEP_MORE)
+			return STEP_MORE;
+		leave_message(c, true);
+		if (c->s->out.n > FETCH_SEND_BYTES)
+			session_send(c->s);
+		if (conn_is_full(c->s->conn) || cmd_time_is_up(c))
+			return STEP_MORE;
+	}
+}
+
 enum step
 cmd_fetch(struct cmd *c)
 {
@@ -492,20 +530,22 @@ cmd_fetch(struct cmd *c)
 		return STEP_DONE;
 	if (f->in_choose && choose(c) == STEP_MORE)
 		return STEP_MORE;
-	for (;;) {
-		if (!f->in_message && !f->in_open && f->is_known &&
-		    fetch_known(c) == STEP_MORE)
-			return STEP_MORE;
-		if (!f->in_message && next_message(c) == STEP_MORE)
-			return STEP_MORE;
-		if (!f->in_message)
-			return finish(c);
-		if (write_items(c) == STEP_MORE)
-			return STEP_MORE;
-		leave_message(c, true);
-		if (c->s->out.n > FETCH_SEND_BYTES)
-			session_send(c->s);
-		if (conn_is_full(c->s->conn) || cmd_time_is_up(c))
-			return STEP_MORE;
-	}
+	return answer_all(c) == STEP_MORE ? STEP_MORE : finish(c);
+}
+
+void
+fetch_push_begin(
+    struct cmd *c, const struct set32 *uids, const struct fetch_plan *plan)
+{
+	struct fetch *f = new_fetch(c);
+
+	set32_copy(&f->uids, uids);
+	f->plan = *plan;
+	begin_plan(c, f);
+}
+
+enum step
+fetch_push_step(struct cmd *c)
+{
+	return answer_all(c);
 }

@@ -10,6 +10,7 @@
  */
 #include "imapd/client.h"
 #include "imapd/commands.h"
+#include "imapd/notify.h"
 #include "imapd/reply.h"
 #include "imapd/session.h"
 #include "imapd/sync.h"
@@ -17,7 +18,7 @@
 static void
 idle_cleanup(struct cmd *c)
 {
-	if (c->s->view != NULL)
+	if (c->s->view != NULL && !notify_is_on(c->s))
 		view_listen(c->s->view, NULL, NULL);
 }
 
@@ -29,8 +30,9 @@ idle_begin(struct cmd *c)
 	c->state = c;
 	c->cleanup = idle_cleanup;
 	client_continue(c, "idling");
-	if (c->s->view != NULL)
+	if (c->s->view != NULL && !notify_is_on(c->s))
 		view_listen(c->s->view, client_news, c->s);
+	notify_command_ended(c->s);
 	return STEP_MORE;
 }
 
@@ -49,7 +51,10 @@ cmd_idle(struct cmd *c)
 	if (step != STEP_MORE)
 		return reply_bad(c, "DONE expected");
 	/* client_line has said that we wait; not so while there is more. */
-	if (s->view != NULL && !s->lost && view_has_news(s->view) &&
+	if (notify_is_on(s)) {
+		if (notify_is_due(s) && notify_step(s, true) == STEP_MORE)
+			client_go_on(c);
+	} else if (s->view != NULL && !s->lost && view_has_news(s->view) &&
 	    sync_tell(c) == STEP_MORE)
 		client_go_on(c);
 	/* The mailbox is gone: the reply, then BYE. */

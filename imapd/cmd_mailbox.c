@@ -14,6 +14,7 @@
 #include "imapd/commands.h"
 #include "imapd/name.h"
 #include "imapd/name_told.h"
+#include "imapd/notify.h"
 #include "imapd/reply.h"
 #include "imapd/session.h"
 
@@ -122,6 +123,7 @@ create_begin(struct cmd *c)
 		(void)reply_err(c, &e);
 		return false;
 	}
+	notify_own_create(c->s, cr->name);
 	c->state = cr;
 	c->cleanup = create_done;
 	return true;
@@ -241,6 +243,7 @@ cmd_delete(struct cmd *c)
 		return tell_missing(c, d, name);
 	if (step == STEP_FAIL)
 		return reply_err(c, &e);
+	notify_own_delete(s, name);
 	if (was_normalized(c, name, d->wire))
 		tell_gone(c, name, d->wire);
 	log_info(
@@ -299,6 +302,7 @@ cmd_rename(struct cmd *c)
 		return STEP_MORE;
 	if (step == STEP_FAIL)
 		return reply_err(c, &e);
+	notify_own_rename(s, names[0], names[1]);
 	if (was_normalized(c, names[0], r->wire[0]) ||
 	    was_normalized(c, names[1], r->wire[1]))
 		name_told_write(s, NULL, names[1], r->wire[0]);
@@ -322,6 +326,7 @@ subscribe(struct cmd *c, bool on)
 		return STEP_MORE;
 	if (step == STEP_FAIL)
 		return reply_err(c, &e);
+	notify_own_subscribe(c->s, name, on);
 	return reply_ok(c, NULL, on ? "Subscribed" : "Unsubscribed");
 }
 

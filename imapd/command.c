@@ -45,6 +45,7 @@ static const struct command table[] = {
     {"MOVE", cmd_move, IN_SELECTED, SET},
     {"NAMESPACE", cmd_namespace, IN_ANY, 0},
     {"NOOP", cmd_noop, IN_ANY, 0},
+    {"NOTIFY", cmd_notify, IN_ANY, CMD_SECTION},
     {"RENAME", cmd_rename, IN_ANY, 0},
     {"SEARCH", cmd_search, IN_SELECTED, SET | CMD_NO_EXPUNGE | CMD_8BIT},
     {"SELECT", cmd_select, IN_ANY, CMD_NO_SYNC},

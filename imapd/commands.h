@@ -39,6 +39,8 @@ command_fn cmd_fetch;
 command_fn cmd_search;
 /* cmd_esearch.c */
 command_fn cmd_esearch;
+/* cmd_notify.c */
+command_fn cmd_notify;
 /* cmd_sort.c */
 command_fn cmd_sort;
 /* cmd_thread.c */

@@ -58,6 +58,14 @@ fetch_pass(struct fetch *f)
 		f->uid++;
 }
 
+/*
+ * FETCH replies that nobody has asked for just now (RFC 5465 section 5.2). `c`
+ * is a command of its own, with s, arena and uid; c->cleanup ends it.
+ */
+void fetch_push_begin(
+    struct cmd *c, const struct set32 *uids, const struct fetch_plan *plan);
+enum step fetch_push_step(struct cmd *c);
+
 /* Small answers travel together. */
 #define FETCH_SEND_BYTES 8192
 

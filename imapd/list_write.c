@@ -59,6 +59,8 @@ write_attrs(struct buf *b, const struct list_line *l)
 		write_attr(b, "\\Subscribed", &first);
 	if (use_attr(m->use) != NULL)
 		write_attr(b, use_attr(m->use), &first);
+	if (l->no_access)
+		write_attr(b, "\\NoAccess", &first);
 }
 
 void

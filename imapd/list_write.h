@@ -13,6 +13,7 @@ struct list_line {
 	bool is_bare; /* without attributes: LSUB */
 	bool tells_nonexistent; /* \NonExistent rather than \Noselect */
 	bool tells_subscribed;
+	bool no_access; /* \NoAccess (RFC 5465 section 3.1) */
 	struct str old_wire; /* OLDNAME (RFC 9051 section 6.3.9.7), or none */
 	/* CHILDINFO (RFC 5258 section 3.5): criteria that a child meets. */
 	const char *const *child_info;

@@ -12,6 +12,7 @@
 #include "base/bounds.h"
 #include "host/host.h"
 #include "imap/imap_set.h"
+#include "imapd/notify.h"
 
 enum { OUT_MAX_BYTES = 64 * 1024 * 1024, OUT_KEEP_BYTES = 1024 };
 
@@ -39,6 +40,7 @@ session_init(struct session *s, struct host *h, struct conn *conn)
 void
 session_done(struct session *s)
 {
+	notify_done(s);
 	session_unselect(s);
 	arena_done(&s->arena);
 	buf_done(&s->out);
@@ -55,6 +57,7 @@ session_select(struct session *s, struct view *v)
 	s->read_only = view_is_read_only(v);
 	s->keywords_told = mailbox_keyword_count(view_mailbox(v));
 	s->rights_told = view_rights(v);
+	notify_opened(s);
 }
 
 bool
@@ -78,6 +81,7 @@ session_unselect(struct session *s)
 {
 	fetch_cache_drop(&s->fetch_cache);
 	filter_job_stop(&s->filter_job);
+	notify_leaves(s);
 	view_close(&s->view);
 	s->read_only = false;
 	s->lost = false;

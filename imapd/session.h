@@ -43,6 +43,7 @@ struct session {
 	bool lost; /* the selected mailbox can not be served on */
 	struct fetch_cache fetch_cache; /* dropped before the view is closed */
 	struct filter_job filter_job; /* stopped before that */
+	struct notify *notify; /* NULL: NOTIFY was never used */
 };
 
 /* May this client be sent UTF-8 (RFC 9755 section 3, RFC 9051 section 9)? */

@@ -9,27 +9,36 @@
  *          STORE or SEARCH run (with UID before them it may come), none of it
  *          while no command runs; RFC 2180 for mailboxes with many sessions;
  *          RFC 7162 sections 3.2 and 3.2.10 (VANISHED), 3.2.4 (UID, MODSEQ);
- *          RFC 9586 sections 3.3, 3.6 (UIDFETCH).
+ *          RFC 9586 sections 3.3, 3.6 (UIDFETCH); RFC 5465 section 3.1.
  */
 #include "imapd/sync.h"
 
 #include "base/log.h"
 #include "imap/imap_set.h"
+#include "imapd/commands.h"
 #include "imapd/flags.h"
 #include "imapd/modseq.h"
+#include "imapd/notify.h"
 #include "imapd/reply.h"
 #include "store/view_modseq.h"
+
+/* What a view's sink has to know. */
+struct telling {
+	struct session *s;
+	unsigned what; /* enum sync_what */
+	bool uid;
+};
 
 /* With QRESYNC and UIDONLY they are told together, as UIDs. */
 static void
 tell_expunge(void *arg, uint32_t seq, uint32_t uid)
 {
-	struct cmd *c = arg;
+	struct telling *t = arg;
 
-	if (c->s->qresync || c->s->uid_only)
-		set32_add(&c->s->vanished, uid);
+	if (t->s->qresync || t->s->uid_only)
+		set32_add(&t->s->vanished, uid);
 	else
-		reply_untagged(c->s, "%u EXPUNGE", seq);
+		reply_untagged(t->s, "%u EXPUNGE", seq);
 }
 
 static void
@@ -47,37 +56,41 @@ tell_vanished(struct session *s)
 static void
 tell_exists(void *arg, uint32_t count)
 {
-	struct cmd *c = arg;
+	struct telling *t = arg;
 
-	tell_vanished(c->s);
-	reply_untagged(c->s, "%u EXISTS", count);
-	filter_job_news(&c->s->filter_job);
+	tell_vanished(t->s);
+	reply_untagged(t->s, "%u EXISTS", count);
+	notify_told_new(t->s);
+	filter_job_news(&t->s->filter_job);
 }
 
 static void
 tell_recent(void *arg, uint32_t count)
 {
-	struct cmd *c = arg;
+	struct telling *t = arg;
 
-	if (!c->s->imap4rev2)
-		reply_untagged(c->s, "%u RECENT", count);
+	if (!t->s->imap4rev2)
+		reply_untagged(t->s, "%u RECENT", count);
 }
+
+static void write_flags(struct session *s, bool with_uid, uint32_t uid);
 
 static void
 tell_flags(void *arg, UNUSED uint32_t seq, uint32_t uid)
 {
-	struct cmd *c = arg;
+	struct telling *t = arg;
 
-	tell_vanished(c->s);
-	sync_write_flags(c, uid);
+	tell_vanished(t->s);
+	if ((t->what & SYNC_FLAGS) != 0)
+		write_flags(t->s, t->uid || notify_wants_uid(t->s), uid);
 }
 
 static void
 tell_keywords(void *arg)
 {
-	struct cmd *c = arg;
+	struct telling *t = arg;
 
-	sync_keywords(c->s);
+	sync_keywords(t->s);
 }
 
 static const struct view_sink sink = {
@@ -88,21 +101,48 @@ static const struct view_sink sink = {
     .keywords = tell_keywords,
 };
 
+/* The command's place in RFC 3501, and what NOTIFY has wished for. */
+static unsigned
+what_to_tell(const struct cmd *c)
+{
+	const struct command *def = c->def;
+	unsigned what = SYNC_NEW | SYNC_FLAGS, wished;
+
+	if ((def->flags & CMD_NO_EXPUNGE) == 0 || c->uid)
+		what |= SYNC_EXPUNGE;
+	/* NOTIFY itself tells all that has come together (section 3.1). */
+	if (!notify_is_on(c->s) || def->fn == cmd_notify)
+		return what;
+	wished = notify_selected(c->s);
+	/* The client's own doing. */
+	if (def->fn == cmd_expunge || def->fn == cmd_move)
+		wished |= SYNC_EXPUNGE;
+	return what & wished;
+}
+
 enum step
 sync_tell(struct cmd *c)
 {
-	struct session *s = c->s;
-	bool may_expunge = (c->def->flags & CMD_NO_EXPUNGE) == 0 || c->uid;
-	enum step step = STEP_DONE;
+	return sync_run(c->s, what_to_tell(c), c->uid);
+}
+
+enum step
+sync_run(struct session *s, unsigned what, bool uid)
+{
+	struct telling t = {s, what, uid};
+	bool may_expunge = (what & SYNC_EXPUNGE) != 0;
+	enum step step;
 	struct err e;
 
-	if (s->view != NULL && !s->lost)
-		step = view_sync(s->view, may_expunge, &sink, c, &e);
+	if (s->view == NULL || s->lost || what == 0)
+		return STEP_DONE;
+	view_hold(s->view, (what & SYNC_NEW) == 0);
+	step = view_sync(s->view, may_expunge, &sink, &t, &e);
 	tell_vanished(s);
 	/* Flags were told, perhaps, but not that messages are gone: the client
 	 * must not think that it knows all (RFC 7162 section 3.2). */
-	if (step == STEP_DONE && s->qresync && s->view != NULL && !s->lost &&
-	    !may_expunge && view_keeps_back(s->view))
+	if (step == STEP_DONE && s->qresync && !may_expunge &&
+	    view_keeps_back(s->view))
 		modseq_tell_highest(s, view_told_modseq(s->view));
 	if (step != STEP_FAIL)
 		return step;
@@ -166,11 +206,9 @@ sync_begin_fetch(struct session *s, uint32_t uid)
  * mod-sequences gets both (RFC 7162 section 3.2.4). UIDFETCH begins with it.
  */
 static void
-write_identity(struct cmd *c, uint32_t uid)
+write_identity(struct session *s, bool with_uid, uint32_t uid)
 {
-	struct session *s = c->s;
-
-	if ((c->uid || s->condstore) && !s->uid_only)
+	if ((with_uid || s->condstore) && !s->uid_only)
 		buf_addf(&s->out, "UID %u ", uid);
 	if (!s->condstore)
 		return;
@@ -178,21 +216,26 @@ write_identity(struct cmd *c, uint32_t uid)
 	buf_add_byte(&s->out, ' ');
 }
 
-void
-sync_write_flags(struct cmd *c, uint32_t uid)
+static void
+write_flags(struct session *s, bool with_uid, uint32_t uid)
 {
-	struct session *s = c->s;
 	struct flags f;
 
 	if (!session_flags(s, uid, &f))
 		return;
 	sync_keywords(s);
 	sync_begin_fetch(s, uid);
-	write_identity(c, uid);
+	write_identity(s, with_uid, uid);
 	buf_add_c(&s->out, "FLAGS (");
 	flags_write(&s->out, view_mailbox(s->view), &f);
 	buf_add_c(&s->out, "))");
 	reply_end(s);
+}
+
+void
+sync_write_flags(struct cmd *c, uint32_t uid)
+{
+	write_flags(c->s, c->uid, uid);
 }
 
 void

@@ -12,6 +12,13 @@
  * session says BYE.
  */
 enum step sync_tell(struct cmd *c);
+/* The same without a command, or the given part of it. */
+enum sync_what {
+	SYNC_NEW = 1 << 0,
+	SYNC_EXPUNGE = 1 << 1,
+	SYNC_FLAGS = 1 << 2,
+};
+enum step sync_run(struct session *s, unsigned what, bool uid);
 /*
  * FLAGS and PERMANENTFLAGS once more if there are keywords which the client
  * has not been told; before a FETCH response that may have them.

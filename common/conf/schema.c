@@ -197,6 +197,14 @@ static const struct schema_setting TABLE[] = {
 	.readers = SCHEMA_MASTER,
 	.help = "addresses for IMAP with STARTTLS; none: those of listen",
 }, {
+	.name = "imap_notify_mailboxes", .type = SCHEMA_NUMBER,
+	.min = 1, .max = 100000, .preset = "1000",
+	.readers = SCHEMA_IMAPD,
+	.help = "how many mailboxes a session may watch with NOTIFY",
+	.detail = "Those that it wishes to hear of messages in.  Each takes "
+	    "two of the user's inotify watches in a Maildir, and some hundred "
+	    "bytes; a request for more is refused.",
+}, {
 	.name = "imap_port", .type = SCHEMA_NUMBER,
 	.min = 0, .max = PORT_MAX, .preset = "143", .readers = SCHEMA_MASTER,
 	.help = "port for IMAP with STARTTLS; 0 switches it off",

@@ -117,3 +117,33 @@ imap_arg_word(const struct imap_arg **a, const char *word)
 	(*a)++;
 	return true;
 }
+
+const struct imap_arg *
+imap_arg_copy(struct arena *arena, const struct imap_arg *a)
+{
+	struct imap_arg *out;
+	size_t n = 0;
+
+	while (!imap_arg_end(&a[n]))
+		n++;
+	out = arena_new(arena, n + 1, sizeof(*out));
+	for (size_t i = 0; i <= n; i++) {
+		out[i] = a[i];
+		if (a[i].type == IMAP_ARG_LIST)
+			out[i].list = imap_arg_copy(arena, a[i].list);
+		else if (a[i].s.p != NULL)
+			out[i].s = arena_str(arena, a[i].s);
+	}
+	return out;
+}
+
+size_t
+imap_arg_bytes(const struct imap_arg *a)
+{
+	size_t n = 0;
+
+	for (; !imap_arg_end(a); a++)
+		n +=
+		    a->type == IMAP_ARG_LIST ? imap_arg_bytes(a->list) : a->s.n;
+	return n;
+}

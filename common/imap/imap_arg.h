@@ -54,4 +54,10 @@ bool imap_arg_u64(const struct imap_arg **a, uint64_t *out);
 /* The atom `word`, compared without regard to case. */
 bool imap_arg_word(const struct imap_arg **a, const char *word);
 
+/* All from `a` to its END with lists and strings, for longer than a command. */
+const struct imap_arg *imap_arg_copy(
+    struct arena *arena, const struct imap_arg *a);
+/* Bytes of all its strings. */
+size_t imap_arg_bytes(const struct imap_arg *a);
+
 #endif

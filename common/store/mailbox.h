@@ -77,6 +77,8 @@ struct str mailbox_name(const struct mailbox *m);
 struct str mailbox_full_name(const struct mailbox *m, struct arena *a);
 uint32_t mailbox_uidvalidity(const struct mailbox *m);
 uint32_t mailbox_uidnext(const struct mailbox *m);
+/* What is known now, but for sizes; looks at nothing. */
+void mailbox_status(struct mailbox *m, struct mailbox_status *out);
 /* 32 hex digits or "". */
 const char *mailbox_guid(const struct mailbox *m);
 /* Number of keywords known (numbers are 0..n-1, some may be unused: NULL). */
@@ -157,6 +159,11 @@ struct view_sink {
  */
 enum step view_sync(struct view *v, bool may_expunge,
     const struct view_sink *sink, void *arg, struct err *e);
+/*
+ * While it is on, view_sync does not tell of new messages either: with
+ * `may_expunge` false the view stays as it is.
+ */
+void view_hold(struct view *v, bool on);
 /* True when view_sync would have something to tell. */
 bool view_has_news(struct view *v);
 /*

@@ -147,6 +147,7 @@ struct view {
 	void (*listener)(void *arg);
 	void *listener_arg;
 	bool is_due; /* the listener is to be called */
+	bool is_held; /* view_hold() */
 	/* Of a view_open or view_sync that is not at its end: */
 	enum view_work {
 		VIEW_IDLE, /* open; nothing under way */

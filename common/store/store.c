@@ -960,6 +960,18 @@ store_status(struct store *s, struct str name, bool with_size,
 	return STEP_DONE;
 }
 
+bool
+store_status_known(struct store *s, struct str name, struct mailbox_status *out)
+{
+	return status_from_index(s, name, false, out);
+}
+
+void
+mailbox_status(struct mailbox *m, struct mailbox_status *out)
+{
+	fill_status(m, out);
+}
+
 void
 status_job_free(struct status_job **jobp)
 {

@@ -187,5 +187,8 @@ struct status_job;
 enum step store_status(struct store *s, struct str name, bool with_size,
     struct status_job **job, struct mailbox_status *out, struct err *e);
 void status_job_free(struct status_job **job);
+/* The same, if it is known without opening the mailbox. */
+bool store_status_known(
+    struct store *s, struct str name, struct mailbox_status *out);
 
 #endif

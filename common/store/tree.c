@@ -416,6 +416,22 @@ tree_id(const struct tree_place *p)
 	return p->id;
 }
 
+struct tree_id
+tree_id_of(struct store *s, struct str name)
+{
+	struct tree_spot spots[2];
+	struct tree_id id = {0};
+	struct arena a;
+	struct err e;
+
+	arena_init(&a);
+	if (space_of(&s, &a, &name, &e) == 0 &&
+	    s->ops->spots(s, name, spots) > 0)
+		(void)stamp_of(&spots[0], &id);
+	arena_done(&a);
+	return id;
+}
+
 void
 tree_note(struct mailbox *m)
 {

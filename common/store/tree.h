@@ -61,6 +61,8 @@ void tree_put(struct tree_place **p);
 /* Another number than before: something may have changed. */
 uint32_t tree_count(const struct tree_place *p);
 struct tree_id tree_id(const struct tree_place *p);
+/* The same without a place. */
+struct tree_id tree_id_of(struct store *s, struct str name);
 /* Of an open mailbox, which may know before the disk shows it. */
 void tree_note(struct mailbox *m);
 /* With the store. */

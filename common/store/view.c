@@ -502,7 +502,7 @@ tell(struct view *v, bool may_expunge, const struct view_sink *sink, void *arg)
 		tell_expunges(v, sink, arg);
 		return true;
 	}
-	if (take_new(v) > 0) {
+	if (!v->is_held && take_new(v) > 0) {
 		if (sink->exists != NULL)
 			sink->exists(arg, view_count(v));
 		if (sink->recent != NULL)
@@ -529,7 +529,10 @@ view_sync(struct view *v, bool may_expunge, const struct view_sink *sink,
 		v->work = VIEW_TELL;
 		(void)rights_look(v->m);
 	}
-	v->is_due = false;
+	/* What has happened since the look is another call's; where it is
+	 * polled for, the next poll's. */
+	v->is_due = v->is_due && v->store->hub != NULL &&
+	    v->m->store->ops->may_have_news(v->m);
 	while (tell(v, may_expunge, sink, arg))
 		if (clock_mono_ms() >= until)
 			return STEP_MORE;
@@ -537,6 +540,12 @@ view_sync(struct view *v, bool may_expunge, const struct view_sink *sink,
 		v->told_modseq = v->m->highest_modseq;
 	v->work = VIEW_IDLE;
 	return STEP_DONE;
+}
+
+void
+view_hold(struct view *v, bool on)
+{
+	v->is_held = on;
 }
 
 bool
