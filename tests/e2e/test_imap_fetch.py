@@ -127,7 +127,8 @@ def test_macros(tunnel):
                   "BODY[]<1>", "BODY[MIME]", "BODY[0]", "BODY[1.]",
                   "BODY[.1]", "BODY[HEADER.FIELDS]", "BODY[HEADER.FIELDS ()]",
                   "BODY[1.HEADER.FIELD (A)]", "BODY[TEXT.1]", "ENVELOPE[]",
-                  "RFC822.PEEK", "BODY[]<4294967296.1>", "BODY[] <0.1>"):
+                  "RFC822.PEEK", "BODY[]<9223372036854775808.1>",
+                  "BODY[] <0.1>"):
         c.bad("FETCH 1 " + wrong)
     assert one(c, "1 UID") == {"UID": 1}
 
