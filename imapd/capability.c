@@ -20,7 +20,7 @@ static const char always[] =
     "BINARY CATENATE URL-PARTIAL MULTISEARCH NOTIFY "
     "SORT "
     "SORT=DISPLAY ESORT THREAD=ORDEREDSUBJECT THREAD=REFERENCES "
-    "UIDONLY";
+    "UIDONLY ACL RIGHTS=texk LIST-MYRIGHTS";
 
 void
 capability_write(struct session *s, struct buf *b)

@@ -12,12 +12,14 @@
  * write in a pattern and in a name is the same.
  */
 #include "base/bounds.h"
+#include "imapd/acl_write.h"
 #include "imapd/commands.h"
 #include "imapd/list_arg.h"
 #include "imapd/list_write.h"
 #include "imapd/modseq.h"
 #include "imapd/name.h"
 #include "imapd/reply.h"
+#include "store/share.h"
 #include "text/glob.h"
 
 struct listing {
@@ -196,6 +198,22 @@ tell_status(struct cmd *c, struct listing *l)
 	return STEP_DONE;
 }
 
+/*
+ * RFC 8440: not for one that is told because of its children alone, nor where
+ * there is no mailbox.
+ */
+static void
+tell_rights(struct cmd *c, struct listing *l)
+{
+	unsigned rights;
+	struct err e;
+
+	if ((l->arg.ret & RETURN_MYRIGHTS) != 0 && is_selected(l, l->at) &&
+	    (l->at->attrs & (MBOX_NOSELECT | MBOX_NONEXISTENT)) == 0 &&
+	    store_my_rights(c->s->store, l->at->name, &rights, &e) == 0)
+		acl_write_my_rights(c->s, l->at->name, rights);
+}
+
 static bool
 wants_status(const struct listing *l)
 {
@@ -275,8 +293,10 @@ tell_all(struct cmd *c, struct listing *l)
 	while (l->at != NULL) {
 		if (conn_is_full(c->s->conn) || cmd_time_is_up(c))
 			return STEP_MORE;
-		if (!l->in_status)
-			l->in_status = list_one(c, l, l->at) && wants_status(l);
+		if (!l->in_status && list_one(c, l, l->at)) {
+			tell_rights(c, l);
+			l->in_status = wants_status(l);
+		}
 		if (l->in_status && tell_status(c, l) == STEP_MORE)
 			return STEP_MORE;
 		l->in_status = false;

@@ -158,7 +158,7 @@ select_mailbox(struct cmd *c, bool read_only)
 		step = resync_step(c, &o->param, &o->resync);
 	if (step == STEP_MORE)
 		return STEP_MORE;
-	return c->s->read_only || !view_is_read_write(c->s->view)
+	return !view_is_read_write(c->s->view)
 	    ? reply_ok(c, "READ-ONLY", "Selected")
 	    : reply_ok(c, "READ-WRITE", "Selected");
 }

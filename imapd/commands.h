@@ -58,6 +58,12 @@ command_fn cmd_idle;
 command_fn cmd_getquota;
 command_fn cmd_getquotaroot;
 command_fn cmd_setquota;
+/* cmd_acl.c */
+command_fn cmd_setacl;
+command_fn cmd_deleteacl;
+command_fn cmd_getacl;
+command_fn cmd_listrights;
+command_fn cmd_myrights;
 /* cmd_compress.c */
 command_fn cmd_compress;
 

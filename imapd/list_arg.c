@@ -30,6 +30,7 @@ static const struct word returns[] = {
     {"CHILDREN", RETURN_CHILDREN},
     {"SPECIAL-USE", RETURN_SPECIAL_USE},
     {"STATUS", RETURN_STATUS},
+    {"MYRIGHTS", RETURN_MYRIGHTS},
 };
 
 static unsigned

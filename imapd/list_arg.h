@@ -21,6 +21,7 @@ enum list_return { /* what is told of them */
 	RETURN_CHILDREN = 1 << 1, /* always told */
 	RETURN_SPECIAL_USE = 1 << 2, /* always told */
 	RETURN_STATUS = 1 << 3, /* RFC 5819 */
+	RETURN_MYRIGHTS = 1 << 5, /* RFC 8440 */
 };
 
 struct list_arg {

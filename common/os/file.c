@@ -19,6 +19,7 @@
 
 #include "base/clock.h"
 #include "os/file.h"
+#include "os/posix_acl.h"
 
 #ifndef XFS_SUPER_MAGIC
 #define XFS_SUPER_MAGIC 0x58465342
@@ -34,6 +35,34 @@
 #define READ_PIECE (64 * 1024)
 #define TREE_DEPTH_MAX 32
 
+/*
+ * The bits of a folder's mode that are for what is made in it. With an access
+ * list the group's are those of all who are named in it: where the folder has
+ * no default list they are meant for itself. What a default list closes stays
+ * closed.
+ */
+static mode_t
+bits_below(int dirfd, mode_t mode)
+{
+	struct posix_acl l;
+	bool is_there;
+	struct err e;
+
+	if ((mode & 077) == 0)
+		return 07777;
+	if (posix_acl_load(
+		dirfd, false, POSIX_ACL_DEFAULT, &l, &is_there, &e) == 0 &&
+	    is_there)
+		return 07700 | l.other |
+		    (mode_t)(l.has_mask ? l.mask : l.group) << 3;
+	if ((mode & 070) == 0 ||
+	    posix_acl_load(dirfd, false, POSIX_ACL_ACCESS, &l, &is_there, &e) ==
+		-1 ||
+	    !l.has_mask)
+		return 07777;
+	return 07707 | (mode_t)(l.group & l.mask) << 3;
+}
+
 int
 file_perm_of(int dirfd, struct file_perm *out, struct err *e)
 {
@@ -41,6 +70,7 @@ file_perm_of(int dirfd, struct file_perm *out, struct err *e)
 
 	if (fstat(dirfd, &st) == -1)
 		return err_sys(e, "fstat folder");
+	st.st_mode &= bits_below(dirfd, st.st_mode);
 	*out = (struct file_perm){
 	    .dir_mode = st.st_mode & 0777,
 	    .file_mode = st.st_mode & 0666,

@@ -136,6 +136,7 @@ struct view {
 	struct store *store;
 	struct mailbox *m; /* NULL while it is not acquired */
 	bool read_only;
+	bool is_examined; /* the caller wanted that */
 	bool is_writer; /* counted in m->n_writers */
 	struct set32 uids; /* what the session knows */
 	struct set32 changed; /* flags to tell */
@@ -206,6 +207,7 @@ struct store {
 	unsigned others_n; /* names of it that were tried */
 	bool has_alias;
 	struct viewer *viewer; /* rights.c; of the head */
+	bool is_making; /* a mailbox, which has no rights yet */
 	void *impl;
 };
 

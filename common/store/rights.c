@@ -179,20 +179,19 @@ rights_of_files(const struct store *s, const struct rights_place *p)
 int
 rights_load(const struct rights_place *p, struct acl *l, struct err *e)
 {
-	int dirfd = file_open_dir(AT_FDCWD, p->acl_dir, true, e), rc;
+	char path[PATH_MAX + sizeof(ACL_FILE)];
 	struct buf b;
+	int rc;
 
-	if (dirfd == -1) {
-		if (e->sys == ENOTDIR)
-			e->code = ERR_NOT_FOUND;
-		return -1;
-	}
+	/* Not by way of the folder, which may be passed but not read. */
+	(void)snprintf(path, sizeof(path), "%s/" ACL_FILE, p->acl_dir);
 	buf_init(&b, ACL_FILE_MAX);
-	rc = file_load(dirfd, ACL_FILE, &b, NULL, e);
+	rc = file_load(AT_FDCWD, path, &b, NULL, e);
+	if (rc == -1 && e->sys == ENOTDIR)
+		e->code = ERR_NOT_FOUND;
 	if (rc == 0)
 		rc = acl_parse(l, buf_str(&b), e);
 	buf_done(&b);
-	close(dirfd);
 	return rc;
 }
 
@@ -314,7 +313,7 @@ rights_take(struct mailbox *m, struct err *e)
 
 	m->rights = ACL_ALL;
 	/* Our own: a folder that somebody else owns is rare. */
-	if (s->ops->rights_place == NULL)
+	if (s->ops->rights_place == NULL || s->is_making)
 		return 0;
 	if (rights_of(s, str_of(m->name), &m->rights, e) == -1) {
 		/* What there is not the backend says in its own words. */
@@ -354,6 +353,6 @@ rights_may_list(struct store *s, struct str name, unsigned attrs)
 	/* Levels come back by what lies below them. */
 	if ((attrs & (MBOX_NOSELECT | MBOX_NONEXISTENT)) != 0)
 		return s->kind != SPACE_OTHERS;
-	return rights_of(s, name, &rights, &e) == -1 ||
+	return rights_of(s, name, &rights, &e) == 0 &&
 	    (rights & ACL_LOOKUP) != 0;
 }

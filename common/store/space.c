@@ -23,7 +23,7 @@
 #define PUBLIC_PREFIX "#public/"
 #define OTHERS_PREFIX "#user/"
 #define OUTER '/' /* delimiter of names in other stores than the head */
-#define OTHERS_FRESH_MS 10000
+#define OTHERS_FRESH_MS 2000
 #define OTHERS_MAX 1000 /* looked at */
 #define SPACES_MAX 64 /* open: each has a descriptor */
 

@@ -29,6 +29,7 @@
 #include "store/quota.h"
 #include "store/rights.h"
 #include "store/seen.h"
+#include "store/share.h"
 #include "store/space.h"
 #include "store/special.h"
 #include "store/subs.h"
@@ -554,8 +555,13 @@ store_create(struct store *s, struct str name, struct err *e)
 	rc = new_name(&s, &a, &name, e);
 	if (rc == 0)
 		rc = rights_above(s, name, ACL_CREATE, e);
-	if (rc == 0)
+	if (rc == 0) {
+		s->is_making = true;
 		rc = s->ops->create(s, name, e);
+		s->is_making = false;
+	}
+	if (rc == 0)
+		share_inherit(s, name);
 	arena_done(&a);
 	return rc;
 }
@@ -893,6 +899,8 @@ status_look(
 	}
 	if (!job->is_open)
 		step = mailbox_acquire_or_make(job->s, name, &job->m, e);
+	if (step == STEP_DONE && rights_need(job->m->rights, ACL_READ, e) == -1)
+		return STEP_FAIL;
 	if (step == STEP_DONE) {
 		job->is_open = true;
 		step = mailbox_sync(job->m, &job->sync, e);

@@ -100,7 +100,7 @@ view_open(struct store *s, struct str name, bool read_only, struct view **out,
 	if (v == NULL) {
 		v = *out = mem_new(1, sizeof(*v));
 		v->store = s;
-		v->read_only = read_only;
+		v->read_only = v->is_examined = read_only;
 		v->work = VIEW_OPENING;
 	}
 	if (v->work == VIEW_OPENING) {
@@ -181,9 +181,9 @@ view_is_read_only(const struct view *v)
 bool
 view_is_read_write(const struct view *v)
 {
-	return view_may_change(v) ||
-	    (!v->read_only && !v->m->is_read_only && !v->m->is_broken &&
-		(v->m->rights & (ACL_INSERT | ACL_EXPUNGE)) != 0);
+	return !v->is_examined && !v->m->is_read_only && !v->m->is_broken &&
+	    (v->m->rights & (ACL_CHANGES_FLAGS | ACL_INSERT | ACL_EXPUNGE)) !=
+	    0;
 }
 
 unsigned

@@ -19,6 +19,7 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "index/index_key.h"
+#include "os/posix_acl.h"
 #include "store/derived.h"
 #include "store/maildir/maildir_scan.h"
 #include "store/unpack.h"
@@ -399,12 +400,39 @@ is_current(struct mailbox *m)
 
 /* ---- messages ------------------------------------------------------------ */
 
-/* Whose file may be read: ours, root's (restored), the folder's owner's. */
+/*
+ * Has the owner of the folder let this user write there? Then what he brings is
+ * mail, unless it is a second name of a file that is his elsewhere.
+ */
+static bool
+may_bring_mail(const struct maildir *md, const struct stat *st)
+{
+	struct posix_acl l;
+	bool is_there;
+	struct err e;
+	struct stat dir;
+	int perm;
+
+	if (st->st_nlink != 1 || fstat(md->dirfd, &dir) == -1)
+		return false;
+	if (posix_acl_load(
+		md->dirfd, false, POSIX_ACL_ACCESS, &l, &is_there, &e) == -1)
+		posix_acl_of_mode(&l, dir.st_mode);
+	perm = posix_acl_of(&l, POSIX_ACL_USER, st->st_uid);
+	if (perm >= 0)
+		return (perm & 2) != 0;
+	return ((l.other | (l.has_mask ? l.group & l.mask : l.group)) & 2) != 0;
+}
+
+/*
+ * Whose file may be read: ours, root's (restored), the folder's owner's, that of
+ * those who share it.
+ */
 static bool
 is_trusted(const struct maildir *md, const struct stat *st)
 {
 	return md->euid == 0 || st->st_uid == md->euid || st->st_uid == 0 ||
-	    st->st_uid == md->perm.owner;
+	    st->st_uid == md->perm.owner || may_bring_mail(md, st);
 }
 
 static int

@@ -30,9 +30,15 @@
 static int
 begin(struct append *a, struct err *e)
 {
-	struct save *s = mem_new(1, sizeof(*s));
+	struct maildir *md = maildir_of(a->m);
+	struct save *s;
 
-	(void)e;
+	/* It may have been shared since it was opened. */
+	if (file_perm_of(md->dirfd, &md->perm, e) == -1)
+		return -1;
+	if (!md->has_own_map)
+		md->map_perm = md->perm;
+	s = mem_new(1, sizeof(*s));
 	arena_init(&s->arena);
 	s->fd = -1;
 	a->impl = s;

@@ -33,8 +33,9 @@
 /* ---- the file -------------------------------------------------------------- */
 
 static int
-check_file(const struct mbox *mb, struct err *e)
+check_file(const struct mailbox *m, struct err *e)
 {
+	const struct mbox *mb = mbox_of(m);
 	struct stat st;
 	uid_t me = geteuid();
 
@@ -43,7 +44,9 @@ check_file(const struct mbox *mb, struct err *e)
 	if (!S_ISREG(st.st_mode))
 		return err_set(
 		    e, ERR_CORRUPT, "%s: not a regular file", mb->path);
-	if (me != 0 && st.st_uid != me && st.st_uid != 0)
+	/* Mail of other users is theirs. */
+	if (m->store->head == NULL && me != 0 && st.st_uid != me &&
+	    st.st_uid != 0)
 		return err_set(
 		    e, ERR_PERM, "%s belongs to somebody else", mb->path);
 	return 0;
@@ -99,7 +102,7 @@ open_file(struct mailbox *m, bool make, struct err *e)
 	    .arg = mb,
 	};
 	mbox_shift_init(&mb->shift);
-	if (check_file(mb, e) == -1) {
+	if (check_file(m, e) == -1) {
 		close_file(mb);
 		return -1;
 	}

@@ -1,0 +1,321 @@
+# SPDX-License-Identifier: ISC
+"""Mailboxes shared between accounts with uids of their own: SETACL sets what
+the kernel obeys, so that other programs do, too."""
+import os
+import stat
+import subprocess
+import sys
+import time
+
+import pytest
+from lib import mbox, maildir, restante, server
+from lib.maildir import message
+
+pytestmark = pytest.mark.skipif(not server.is_root(), reason="needs uids")
+
+ALICE, BOB, CAROL = "alice", "bob", "carol"
+ACCESS, DEFAULT = "system.posix_acl_access", "system.posix_acl_default"
+
+
+class Place:
+    def __init__(self, store):
+        self.store = store
+        self.s = restante.Restante(users=[ALICE, BOB, CAROL], separate=True,
+                                   tls=False,
+                                   settings={"process_linger": 2})
+        where = {"maildir": "maildir:~/Maildir", "mbox": "mbox:~/mail"}[store]
+        self.s.settings["mail_location"] = where
+        self.s.settings["other_users_location"] = where.replace(
+            "~", os.path.join(self.s.dir, "home", "%u"))
+        for user in self.s.users:
+            # As Debian makes them.
+            os.chmod(self.s.home(user), 0o700)
+            os.chmod(self.s.maildir(user), 0o700)
+        self.d = "/" if store == "mbox" else "."
+
+    def path(self, name="Shared"):
+        if self.store == "mbox":
+            return os.path.join(self.s.home(ALICE), "mail", name)
+        return self.s.maildir(ALICE, "." + name)
+
+    def make(self, name="Shared", n=2):
+        a = self.s.imap(ALICE)
+        a.ok("CREATE " + name)
+        for i in range(n):
+            a.append(name, message(i))
+        return a
+
+    def can(self, user, path, how):
+        """What the kernel says to a process of this user."""
+        return subprocess.run(
+            [sys.executable, "-c", "import os, sys\n"
+             "sys.exit(not os.access(sys.argv[1], int(sys.argv[2])))", path,
+             str(how)], user=self.s.uid_of(user), group=self.s.uid_of(user),
+            extra_groups=[], check=False).returncode == 0
+
+    def listed(self, user, wanted):
+        """Who has mail is looked for every two seconds."""
+        c = self.s.imap(user)
+        end = time.monotonic() + 40
+        while True:
+            found = {r.rsplit(b" ", 1)[1].decode() for r in
+                     c.ok('LIST "" #user/*') if b"\\Noselect" not in r}
+            if found == wanted:
+                break
+            assert time.monotonic() < end, (found, wanted)
+            time.sleep(0.2)
+        c.logout()
+
+
+def has_lists():
+    path = server.scratch()
+    try:
+        os.getxattr(path, ACCESS)
+    except OSError as e:
+        return e.errno != 95
+    finally:
+        os.rmdir(path)
+    return True
+
+
+@pytest.fixture(params=["maildir", "mbox"])
+def place(request):
+    if not has_lists():
+        pytest.skip("no access lists on /tmp")
+    p = Place(request.param)
+    try:
+        p.s.start()
+        yield p
+    finally:
+        try:
+            p.s.stop()
+        finally:
+            p.s.remove()
+
+
+def lists_of(path):
+    found = {}
+    for base, dirs, files in os.walk(path):
+        for name in [""] + dirs + files:
+            full = os.path.join(base, name)
+            found[full] = [a for a in os.listxattr(full) if "posix" in a]
+    return found
+
+
+def test_read(place):
+    a = place.make()
+    a.ok("CREATE Private")
+    place.listed(BOB, set())
+    assert not place.can(BOB, place.path(), os.R_OK)
+    a.ok("SETACL Shared bob lrs")
+    # Other programs of his can read it, and nothing else of hers.
+    assert place.can(BOB, place.path(), os.R_OK)
+    assert not place.can(BOB, place.path(), os.W_OK)
+    assert not place.can(BOB, place.path("Private"), os.R_OK)
+    assert not place.can(BOB, place.s.home(ALICE), os.R_OK)
+    assert not place.can(CAROL, place.path(), os.R_OK)
+    if place.store == "maildir":
+        cur = os.path.join(place.path(), "cur")
+        for name in os.listdir(cur):
+            assert place.can(BOB, os.path.join(cur, name), os.R_OK)
+            assert not place.can(BOB, os.path.join(cur, name), os.W_OK)
+        assert not place.can(BOB, os.path.join(place.path(), "tmp"), os.R_OK)
+        assert not place.can(BOB, place.s.maildir(ALICE, "cur"), os.R_OK)
+    place.listed(BOB, {"#user/alice/Shared"})
+    place.listed(CAROL, set())
+    b = place.s.imap(BOB)
+    assert b.cmd("SELECT #user/alice/Shared")[1].startswith(b"[READ-ONLY]")
+    assert b"Subject" in b.ok("FETCH 2 BODY[]")[0]
+    b.ok("STORE 1 +FLAGS (\\Seen)")
+    b.no("STORE 1 +FLAGS (\\Deleted)")
+    assert set(b.ok("MYRIGHTS #user/alice/Shared")[0].split()[-1]) == \
+        set(b"lrs")
+    # What comes later, he reads, too.
+    a.append("Shared", message(7))
+    b.ok("SELECT #user/alice/Shared")
+    assert b"Subject" in b.ok("FETCH 3 BODY[]")[0]
+    b.no("SELECT #user/alice/Private")
+    c = place.s.imap(CAROL)
+    c.no("SELECT #user/alice/Shared")
+
+
+def test_change(place):
+    a = place.make()
+    a.ok("SETACL Shared bob lrswite")
+    assert place.can(BOB, place.path(), os.W_OK)
+    b = place.s.imap(BOB)
+    assert b.cmd("SELECT #user/alice/Shared")[1].startswith(b"[READ-WRITE]")
+    b.ok("STORE 1 +FLAGS (\\Flagged)")
+    b.append("#user/alice/Shared", message(9))
+    b.ok("STORE 2 +FLAGS (\\Deleted)")
+    b.ok("EXPUNGE")
+    b.ok("COPY 1 INBOX")
+    b.ok("UNSELECT")
+    # And she has what he has brought and changed.
+    untagged = a.ok("SELECT Shared")
+    assert b"* 2 EXISTS" in untagged
+    assert "\\Flagged" in a.flags()[1]
+    assert b"Subject" in a.ok("FETCH 2 BODY[]")[0]
+    a.ok("STORE 2 +FLAGS (\\Deleted)")
+    a.ok("EXPUNGE")
+    a.append("Shared", message(10))
+    b.ok("SELECT #user/alice/Shared")
+    assert b"Subject" in b.ok("FETCH 2 BODY[]")[0]
+
+
+def test_what_can_not_be_given(place):
+    a = place.make()
+    words = a.ok("LISTRIGHTS Shared bob")[0].decode().split()
+    assert words[4] == '""' and sorted("".join(sorted(w))
+                                       for w in words[5:]) == \
+        sorted(["l", "r", "s", "p", "".join(sorted("wtied"))])
+    for given in ("lra", "lrk", "lrx", "+c"):
+        status, text, _ = a.cmd("SETACL Shared bob " + given)
+        assert status == "NO" and text.startswith(b"[CANNOT]"), given
+    assert not place.can(BOB, place.path(), os.R_OK)
+    # Half of a set is none of it, which is said.
+    untagged = a.ok("SETACL Shared bob lri")
+    assert [r for r in untagged if b"all or none" in r]
+    assert set(a.ok("GETACL Shared")[0].split()[-1]) == set(b"lr")
+    assert not place.can(BOB, place.path(), os.W_OK)
+    a.no("SETACL Shared bob wite")
+    a.ok("SETACL Shared bob lrwite")
+    assert place.can(BOB, place.path(), os.W_OK)
+    a.ok("SETACL Shared bob -i")
+    assert not place.can(BOB, place.path(), os.W_OK)
+    for who in ("nobody-here", "../bob", "$no-such-group"):
+        status, text, _ = a.cmd("SETACL Shared %s lr" % who)
+        assert status == "NO" and text.startswith(b"[CANNOT]"), who
+    b = place.s.imap(BOB)
+    b.no("SETACL #user/alice/Shared carol lr")
+    b.no("GETACL #user/alice/Shared")
+    b.no("CREATE #user/alice/New")
+    b.no("DELETE #user/alice/Shared")
+    b.no("RENAME #user/alice/Shared #user/alice/Mine")
+
+
+def test_unshare(place):
+    a = place.make()
+    a.ok("CREATE Other")
+    before = lists_of(place.s.home(ALICE))
+    a.ok("SETACL Shared bob lrswite")
+    a.ok("SETACL Other bob lr")
+    a.ok("SETACL Shared carol lr")
+    a.ok("DELETEACL Shared bob")
+    assert not place.can(BOB, place.path(), os.R_OK)
+    assert place.can(BOB, place.path("Other"), os.R_OK)
+    place.listed(BOB, {"#user/alice/Other"})
+    place.listed(CAROL, {"#user/alice/Shared"})
+    a.ok("DELETEACL Other bob")
+    place.listed(BOB, set())
+    assert not place.can(BOB, place.s.home(ALICE), os.X_OK)
+    assert place.can(CAROL, place.path(), os.R_OK)
+    a.ok("SETACL Shared carol -lr")
+    assert not place.can(CAROL, place.s.home(ALICE), os.X_OK)
+    # Nothing is left of it but the lists, in which she alone is.
+    after = lists_of(place.s.home(ALICE))
+    for path, names in after.items():
+        assert names == before.get(path, []), path
+    assert stat.S_IMODE(os.stat(place.s.home(ALICE)).st_mode) == 0o700
+
+
+def test_anyone(place):
+    a = place.make()
+    a.ok("SETACL Shared anyone lr")
+    for user in (BOB, CAROL):
+        assert place.can(user, place.path(), os.R_OK)
+        place.listed(user, {"#user/alice/Shared"})
+    # But not he.
+    a.ok("SETACL Shared -bob lr")
+    place.listed(BOB, set())
+    assert not place.can(BOB, place.path(), os.R_OK)
+    a.ok("DELETEACL Shared -bob")
+    assert place.can(BOB, place.path(), os.R_OK)
+    a.ok("DELETEACL Shared anyone")
+    assert not place.can(CAROL, place.path(), os.R_OK)
+    place.listed(CAROL, set())
+
+
+def test_rights_from_permissions(place):
+    """Without a dovecot-acl."""
+    a = place.make()
+    for path in (place.s.home(ALICE), os.path.dirname(place.path())):
+        os.chmod(path, 0o755)
+    for base, dirs, files in os.walk(place.path()):
+        for name in [""] + dirs:
+            os.chmod(os.path.join(base, name), 0o755)
+        for name in files:
+            os.chmod(os.path.join(base, name), 0o644)
+    if place.store == "mbox":
+        os.chmod(place.path(), 0o644)
+    pairs = a.ok("GETACL Shared")[0].split()
+    assert pairs[-2] == b"anyone" and set(pairs[-1]) == set(b"lrsp")
+    assert set(place.s.imap(BOB).ok(
+        "MYRIGHTS #user/alice/Shared")[0].split()[-1]) == set(b"lrsp")
+    # The first change keeps what they had.
+    a.ok("SETACL Shared carol lrswite")
+    assert set(place.s.imap(BOB).ok(
+        "MYRIGHTS #user/alice/Shared")[0].split()[-1]) == set(b"lrsp")
+    # A dovecot-acl gives no more than the permissions.
+    path = place.path() if place.store == "maildir" else os.path.join(
+        place.s.home(ALICE), "mail", ".imap", "Shared")
+    with open(os.path.join(path, "dovecot-acl"), "w") as f:
+        f.write("anyone lrswitekxa\n")
+    assert set(place.s.imap(BOB).ok(
+        "MYRIGHTS #user/alice/Shared")[0].split()[-1]) == set(b"lrs")
+
+
+def test_inbox(place):
+    """A Maildir's INBOX is the folder of all: it can be read, no more."""
+    a = place.make("Private")
+    place.s.deliver(ALICE, message(1)) if place.store == "maildir" else \
+        mbox.deliver(place.path("inbox"), message(1),
+                     owner=place.s.uid_of(ALICE))
+    a.ok("SELECT INBOX")
+    if place.store == "maildir":
+        words = a.ok("LISTRIGHTS INBOX bob")[0].decode().split()
+        assert "w" not in "".join(words[5:])
+        a.no("SETACL INBOX bob lrswite")
+    a.ok("SETACL INBOX bob lrs")
+    b = place.s.imap(BOB)
+    assert b"* 1 EXISTS" in b.ok("SELECT #user/alice/INBOX")
+    b.ok("FETCH 1 BODY[]")
+    b.no("SELECT #user/alice/Private")
+    assert not place.can(BOB, place.s.maildir(ALICE), os.W_OK)
+    # A new mailbox of hers is hers alone.
+    a.ok("CREATE Fresh")
+    assert not place.can(BOB, place.path("Fresh"), os.R_OK)
+    place.listed(BOB, {"#user/alice/INBOX"})
+
+
+def test_closed_above(place):
+    """A folder that is not hers keeps him out: she is told."""
+    a = place.make()
+    home = os.path.join(place.s.dir, "home")
+    os.chown(home, 0, place.s.uid_of(ALICE))
+    os.chmod(home, 0o710)
+    try:
+        untagged = a.ok("SETACL Shared bob lr")
+        assert [r for r in untagged if b"[ALERT]" in r and
+                home.encode() in r]
+    finally:
+        os.chmod(home, 0o755)
+    place.listed(BOB, {"#user/alice/Shared"})
+
+
+def test_below_inherits(place):
+    if place.store == "mbox":
+        pytest.skip("a file")
+    a = place.make()
+    a.ok("SETACL Shared bob lrswite")
+    a.ok("CREATE Shared.below")
+    place.listed(BOB, {"#user/alice/Shared",
+                                 "#user/alice/Shared/below"})
+    assert place.can(BOB, place.path("Shared.below"), os.W_OK)
+    a.ok("RENAME Shared Moved")
+    place.listed(BOB, {"#user/alice/Moved",
+                                 "#user/alice/Moved/below"})
+    a.ok("DELETE Moved.below")
+    a.ok("DELETE Moved")
+    a.ok("CREATE Moved")
+    place.listed(BOB, set())
