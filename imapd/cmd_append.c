@@ -13,6 +13,7 @@
 #include "imapd/append_job.h"
 #include "imapd/commands.h"
 #include "imapd/name.h"
+#include "imapd/name_told.h"
 #include "imapd/notify.h"
 #include "imapd/reply.h"
 
@@ -20,6 +21,7 @@ enum { UIDS_MAX_BYTES = 1 << 20 };
 
 struct append_state {
 	struct append_job job;
+	struct str wire; /* the mailbox's name as it came */
 	struct set32 uids;
 	bool is_complete;
 };
@@ -48,6 +50,8 @@ commit(struct cmd *c, struct append_state *st)
 	if (step == STEP_FAIL)
 		return append_job_refuse(c, &e);
 	notify_own_messages(c->s, st->job.name, &st->uids);
+	if (name_told_is_other(c, st->job.name, st->wire))
+		name_told_write(c->s, NULL, st->job.name, st->wire);
 	buf_init(&b, UIDS_MAX_BYTES);
 	append_job_write_uids(&b, uidvalidity, &st->uids);
 	step = reply_ok(c, b.n > 0 ? b.p : NULL, "Appended");
@@ -70,6 +74,7 @@ begin(struct cmd *c)
 		return false;
 	}
 	st = c->state = arena_new(c->arena, 1, sizeof(*st));
+	st->wire = wire;
 	c->cleanup = append_cleanup;
 	append_job_init(&st->job, a);
 	if (name_decode(c->s, c->arena, wire, &st->job.name, &e) == 0)

@@ -247,15 +247,10 @@ listing_begin(struct cmd *c)
 {
 	struct listing *l = arena_new(c->arena, 1, sizeof(*l));
 	const char *why;
-	bool too_long;
 
-	why = list_arg_parse(c, &l->arg, &too_long);
+	why = list_arg_parse(c, &l->arg);
 	if (why != NULL) {
 		(void)reply_bad(c, why);
-		return false;
-	}
-	if (too_long) {
-		(void)reply_no(c, "LIMIT", "Pattern too long");
 		return false;
 	}
 	if (l->arg.asks_root) {

@@ -122,14 +122,9 @@ lsub_begin(struct cmd *c)
 {
 	struct lsub *l = arena_new(c->arena, 1, sizeof(*l));
 	struct list_arg arg;
-	bool too_long;
 
-	if (list_arg_parse(c, &arg, &too_long) != NULL || arg.is_extended) {
+	if (list_arg_parse(c, &arg) != NULL || arg.is_extended) {
 		(void)reply_bad(c, "Reference and mailbox pattern expected");
-		return false;
-	}
-	if (too_long) {
-		(void)reply_no(c, "LIMIT", "Pattern too long");
 		return false;
 	}
 	if (arg.asks_root) {
@@ -138,7 +133,7 @@ lsub_begin(struct cmd *c)
 		(void)reply_ok(c, NULL, "Done");
 		return false;
 	}
-	l->pattern = arg.patterns[0];
+	l->pattern = arg.n_patterns > 0 ? arg.patterns[0] : STR("");
 	l->tells_levels = str_find(l->pattern, '%') < l->pattern.n;
 	buf_init(&l->wire, MAILBOX_NAME_MAX_BYTES * 16);
 	map_init(&l->levels);

@@ -55,32 +55,11 @@ names_parse(struct cmd *c, size_t n, struct str *names)
 	return names_parse_wire(c, n, names, wire);
 }
 
-/* A name as this client has it, in the arena. */
-static struct str
-wire_of(struct cmd *c, struct str name)
-{
-	struct str wire;
-	struct buf b;
-
-	buf_init(&b, MAILBOX_NAME_MAX_BYTES * 16);
-	name_wire(c->s, &b, name);
-	wire = arena_str(c->arena, buf_str(&b));
-	buf_done(&b);
-	return wire;
-}
-
-/* Was a name in UTF-8 changed, and not only INBOX spelt right? */
-static bool
-was_normalized(struct cmd *c, struct str name, struct str wire)
-{
-	return session_has_utf8(c->s) && !str_eq_nocase(wire_of(c, name), wire);
-}
-
 /* False: answered. */
 static bool
 new_name_check(struct cmd *c, struct str name)
 {
-	if (name_is_new_form(c->s, name))
+	if (name_is_new_form(name))
 		return true;
 	(void)reply_no(c, "CANNOT", "Control characters are not for names");
 	return false;
@@ -147,7 +126,7 @@ cmd_create(struct cmd *c)
 	while (step == STEP_MORE && !cmd_time_is_up(c));
 	if (step == STEP_MORE)
 		return STEP_MORE;
-	if (was_normalized(c, cr->name, cr->wire))
+	if (name_told_is_other(c, cr->name, cr->wire))
 		name_told_write(c->s, NULL, cr->name, cr->wire);
 	/* A level alone has none. */
 	if (step == STEP_FAIL || st.mailbox_id[0] == '\0')
@@ -244,7 +223,7 @@ cmd_delete(struct cmd *c)
 	if (step == STEP_FAIL)
 		return reply_err(c, &e);
 	notify_own_delete(s, name);
-	if (was_normalized(c, name, d->wire))
+	if (name_told_is_other(c, name, d->wire))
 		tell_gone(c, name, d->wire);
 	log_info(
 	    "mailbox deleted user=<%s> mailbox=<%.*s>", s->user, STR_ARG(name));
@@ -303,8 +282,8 @@ cmd_rename(struct cmd *c)
 	if (step == STEP_FAIL)
 		return reply_err(c, &e);
 	notify_own_rename(s, names[0], names[1]);
-	if (was_normalized(c, names[0], r->wire[0]) ||
-	    was_normalized(c, names[1], r->wire[1]))
+	if (name_told_is_other(c, names[0], r->wire[0]) ||
+	    name_told_is_other(c, names[1], r->wire[1]))
 		name_told_write(s, NULL, names[1], r->wire[0]);
 	log_info("mailbox renamed user=<%s> from=<%.*s> to=<%.*s>", s->user,
 	    STR_ARG(names[0]), STR_ARG(names[1]));

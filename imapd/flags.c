@@ -82,7 +82,7 @@ write_names(struct buf *b, const struct mailbox *m, unsigned system,
 	    STR_LIT("$MDNSent"),
 	    STR_LIT("$Forwarded"),
 	    STR_LIT("$Junk"),
-	    STR_LIT("$NonJunk"),
+	    STR_LIT("$NotJunk"),
 	    STR_LIT("$Phishing"),
 	};
 	bool first = true;

@@ -78,20 +78,23 @@ return_parse(const struct imap_arg *a, struct list_arg *out)
 	return true;
 }
 
-static bool
+/*
+ * What is longer than a name can be matches nothing, without a word (RFC 5258
+ * section 3).
+ */
+static void
 pattern_add(struct cmd *c, struct list_arg *out, struct str pattern)
 {
 	struct str whole = arena_printf(
 	    c->arena, "%.*s%.*s", STR_ARG(out->reference), STR_ARG(pattern));
 
-	out->patterns[out->n_patterns++] = name_pattern(c, whole);
-	return out->reference.n + pattern.n <= MAILBOX_NAME_MAX_BYTES;
+	if (whole.n <= MAILBOX_NAME_MAX_BYTES)
+		out->patterns[out->n_patterns++] = name_pattern(c, whole);
 }
 
 /* One pattern, or several in parentheses. */
 static bool
-patterns_parse(struct cmd *c, const struct imap_arg **a, struct list_arg *out,
-    bool *too_long)
+patterns_parse(struct cmd *c, const struct imap_arg **a, struct list_arg *out)
 {
 	const struct imap_arg *list;
 	struct str pattern;
@@ -99,7 +102,7 @@ patterns_parse(struct cmd *c, const struct imap_arg **a, struct list_arg *out,
 
 	if (imap_arg_list_mailbox(a, &pattern)) {
 		out->patterns = arena_new(c->arena, 1, sizeof(pattern));
-		*too_long = !pattern_add(c, out, pattern);
+		pattern_add(c, out, pattern);
 		out->asks_root = pattern.n == 0;
 		return true;
 	}
@@ -110,24 +113,23 @@ patterns_parse(struct cmd *c, const struct imap_arg **a, struct list_arg *out,
 		n++;
 	out->patterns = arena_new(c->arena, n, sizeof(pattern));
 	while (imap_arg_list_mailbox(&list, &pattern))
-		*too_long = !pattern_add(c, out, pattern) || *too_long;
+		pattern_add(c, out, pattern);
 	return imap_arg_end(list);
 }
 
 const char *
-list_arg_parse(struct cmd *c, struct list_arg *out, bool *too_long)
+list_arg_parse(struct cmd *c, struct list_arg *out)
 {
 	const struct imap_arg *a = c->args, *list;
 
 	*out = (struct list_arg){0};
-	*too_long = false;
 	if (imap_arg_list(&a, &list)) {
 		out->is_extended = true;
 		if (!select_parse(list, out))
 			return "Unknown or misplaced selection option";
 	}
 	if (!imap_arg_astring(&a, &out->reference) ||
-	    !patterns_parse(c, &a, out, too_long))
+	    !patterns_parse(c, &a, out))
 		return "Reference and mailbox pattern expected";
 	if (imap_arg_word(&a, "RETURN")) {
 		out->is_extended = true;

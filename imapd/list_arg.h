@@ -39,6 +39,6 @@ struct list_arg {
  * All of c->args. NULL, or why they are BAD; *too_long: the answer is NO
  * instead.
  */
-const char *list_arg_parse(struct cmd *c, struct list_arg *out, bool *too_long);
+const char *list_arg_parse(struct cmd *c, struct list_arg *out);
 
 #endif

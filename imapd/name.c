@@ -134,9 +134,9 @@ name_matches(
 }
 
 bool
-name_is_new_form(const struct session *s, struct str name)
+name_is_new_form(struct str name)
 {
-	return !session_has_utf8(s) || nfc_may_be_name(name);
+	return nfc_may_be_name(name);
 }
 
 void

@@ -38,7 +38,7 @@ struct str name_pattern(struct cmd *c, struct str pattern);
 bool name_matches(
     struct str pattern, struct str name, struct str wire, char delimiter);
 /* False: a mailbox must not be made or renamed to this (RFC 9755 section 3). */
-bool name_is_new_form(const struct session *s, struct str name);
+bool name_is_new_form(struct str name);
 
 /* Appends the wire form of a name. What is no UTF-8 stays as it is. */
 void name_wire(const struct session *s, struct buf *b, struct str name);

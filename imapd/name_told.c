@@ -57,6 +57,21 @@ name_told_find(struct cmd *c, struct name_told *t, struct str name,
 	return STEP_DONE;
 }
 
+bool
+name_told_is_other(struct cmd *c, struct str name, struct str wire)
+{
+	struct buf b;
+	bool is_other;
+
+	if (!session_has_utf8(c->s))
+		return false;
+	buf_init(&b, MAILBOX_NAME_MAX_BYTES * 16);
+	name_wire(c->s, &b, name);
+	is_other = !str_eq_nocase(buf_str(&b), wire);
+	buf_done(&b);
+	return is_other;
+}
+
 void
 name_told_write(struct session *s, const struct mbox_entry *entry,
     struct str name, struct str old)

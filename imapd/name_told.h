@@ -21,6 +21,8 @@ struct name_told {
  */
 enum step name_told_find(struct cmd *c, struct name_told *t, struct str name,
     const struct mbox_entry **out);
+/* Was a name in UTF-8, `wire`, brought to another form, but for INBOX's case? */
+bool name_told_is_other(struct cmd *c, struct str name, struct str wire);
 /*
  * "* LIST (...) "/" name", and OLDNAME when `old`, a wire form, is not that of
  * the name; old.p NULL: none. `entry` NULL: a name without attributes.

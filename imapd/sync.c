@@ -82,7 +82,10 @@ tell_flags(void *arg, UNUSED uint32_t seq, uint32_t uid)
 
 	tell_vanished(t->s);
 	if ((t->what & SYNC_FLAGS) != 0)
-		write_flags(t->s, t->uid || notify_wants_uid(t->s), uid);
+		/* IMAP4rev2 has the UID in what was not asked for (RFC 9051
+		 * section 7.5.2). */
+		write_flags(t->s,
+		    t->uid || t->s->imap4rev2 || notify_wants_uid(t->s), uid);
 }
 
 static void

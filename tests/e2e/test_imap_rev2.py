@@ -46,7 +46,7 @@ def test_select(box):
     for want in (rb"\* 3 EXISTS", rb"\* OK \[UIDVALIDITY \d+\] .*",
                  rb"\* OK \[UIDNEXT 4\] .*",
                  rb"\* FLAGS \(\\Answered \\Flagged \\Deleted \\Seen \\Draft"
-                 rb" \$MDNSent \$Forwarded \$Junk \$NonJunk \$Phishing\)",
+                 rb" \$MDNSent \$Forwarded \$Junk \$NotJunk \$Phishing\)",
                  rb"\* OK \[PERMANENTFLAGS \(.*\\\*\)\] .*",
                  rb'\* LIST \(.*\) "." INBOX'):
         assert len([r for r in got if re.fullmatch(want, r)]) == 1, (want, got)
@@ -106,6 +106,61 @@ def test_no_recent(box):
     got += c.ok("FETCH 3 (FLAGS BODY[])")
     got += c.ok("STORE 1:3 +FLAGS (\\Flagged)")
     assert not [r for r in got if b"RECENT" in r.upper()], got
+
+
+def test_uid_in_what_was_not_asked_for(box):
+    """Section 7.5.2: unsolicited FETCH responses have the UID."""
+    c = rev2(box, 2)
+    other = box.connect()
+    other.ok("SELECT INBOX")
+    other.ok("STORE 2 +FLAGS (\\Flagged)")
+    got = []
+    while not got:
+        got = [r for r in c.ok("NOOP") if b"FETCH" in r]
+    assert got == [b"* 2 FETCH (UID 2 FLAGS (\\Flagged))"]
+    assert c.ok("STORE 2 -FLAGS (\\Flagged)") == [b"* 2 FETCH (FLAGS ())"]
+    got = []
+    while not got:
+        got = [r for r in other.ok("NOOP") if b"FETCH" in r]
+    assert b"UID" not in got[0]
+
+
+def test_list_ignores_what_it_can_not_do(box):
+    """Section 6.3.9: silently."""
+    c = rev2(box)
+    assert c.ok('LIST "" ' + "x" * 2000) == []
+    assert len(c.ok('LIST "" (INBOX %s)' % ("x" * 2000))) == 1
+    assert c.ok('LSUB "" ' + "x" * 2000) == []
+
+
+def test_append_to_another_spelling(box):
+    """Section 6.3.12: OLDNAME, too."""
+    c = rev2(box)
+    c.ok('CREATE "%s"' % NFC)
+    mail = b"a: b\r\n\r\n"
+    for name, want in ((NFC, 0), (NFD, 1)):
+        got = c.ok(b'APPEND "%s" {%d+}\r\n%s' % (
+            name.encode(), len(mail), mail))
+        assert len(lists(got)) == want
+        assert not want or '("OLDNAME" ("%s"))' % NFD in lists(got)[0]
+
+
+def test_keywords(box):
+    """Section 2.3.2: those that a server should know, in SEARCH and kept by
+    APPEND, COPY and MOVE."""
+    c = rev2(box)
+    c.ok("CREATE there")
+    known = "$Forwarded $MDNSent $Junk $NotJunk $Phishing".split()
+    mail = b"a: b\r\n\r\n"
+    c.ok(b"APPEND INBOX (%s) {%d+}\r\n%s" % (
+        " ".join(known).encode(), len(mail), mail))
+    c.ok("COPY 1 there")
+    c.ok("MOVE 1 there")
+    c.ok("SELECT there")
+    for word in known:
+        got = c.ok("SEARCH KEYWORD " + word.upper())
+        assert got[0].endswith(b" ALL 1:2"), (word, got)
+        assert all(word.encode() in r for r in c.ok("FETCH 1:2 FLAGS"))
 
 
 def test_recent_for_others(box):
