@@ -107,6 +107,7 @@ struct part_parser {
 	uint32_t n_parts, addresses, params;
 	uint64_t header_left; /* bytes of fields that may still be kept */
 	bool is_opaque; /* too many parts */
+	bool is_bare; /* envelopes are not wanted */
 	/* The line that the last piece tore. */
 	struct buf carry;
 	uint64_t torn_bytes; /* how long it is by now */
@@ -130,9 +131,10 @@ to_u32(uint64_t v)
 /* ---- the tree ------------------------------------------------------------- */
 
 static bool
-wants_envelope(const struct node *n)
+wants_envelope(const struct part_parser *p, const struct node *n)
 {
-	return n->part.parent == NULL || n->part.parent->is_message;
+	return !p->is_bare &&
+	    (n->part.parent == NULL || n->part.parent->is_message);
 }
 
 static struct node *
@@ -185,7 +187,7 @@ begin_part(struct part_parser *p, struct node *parent)
 	p->state = HEADER;
 	p->has_field = false;
 	p->seen = 0;
-	if (wants_envelope(n)) {
+	if (wants_envelope(p, n)) {
 		n->part.envelope =
 		    arena_new(p->arena, 1, sizeof(*n->part.envelope));
 		envelope_begin(&p->envelope, n->part.envelope, &p->addresses);
@@ -331,7 +333,7 @@ header_line(struct part_parser *p, struct str line)
 		return;
 	p->is_content = content_field_find(name, &p->which);
 	if (!p->is_content) {
-		if (!wants_envelope(p->cur) ||
+		if (!wants_envelope(p, p->cur) ||
 		    !envelope_field_find(name, &field))
 			return;
 		p->which = field;
@@ -763,12 +765,13 @@ part_parser_feed(struct part_parser *p, struct str s)
 
 /* ---- begin and end -------------------------------------------------------- */
 
-struct part_parser *
-part_parser_new(struct arena *a, const struct mime_limits *limits)
+static struct part_parser *
+new_parser(struct arena *a, const struct mime_limits *limits, bool is_bare)
 {
 	struct part_parser *p = arena_new(a, 1, sizeof(*p));
 
 	p->arena = a;
+	p->is_bare = is_bare;
 	p->limits = limits != NULL ? *limits : mime_limits_default;
 	if (p->limits.depth < 1)
 		p->limits.depth = 1;
@@ -783,6 +786,18 @@ part_parser_new(struct arena *a, const struct mime_limits *limits)
 	begin_part(p, NULL);
 	p->root = p->cur;
 	return p;
+}
+
+struct part_parser *
+part_parser_new(struct arena *a, const struct mime_limits *limits)
+{
+	return new_parser(a, limits, false);
+}
+
+struct part_parser *
+part_parser_new_bare(struct arena *a, const struct mime_limits *limits)
+{
+	return new_parser(a, limits, true);
 }
 
 /* The whole message is the body of one part that nobody looks into. */

@@ -70,6 +70,9 @@ struct part_parser;
 /* Push parser: feed pieces of any size, then finish. All in `a`. */
 struct part_parser *part_parser_new(
     struct arena *a, const struct mime_limits *limits);
+/* The same without envelopes, for who wants the parts alone. */
+struct part_parser *part_parser_new_bare(
+    struct arena *a, const struct mime_limits *limits);
 void part_parser_feed(struct part_parser *p, struct str piece);
 /* Never fails; the root is part 0 of the message. */
 struct part *part_parser_finish(struct part_parser *p);

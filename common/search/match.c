@@ -640,6 +640,7 @@ begin_text(struct matcher *m)
 {
 	static const struct textwalk_ops ops = {
 	    text_begin, text_piece, text_wants_more};
+	bool any_text = false;
 	size_t open = 0;
 
 	m->in_text = true;
@@ -651,8 +652,10 @@ begin_text(struct matcher *m)
 			n->q->truth = QUERY_YES;
 		}
 		open += n->is_open;
+		any_text |= n->is_open && n->q->key == QUERY_TEXT;
 	}
 	textwalk_begin(&m->walk, m->msg, &m->arena, &ops, m);
+	m->walk.body_alone = !any_text;
 	m->walk.slice_bytes = open > SLICE_BYTES / SLICE_BYTES_MIN
 	    ? SLICE_BYTES_MIN
 	    : SLICE_BYTES / (open > 0 ? open : 1);

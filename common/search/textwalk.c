@@ -12,10 +12,12 @@
 #include "search/textwalk.h"
 
 #include "base/bounds.h"
+#include "mime/encword.h"
 #include "mime/header.h"
 
 #define SLICE_BYTES ((size_t)512 * 1024)
 #define READ_BYTES ((size_t)32 * 1024)
+#define PARSE_BYTES ((size_t)2 * 1024 * 1024) /* about a millisecond */
 
 void
 textwalk_begin(struct textwalk *w, struct msg *msg, struct arena *arena,
@@ -26,8 +28,9 @@ textwalk_begin(struct textwalk *w, struct msg *msg, struct arena *arena,
 	w->ops = ops;
 	w->arg = arg;
 	w->slice_bytes = SLICE_BYTES;
-	w->has_header = w->has_root = false;
+	w->has_header = w->has_root = w->body_alone = false;
 	w->part = NULL;
+	w->parsed = 0;
 	if (w->text.max_bytes == 0)
 		buf_init(&w->text, SIZE_MAX / 2);
 }
@@ -36,6 +39,10 @@ void
 textwalk_end(struct textwalk *w)
 {
 	body_decoder_free(&w->body);
+	/* What it keeps outside of the arena goes with its end. */
+	if (w->parser != NULL)
+		(void)part_parser_finish(w->parser);
+	w->parser = NULL;
 	w->msg = NULL;
 	w->part = NULL;
 }
@@ -47,24 +54,43 @@ textwalk_done(struct textwalk *w)
 	buf_done(&w->text);
 }
 
-/* The fields of a header block, decoded, one text each. */
+/* Name, colon, blank and the decoded value. */
+static void
+show_field(struct textwalk *w, const struct header_field *f, bool text_alone)
+{
+	struct arena_mark mark;
+	struct str value;
+	size_t at;
+
+	buf_clear(&w->text);
+	(void)buf_add_str(&w->text, f->name);
+	(void)buf_add_c(&w->text, ": ");
+	at = w->text.n;
+	w->text.n +=
+	    header_unfold_to(f->value, buf_room(&w->text, f->value.n + 1));
+	value = str_skip(buf_str(&w->text), at);
+	if (!encword_is_plain(value)) {
+		w->text.n = at;
+		mark = arena_mark(w->arena);
+		(void)buf_add_str(&w->text, header_decode(w->arena, f->value));
+		arena_rewind(w->arena, mark);
+	}
+	w->ops->begin(w->arg);
+	w->ops->piece(w->arg, buf_str(&w->text), text_alone);
+}
+
+/* The fields of a header block, one text each. */
 static void
 show_header(struct textwalk *w, struct str block, bool text_alone)
 {
 	struct header_iter it;
 	struct header_field field;
 
+	if (text_alone && w->body_alone)
+		return;
 	header_iter_init(&it, block);
-	while (header_iter_next(&it, &field)) {
-		struct arena_mark mark = arena_mark(w->arena);
-		struct str value = header_decode(w->arena, field.value);
-
-		w->ops->begin(w->arg);
-		w->ops->piece(w->arg, field.name, text_alone);
-		w->ops->piece(w->arg, STR(": "), text_alone);
-		w->ops->piece(w->arg, value, text_alone);
-		arena_rewind(w->arena, mark);
-	}
+	while (header_iter_next(&it, &field))
+		show_field(w, &field, text_alone);
 }
 
 static int
@@ -74,6 +100,8 @@ show_part_header(struct textwalk *w, const struct part *p, struct err *e)
 	int rc = 0;
 	size_t got;
 
+	if (w->body_alone && !p->parent->is_message)
+		return 0;
 	buf_init(&block, MIME_HEADER_BLOCK_MAX);
 	while (block.n < p->header_len && !buf_is_over(&block)) {
 		uint64_t left = p->header_len - block.n;
@@ -107,10 +135,9 @@ next_part(struct part *p)
 
 /* Straight from memory if it is there; else into `room`. */
 static int
-read_piece(struct textwalk *w, size_t want, char *room, struct str *piece,
-    struct err *e)
+read_piece(struct textwalk *w, uint64_t off, size_t want, char *room,
+    struct str *piece, struct err *e)
 {
-	uint64_t off = w->part->body_off + w->off;
 	size_t got;
 
 	if (msg_at_hand(w->msg, off, want, piece))
@@ -138,7 +165,8 @@ read_part(struct textwalk *w, struct err *e)
 		if (budget == 0)
 			return STEP_MORE;
 		want = want < budget ? want : budget;
-		if (read_piece(w, want, room, &piece, e) == -1)
+		if (read_piece(w, w->part->body_off + w->off, want, room,
+			&piece, e) == -1)
 			return STEP_FAIL;
 		if (piece.n == 0)
 			break;
@@ -175,18 +203,71 @@ has_text(const struct part *p)
 		str_eq_nocase(p->type, STR("message")));
 }
 
+/*
+ * Most messages have one part, and their header says so: then nobody has to
+ * look for parts in the body. NULL: there may be more.
+ */
+static struct part *
+single_part(struct textwalk *w, struct err *e)
+{
+	struct part_parser *parser;
+	struct part *root;
+	struct str block;
+	uint64_t size;
+
+	if (msg_header(w->msg, &block, e) == -1 || msg_header_is_cut(w->msg) ||
+	    msg_size(w->msg, &size, e) == -1)
+		return NULL;
+	parser = part_parser_new_bare(w->arena, &mime_limits_default);
+	part_parser_feed(parser, block);
+	root = part_parser_finish(parser);
+	if (root->child != NULL || root->header_len != block.n ||
+	    size < block.n)
+		return NULL;
+	root->body_len = size - block.n;
+	return root;
+}
+
+/* Some of the message goes to the parser; STEP_DONE: *root is its tree. */
+static enum step
+parse_some(struct textwalk *w, struct part **root, struct err *e)
+{
+	char room[READ_BYTES] UNINITIALIZED;
+	size_t budget = PARSE_BYTES;
+	struct str piece;
+
+	if (w->parser == NULL && w->parsed == 0)
+		w->parser =
+		    part_parser_new_bare(w->arena, &mime_limits_default);
+	for (; budget >= READ_BYTES; budget -= READ_BYTES) {
+		if (read_piece(w, w->parsed, READ_BYTES, room, &piece, e) == -1)
+			return STEP_FAIL;
+		if (piece.n == 0) {
+			*root = part_parser_finish(w->parser);
+			w->parser = NULL;
+			return STEP_DONE;
+		}
+		part_parser_feed(w->parser, piece);
+		w->parsed += piece.n;
+	}
+	return STEP_MORE;
+}
+
 static enum step
 enter_root(struct textwalk *w, struct err *e)
 {
-	enum step step = msg_parts_step(w->msg, e);
-	struct part *root;
+	struct part *root = NULL;
+	enum step step;
 
-	if (step != STEP_DONE)
-		return step;
+	if (w->parsed == 0)
+		root = single_part(w, e);
+	if (root == NULL) {
+		step = parse_some(w, &root, e);
+		if (step != STEP_DONE)
+			return step;
+	}
 	w->has_root = true;
-	if (msg_parts(w->msg, &root, e) == -1 || enter_part(w, root, e) == -1)
-		return STEP_FAIL;
-	return STEP_DONE;
+	return enter_part(w, root, e) == -1 ? STEP_FAIL : STEP_DONE;
 }
 
 enum step

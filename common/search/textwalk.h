@@ -30,8 +30,11 @@ struct textwalk {
 	const struct textwalk_ops *ops;
 	void *arg;
 	size_t slice_bytes; /* of bodies that are decoded by a step */
+	bool body_alone; /* what is not for BODY need not be shown */
 	struct buf text;
 	bool has_header, has_root;
+	struct part_parser *parser; /* NULL: not begun, or finished */
+	uint64_t parsed;
 	struct part *part; /* being read; NULL: behind the last */
 	uint64_t off; /* read so far of its body */
 	struct body_decoder *body;
