@@ -295,20 +295,22 @@ load_limits(struct load *l)
  * each compiles its own.
  */
 static void
-add_filter(struct buf *plain)
+add_filter(bool is_imap, struct buf *plain)
 {
-	static struct buf text;
+	static struct buf texts[2];
+	struct buf *text = &texts[is_imap];
 	struct err e;
 
-	if (text.n == 0) {
-		buf_init(&text, CONF_FILE_MAX_BYTES);
-		if (sandbox_filter_text(SANDBOX_USER, &text, &e) == -1) {
+	if (text->n == 0) {
+		buf_init(text, CONF_FILE_MAX_BYTES);
+		if (sandbox_filter_text(is_imap ? SANDBOX_IMAP : SANDBOX_USER,
+			text, &e) == -1) {
 			log_warn("system call filter: %s", e.text);
-			buf_done(&text);
+			buf_done(text);
 			return;
 		}
 	}
-	(void)child_settings_add(plain, "sandbox_filter", buf_str(&text));
+	(void)child_settings_add(plain, "sandbox_filter", buf_str(text));
 }
 
 static void
@@ -330,7 +332,7 @@ load_programs(struct load *l)
 		conf_write_plain(
 		    l->conf, programs[i].reader, programs[i].scope, &b);
 		if (i == PROGRAM_IMAPD || i == PROGRAM_POP3D)
-			add_filter(&b);
+			add_filter(i == PROGRAM_IMAPD, &b);
 		s->plain[i] = str_to_heap(buf_str(&b));
 	}
 	buf_done(&b);

@@ -118,7 +118,9 @@ int
 confine_enter(struct host *h, const struct store_settings *set, struct err *e)
 {
 	struct sandbox_report report;
-	struct sandbox s = {.profile = SANDBOX_USER};
+	struct sandbox s = {.profile = strcmp(h->ops->service, "imap") == 0
+		? SANDBOX_IMAP
+		: SANDBOX_USER};
 	struct places p = {.h = h};
 	const char *dir;
 	size_t i;

@@ -38,6 +38,7 @@ static const struct limits limits[] = {
     [SANDBOX_LOGD] = {KEEP, 64 * MIB, KEEP, 0, KEEP, KEEP},
     [SANDBOX_SPOOLD] = {KEEP, 64 * MIB, KEEP, 0, KEEP, KEEP},
     [SANDBOX_USER] = {KEEP, 1024 * MIB, 256, 0, KEEP, KEEP},
+    [SANDBOX_IMAP] = {KEEP, 1024 * MIB, 256, 0, KEEP, KEEP},
 };
 
 static struct seccomp_program worker_filter, pass_filter;

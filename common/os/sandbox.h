@@ -24,7 +24,8 @@ enum sandbox_profile {
 	SANDBOX_PAM, /* auth child with PAM: limits alone */
 	SANDBOX_LOGD,
 	SANDBOX_SPOOLD,
-	SANDBOX_USER, /* imapd, pop3d */
+	SANDBOX_USER, /* pop3d: mail of a user */
+	SANDBOX_IMAP, /* imapd, restantectl: the same, and who may see it */
 };
 
 enum sandbox_access {

@@ -58,12 +58,15 @@ static const char *const files_write[] = {"creat", "mkdir", "mkdirat", "rmdir",
     "inotify_rm_watch", "copy_file_range", "sendfile", "pwritev", "pwritev2",
     "msync", "pipe2", NULL};
 
+/* The groups of this process, and whom a folder names (posix_acl.c). */
+static const char *const rights_read[] = {"getgroups", "fgetxattr", NULL};
+
 /*
- * Who may read a mailbox (posix_acl.c): of folders that the sandbox lets nobody
- * open, the home above all, it is asked and set from within, by ".".
+ * SETACL. Of folders that the sandbox lets nobody open, the home above all, it
+ * is asked and set from within, by ".".
  */
-static const char *const rights[] = {"getgroups", "fgetxattr", "fsetxattr",
-    "getxattr", "setxattr", "fremovexattr", "removexattr", NULL};
+static const char *const rights_write[] = {
+    "getxattr", "setxattr", "fsetxattr", "removexattr", "fremovexattr", NULL};
 
 /* Files of one name in a folder that is open: a dotlock, a new mailbox. */
 static const char *const lock_files[] = {"openat", "newfstatat", "linkat",
@@ -148,8 +151,10 @@ static const struct profile profiles[] = {
     {SANDBOX_PASS, {judge_password}, false, false, true},
     {SANDBOX_LOGD, {basic, sync_file}, false, false, false},
     {SANDBOX_SPOOLD, {basic, lock_files}, false, false, false},
-    {SANDBOX_USER, {basic, files_read, files_write, rights}, false, true,
+    {SANDBOX_USER, {basic, files_read, files_write, rights_read}, false, true,
 	false},
+    {SANDBOX_IMAP, {basic, files_read, files_write, rights_read, rights_write},
+	false, true, false},
 };
 
 static bool for_any_pid; /* while a filter for other processes is built */
@@ -265,6 +270,12 @@ add_argument_rule(scmp_filter_ctx ctx, const struct argument_rule *r)
 	return rc;
 }
 
+static bool
+is_of_user(const struct profile *p)
+{
+	return p->profile == SANDBOX_USER || p->profile == SANDBOX_IMAP;
+}
+
 static int
 add_argument_rules(scmp_filter_ctx ctx, const struct profile *p)
 {
@@ -281,10 +292,9 @@ add_argument_rules(scmp_filter_ctx ctx, const struct profile *p)
 		    SCMP_A0(SCMP_CMP_EQ,
 			for_any_pid ? SECCOMP_ANY_PID : (scmp_datum_t)getpid(),
 			0));
-	if (rc == 0 &&
-	    (p->profile == SANDBOX_USER || p->profile == SANDBOX_SPOOLD))
+	if (rc == 0 && (is_of_user(p) || p->profile == SANDBOX_SPOOLD))
 		rc = add_argument_rule(ctx, &ask_for_process);
-	if (rc == 0 && p->profile == SANDBOX_USER)
+	if (rc == 0 && is_of_user(p))
 		rc = add_argument_rule(ctx, &ask_for_quota);
 	for (size_t i = 0; rc == 0 && i < ARRAY_LEN(argument_rules); i++)
 		if (!is_in(p, argument_rules[i].name))

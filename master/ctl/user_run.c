@@ -84,7 +84,7 @@ static const char *const read_only_places[] = {
 static int
 confine(const struct store_settings *set, bool read_only, struct err *e)
 {
-	struct sandbox s = {.profile = SANDBOX_USER};
+	struct sandbox s = {.profile = SANDBOX_IMAP};
 	struct sandbox_report report;
 	struct places p = {0};
 	int rc;
