@@ -37,6 +37,9 @@ int ctl_check_mail(const struct ctl_options *o, const char *user);
 int ctl_repair(const struct ctl_options *o, int argc, char **argv);
 /* cmd_give_back.c */
 int ctl_give_back(const struct ctl_options *o, int argc, char **argv);
+/* cmd_share.c */
+int ctl_share(const struct ctl_options *o, int argc, char **argv);
+int ctl_unshare(const struct ctl_options *o, int argc, char **argv);
 /* cmd_index.c */
 int ctl_index(const struct ctl_options *o, int argc, char **argv);
 

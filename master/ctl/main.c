@@ -32,6 +32,9 @@ static const struct ctl_command COMMANDS[] = {
 	ctl_index},
     {"give-back", "[--to dovecot|courier] [--print] USER",
 	"bring to disk what another server needs", ctl_give_back},
+    {"share", "USER [MAILBOX WHOM RIGHTS]",
+	"give others rights on a mailbox, or list who has some", ctl_share},
+    {"unshare", "USER MAILBOX WHOM", "take them again", ctl_unshare},
     {"config", "[--all] [--plain imap|pop3]", "show the settings in effect",
 	ctl_config},
 };

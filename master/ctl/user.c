@@ -252,6 +252,8 @@ ctl_user_find(const struct ctl_options *o, const char *name, struct arena *a,
 	    .reuse_xuidl = setting_is_on(conf, "reuse_xuidl"),
 	    .index_dir = arena_c(a, str_of(setting(conf, "index_dir"))),
 	    .state_dir = arena_c(a, str_of(setting(conf, "state_dir"))),
+	    .other_users_location =
+		arena_c(a, str_of(setting(conf, "other_users_location"))),
 	    .sysuid = (uid_t)-1,
 	    .sysgid = (gid_t)-1,
 	};

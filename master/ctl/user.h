@@ -21,6 +21,8 @@ struct ctl_user {
 	const char *pop3_uidl;
 	bool reuse_xuidl;
 	const char *index_dir, *state_dir; /* the settings */
+	const char *other_users_location; /* the setting, too */
+	bool serves_others; /* set it: others' mail is of interest */
 	const char *index; /* the folder of his index, NULL: none is kept */
 	const char *state; /* of his state, for ctl_user_run(); or NULL */
 	uid_t sysuid;

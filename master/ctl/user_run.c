@@ -76,6 +76,7 @@ ctl_user_become(const struct ctl_user *u, struct err *e)
 
 /* As sessions have them: the index belongs to this boot, dates are local. */
 static const char *const read_only_places[] = {
+    "/etc/group", /* rights.c */
     "/etc/localtime",
     "/usr/share/zoneinfo",
     "/proc/sys/kernel/random/boot_id",
@@ -129,6 +130,8 @@ run_child(const struct ctl_user *u, bool read_only, ctl_user_fn *fn, void *arg,
 	    .mbox_dotlock_stale_s = u->mbox_dotlock_stale_s,
 	    .index_dir = u->index,
 	    .state_dir = u->state,
+	    .others_location =
+		u->serves_others ? u->other_users_location : NULL,
 	    .poll_only = true,
 	};
 	int status = STATUS_FAILED;

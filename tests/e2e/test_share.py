@@ -319,3 +319,39 @@ def test_below_inherits(place):
     a.ok("DELETE Moved")
     a.ok("CREATE Moved")
     place.listed(BOB, set())
+
+
+# ---- restantectl
+
+def test_restantectl(place):
+    place.make()
+    s = place.s
+    out = s.ctl("share", ALICE, "Shared", BOB, "lrs")
+    assert "may now pass" in out
+    shares = s.ctl("--json", "share", ALICE)["shares"]
+    assert [(x["mailbox"], x["identifier"], set(x["rights"]))
+            for x in shares] == [("Shared", BOB, set("lrs"))]
+    assert place.can(BOB, place.path(), os.R_OK)
+    place.listed(BOB, {"#user/alice/Shared"})
+    place.s.imap(BOB).ok("SELECT #user/alice/Shared")
+    s.ctl("share", ALICE, "Shared", BOB, "+wite")
+    assert place.can(BOB, place.path(), os.W_OK)
+    out = s.ctl("share", ALICE)
+    assert "Shared" in out and BOB in out
+    for argv in (("share", ALICE, "None", BOB, "lr"),
+                 ("share", ALICE, "Shared", "nobody-here", "lr"),
+                 ("share", ALICE, "Shared", BOB, "lrk"),
+                 ("share", ALICE, "Shared", BOB, "lrq"),
+                 ("share", "nobody-here", "Shared", BOB, "lr"),
+                 ("share", ALICE, "Shared"), ("unshare", ALICE, "Shared"),
+                 ("share", ALICE, "Shared", "--bob", "lr")):
+        s.ctl(*argv, ok=False)
+    s.ctl("unshare", ALICE, "Shared", BOB)
+    assert s.ctl("--json", "share", ALICE)["shares"] == []
+    assert not place.can(BOB, place.path(), os.R_OK)
+    assert not place.can(BOB, s.home(ALICE), os.X_OK)
+    # Nothing of root's was made in her home.
+    for path, _, files in os.walk(s.home(ALICE)):
+        for name in [""] + files:
+            assert os.stat(os.path.join(path, name)).st_uid == \
+                s.uid_of(ALICE)

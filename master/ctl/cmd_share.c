@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * cmd_share.c - share USER [MAILBOX WHOM RIGHTS], unshare USER MAILBOX WHOM: what
+ * SETACL, DELETEACL and GETACL do, from a shell.
+ *
+ * Owns:    nothing.
+ * Runs in: restantectl; what touches mail in a process of the user.
+ * Trusts:  nothing of what that process says: lines are printed without control
+ *          characters. It says lines of fields with tabs between them:
+ *
+ *	share	MAILBOX	IDENTIFIER	RIGHTS
+ *	note	TEXT
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "store/share.h"
+#include "user.h"
+
+#define OUTPUT_MAX_BYTES ((size_t)16 * 1024 * 1024)
+
+struct sharing {
+	struct str mailbox; /* p NULL: list all */
+	struct acl_change change;
+};
+
+/* ---- in the process of the user ------------------------------------------------ */
+
+static void
+add_field(struct buf *out, struct str s, char end)
+{
+	for (size_t i = 0; i < s.n; i++)
+		(void)buf_add_byte(out,
+		    (unsigned char)s.p[i] < 0x20 || s.p[i] == 0x7f ? '?'
+								   : s.p[i]);
+	(void)buf_add_byte(out, end);
+}
+
+static void
+tell_entry(struct buf *out, struct str mailbox, const struct acl_entry *it)
+{
+	struct buf b;
+
+	buf_init(&b, 1024);
+	(void)buf_add_c(out, "share\t");
+	add_field(out, mailbox, '\t');
+	acl_id_write(&b, &it->id);
+	add_field(out, buf_str(&b), '\t');
+	buf_clear(&b);
+	acl_rights_write(&b, it->rights);
+	add_field(out, buf_str(&b), '\n');
+	buf_done(&b);
+}
+
+static void
+tell_mailbox(struct store *s, struct str mailbox, struct buf *out)
+{
+	struct str owner;
+	struct acl l;
+	struct err e;
+
+	acl_init(&l);
+	if (store_acl(s, mailbox, &l, &owner, &e) == 0) {
+		VEC_EACH(&l.v, it)
+			tell_entry(out, mailbox, it);
+	} else if (e.code != ERR_NOT_FOUND && e.code != ERR_PERM) {
+		(void)buf_add_c(out, "note\t");
+		add_field(out, mailbox, ':');
+		(void)buf_add_byte(out, ' ');
+		add_field(out, str_of(e.text), '\n');
+	}
+	acl_done(&l);
+}
+
+static int
+tell_all(struct store *s, struct buf *out)
+{
+	struct list_job *job = NULL;
+	struct mbox_entry *m = NULL;
+	struct arena a;
+	enum step step;
+	struct err e;
+
+	arena_init(&a);
+	do
+		step = store_list(s, LIST_EXISTING, &a, &job, &m, &e);
+	while (step == STEP_MORE);
+	list_job_free(&job);
+	if (step == STEP_FAIL)
+		(void)buf_addf(out, "%s", e.text);
+	/* His own alone. */
+	for (; step == STEP_DONE && m != NULL; m = m->next)
+		if (*m->name.p != '#' && (m->attrs & MBOX_NONEXISTENT) == 0)
+			tell_mailbox(s, m->name, out);
+	arena_done(&a);
+	return step == STEP_DONE ? 0 : -1;
+}
+
+static int
+change(struct store *s, const struct sharing *sh, struct buf *out)
+{
+	struct share_result result = {0};
+	struct share_job *job = NULL;
+	enum step step;
+	struct err e;
+
+	do
+		step = store_acl_change(
+		    s, sh->mailbox, &sh->change, &job, &result, &e);
+	while (step == STEP_MORE);
+	share_job_free(&job);
+	if (step == STEP_FAIL) {
+		(void)buf_addf(out, "%s", e.text);
+		return -1;
+	}
+	if (result.note[0] != '\0') {
+		(void)buf_add_c(out, "note\t");
+		add_field(out, str_of(result.note), '\n');
+	}
+	if (result.left_out != 0)
+		(void)buf_add_c(out,
+		    "note\tOf w, t, i and e all or none can be given: now "
+		    "none\n");
+	tell_mailbox(s, sh->mailbox, out);
+	return 0;
+}
+
+static int
+in_child(const struct store_settings *set, struct buf *out, void *arg)
+{
+	struct store_settings plain = *set;
+	const struct sharing *sh = arg;
+	struct store *s;
+	struct err e;
+	int rc;
+
+	plain.index_dir = NULL;
+	if (store_open(&plain, NULL, &s, &e) == -1) {
+		(void)buf_addf(out, "%s", e.text);
+		return 1;
+	}
+	rc = sh->mailbox.p == NULL ? tell_all(s, out) : change(s, sh, out);
+	store_close(&s);
+	return rc == 0 ? 0 : 1;
+}
+
+/* ---- output ---------------------------------------------------------------------- */
+
+static void
+print_line(struct buf *out, struct str line, bool json, bool *first)
+{
+	struct str kind, field[3];
+	size_t n = 0;
+
+	if (!str_next(&line, '\t', &kind))
+		return;
+	while (n < 3 && str_next(&line, '\t', &field[n]))
+		n++;
+	if (str_eq(kind, STR("note")) && n > 0 && !json) {
+		(void)ctl_complain("%.*s", STR_ARG(field[0]));
+		return;
+	}
+	if (!str_eq(kind, STR("share")) || n < 2)
+		return;
+	if (n < 3)
+		field[2] = STR("");
+	if (!json) {
+		(void)buf_addf(out, "%-30.*s %-20.*s %.*s\n", STR_ARG(field[0]),
+		    STR_ARG(field[1]), STR_ARG(field[2]));
+		return;
+	}
+	(void)buf_addf(out, "%s\n  {\"mailbox\": ", *first ? "" : ",");
+	ctl_json_string(out, field[0]);
+	(void)buf_add_c(out, ", \"identifier\": ");
+	ctl_json_string(out, field[1]);
+	(void)buf_add_c(out, ", \"rights\": ");
+	ctl_json_string(out, field[2]);
+	(void)buf_add_byte(out, '}');
+	*first = false;
+}
+
+static int
+print(const struct ctl_options *o, const struct buf *said)
+{
+	struct str rest = buf_str(said), line;
+	struct buf out;
+	bool first = true;
+	int rc;
+
+	buf_init(&out, OUTPUT_MAX_BYTES);
+	if (o->json)
+		(void)buf_add_c(&out, "{\"shares\": [");
+	while (str_next(&rest, '\n', &line))
+		print_line(&out, line, o->json, &first);
+	if (o->json)
+		(void)buf_add_c(&out, "]}\n");
+	rc = ctl_print(&out);
+	buf_done(&out);
+	return rc;
+}
+
+/* ---- both ------------------------------------------------------------------------ */
+
+static int
+run(const struct ctl_options *o, const char *name, struct sharing *sh)
+{
+	struct ctl_user u;
+	struct arena a;
+	struct buf said;
+	struct err e;
+	int rc;
+
+	arena_init(&a);
+	buf_init(&said, OUTPUT_MAX_BYTES);
+	if (ctl_user_find(o, name, &a, &u, &e) == -1) {
+		rc = ctl_complain("%s", e.text);
+	} else {
+		u.serves_others = true;
+		rc = ctl_user_run(&u, false, in_child, sh, &said, &e);
+		if (rc == -1)
+			rc = ctl_complain("%s", e.text);
+		else if (rc != 0)
+			rc = ctl_complain("%.*s", STR_ARG(buf_str(&said)));
+		else
+			rc = print(o, &said);
+	}
+	buf_done(&said);
+	arena_done(&a);
+	return rc;
+}
+
+/* As SETACL has them. */
+static const char *
+rights_parse(const char *text, struct acl_change *c)
+{
+	struct str s = str_of(text);
+
+	c->op = *text == '+' ? ACL_ADD : *text == '-' ? ACL_TAKE : ACL_REPLACE;
+	if (c->op != ACL_REPLACE)
+		s = str_skip(s, 1);
+	return acl_rights_parse(s, &c->rights)
+	    ? NULL
+	    : "rights are of the letters lrswipkxteacd";
+}
+
+int
+ctl_share(const struct ctl_options *o, int argc, char **argv)
+{
+	struct sharing sh = {0};
+	const char *why;
+
+	if (argc != 2 && argc != 5)
+		return ctl_usage();
+	if (argc == 5) {
+		sh.mailbox = str_of(argv[2]);
+		if (!acl_id_parse(str_of(argv[3]), &sh.change.id))
+			return ctl_complain("%s is no identifier", argv[3]);
+		why = rights_parse(argv[4], &sh.change);
+		if (why != NULL)
+			return ctl_complain("%s", why);
+	}
+	return run(o, argv[1], &sh);
+}
+
+int
+ctl_unshare(const struct ctl_options *o, int argc, char **argv)
+{
+	struct sharing sh = {.change = {.op = ACL_DELETE}};
+
+	if (argc != 4)
+		return ctl_usage();
+	sh.mailbox = str_of(argv[2]);
+	if (!acl_id_parse(str_of(argv[3]), &sh.change.id))
+		return ctl_complain("%s is no identifier", argv[3]);
+	return run(o, argv[1], &sh);
+}
