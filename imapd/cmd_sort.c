@@ -8,59 +8,14 @@
  * Spec:    RFC 5256 sections 2.2, 3; RFC 5957 (DISPLAYFROM, DISPLAYTO); RFC 5267
  *          section 3 (ESORT); RFC 5051 (i;unicode-casemap).
  *
- * SEARCH --all found--> KEYS --all read--> sorted, answered
+ * SEARCH --all found--> LOAD --what the kept order lacks--> KEYS --all read-->
+ * ROWS --sorted--> MERGE --one order--> ANSWER
+ * MERGE --the kept order is of no use--> KEYS
  */
-#include "base/step_sort.h"
 #include "imapd/commands.h"
 #include "imapd/reply.h"
-#include "imapd/search_run.h"
-#include "store/msg_keys.h"
-#include "text/fold.h"
-
-#define CRITERIA_MAX 16
-#define SORT_STEPS 2000 /* between two looks at the clock */
-
-enum sort_by {
-	BY_ARRIVAL,
-	BY_CC,
-	BY_DATE,
-	BY_FROM,
-	BY_SIZE,
-	BY_SUBJECT,
-	BY_TO,
-	BY_DISPLAYFROM,
-	BY_DISPLAYTO,
-};
-
-struct criterion {
-	enum sort_by by;
-	bool is_reverse;
-};
-
-/* What a message is compared by, a value per criterion. */
-struct sort_value {
-	int64_t number;
-	struct str key; /* of fold_unicode() */
-};
-
-struct sort_row {
-	uint32_t uid;
-	struct sort_value *values;
-};
-
-struct sort {
-	struct search_run run;
-	struct criterion criteria[CRITERIA_MAX];
-	size_t n_criteria;
-	bool in_keys;
-	uint32_t uid; /* the next whose keys are wanted */
-	struct sort_row *rows;
-	size_t n_rows;
-	struct msg *msg; /* being read */
-	struct arena scratch; /* of its keys as they were read */
-	struct step_sort sort; /* once all keys are read */
-	bool in_sort;
-};
+#include "imapd/sort_job.h"
+#include "store/msg.h"
 
 static void
 sort_cleanup(struct cmd *c)
@@ -69,6 +24,7 @@ sort_cleanup(struct cmd *c)
 
 	msg_close(&s->msg);
 	arena_done(&s->scratch);
+	set32_done(&s->missing);
 	search_run_done(&s->run);
 }
 
@@ -109,7 +65,7 @@ criteria_parse(const struct imap_arg **a, struct sort *s)
 	if (!imap_arg_list(a, &list) || imap_arg_end(list))
 		return false;
 	while (!imap_arg_end(list))
-		if (s->n_criteria == CRITERIA_MAX ||
+		if (s->n_criteria == SORT_CRITERIA_MAX ||
 		    !criterion_arg(&list, &s->criteria[s->n_criteria++]))
 			return false;
 	return true;
@@ -136,110 +92,16 @@ sort_begin(struct cmd *c)
 	return search_run_begin(c, &s->run, a, true);
 }
 
-/* ---- keys ------------------------------------------------------------------ */
+/* ---- phases ---------------------------------------------------------------- */
 
-static bool
-needs_header(const struct sort *s)
+static void
+begin_keys(struct cmd *c, struct sort *s)
 {
-	for (size_t i = 0; i < s->n_criteria; i++)
-		if (s->criteria[i].by != BY_ARRIVAL &&
-		    s->criteria[i].by != BY_SIZE)
-			return true;
-	return false;
-}
-
-/* Asking for it may cost a look at the disk. */
-static bool
-needs_arrival(const struct sort *s, const struct sort_keys *k)
-{
-	for (size_t i = 0; i < s->n_criteria; i++)
-		if (s->criteria[i].by == BY_ARRIVAL ||
-		    (s->criteria[i].by == BY_DATE && !k->has_date))
-			return true;
-	return false;
-}
-
-static struct str
-text_of(const struct sort_keys *k, enum sort_by by)
-{
-	switch (by) {
-	case BY_CC:
-		return k->cc;
-	case BY_FROM:
-		return k->from;
-	case BY_SUBJECT:
-		return k->subject;
-	case BY_TO:
-		return k->to;
-	case BY_DISPLAYFROM:
-		return k->from_name;
-	case BY_DISPLAYTO:
-		return k->to_name;
-	default:
-		return STR("");
-	}
-}
-
-static int
-fill_row(struct cmd *c, struct sort *s, struct sort_row *row, struct err *e)
-{
-	struct sort_keys keys = {0};
-	int64_t arrival = 0;
-	uint64_t size;
-
-	row->uid = s->uid;
-	row->values = arena_new(c->arena, s->n_criteria, sizeof(*row->values));
-	if (needs_header(s) &&
-	    msg_sort_keys(s->msg, &s->scratch, &keys, e) == -1)
-		return -1;
-	if (needs_arrival(s, &keys) &&
-	    msg_internal_date(s->msg, &arrival, e) == -1)
-		return -1;
-	for (size_t i = 0; i < s->n_criteria; i++) {
-		struct sort_value *v = &row->values[i];
-
-		if (s->criteria[i].by == BY_ARRIVAL) {
-			v->number = arrival;
-		} else if (s->criteria[i].by == BY_DATE) {
-			v->number = keys.has_date ? keys.sent_s : arrival;
-		} else if (s->criteria[i].by == BY_SIZE) {
-			if (msg_wire_size(s->msg, &size, e) == -1)
-				return -1;
-			v->number = (int64_t)size;
-		} else {
-			v->key = fold_key(
-			    c->arena, text_of(&keys, s->criteria[i].by));
-		}
-	}
-	return 0;
-}
-
-/* STEP_DONE: the row is there, or the message is gone. */
-static enum step
-read_row(struct cmd *c, struct sort *s, struct err *e)
-{
-	enum step step = STEP_DONE;
-
-	if (s->msg == NULL && msg_open(c->s->view, s->uid, &s->msg, e) == -1)
-		step = STEP_FAIL;
-	for (size_t i = 0; i < s->n_criteria && step == STEP_DONE; i++)
-		if (s->criteria[i].by == BY_SIZE)
-			step = msg_wire_size_step(s->msg, e);
-	if (step == STEP_DONE)
-		step = fill_row(c, s, &s->rows[s->n_rows], e) == -1 ? STEP_FAIL
-								    : STEP_DONE;
-	if (step == STEP_MORE)
-		return STEP_MORE;
-	msg_close(&s->msg);
-	arena_reset(&s->scratch);
-	if (step == STEP_DONE) {
-		s->n_rows++;
-		return STEP_DONE;
-	}
-	set32_remove(&s->run.found, s->uid);
-	if (e->code != ERR_GONE && e->code != ERR_NOT_FOUND)
-		s->run.unreadable = true;
-	return STEP_DONE;
+	s->phase = SORT_KEYS;
+	s->uid = 1;
+	s->n_rows = 0;
+	s->rows = arena_new(
+	    c->arena, (size_t)set32_count(&s->missing) + 1, sizeof(*s->rows));
 }
 
 static enum step
@@ -247,15 +109,18 @@ read_keys(struct cmd *c, struct sort *s)
 {
 	struct err e;
 
-	if (!s->in_keys) {
-		s->in_keys = true;
-		s->uid = 1;
-		s->rows = arena_new(c->arena,
-		    (size_t)set32_count(&s->run.found) + 1, sizeof(*s->rows));
-	}
-	while (s->uid != 0 && set32_next(&s->run.found, s->uid, &s->uid)) {
-		if (read_row(c, s, &e) == STEP_MORE)
+	while (s->uid != 0 && set32_next(&s->missing, s->uid, &s->uid)) {
+		switch (sort_keys_read(c, s, s->uid, &s->rows[s->n_rows], &e)) {
+		case STEP_MORE:
 			return STEP_MORE;
+		case STEP_DONE:
+			s->n_rows++;
+			break;
+		case STEP_FAIL:
+			set32_remove(&s->run.found, s->uid);
+			if (e.code != ERR_GONE && e.code != ERR_NOT_FOUND)
+				s->run.unreadable = true;
+		}
 		s->uid++;
 		if (cmd_time_is_up(c))
 			return STEP_MORE;
@@ -263,30 +128,13 @@ read_keys(struct cmd *c, struct sort *s)
 	return STEP_DONE;
 }
 
-/* ---- the order ------------------------------------------------------------- */
-
-static int
-compare_values(const struct sort_value *a, const struct sort_value *b)
+static void
+begin_rows(struct cmd *c, struct sort *s)
 {
-	if (a->number != b->number)
-		return a->number < b->number ? -1 : 1;
-	return str_cmp(a->key, b->key);
-}
-
-static int
-compare_rows(const void *x, const void *y, void *arg)
-{
-	const struct sort_row *a = x, *b = y;
-	const struct sort *s = arg;
-
-	for (size_t i = 0; i < s->n_criteria; i++) {
-		int order = compare_values(&a->values[i], &b->values[i]);
-
-		if (order != 0)
-			return s->criteria[i].is_reverse ? -order : order;
-	}
-	/* As they stand in the mailbox, also below REVERSE. */
-	return a->uid < b->uid ? -1 : a->uid > b->uid;
+	s->phase = SORT_ROWS;
+	step_sort_begin(&s->sort, s->rows,
+	    arena_new(c->arena, s->n_rows + 1, sizeof(*s->rows)), s->n_rows,
+	    sizeof(*s->rows), sort_keys_compare, s);
 }
 
 static enum step
@@ -294,30 +142,66 @@ sort_rows(struct cmd *c, struct sort *s)
 {
 	size_t steps;
 
-	if (!s->in_sort) {
-		s->in_sort = true;
-		step_sort_begin(&s->sort, s->rows,
-		    arena_new(c->arena, s->n_rows + 1, sizeof(*s->rows)),
-		    s->n_rows, sizeof(*s->rows), compare_rows, s);
-	}
 	do {
 		steps = SORT_STEPS;
-		if (step_sort_go(&s->sort, &steps))
+		if (step_sort_go(&s->sort, &steps)) {
+			s->rows = (struct sort_row *)(void *)s->sort.rows;
 			return STEP_DONE;
+		}
 	} while (!cmd_time_is_up(c));
 	return STEP_MORE;
 }
 
+/* STEP_DONE: s->order is the answer. */
+static enum step
+sort_step(struct cmd *c, struct sort *s)
+{
+	for (;;) {
+		switch (s->phase) {
+		case SORT_SEARCH:
+			if (search_run_step(c, &s->run) == STEP_MORE)
+				return STEP_MORE;
+			s->phase = SORT_LOAD;
+			break;
+		case SORT_LOAD:
+			sort_order_load(c, s);
+			begin_keys(c, s);
+			break;
+		case SORT_KEYS:
+			if (read_keys(c, s) == STEP_MORE)
+				return STEP_MORE;
+			begin_rows(c, s);
+			break;
+		case SORT_ROWS:
+			if (sort_rows(c, s) == STEP_MORE)
+				return STEP_MORE;
+			s->phase = SORT_MERGE;
+			break;
+		case SORT_MERGE:
+			switch (sort_order_merge(c, s)) {
+			case STEP_MORE:
+				return STEP_MORE;
+			case STEP_FAIL:
+				begin_keys(c, s);
+				break;
+			case STEP_DONE:
+				s->phase = SORT_ANSWER;
+			}
+			break;
+		case SORT_ANSWER:
+			return STEP_DONE;
+		}
+	}
+}
+
+/* ---- the answer ------------------------------------------------------------ */
+
 static void
 write_answer(struct buf *b, struct cmd *c, struct sort *s)
 {
-	uint32_t *order = arena_new(c->arena, s->n_rows + 1, sizeof(*order));
-	struct search_found f = {.uids = &s->run.found, .order = order};
+	struct search_found f = {.uids = &s->run.found, .order = s->order};
 	uint64_t modseq;
 
-	s->rows = (struct sort_row *)(void *)s->sort.rows;
-	for (size_t i = 0; i < s->n_rows; i++)
-		order[i] = s->rows[i].uid;
 	modseq = search_run_modseq(c, &s->run, &f);
 	search_run_save(c, &s->run, &f);
 	if (s->run.ret.is_given) {
@@ -326,10 +210,10 @@ write_answer(struct buf *b, struct cmd *c, struct sort *s)
 		return;
 	}
 	buf_add_c(b, "* SORT");
-	for (size_t i = 0; i < s->n_rows; i++) {
+	for (size_t i = 0; i < s->n_order; i++) {
 		buf_add_byte(b, ' ');
-		buf_add_u64(
-		    b, c->uid ? order[i] : view_seq(c->s->view, order[i]));
+		buf_add_u64(b,
+		    c->uid ? s->order[i] : view_seq(c->s->view, s->order[i]));
 	}
 	if (modseq != 0)
 		buf_addf(b, " (MODSEQ %llu)", (unsigned long long)modseq);
@@ -345,11 +229,7 @@ cmd_sort(struct cmd *c)
 	if (c->state == NULL && !sort_begin(c))
 		return STEP_DONE;
 	s = c->state;
-	if (!s->in_keys && search_run_step(c, &s->run) == STEP_MORE)
-		return STEP_MORE;
-	if (!s->in_sort && read_keys(c, s) == STEP_MORE)
-		return STEP_MORE;
-	if (sort_rows(c, s) == STEP_MORE)
+	if (sort_step(c, s) == STEP_MORE)
 		return STEP_MORE;
 	buf_init(&line, SIZE_MAX / 2);
 	write_answer(&line, c, s);

@@ -7,22 +7,30 @@
  * Trusts:  nothing in arguments or messages.
  * Spec:    RFC 5256 sections 3, 4, 5; RFC 9738.
  *
- * SEARCH --all found--> KEYS --all read--> tree made, answered
+ * SEARCH --all found--> KEYS --all read--> TREE --made--> answered
+ * SEARCH --the kept answer is about these messages--> answered
  */
 #include "imapd/commands.h"
 #include "imapd/limit.h"
 #include "imapd/reply.h"
 #include "imapd/search_run.h"
+#include "imapd/thread_kept.h"
 #include "search/thread.h"
+#include "store/kept.h"
 #include "store/msg_keys.h"
 #include "text/fold.h"
 
 /* Steps of the tree's making between two looks at the clock. */
 enum { TREE_STEPS = 2000 };
+/* What is found again as fast is not kept. */
+enum { KEPT_MIN = 64 };
 
 struct threading {
 	struct search_run run;
 	enum thread_kind kind;
+	struct str question; /* what a kept answer answers */
+	bool is_searched, is_kept;
+	struct buf text; /* the answer, with UIDs */
 	struct thread_job *job; /* once all keys are read */
 	bool in_keys;
 	uint32_t uid; /* the next whose keys are wanted */
@@ -38,6 +46,7 @@ threading_cleanup(struct cmd *c)
 
 	arena_done(&t->scratch);
 	thread_job_done(t->job);
+	buf_done(&t->text);
 	search_run_done(&t->run);
 }
 
@@ -51,11 +60,13 @@ threading_begin(struct cmd *c)
 	} algorithms[] = {
 	    {"ORDEREDSUBJECT", THREAD_ORDERED_SUBJECT},
 	    {"REFERENCES", THREAD_REFERENCES},
+	    {"REFS", THREAD_REFS},
 	};
 	struct threading *t = arena_new(c->arena, 1, sizeof(*t));
 	const struct imap_arg *a = c->args;
 
 	arena_init(&t->scratch);
+	buf_init(&t->text, SIZE_MAX / 2);
 	c->state = t;
 	c->cleanup = threading_cleanup;
 	if (limit_exceeded(c->s, view_count(c->s->view)) != 0) {
@@ -66,9 +77,11 @@ threading_begin(struct cmd *c)
 		if (!imap_arg_word(&a, algorithms[i].word))
 			continue;
 		t->kind = algorithms[i].kind;
+		t->question =
+		    arena_printf(c->arena, "THREAD 1 %s", algorithms[i].word);
 		return search_run_begin(c, &t->run, a, true);
 	}
-	(void)reply_bad(c, "ORDEREDSUBJECT or REFERENCES expected");
+	(void)reply_bad(c, "ORDEREDSUBJECT, REFERENCES or REFS expected");
 	return false;
 }
 
@@ -148,25 +161,19 @@ make_tree(struct cmd *c, struct threading *t)
 	return STEP_MORE;
 }
 
-static void
-write_number(struct buf *b, struct cmd *c, const struct thread_node *n)
-{
-	buf_add_u64(b, c->uid ? n->m->uid : view_seq(c->s->view, n->m->uid));
-}
-
 /*
  * "(3 6 (4 23)(44 7 96))": a child alone follows its parent, several have lists
  * of their own. No deeper than THREAD_DEPTH_MAX.
  */
 static void
-write_thread(struct buf *b, struct cmd *c, const struct thread_node *n)
+write_thread(struct buf *b, const struct thread_node *n)
 {
 	const struct thread_node *child;
 
 	buf_add_byte(b, '(');
 	for (; n != NULL; n = n->first) {
 		if (n->m != NULL)
-			write_number(b, c, n);
+			buf_add_u64(b, n->m->uid);
 		if (n->n_children == 0)
 			break;
 		if (n->m != NULL)
@@ -174,35 +181,59 @@ write_thread(struct buf *b, struct cmd *c, const struct thread_node *n)
 		if (n->n_children == 1)
 			continue;
 		for (child = n->first; child != NULL; child = child->next)
-			write_thread(b, c, child);
+			write_thread(b, child);
 		break;
 	}
 	buf_add_byte(b, ')');
 }
 
+/* All threads, as UIDs; kept for the next who asks about these messages. */
+static void
+write_threads(struct cmd *c, struct threading *t)
+{
+	const struct thread_node *n = thread_job_root(t->job)->first;
+
+	for (; n != NULL; n = n->next)
+		write_thread(&t->text, n);
+	if (!t->run.unreadable && t->n_msgs >= KEPT_MIN)
+		kept_put(c->s->view, t->question, buf_str(&t->text));
+}
+
+/* STEP_DONE: t->text is the answer. */
+static enum step
+thread_step(struct cmd *c, struct threading *t)
+{
+	if (!t->is_searched) {
+		if (search_run_step(c, &t->run) == STEP_MORE)
+			return STEP_MORE;
+		t->is_searched = true;
+		t->is_kept =
+		    thread_kept_get(c, t->question, &t->run.found, &t->text);
+	}
+	if (t->is_kept)
+		return STEP_DONE;
+	if (t->job == NULL && read_keys(c, t) == STEP_MORE)
+		return STEP_MORE;
+	if (make_tree(c, t) == STEP_MORE)
+		return STEP_MORE;
+	write_threads(c, t);
+	return STEP_DONE;
+}
+
 enum step
 cmd_thread(struct cmd *c)
 {
-	const struct thread_node *n;
 	struct threading *t;
 	struct buf line;
 
 	if (c->state == NULL && !threading_begin(c))
 		return STEP_DONE;
 	t = c->state;
-	if (!t->in_keys && search_run_step(c, &t->run) == STEP_MORE)
-		return STEP_MORE;
-	if (t->job == NULL && read_keys(c, t) == STEP_MORE)
-		return STEP_MORE;
-	if (make_tree(c, t) == STEP_MORE)
+	if (thread_step(c, t) == STEP_MORE)
 		return STEP_MORE;
 	buf_init(&line, SIZE_MAX / 2);
-	buf_add_c(&line, "* THREAD ");
-	n = thread_job_root(t->job)->first;
-	if (n == NULL)
-		line.n--;
-	for (; n != NULL; n = n->next)
-		write_thread(&line, c, n);
+	buf_add_c(&line, t->text.n > 0 ? "* THREAD " : "* THREAD");
+	thread_kept_write(&line, c, buf_str(&t->text));
 	buf_add_c(&line, "\r\n");
 	session_send(c->s);
 	conn_write_str(c->s->conn, buf_str(&line));

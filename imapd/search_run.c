@@ -58,6 +58,37 @@ search_run_modseq(
 	return highest;
 }
 
+/* ALL, UIDs, and nothing else. */
+static bool
+asks_for_uids(const struct query *q)
+{
+	const struct query *k;
+
+	if (q->key != QUERY_AND)
+		return q->key == QUERY_ALL || q->key == QUERY_UIDS;
+	for (k = q->child; k != NULL; k = k->next)
+		if (!asks_for_uids(k))
+			return false;
+	return true;
+}
+
+/* Those that all of its sets have. */
+static void
+leave_uids(const struct query *q, struct set32 *found)
+{
+	const struct query *k;
+	struct set32 both;
+
+	if (q->key == QUERY_UIDS) {
+		set32_init(&both);
+		set32_intersect(q->uids, found, &both);
+		set32_copy(found, &both);
+		set32_done(&both);
+	}
+	for (k = q->child; k != NULL; k = k->next)
+		leave_uids(k, found);
+}
+
 bool
 search_run_begin(
     struct cmd *c, struct search_run *s, const struct imap_arg *a, bool charset)
@@ -87,6 +118,7 @@ search_run_begin(
 	}
 	if (!query_bound(s->query, &s->candidates))
 		set32_copy(&s->candidates, view_uids(c->s->view));
+	s->is_bound = asks_for_uids(s->query);
 	s->has_modseq = query_has(s->query, QUERY_MODSEQ);
 	if (s->has_modseq)
 		modseq_enable(c->s);
@@ -100,6 +132,12 @@ search_run_step(struct cmd *c, struct search_run *s)
 	struct err e;
 	bool hit;
 
+	if (s->is_bound) {
+		set32_intersect(
+		    &s->candidates, view_uids(c->s->view), &s->found);
+		leave_uids(s->query, &s->found);
+		return STEP_DONE;
+	}
 	while (set32_next(&s->candidates, s->uid, &s->uid)) {
 		switch (matcher_test(s->matcher, s->uid, &hit, &e)) {
 		case STEP_MORE:

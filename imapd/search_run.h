@@ -18,6 +18,7 @@ struct search_run {
 	struct search_return ret; /* the caller parses it */
 	uint32_t limited; /* lowest UID looked at; 0: all were (limit.h) */
 	bool unreadable; /* a message could not be looked at */
+	bool is_bound; /* all candidates of the view are meant */
 	bool has_modseq; /* the keys ask for mod-sequences */
 };
 

@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "store/derived_impl.h"
+#include "store/kept.h"
 #include "store/modseq_floor.h"
 #include "store/object.h"
 
@@ -1142,11 +1143,15 @@ derived_note_size(
 {
 	struct index_rec r;
 	struct fact *f;
+	bool was_known;
 
-	if (m->derived == NULL || m->store->ops->index_by_content ||
-	    (derived_facts(m, uid, &r) && r.known & INDEX_HAS_SIZE &&
-		r.size == size && r.wire_size == wire_size))
+	if (m->derived == NULL || m->store->ops->index_by_content)
 		return;
+	was_known = derived_facts(m, uid, &r) && r.known & INDEX_HAS_SIZE;
+	if (was_known && r.size == size && r.wire_size == wire_size)
+		return;
+	if (was_known)
+		kept_forget(m);
 	f = waiting_fact(m, uid);
 	f->known |= INDEX_HAS_SIZE;
 	f->size = size;
@@ -1158,11 +1163,15 @@ derived_note_date(struct mailbox *m, uint32_t uid, int64_t date_s)
 {
 	struct index_rec r;
 	struct fact *f;
+	bool was_known;
 
-	if (m->derived == NULL || m->store->ops->index_by_content ||
-	    (derived_facts(m, uid, &r) && r.known & INDEX_HAS_DATE &&
-		r.date_s == date_s))
+	if (m->derived == NULL || m->store->ops->index_by_content)
 		return;
+	was_known = derived_facts(m, uid, &r) && r.known & INDEX_HAS_DATE;
+	if (was_known && r.date_s == date_s)
+		return;
+	if (was_known)
+		kept_forget(m);
 	f = waiting_fact(m, uid);
 	f->known |= INDEX_HAS_DATE;
 	f->date_s = date_s;
@@ -1181,6 +1190,7 @@ derived_forget_facts(struct mailbox *m, uint32_t uid)
 	/* An empty value is one that is not known. */
 	for (size_t i = 0; i < ARRAY_LEN(all); i++)
 		derived_put(m, uid, all[i], STR(""));
+	kept_forget(m);
 	waiting_fact(m, uid)->known = 0;
 	derived_put_filters(m, uid, STR(""));
 	derived_note_filtered(m, 0);

@@ -398,7 +398,8 @@ put_slots(struct index *ix, struct job *j, struct err *e)
 			rc = derived_write_filters(
 			    ix, j->head.box, s->uid, value, e);
 		/* What went since it was read would stay for ever. */
-		else if (set32_has(&j->m->live, s->uid))
+		else if (s->kind == INDEX_KEPT ||
+		    set32_has(&j->m->live, s->uid))
 			rc = cache_put(ix, j->head.box,
 			    (enum index_slot)s->kind, s->uid, value, e);
 		if (rc == -1)
