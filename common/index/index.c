@@ -52,6 +52,21 @@ struct walked {
 	unsigned n;
 };
 
+/*
+ * Large values whose sum was right, as they lie in the map. Until the next
+ * transaction of a writer nothing changes there; a listing comes back to them
+ * again and again.
+ */
+#define CHECKED 64 /* a power of two; chunks of a large mailbox */
+#define CHECKED_MIN_BYTES 2048
+
+struct checked {
+	const void *p;
+	size_t txn;
+	uint32_t n;
+	uint32_t uid; /* the end of its key */
+};
+
 struct index {
 	char *dir;
 	int dirfd;
@@ -63,6 +78,7 @@ struct index {
 	struct lane lanes[INDEX_LANES];
 	bool is_reading, is_stale, is_damaged, has_written;
 	struct walked walked;
+	struct checked checked[CHECKED];
 	MDB_txn *writing;
 	uint64_t max_bytes, epoch, serial;
 	int64_t checked_ms, failed_ms;
@@ -219,6 +235,7 @@ close_env(struct index *ix)
 	if (ix->reading != NULL)
 		mdb_txn_abort(ix->reading);
 	ix->walked = (struct walked){0};
+	memset(ix->checked, 0, sizeof(ix->checked));
 	mdb_env_close(ix->env);
 	index_state_leave();
 	ix->env = NULL;
@@ -537,11 +554,24 @@ note_walked(struct walked *w, const MDB_val *v)
 }
 
 /* Takes the sum off a value. */
+/* Where a value of the map is noted when its sum is right; NULL: nowhere. */
+static struct checked *
+checked_of(struct index *ix, const MDB_val *raw)
+{
+	uintptr_t at = (uintptr_t)raw->mv_data;
+
+	if (ix->writing != NULL || raw->mv_size < CHECKED_MIN_BYTES ||
+	    raw->mv_size > UINT32_MAX)
+		return NULL;
+	return &ix->checked[at / 4096 % CHECKED];
+}
+
 static bool
 check_value(
     struct index *ix, struct str key, const MDB_val *raw, struct str *value)
 {
 	struct str s = str_of_val(raw);
+	struct checked *seen, now = {0};
 	uint32_t sum;
 
 	if (ix->writing == NULL)
@@ -550,8 +580,23 @@ check_value(
 		goto bad;
 	memcpy(&sum, s.p, sizeof(sum));
 	s = str_skip(s, sizeof(sum));
+	seen = checked_of(ix, raw);
+	if (seen != NULL) {
+		now = (struct checked){
+		    .p = raw->mv_data,
+		    .txn = mdb_txn_id(ix->reading),
+		    .n = (uint32_t)raw->mv_size,
+		    .uid = index_key_uid(key),
+		};
+		if (memcmp(seen, &now, sizeof(now)) == 0) {
+			*value = s;
+			return true;
+		}
+	}
 	if (sum != value_sum(key, s))
 		goto bad;
+	if (seen != NULL)
+		*seen = now;
 	*value = s;
 	return true;
 bad:
@@ -564,6 +609,7 @@ static int
 map_anew(struct index *ix, size_t size)
 {
 	ix->walked = (struct walked){0};
+	memset(ix->checked, 0, sizeof(ix->checked));
 	return mdb_env_set_mapsize(ix->env, size);
 }
 

@@ -275,31 +275,38 @@ test_reboot(void **state)
 	index_close(&ix);
 }
 
+/* In the value of key 77, which consists of its letter. */
+static void
+damage(void)
+{
+	char page[4096];
+	bool done = false;
+	int fd = open(file("data.mdb"), O_RDWR);
+
+	for (off_t at = 0; pread(fd, page, 4096, at) == 4096; at += 4096)
+		for (size_t i = 0; i + 500 < sizeof(page); i++)
+			if (memcmp(page + i, "MMMMMMMMMMMMMMMMMMMM", 20) == 0) {
+				page[i + 400] = 'X';
+				assert_int_equal(
+				    pwrite(fd, page, 4096, at), 4096);
+				done = true;
+				break;
+			}
+	assert_true(done);
+	assert_int_equal(close(fd), 0);
+}
+
 /* A value that does not have its sum. */
 static void
 test_wrong_sum(void **state)
 {
 	struct index *ix = open_it();
-	uint64_t epoch = index_epoch(ix);
-	char page[4096];
-	bool done = false;
-	int fd;
+	uint64_t epoch;
 
 	(void)state;
 	assert_int_equal(put_range(ix, 77, 78, 1000), 0);
 	index_close(&ix);
-	fd = open(file("data.mdb"), O_RDWR);
-	for (off_t at = 0; pread(fd, page, 4096, at) == 4096; at += 4096)
-		for (size_t i = 0; i + 500 < sizeof(page); i++)
-			if (memcmp(page + i, "MMMMMMMMMMMMMMMMMMMM", 20) == 0 &&
-			    !done) {
-				page[i + 400] = 'X';
-				assert_int_equal(
-				    pwrite(fd, page, 4096, at), 4096);
-				done = true;
-			}
-	assert_true(done);
-	assert_int_equal(close(fd), 0);
+	damage();
 	ix = open_it();
 	epoch = index_epoch(ix);
 	assert_false(has(ix, 77));
@@ -312,6 +319,30 @@ test_wrong_sum(void **state)
 	index_close(&ix);
 	ix = open_it();
 	assert_true(has(ix, 77));
+	index_close(&ix);
+}
+
+/* The sum of a large value is made once, until somebody writes. */
+static void
+test_sum_again(void **state)
+{
+	struct index *ix = open_it();
+
+	(void)state;
+	assert_int_equal(put_range(ix, 77, 80, 6000), 0);
+	for (int i = 0; i < 3; i++) {
+		assert_true(has(ix, 77));
+		assert_true(has(ix, 78));
+		index_pause(ix);
+	}
+	assert_int_equal(put_range(ix, 77, 80, 7000), 0);
+	assert_true(has(ix, 77));
+	assert_true(has(ix, 79));
+	index_pause(ix);
+	damage();
+	assert_int_equal(put_range(ix, 500, 501, 10), 0);
+	assert_true(has(ix, 78));
+	assert_false(has(ix, 77));
 	index_close(&ix);
 }
 
@@ -667,6 +698,7 @@ main(int argc, char **argv)
 	    T(test_other_version),
 	    T(test_reboot),
 	    T(test_wrong_sum),
+	    T(test_sum_again),
 	    T(test_crash),
 	    T(test_edited),
 	    T(test_no_right),
