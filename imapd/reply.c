@@ -23,7 +23,9 @@ write_tagged(struct cmd *c, struct buf *b, const char *word, const char *code,
     const char *text)
 {
 	buf_add_str(b, c->tag);
-	buf_addf(b, " %s ", word);
+	buf_add_c(b, " ");
+	buf_add_c(b, word);
+	buf_add_c(b, " ");
 	if (code != NULL)
 		buf_addf(b, "[%s] ", code);
 	imap_write_text(b, str_of(text));

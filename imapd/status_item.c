@@ -100,8 +100,10 @@ status_items_write(struct session *s, struct str name,
 	name_write(s, &s->out, name);
 	buf_add_c(&s->out, " (");
 	for (i = 0; i < items->n; i++) {
-		buf_addf(
-		    &s->out, "%s%s ", i == 0 ? "" : " ", names[items->v[i]]);
+		if (i > 0)
+			buf_add_c(&s->out, " ");
+		buf_add_c(&s->out, names[items->v[i]]);
+		buf_add_c(&s->out, " ");
 		if (items->v[i] == STATUS_MAILBOXID)
 			buf_addf(&s->out, "(%s)", st->mailbox_id);
 		else if (items->v[i] == STATUS_APPENDLIMIT)

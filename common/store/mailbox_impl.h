@@ -416,6 +416,12 @@ struct store_ops {
 	 * Where it lies: its key there.
 	 */
 	bool (*index_place)(struct store *s, struct str name, struct buf *out);
+	/*
+	 * The same without a look at the disk, for index_is_true() to look: a
+	 * name that may be spelt in several ways is where it is looked for
+	 * first. NULL: index_place() does that.
+	 */
+	bool (*index_guess)(struct store *s, struct str name, struct buf *out);
 	/* Can its records be written now? Not WAITING, with UIDs that last. */
 	bool (*index_is_settled)(struct mailbox *m);
 	/*

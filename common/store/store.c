@@ -926,7 +926,9 @@ status_from_index(struct store *s, struct str name, bool with_size,
 	ok = space_of(&s, &a, &name, &e) == 0 && s->derived != NULL &&
 	    s->head == NULL && s->ops->index_place != NULL &&
 	    mailbox_find_open(s, name) == NULL &&
-	    s->ops->index_place(s, name, &place) &&
+	    (s->ops->index_guess != NULL
+		    ? s->ops->index_guess
+		    : s->ops->index_place)(s, name, &place) &&
 	    derived_status(s, name, buf_str(&place), with_size, out);
 	buf_done(&place);
 	arena_done(&a);

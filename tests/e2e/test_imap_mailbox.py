@@ -294,6 +294,29 @@ def test_status_size(box):
         b"* STATUS sized (SIZE %d MESSAGES 3" % sum(sizes))
 
 
+def test_status_of_what_is_moved_outside(box):
+    """The index has it, and it is looked for where it was."""
+    c = box.connect()
+    c.ok("CREATE moved")
+    box.fill(3, folder=".moved")
+    for _ in range(3):  # from the files, and then from the index
+        assert b"MESSAGES 3" in c.ok("STATUS moved (MESSAGES)")[0]
+        c.ok("SELECT moved")
+        c.ok("UNSELECT")
+    path = box.mbox(".moved") if box.store == "mbox" else box.maildir(".moved")
+    os.rename(path, path + "away")
+    assert c.no("STATUS moved (MESSAGES)").startswith(b"[NONEXISTENT]")
+    os.rename(path + "away", path)
+    assert b"MESSAGES 3" in c.ok("STATUS moved (MESSAGES)")[0]
+    # In UTF-8 on disk, too, and not in modified UTF-7 alone.
+    if box.store != "mbox":
+        os.rename(path, box.maildir(".b\u00e4nde"))
+        assert b"MESSAGES 3" in c.ok("STATUS b&AOQ-nde (MESSAGES)")[0]
+        os.rename(box.maildir(".b\u00e4nde"), box.maildir(".b&AOQ-nde"))
+        assert b"MESSAGES 3" in c.ok("STATUS b&AOQ-nde (MESSAGES)")[0]
+    c.logout()
+
+
 def test_status_of_the_selected_mailbox(box):
     box.fill(1)
     c = box.connect()

@@ -715,6 +715,7 @@ const struct store_ops maildir_ops = {
     .repair = maildir_repair,
     .give_back = maildir_courier_give_back,
     .index_place = maildir_index_place,
+    .index_guess = maildir_index_guess,
     .index_is_settled = maildir_index_is_settled,
     .index_save = maildir_index_save,
     .index_take = maildir_index_take,

@@ -167,6 +167,8 @@ struct maildir_place {
 
 int maildir_place_open(struct store *s, struct err *e);
 void maildir_place_close(struct store *s);
+/* Where it is looked for first. False: maildir_path() has to look. */
+bool maildir_path_guess(struct store *s, struct str name, char out[PATH_MAX]);
 /*
  * Path of a mailbox that exists, relative to the root ("." for INBOX), in any
  * of the spellings; ERR_NOT_FOUND, ERR_BAD_NAME.
@@ -369,6 +371,7 @@ void maildir_change_end(struct maildir *md);
 /* ---- maildir_index.c ----------------------------------------------------- */
 
 bool maildir_index_place(struct store *s, struct str name, struct buf *out);
+bool maildir_index_guess(struct store *s, struct str name, struct buf *out);
 bool maildir_index_is_settled(struct mailbox *m);
 bool maildir_index_save(struct mailbox *m, struct buf *out, bool *again);
 bool maildir_index_take(struct mailbox *m, struct str saved);

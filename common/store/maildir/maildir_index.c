@@ -62,6 +62,17 @@ maildir_index_place(struct store *s, struct str name, struct buf *out)
 }
 
 bool
+maildir_index_guess(struct store *s, struct str name, struct buf *out)
+{
+	char rel[PATH_MAX];
+
+	if (!maildir_path_guess(s, name, rel))
+		return maildir_index_place(s, name, out);
+	return buf_add_c(out, s->root) && buf_add_c(out, "/") &&
+	    buf_add_c(out, rel);
+}
+
+bool
 maildir_index_is_settled(struct mailbox *m)
 {
 	const struct maildir *md = maildir_of(m);
@@ -216,15 +227,12 @@ below_root(const struct store *s, const char **path)
 
 /* Without opening anything: three looks at times. */
 static bool
-dir_is_true(int dirfd, const char *place, const char *sub, bool is_local,
-    const struct saved_dir *from)
+dir_is_true(
+    int dirfd, const char *path, bool is_local, const struct saved_dir *from)
 {
-	char path[PATH_MAX + 8];
 	struct stat st;
 
-	if (snprintf(path, sizeof(path), "%s/%s", place, sub) >=
-		(int)sizeof(path) ||
-	    from->read_us == 0 ||
+	if (from->read_us == 0 ||
 	    fstatat(dirfd, path, &st, AT_SYMLINK_NOFOLLOW) == -1 ||
 	    st.st_ino != from->ino || st.st_dev != from->dev ||
 	    file_time_cmp(&st.st_mtim, &from->mtime) != 0)
@@ -236,22 +244,24 @@ bool
 maildir_index_is_true(
     struct store *s, UNUSED struct str name, struct str place, struct str bytes)
 {
-	char path[PATH_MAX], list[PATH_MAX + 32];
+	char path[PATH_MAX + sizeof("/" UIDLIST_FILE)], *end = path + place.n;
 	const char *at = path;
 	struct file_stamp now;
 	struct saved saved;
 	int dirfd;
 
 	if (s->control != NULL || s->is_courier ||
-	    !parse_saved(bytes, &saved) || !str_to_c(place, path, sizeof(path)))
+	    !parse_saved(bytes, &saved) || !str_to_c(place, path, PATH_MAX))
 		return false;
 	dirfd = below_root(s, &at);
-	(void)snprintf(list, sizeof(list), "%s/" UIDLIST_FILE, at);
-	return dir_is_true(
-		   dirfd, at, "new", saved.is_local, &saved.dirs[DIR_NEW]) &&
-	    dir_is_true(
-		dirfd, at, "cur", saved.is_local, &saved.dirs[DIR_CUR]) &&
-	    file_stamp_at(dirfd, list, &now) &&
+	memcpy(end, "/new", sizeof("/new"));
+	if (!dir_is_true(dirfd, at, saved.is_local, &saved.dirs[DIR_NEW]))
+		return false;
+	memcpy(end, "/cur", sizeof("/cur"));
+	if (!dir_is_true(dirfd, at, saved.is_local, &saved.dirs[DIR_CUR]))
+		return false;
+	memcpy(end, "/" UIDLIST_FILE, sizeof("/" UIDLIST_FILE));
+	return file_stamp_at(dirfd, at, &now) &&
 	    file_stamp_eq(&now, &saved.list);
 }
 

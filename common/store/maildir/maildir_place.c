@@ -226,6 +226,23 @@ spell(
 	return ok && !buf_is_over(out);
 }
 
+bool
+maildir_path_guess(struct store *s, struct str name, char out[PATH_MAX])
+{
+	enum spelling first = s->is_utf8 ? SPELT_RAW : SPELT_MUTF7;
+	struct buf b;
+	struct err e;
+	bool ok;
+
+	if (str_eq(name, STR("INBOX")) || str_ends(name, STR(UTF8_SUFFIX)) ||
+	    check_name(s, name, &e) == -1)
+		return false;
+	buf_init(&b, PATH_MAX - 1);
+	ok = spell(s, name, first, &b) && str_to_c(buf_str(&b), out, PATH_MAX);
+	buf_done(&b);
+	return ok;
+}
+
 /* The path in this spelling, when it is a folder. */
 static bool
 try_spelling(
