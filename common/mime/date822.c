@@ -200,7 +200,7 @@ set_year(struct fields *f, struct str digits, uint32_t v)
 {
 	if (digits.n == 2)
 		v += v < 50 ? 2000 : 1900;
-	else if (digits.n == 3)
+	else if (v < 1000) /* "102", and "0102", which was the year 2002 too */
 		v += 1900;
 	f->year = v;
 	f->has_year = true;

@@ -30,6 +30,7 @@ static const struct {
     {"no time", "Thu, 2 Jan 2020", T - 11045, 0},
     {"two digits of a year", "2 Jan 20 03:04:05 +0000", T, 0},
     {"three digits of a year", "2 Jan 120 03:04:05 +0000", T, 0},
+    {"four of a clock that had three", "2 Jan 0120 03:04:05 +0000", T, 0},
     {"last century", "1 Jan 70 00:00:00 +0000", 0, 0},
     {"before 1970", "31 Dec 1969 23:59:59 +0000", -1, 0},
     {"asctime", "Thu Jan  2 03:04:05 2020", T, 0},

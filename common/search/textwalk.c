@@ -58,28 +58,31 @@ textwalk_done(struct textwalk *w)
 static void
 show_field(struct textwalk *w, const struct header_field *f, bool text_alone)
 {
+	struct str raw = f->value, value;
 	struct arena_mark mark;
-	struct str value;
 	size_t at;
 
 	buf_clear(&w->text);
-	(void)buf_add_str(&w->text, f->name);
-	(void)buf_add_c(&w->text, ": ");
+	if (f->name.n > 0) {
+		(void)buf_add_str(&w->text, f->name);
+		(void)buf_add_c(&w->text, ": ");
+	} else {
+		raw = header_line_content(f->raw);
+	}
 	at = w->text.n;
-	w->text.n +=
-	    header_unfold_to(f->value, buf_room(&w->text, f->value.n + 1));
+	w->text.n += header_unfold_to(raw, buf_room(&w->text, raw.n + 1));
 	value = str_skip(buf_str(&w->text), at);
 	if (!encword_is_plain(value)) {
 		w->text.n = at;
 		mark = arena_mark(w->arena);
-		(void)buf_add_str(&w->text, header_decode(w->arena, f->value));
+		(void)buf_add_str(&w->text, header_decode(w->arena, raw));
 		arena_rewind(w->arena, mark);
 	}
 	w->ops->begin(w->arg);
 	w->ops->piece(w->arg, buf_str(&w->text), text_alone);
 }
 
-/* The fields of a header block, one text each. */
+/* The fields of a header block, one text each, and lines that are none. */
 static void
 show_header(struct textwalk *w, struct str block, bool text_alone)
 {
@@ -89,7 +92,7 @@ show_header(struct textwalk *w, struct str block, bool text_alone)
 	if (text_alone && w->body_alone)
 		return;
 	header_iter_init(&it, block);
-	while (header_iter_next(&it, &field))
+	while (header_iter_next_any(&it, &field))
 		show_field(w, &field, text_alone);
 }
 

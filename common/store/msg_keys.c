@@ -22,7 +22,7 @@
 #include "store/msg_impl.h"
 #include "store/msg_keys.h"
 
-#define FORM '\1'
+#define FORM '\2'
 #define TEXT_MAX 1000 /* bytes of one key */
 #define REFS_MAX 100
 #define PIECE ((size_t)16 * 1024)
@@ -129,9 +129,10 @@ first_address(struct arena *a, struct str block, struct str name,
 	*local = list->mailbox;
 	if (shown == NULL)
 		return;
+	/* A name may be empty once it is decoded (RFC 5957 section 3). */
 	if (list->name.n > 0)
 		*shown = header_decode(a, list->name);
-	else
+	if (shown->n == 0)
 		*shown = arena_printf(a, "%.*s@%.*s", STR_ARG(list->mailbox),
 		    STR_ARG(list->host));
 }

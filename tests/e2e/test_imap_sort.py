@@ -153,3 +153,21 @@ def test_expunged_by_another(five):
     assert [n for n in got if n != 2] == [5, 4, 3, 1]
     c.ok("NOOP")
     assert order(c, "(REVERSE ARRIVAL) UTF-8 ALL") == [4, 3, 2, 1]
+
+
+def test_display_name_that_is_empty(box):
+    """RFC 5957 section 3: then the address counts, as without a name."""
+    for name in ('"=?utf-8?q??=" <m@x.org>', "Anna <z@x.org>", "Zoe <a@x.org>"):
+        box.deliver(b"From: %s\nTo: a@b\n\nx\n" % name.encode())
+    c = box.connect()
+    c.ok("SELECT INBOX")
+    assert c.ok("SORT (DISPLAYFROM) UTF-8 ALL") == [b"* SORT 2 1 3"]
+
+
+def test_header_without_fields(box):
+    """Lines that are no fields are found by TEXT, and are no BODY."""
+    box.deliver(b"PIPE pipe.domain\nX-Y: z\n\nthe body\n")
+    c = box.connect()
+    c.ok("SELECT INBOX")
+    assert c.ok("SEARCH TEXT pipe.DOMAIN") == [b"* SEARCH 1"]
+    assert c.ok("SEARCH BODY pipe.domain") == [b"* SEARCH"]
