@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "imap/imap_lex.h"
+#include "imap/imap_requote.h"
 #include "imap/imap_write.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -30,6 +31,7 @@ read_back(struct str line, struct str want)
 	arena_init(&a);
 	imap_lex_init(&l);
 	imap_lex_begin(&l, &limits, &a);
+	l.utf8 = true;
 	for (;;) {
 		enum imap_lex_event ev = imap_lex_feed(&l, line, &used);
 
@@ -45,6 +47,28 @@ read_back(struct str line, struct str want)
 		abort();
 	imap_lex_done(&l);
 	arena_done(&a);
+}
+
+/* What was written for everybody, for those who have enabled UTF-8. */
+static void
+requote(struct str in, struct str text)
+{
+	struct buf plain, b;
+
+	buf_init(&plain, 1 << 21);
+	buf_init(&b, 1 << 21);
+	imap_write_string(&plain, in);
+	buf_add_c(&b, "a X ");
+	imap_requote(&b, buf_str(&plain));
+	buf_add_c(&b, "\r\n");
+	read_back(buf_str(&b), text);
+	/* and of any bytes */
+	buf_clear(&b);
+	imap_requote(&b, in);
+	if (b.n > in.n * 2 + 2)
+		abort();
+	buf_done(&plain);
+	buf_done(&b);
 }
 
 int
@@ -69,6 +93,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	imap_write_astring(&b, in);
 	buf_add_c(&b, "\r\n");
 	read_back(buf_str(&b), text);
+	requote(in, text);
 	buf_clear(&b);
 	imap_write_astring_utf8(&b, in);
 	imap_write_text(&b, in);
