@@ -17,7 +17,7 @@ static const char always[] =
     "MOVE UNSELECT CHILDREN SPECIAL-USE ESEARCH STATUS=SIZE MULTIAPPEND "
     "QUOTA QUOTA=RES-STORAGE QUOTA=RES-MESSAGE WITHIN CONDSTORE QRESYNC "
     "SEARCHRES PARTIAL LIST-EXTENDED LIST-STATUS OBJECTID SAVEDATE PREVIEW "
-    "BINARY CATENATE URL-PARTIAL MULTISEARCH NOTIFY "
+    "BINARY CATENATE URL-PARTIAL REPLACE MULTISEARCH NOTIFY "
     "SORT "
     "SORT=DISPLAY ESORT THREAD=ORDEREDSUBJECT THREAD=REFERENCES THREAD=REFS "
     "UIDONLY ACL RIGHTS=texk LIST-MYRIGHTS";
@@ -28,8 +28,8 @@ capability_write(struct session *s, struct buf *b)
 	buf_add_c(b, always);
 	/* Never both (RFC 7888 section 5). */
 	buf_add_c(b, s->literal_minus ? " LITERAL-" : " LITERAL+");
-	buf_addf(
-	    b, " APPENDLIMIT=%llu", (unsigned long long)s->append_max_bytes);
+	buf_add_c(b, " APPENDLIMIT");
+	buf_addf(b, "=%llu", (unsigned long long)s->append_max_bytes);
 	limit_write_capability(s, b);
 	/* Once on, it can not be had again (RFC 4978 section 3). */
 	if (!conn_has_deflate(s->conn))

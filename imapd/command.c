@@ -51,6 +51,7 @@ static const struct command table[] = {
     {"NOOP", cmd_noop, IN_ANY, 0},
     {"NOTIFY", cmd_notify, IN_ANY, CMD_SECTION},
     {"RENAME", cmd_rename, IN_ANY, 0},
+    {"REPLACE", cmd_replace, IN_SELECTED, CMD_UID | CMD_STREAM_2},
     {"SEARCH", cmd_search, IN_SELECTED, SET | CMD_NO_EXPUNGE | CMD_8BIT},
     {"SELECT", cmd_select, IN_ANY, CMD_NO_SYNC},
     {"SETACL", cmd_setacl, IN_ANY, 0},

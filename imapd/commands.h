@@ -47,6 +47,8 @@ command_fn cmd_sort;
 command_fn cmd_thread;
 /* cmd_store.c */
 command_fn cmd_store;
+/* cmd_replace.c */
+command_fn cmd_replace;
 /* cmd_copy.c */
 command_fn cmd_copy;
 command_fn cmd_move;

@@ -118,7 +118,8 @@ what_to_tell(const struct cmd *c)
 		return what;
 	wished = notify_selected(c->s);
 	/* The client's own doing. */
-	if (def->fn == cmd_expunge || def->fn == cmd_move)
+	if (def->fn == cmd_expunge || def->fn == cmd_move ||
+	    def->fn == cmd_replace)
 		wished |= SYNC_EXPUNGE;
 	return what & wished;
 }
@@ -127,6 +128,13 @@ enum step
 sync_tell(struct cmd *c)
 {
 	return sync_run(c->s, what_to_tell(c), c->uid);
+}
+
+enum step
+sync_tell_arrivals(struct cmd *c)
+{
+	return sync_run(
+	    c->s, what_to_tell(c) & ~(unsigned)SYNC_EXPUNGE, c->uid);
 }
 
 enum step

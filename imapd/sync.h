@@ -20,6 +20,11 @@ enum sync_what {
 };
 enum step sync_run(struct session *s, unsigned what, bool uid);
 /*
+ * The same while a command is under way: everything but that messages are gone
+ * (RFC 8508 section 3.4: EXISTS comes before EXPUNGE).
+ */
+enum step sync_tell_arrivals(struct cmd *c);
+/*
  * FLAGS and PERMANENTFLAGS once more if there are keywords which the client
  * has not been told; before a FETCH response that may have them.
  */

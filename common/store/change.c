@@ -472,6 +472,21 @@ is_counted_with(const struct mailbox *from, const struct mailbox *to)
 
 /* ---- REPLACE ------------------------------------------------------------- */
 
+int
+view_can_remove(struct view *v, uint32_t uid, struct err *e)
+{
+	const struct msg_rec *r;
+
+	if (rights_need(v->m->rights, ACL_DELETED | ACL_EXPUNGE, e) == -1 ||
+	    may_write(v, e) == -1)
+		return -1;
+	mailbox_freshen(v->m, uid);
+	r = mailbox_rec(v->m, uid);
+	if (view_seq(v, uid) == 0 || r == NULL || r->state != REC_LIVE)
+		return err_set(e, ERR_GONE, "message is gone");
+	return 0;
+}
+
 enum step
 view_remove(struct view *v, uint32_t uid, uint32_t *at, struct err *e)
 {

@@ -194,6 +194,11 @@ enum step view_expunge(
     struct view *v, const struct set32 *uids, uint32_t *at, struct err *e);
 
 /*
+ * Is a message of the view still there to be removed, as far as is known, and may
+ * the viewer do that? ERR_GONE, ERR_PERM, ERR_READ_ONLY.
+ */
+int view_can_remove(struct view *v, uint32_t uid, struct err *e);
+/*
  * Removes one message of the view whatever its flags, if it is there still;
  * *at as above.
  */

@@ -22,8 +22,7 @@
 static void
 tell_capabilities(const struct pre *p, struct buf *out)
 {
-	buf_add_c(out,
-	    "CAPABILITY IMAP4rev1 IMAP4rev2 SASL-IR ID ENABLE IDLE");
+	buf_add_c(out, "CAPABILITY IMAP4rev1 IMAP4rev2 SASL-IR ID ENABLE IDLE");
 	buf_add_c(out, p->settings->literal_minus ? " LITERAL-" : " LITERAL+");
 	if (p->settings->offers_tls && !p->has_tls)
 		buf_add_c(out, " STARTTLS");
