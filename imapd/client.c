@@ -27,6 +27,7 @@
 #include "imapd/capability.h"
 #include "imapd/commands.h"
 #include "imapd/notify.h"
+#include "imapd/progress.h"
 #include "imapd/reply.h"
 #include "imapd/session.h"
 #include "imapd/sync.h"
@@ -390,6 +391,7 @@ args_read(struct client *cl, bool is_stream)
 		c->tag = cl->lex.tag;
 		c->uid = cl->lex.uid;
 		cl->begun_ms = clock_mono_ms();
+		progress_begin(c, cl->begun_ms);
 		cl->n_commands++;
 	}
 	cl->phase = CLIENT_RUNNING;
@@ -479,6 +481,8 @@ run(struct client *cl)
 		cmd_replied(cl);
 		return true;
 	case STEP_MORE:
+		if (!cl->waiting)
+			progress_tell(c, clock_mono_ms());
 		cl->locked_out =
 		    !cl->waiting && store_wait(cl->s.store, &cl->waiter);
 		cl->waiting = cl->waiting || cl->locked_out;

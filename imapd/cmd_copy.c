@@ -15,6 +15,7 @@
 #include "imapd/modseq.h"
 #include "imapd/name.h"
 #include "imapd/notify.h"
+#include "imapd/progress.h"
 #include "imapd/reply.h"
 #include "imapd/session.h"
 #include "store/view_modseq.h"
@@ -140,6 +141,9 @@ copy(struct cmd *c, bool move)
 		step = view_copy(c->s->view, &st->uids, st->dest, move,
 		    &st->job, &st->result, &e);
 	} while (step == STEP_MORE && !cmd_time_is_up(c));
+	if (step == STEP_MORE)
+		progress_set(
+		    c, copy_job_count(st->job), set32_count(&st->uids));
 	if (step == STEP_MORE)
 		return STEP_MORE;
 	if (step == STEP_DONE)

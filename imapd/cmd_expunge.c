@@ -11,6 +11,7 @@
 #include "imapd/commands.h"
 #include "imapd/limit.h"
 #include "imapd/modseq.h"
+#include "imapd/progress.h"
 #include "imapd/reply.h"
 #include "imapd/session.h"
 #include "store/view_modseq.h"
@@ -114,6 +115,9 @@ cmd_expunge(struct cmd *c)
 		step = view_expunge(
 		    c->s->view, c->uid ? &st->uids : NULL, &st->at, &e);
 	} while (step == STEP_MORE && !cmd_time_is_up(c));
+	if (step == STEP_MORE && c->uid)
+		progress_set(c, set32_count_le(&st->uids, st->at),
+		    set32_count(&st->uids));
 	if (step == STEP_MORE)
 		return STEP_MORE;
 	if (step == STEP_FAIL)

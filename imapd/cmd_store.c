@@ -18,6 +18,7 @@
 #include "imap/imap_set.h"
 #include "imapd/flags.h"
 #include "imapd/modseq.h"
+#include "imapd/progress.h"
 #include "imapd/reply.h"
 #include "imapd/session.h"
 #include "imapd/sync.h"
@@ -296,8 +297,11 @@ cmd_store(struct cmd *c)
 		if (step == STEP_FAIL)
 			return reply_err(c, &e);
 		st->stored = step == STEP_DONE;
-		if (!st->stored && cmd_time_is_up(c))
-			return STEP_MORE;
+		if (st->stored || !cmd_time_is_up(c))
+			continue;
+		progress_set(c, set32_count_le(&st->uids, st->at),
+		    set32_count(&st->uids));
+		return STEP_MORE;
 	}
 	if ((!st->silent || c->s->condstore) && !tell(c, st))
 		return STEP_MORE;

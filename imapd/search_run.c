@@ -11,6 +11,7 @@
 #include "imapd/search_run.h"
 
 #include "imapd/modseq.h"
+#include "imapd/progress.h"
 #include "imapd/reply.h"
 #include "imapd/search_arg.h"
 #include "store/view_modseq.h"
@@ -126,6 +127,14 @@ search_run_begin(
 	return true;
 }
 
+static enum step
+give_way(struct cmd *c, struct search_run *s)
+{
+	progress_set(c, set32_count_le(&s->candidates, s->uid),
+	    set32_count(&s->candidates));
+	return STEP_MORE;
+}
+
 enum step
 search_run_step(struct cmd *c, struct search_run *s)
 {
@@ -141,7 +150,7 @@ search_run_step(struct cmd *c, struct search_run *s)
 	while (set32_next(&s->candidates, s->uid, &s->uid)) {
 		switch (matcher_test(s->matcher, s->uid, &hit, &e)) {
 		case STEP_MORE:
-			return STEP_MORE;
+			return give_way(c, s);
 		case STEP_FAIL:
 			s->unreadable = true;
 			break;
@@ -156,7 +165,7 @@ search_run_step(struct cmd *c, struct search_run *s)
 		 * clock takes. */
 		if ((matcher_has_read(s->matcher) || s->uid % 16 == 0) &&
 		    cmd_time_is_up(c))
-			return STEP_MORE;
+			return give_way(c, s);
 	}
 	return STEP_DONE;
 }

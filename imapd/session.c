@@ -29,6 +29,9 @@ session_init(struct session *s, struct host *h, struct conn *conn)
 	s->message_limit = (uint32_t)host_setting_u64(h, "message_limit", 0);
 	s->save_limit = (uint32_t)host_setting_u64(h, "save_limit", 0);
 	s->append_8bit = host_setting_bool(h, "append_8bit_headers", false);
+	s->progress_ms =
+	    (int64_t)host_setting_u64(h, "progress_interval", PROGRESS_S) *
+	    1000;
 	s->literal_minus = literals != NULL && strcmp(literals, "small") == 0;
 	arena_init(&s->arena);
 	buf_init(&s->out, OUT_MAX_BYTES);

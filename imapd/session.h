@@ -36,6 +36,7 @@ struct session {
 	size_t keywords_told; /* of the view's mailbox, in FLAGS replies */
 	unsigned rights_told; /* on it, in PERMANENTFLAGS */
 	uint64_t append_max_bytes;
+	int64_t progress_ms; /* between notices of progress */
 	bool literal_minus; /* LITERAL- is announced, not LITERAL+ (RFC 7888) */
 	uint32_t message_limit, save_limit; /* limit.h; 0: none */
 	bool append_8bit; /* in headers, also from those who enable nothing */

@@ -31,6 +31,7 @@
 #define IMAP_LITERAL_MAX (1024 * 1024) /* in memory, not APPEND */
 #define IMAP_APPEND_MAX (UINT64_C(100) * 1024 * 1024)
 #define IMAP_IDLE_S (30 * 60)
+#define PROGRESS_S 12 /* RFC 9585: every 10 to 15 seconds */
 #define FETCH_CACHE_S 15. /* a message read in pieces stays open */
 #define POP3_LINE_MAX 512
 #define POP3_IDLE_S (10 * 60)

@@ -680,6 +680,12 @@ static const struct schema_setting TABLE[] = {
 	.readers = MAIL_PROCESSES,
 	.help = "how long a user's process stays after the last session",
 }, {
+	.name = "progress_interval", .type = SCHEMA_SECONDS,
+	.min = 0, .max = 3600, .preset = "12", .readers = SCHEMA_IMAPD,
+	.help = "how often IMAP clients hear of a command that takes long",
+	.detail =
+	    "With 0 they do each time that others have their turn, for tests.",
+}, {
 	.name = "proxy_networks", .type = SCHEMA_TEXT, .list = true,
 	.preset = "", .readers = SCHEMA_MASTER | SCHEMA_LOGIN,
 	.help = "networks whose connections begin with a PROXY header",

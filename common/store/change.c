@@ -743,6 +743,12 @@ view_copy(struct view *v, const struct set32 *uids, struct str dest, bool move,
 	return STEP_DONE;
 }
 
+uint32_t
+copy_job_count(const struct copy_job *job)
+{
+	return job != NULL ? set32_count(&job->from) : 0;
+}
+
 void
 copy_job_free(struct copy_job **jp)
 {

@@ -227,6 +227,8 @@ struct copy_job;
 enum step view_copy(struct view *v, const struct set32 *uids, struct str dest,
     bool move, struct copy_job **job, struct copy_result *out, struct err *e);
 void copy_job_free(struct copy_job **job);
+/* How many messages have been copied so far; 0 for NULL. */
+uint32_t copy_job_count(const struct copy_job *job);
 
 /*
  * APPEND: spools to the mailbox's tmp/ as bytes come, CRLF becomes what the
