@@ -13,6 +13,7 @@
 #include "imap/imap_char.h"
 #include "imapd/capability.h"
 #include "imapd/commands.h"
+#include "imapd/metadata.h"
 #include "imapd/modseq.h"
 #include "imapd/reply.h"
 #include "imapd/session.h"
@@ -121,6 +122,20 @@ enable_rev2(struct session *s)
 	s->imap4rev2 = true;
 }
 
+static void
+enable_metadata(struct session *s)
+{
+	s->metadata_on = true;
+	metadata_enable(s);
+}
+
+static void
+enable_metadata_server(struct session *s)
+{
+	s->metadata_server_on = true;
+	metadata_enable(s);
+}
+
 /* What can be enabled; the flag says that it is. */
 static const struct {
 	const char *word;
@@ -131,6 +146,9 @@ static const struct {
     {"QRESYNC", offsetof(struct session, qresync), enable_qresync},
     {"UIDONLY", offsetof(struct session, uid_only), enable_uid_only},
     {"IMAP4rev2", offsetof(struct session, imap4rev2), enable_rev2},
+    {"METADATA", offsetof(struct session, metadata_on), enable_metadata},
+    {"METADATA-SERVER", offsetof(struct session, metadata_server_on),
+	enable_metadata_server},
     {"UTF8=ACCEPT", offsetof(struct session, utf8), enable_utf8},
 };
 

@@ -10,6 +10,7 @@
  */
 #include "imapd/client.h"
 #include "imapd/commands.h"
+#include "imapd/metadata.h"
 #include "imapd/notify.h"
 #include "imapd/reply.h"
 #include "imapd/session.h"
@@ -57,6 +58,8 @@ cmd_idle(struct cmd *c)
 	} else if (s->view != NULL && !s->lost && view_has_news(s->view) &&
 	    sync_tell(c) == STEP_MORE)
 		client_go_on(c);
+	if (metadata_has_news(s))
+		metadata_tell(s);
 	/* The mailbox is gone: the reply, then BYE. */
 	if (s->lost)
 		return reply_no(

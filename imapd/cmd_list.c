@@ -6,7 +6,7 @@
  * Runs in: imapd, as the mail user.
  * Trusts:  nothing.
  * Spec:    RFC 3501 section 6.3.8; RFC 5258 (LIST-EXTENDED), RFC 5819
- *          (LIST-STATUS), RFC 6154 (SPECIAL-USE).
+ *          (LIST-STATUS), RFC 6154 (SPECIAL-USE), RFC 9590 (LIST-METADATA).
  *
  * Patterns are matched against names in the client's form, so that what it may
  * write in a pattern and in a name is the same.
@@ -72,7 +72,7 @@ is_selected(const struct listing *l, const struct mbox_entry *m)
 	if ((select & SELECT_SUBSCRIBED) != 0 &&
 	    (m->attrs & MBOX_SUBSCRIBED) == 0)
 		return false;
-	if ((select & SELECT_SPECIAL_USE) != 0 && m->use == USE_NONE)
+	if ((select & SELECT_SPECIAL_USE) != 0 && m->uses == 0)
 		return false;
 	return (select & SELECT_SUBSCRIBED) != 0 ||
 	    (m->attrs & MBOX_NONEXISTENT) == 0 ||
@@ -214,6 +214,26 @@ tell_rights(struct cmd *c, struct listing *l)
 		acl_write_my_rights(c->s, l->at->name, rights);
 }
 
+/* RFC 9590; what can not be looked up is left out. */
+static void
+tell_metadata(struct cmd *c, struct listing *l)
+{
+	struct meta_entry *all;
+	struct arena a;
+	struct err e;
+
+	if ((l->arg.ret & RETURN_METADATA) == 0 ||
+	    (l->at->attrs & MBOX_NONEXISTENT) != 0 || !is_selected(l, l->at))
+		return;
+	arena_init(&a);
+	all = NULL;
+	if ((l->at->attrs & MBOX_ON_FIRST_USE) != 0 ||
+	    meta_load(c->s->store, l->at->name, &a, &all, &e) == 0)
+		metadata_write(
+		    c->s, l->at->name, &l->arg.metadata, all, l->at->uses);
+	arena_done(&a);
+}
+
 static bool
 wants_status(const struct listing *l)
 {
@@ -290,6 +310,7 @@ tell_all(struct cmd *c, struct listing *l)
 			return STEP_MORE;
 		if (!l->in_status && list_one(c, l, l->at)) {
 			tell_rights(c, l);
+			tell_metadata(c, l);
 			l->in_status = wants_status(l);
 		}
 		if (l->in_status && tell_status(c, l) == STEP_MORE)

@@ -6,7 +6,7 @@
  * Runs in: imapd, as the mail user.
  * Trusts:  nothing; the store judges names.
  * Spec:    RFC 3501 sections 6.3.3 to 6.3.7, RFC 5530; RFC 8474
- *          section 4.1; RFC 9051 sections 6.3.4 to 6.3.6 (OLDNAME where a name
+ *          section 4.1; RFC 6154 section 3 (CREATE ... USE); RFC 9051 sections 6.3.4 to 6.3.6 (OLDNAME where a name
  *          was brought to Normalisation Form C), 7.1 (HASCHILDREN).
  */
 #include "base/bounds.h"
@@ -17,6 +17,7 @@
 #include "imapd/notify.h"
 #include "imapd/reply.h"
 #include "imapd/session.h"
+#include "store/meta.h"
 
 /*
  * The command's arguments, `n` names and nothing else, also in the form in which
@@ -74,7 +75,71 @@ is_inbox(struct str name)
 struct creating {
 	struct str name, wire;
 	struct status_job *status;
+	/* RFC 6154 section 3 */
+	struct str uses; /* "\\Sent \\Drafts"; p NULL: not asked for */
+	struct meta_job giving;
+	bool is_given, is_refused;
+	struct err why;
+	unsigned phase; /* of taking it back */
 };
+
+/* "(USE (\Sent))"; false: answered. */
+static bool
+create_params_parse(
+    struct cmd *c, const struct imap_arg *a, struct creating *cr)
+{
+	const struct imap_arg *uses;
+	struct str word;
+	unsigned bits;
+	struct buf b;
+	bool ok = imap_arg_word(&a, "USE") && imap_arg_list(&a, &uses) &&
+	    imap_arg_end(a);
+
+	if (!ok) {
+		(void)reply_bad(c, "USE with a list of attributes expected");
+		return false;
+	}
+	buf_init(&b, IMAP_LINE_MAX);
+	while (imap_arg_atom(&uses, &word))
+		buf_addf(&b, "%s%.*s", b.n > 0 ? " " : "", STR_ARG(word));
+	cr->uses = arena_str(c->arena, buf_str(&b));
+	buf_done(&b);
+	if (!imap_arg_end(uses))
+		(void)reply_bad(c, "Attributes expected");
+	else if (!meta_uses_parse(cr->uses, &bits))
+		(void)reply_no(c, "USEATTR", "No such special use here");
+	else
+		return true;
+	return false;
+}
+
+/*
+ * The mailbox is there; it gets its uses, or it goes again: without them it must
+ * not be made.
+ */
+static enum step
+give_uses(struct cmd *c, struct creating *cr)
+{
+	const struct meta_entry use = {
+	    .name = STR("/private/specialuse"), .value = cr->uses};
+	enum step step = STEP_DONE;
+	struct err e;
+
+	if (cr->uses.n == 0 || cr->is_given)
+		return STEP_DONE;
+	if (!cr->is_refused) {
+		step = meta_change(
+		    c->s->store, &cr->giving, cr->name, &use, c->s, &cr->why);
+		cr->is_given = step == STEP_DONE;
+		cr->is_refused = step == STEP_FAIL;
+		if (step != STEP_FAIL)
+			return step;
+	}
+	do
+		step = store_delete(c->s->store, cr->name, &cr->phase, &e);
+	while (step == STEP_MORE && !cmd_time_is_up(c));
+	return step == STEP_MORE ? STEP_MORE : STEP_FAIL;
+}
 
 static void
 create_done(struct cmd *c)
@@ -84,6 +149,32 @@ create_done(struct cmd *c)
 	status_job_free(&cr->status);
 }
 
+/* The name, and what more is wanted. False: answered. */
+static bool
+create_parse(struct cmd *c, struct creating *cr)
+{
+	const struct imap_arg *a = c->args, *all = a, *params = NULL;
+	struct imap_arg alone[2];
+	struct str text;
+	bool ok;
+
+	/* The name is judged first, without what stands behind it. */
+	if (imap_arg_astring(&a, &text) && imap_arg_list(&a, &params)) {
+		alone[0] = c->args[0];
+		alone[1] = (struct imap_arg){.type = IMAP_ARG_END};
+		if (!imap_arg_end(a)) {
+			(void)reply_bad(c, "No more arguments expected");
+			return false;
+		}
+		c->args = alone;
+	}
+	ok = names_parse_wire(c, 1, &cr->name, &cr->wire);
+	c->args = all;
+	if (!ok)
+		return false;
+	return params == NULL || create_params_parse(c, params, cr);
+}
+
 /* False: answered. */
 static bool
 create_begin(struct cmd *c)
@@ -91,8 +182,7 @@ create_begin(struct cmd *c)
 	struct creating *cr = arena_new(c->arena, 1, sizeof(*cr));
 	struct err e;
 
-	if (!names_parse_wire(c, 1, &cr->name, &cr->wire) ||
-	    !new_name_check(c, cr->name))
+	if (!create_parse(c, cr) || !new_name_check(c, cr->name))
 		return false;
 	if (is_inbox(cr->name)) {
 		(void)reply_no(c, "ALREADYEXISTS", "INBOX exists always");
@@ -120,6 +210,13 @@ cmd_create(struct cmd *c)
 	if (c->state == NULL && !create_begin(c))
 		return STEP_DONE;
 	cr = c->state;
+	step = give_uses(c, cr);
+	if (step == STEP_MORE)
+		return STEP_MORE;
+	if (step == STEP_FAIL)
+		return cr->why.code == ERR_UNSUPPORTED
+		    ? reply_no(c, "USEATTR", "Not for this mailbox")
+		    : reply_err(c, &cr->why);
 	do
 		step = store_status(
 		    c->s->store, cr->name, false, &cr->status, &st, &e);

@@ -66,6 +66,9 @@ command_fn cmd_deleteacl;
 command_fn cmd_getacl;
 command_fn cmd_listrights;
 command_fn cmd_myrights;
+/* cmd_metadata.c */
+command_fn cmd_getmetadata;
+command_fn cmd_setmetadata;
 /* cmd_compress.c */
 command_fn cmd_compress;
 

@@ -6,7 +6,7 @@
  * Runs in: imapd, as the mail user.
  * Trusts:  nothing in the arguments.
  * Spec:    RFC 3501 section 9 (list), RFC 5258 section 6, RFC 5819 section 4,
- *          RFC 6154 section 6.
+ *          RFC 6154 section 6, RFC 9590 section 5.
  */
 #include "imapd/list_arg.h"
 
@@ -31,6 +31,7 @@ static const struct word returns[] = {
     {"SPECIAL-USE", RETURN_SPECIAL_USE},
     {"STATUS", RETURN_STATUS},
     {"MYRIGHTS", RETURN_MYRIGHTS},
+    {"METADATA", RETURN_METADATA},
 };
 
 static unsigned
@@ -60,7 +61,7 @@ select_parse(const struct imap_arg *a, struct list_arg *out)
 }
 
 static bool
-return_parse(const struct imap_arg *a, struct list_arg *out)
+return_parse(struct cmd *c, const struct imap_arg *a, struct list_arg *out)
 {
 	const struct imap_arg *list;
 	unsigned bit;
@@ -73,6 +74,10 @@ return_parse(const struct imap_arg *a, struct list_arg *out)
 		if (bit == RETURN_STATUS &&
 		    (!imap_arg_list(&a, &list) ||
 			!status_items_parse(list, &out->status)))
+			return false;
+		if (bit == RETURN_METADATA &&
+		    (!imap_arg_list(&a, &list) ||
+			!metadata_entries_parse(c, list, &out->metadata)))
 			return false;
 	}
 	return true;
@@ -122,7 +127,7 @@ list_arg_parse(struct cmd *c, struct list_arg *out)
 {
 	const struct imap_arg *a = c->args, *list;
 
-	*out = (struct list_arg){0};
+	*out = (struct list_arg){.metadata.max_bytes = UINT32_MAX};
 	if (imap_arg_list(&a, &list)) {
 		out->is_extended = true;
 		if (!select_parse(list, out))
@@ -133,7 +138,7 @@ list_arg_parse(struct cmd *c, struct list_arg *out)
 		return "Reference and mailbox pattern expected";
 	if (imap_arg_word(&a, "RETURN")) {
 		out->is_extended = true;
-		if (!imap_arg_list(&a, &list) || !return_parse(list, out))
+		if (!imap_arg_list(&a, &list) || !return_parse(c, list, out))
 			return "Unknown return option";
 	}
 	/* The special meaning of "" is that of the old form alone. */

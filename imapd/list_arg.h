@@ -7,6 +7,7 @@
 #define IMAPD_LIST_ARG_H
 
 #include "imapd/command.h"
+#include "imapd/metadata.h"
 #include "imapd/status_item.h"
 
 enum list_select { /* which mailboxes */
@@ -22,6 +23,7 @@ enum list_return { /* what is told of them */
 	RETURN_SPECIAL_USE = 1 << 2, /* always told */
 	RETURN_STATUS = 1 << 3, /* RFC 5819 */
 	RETURN_MYRIGHTS = 1 << 5, /* RFC 8440 */
+	RETURN_METADATA = 1 << 4, /* RFC 9590 */
 };
 
 struct list_arg {
@@ -29,6 +31,7 @@ struct list_arg {
 	unsigned select; /* enum list_select */
 	unsigned ret; /* enum list_return */
 	struct status_items status;
+	struct meta_query metadata;
 	struct str reference;
 	struct str *patterns; /* with the reference before them */
 	size_t n_patterns;

@@ -12,26 +12,13 @@
 #include "imap/imap_write.h"
 #include "imapd/name.h"
 #include "imapd/reply.h"
+#include "store/meta.h"
 
 static void
 write_attr(struct buf *b, const char *attr, bool *first)
 {
 	buf_addf(b, "%s%s", *first ? "" : " ", attr);
 	*first = false;
-}
-
-static const char *
-use_attr(enum special_use use)
-{
-	static const char *const attrs[] = {
-	    [USE_DRAFTS] = "\\Drafts",
-	    [USE_SENT] = "\\Sent",
-	    [USE_TRASH] = "\\Trash",
-	    [USE_JUNK] = "\\Junk",
-	    [USE_ARCHIVE] = "\\Archive",
-	};
-
-	return (size_t)use < ARRAY_LEN(attrs) ? attrs[use] : NULL;
 }
 
 static void
@@ -57,8 +44,11 @@ write_attrs(struct buf *b, const struct list_line *l)
 		write_attr(b, "\\Unmarked", &first);
 	if (l->tells_subscribed && (m->attrs & MBOX_SUBSCRIBED) != 0)
 		write_attr(b, "\\Subscribed", &first);
-	if (use_attr(m->use) != NULL)
-		write_attr(b, use_attr(m->use), &first);
+	if (m->uses != 0) {
+		buf_add_c(b, first ? "" : " ");
+		meta_uses_write(m->uses, b);
+		first = false;
+	}
 	if (l->no_access)
 		write_attr(b, "\\NoAccess", &first);
 }

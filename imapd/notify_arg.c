@@ -14,8 +14,6 @@
 
 #include "base/buf.h"
 
-#define METADATA_EVENTS false
-
 static const struct {
 	const char *word;
 	enum notify_event event; /* 0: known, but there are none */
@@ -27,8 +25,8 @@ static const struct {
     {"AnnotationChange", 0, false},
     {"MailboxName", NOTIFY_NAME, true},
     {"SubscriptionChange", NOTIFY_SUBSCRIPTION, true},
-    {"MailboxMetadataChange", NOTIFY_METADATA, METADATA_EVENTS},
-    {"ServerMetadataChange", NOTIFY_SERVER_METADATA, METADATA_EVENTS},
+    {"MailboxMetadataChange", NOTIFY_METADATA, true},
+    {"ServerMetadataChange", NOTIFY_SERVER_METADATA, true},
 };
 
 struct parser {

@@ -21,7 +21,7 @@ struct watched {
 	struct str name; /* in box_arena */
 	unsigned events; /* enum notify_event */
 	unsigned attrs; /* enum mbox_attr */
-	enum special_use use;
+	unsigned uses;
 	char delimiter;
 	bool is_known; /* `told` is what the client knows */
 	bool is_new; /* it has come into being since NOTIFY */

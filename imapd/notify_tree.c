@@ -44,7 +44,7 @@ entry_of(const struct watched *w)
 {
 	return (struct mbox_entry){.name = w->name,
 	    .attrs = w->attrs,
-	    .use = w->use,
+	    .uses = w->uses,
 	    .delimiter = w->delimiter};
 }
 
@@ -271,13 +271,13 @@ take_known(struct watched *w, struct watched *old)
 {
 	unsigned events = w->events, attrs = w->attrs;
 	struct str name = w->name;
-	enum special_use use = w->use;
+	unsigned uses = w->uses;
 
 	*w = *old;
 	w->name = name;
 	w->events = events;
 	w->attrs = attrs;
-	w->use = use;
+	w->uses = uses;
 	old->place = old->names = NULL;
 	if (w->is_renamed)
 		let_go(w);
@@ -328,7 +328,7 @@ take_entry(struct notify *n, struct boxes *b, const struct mbox_entry *m)
 	    .name = arena_str(&b->arena, m->name),
 	    .events = events,
 	    .attrs = m->attrs,
-	    .use = m->use,
+	    .uses = m->uses,
 	    .delimiter = m->delimiter,
 	};
 	w->is_new = n->is_begun;

@@ -14,6 +14,7 @@
 
 #include "base/log.h"
 #include "imap/imap_write.h"
+#include "imapd/metadata.h"
 #include "imapd/session.h"
 
 enum { SEND_BYTES = 16 * 1024, TAGGED_MAX_BYTES = 1 << 23 };
@@ -46,7 +47,8 @@ static enum step
 reply_behind_changes(
     struct cmd *c, const char *word, const char *code, const char *text)
 {
-	if ((c->def->flags & CMD_NO_SYNC) != 0 || c->s->view == NULL)
+	if ((c->def->flags & CMD_NO_SYNC) != 0 ||
+	    (c->s->view == NULL && !metadata_has_news(c->s)))
 		return reply_now(c, word, code, text);
 	buf_init(&c->tagged, TAGGED_MAX_BYTES);
 	write_tagged(c, &c->tagged, word, code, text);

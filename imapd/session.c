@@ -12,6 +12,7 @@
 #include "base/bounds.h"
 #include "host/host.h"
 #include "imap/imap_set.h"
+#include "imapd/metadata.h"
 #include "imapd/notify.h"
 
 enum { OUT_MAX_BYTES = 64 * 1024 * 1024, OUT_KEEP_BYTES = 1024 };
@@ -45,6 +46,7 @@ session_done(struct session *s)
 {
 	notify_done(s);
 	session_unselect(s);
+	metadata_done(s);
 	arena_done(&s->arena);
 	buf_done(&s->out);
 	set32_done(&s->saved);

@@ -42,6 +42,8 @@ struct session {
 	bool append_8bit; /* in headers, also from those who enable nothing */
 	bool logout; /* the session ends after the present reply */
 	bool lost; /* the selected mailbox can not be served on */
+	bool metadata_on, metadata_server_on; /* ENABLEd (RFC 5464) */
+	struct metadata *metadata; /* metadata.h; NULL: neither */
 	struct fetch_cache fetch_cache; /* dropped before the view is closed */
 	struct filter_job filter_job; /* stopped before that */
 	struct notify *notify; /* NULL: NOTIFY was never used */

@@ -17,6 +17,7 @@
 #include "imap/imap_set.h"
 #include "imapd/commands.h"
 #include "imapd/flags.h"
+#include "imapd/metadata.h"
 #include "imapd/modseq.h"
 #include "imapd/notify.h"
 #include "imapd/reply.h"
@@ -127,6 +128,7 @@ what_to_tell(const struct cmd *c)
 enum step
 sync_tell(struct cmd *c)
 {
+	metadata_tell(c->s);
 	return sync_run(c->s, what_to_tell(c), c->uid);
 }
 

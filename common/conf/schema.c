@@ -352,6 +352,24 @@ static const struct schema_setting TABLE[] = {
 	    "takes what is there.\n"
 	    "A field in the passwd-file goes before this setting.",
 }, {
+	.name = "mail_server_admin", .type = SCHEMA_TEXT, .preset = "",
+	.readers = SCHEMA_IMAPD,
+	.help = "how to reach the administrator, as a URI",
+	.detail =
+	    "As\n"
+	    ".Ql mailto:postmaster@example.org .\n"
+	    "Mail programs can show it: it is the entry\n"
+	    ".Ql /shared/admin\n"
+	    "of METADATA (RFC 5464).",
+}, {
+	.name = "mail_server_comment", .type = SCHEMA_TEXT, .preset = "",
+	.readers = SCHEMA_IMAPD,
+	.help = "a note on the server that mail programs can show",
+	.detail =
+	    "The entry\n"
+	    ".Ql /shared/comment\n"
+	    "of METADATA.",
+}, {
 	.name = "maildir_quota", .type = SCHEMA_TEXT, .preset = "",
 	.readers = MAIL_PROCESSES, .check = check_quota,
 	.help = "how much a user's Maildir may hold",

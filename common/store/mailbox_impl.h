@@ -198,6 +198,7 @@ struct store {
 	/* Namespaces: space.h. */
 	struct store *head; /* the user's own store; NULL: this is it */
 	struct list spaces; /* of the head: the other stores */
+	struct list meta_listeners; /* of the head: meta.h */
 	struct list link;
 	enum space_kind kind;
 	char *prefix; /* of names, with the delimiter, or "" */

@@ -104,17 +104,38 @@ last_level(const struct mboxlist *l, struct str name, struct str *out)
 	return str_find(name, l->delimiter) == name.n;
 }
 
-static void
-find_special(struct mboxlist *l, struct mbox_entry **v, size_t n)
+/* What mailboxes were given goes before what their names say. */
+static unsigned
+take_given(struct mboxlist *l)
 {
-	struct mbox_entry *best[SPECIAL_USES + 1] = {0};
+	unsigned uses = 0;
+
+	for (const struct meta_use *u = l->given; u != NULL; u = u->next) {
+		struct mbox_entry *m = find(l, u->name);
+
+		if (m == NULL || (m->attrs & MBOX_NONEXISTENT) != 0)
+			continue;
+		m->attrs |= MBOX_USE_GIVEN;
+		m->uses = u->uses;
+		uses |= u->uses;
+	}
+	return uses;
+}
+
+/* For each use the mailbox with the best of its names; NULL: none. */
+static void
+find_by_name(const struct mboxlist *l, struct mbox_entry **v, size_t n,
+    struct mbox_entry *best[SPECIAL_USES + 1])
+{
 	unsigned best_rank[SPECIAL_USES + 1] = {0}, rank = 0;
 
 	for (size_t i = 0; i < n; i++) {
 		struct str level;
 		enum special_use use;
 
-		if (v[i]->attrs & (MBOX_NONEXISTENT | MBOX_NOSELECT) ||
+		if ((v[i]->attrs &
+			(MBOX_NONEXISTENT | MBOX_NOSELECT | MBOX_USE_GIVEN)) !=
+			0 ||
 		    !last_level(l, v[i]->name, &level))
 			continue;
 		use = special_of_name(level, &rank);
@@ -126,19 +147,33 @@ find_special(struct mboxlist *l, struct mbox_entry **v, size_t n)
 		best[use] = v[i];
 		best_rank[use] = rank;
 	}
+}
+
+static void
+find_special(struct mboxlist *l, struct mbox_entry **v, size_t n)
+{
+	struct mbox_entry *best[SPECIAL_USES + 1] = {0};
+	unsigned given = take_given(l);
+
+	find_by_name(l, v, n, best);
 	for (unsigned use = USE_DRAFTS; use <= USE_ARCHIVE; use++) {
 		struct str name = arena_printf(l->a, "%.*s%.*s",
 		    STR_ARG(l->prefix), STR_ARG(special_default_name(use)));
 
+		if ((given & 1u << use) != 0)
+			continue;
 		if (best[use] == NULL)
 			best[use] = find(l, name);
 		if (best[use] == NULL)
 			best[use] = add(l, name, MBOX_NONEXISTENT);
+		/* Its own word is that it has none. */
+		if ((best[use]->attrs & MBOX_USE_GIVEN) != 0)
+			continue;
 		if (best[use]->attrs & MBOX_NONEXISTENT)
 			best[use]->attrs |= MBOX_ON_FIRST_USE;
 		best[use]->attrs &=
 		    (unsigned)~(MBOX_NONEXISTENT | MBOX_NOSELECT);
-		best[use]->use = use;
+		best[use]->uses |= 1u << use;
 	}
 }
 

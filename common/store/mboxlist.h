@@ -4,6 +4,7 @@
 #define STORE_MBOXLIST_H
 
 #include "base/map.h"
+#include "store/meta.h"
 #include "store/store.h"
 
 struct mboxlist {
@@ -11,13 +12,14 @@ struct mboxlist {
 	char delimiter;
 	struct str prefix; /* of every name but INBOX */
 	bool has_special; /* special-use mailboxes belong into it */
+	const struct meta_use *given; /* special uses that were asked for */
 	struct map by_name; /* to struct mbox_entry */
 	size_t n;
 };
 
 /*
- * Takes the entries of a backend; the list lives in `a`. Set the fields prefix
- * and has_special behind it.
+ * Takes the entries of a backend; the list lives in `a`. Set the fields prefix,
+ * has_special and given behind it.
  */
 void mboxlist_init(struct mboxlist *l, struct arena *a, char delimiter,
     struct mbox_entry *first);

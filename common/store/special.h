@@ -11,5 +11,7 @@
 struct str special_default_name(enum special_use use);
 /* What a mailbox is for by its last level; *rank: the smaller the better. */
 enum special_use special_of_name(struct str last_level, unsigned *rank);
+/* The names of a use, one after the other from *at 0 on; "" behind the last. */
+struct str special_name_at(enum special_use use, size_t *at);
 
 #endif

@@ -27,6 +27,7 @@
 #include "store/notify.h"
 #include "store/object.h"
 #include "store/quota.h"
+#include "store/meta.h"
 #include "store/rights.h"
 #include "store/seen.h"
 #include "store/share.h"
@@ -135,6 +136,7 @@ store_open_part(struct store *head, const struct store_settings *set,
 	s->loop = loop;
 	s->head = head;
 	list_init(&s->spaces);
+	list_init(&s->meta_listeners);
 	s->user = mem_strdup(set->user);
 	s->home = mem_strdup(set->home);
 	s->host = mem_strdup(set->host != NULL ? set->host : dotlock_host());
@@ -284,10 +286,31 @@ use_of_missing(struct str name)
 	return USE_NONE;
 }
 
+/* Has another mailbox this use already, by its name or because it was told? */
+static bool
+has_use(struct store *s, struct arena *a, enum special_use use)
+{
+	struct str name;
+	size_t at = 0;
+
+	for (const struct meta_use *u = meta_uses(s, a); u != NULL; u = u->next)
+		if ((u->uses & 1u << use) != 0)
+			return true;
+	while ((name = special_name_at(use, &at)).n > 0) {
+		struct str below =
+		    arena_printf(a, "INBOX%c%.*s", s->delimiter, STR_ARG(name));
+
+		if (s->ops->exists(s, name) || s->ops->exists(s, below))
+			return true;
+	}
+	return false;
+}
+
 enum step
 mailbox_acquire_or_make(
     struct store *s, struct str name, struct mailbox **out, struct err *e)
 {
+	enum special_use use;
 	struct arena a;
 	enum step step;
 
@@ -297,8 +320,10 @@ mailbox_acquire_or_make(
 		return STEP_FAIL;
 	}
 	step = mailbox_acquire(s, name, out, e);
+	use = use_of_missing(name);
 	if (step == STEP_FAIL && e->code == ERR_NOT_FOUND && s->head == NULL &&
-	    use_of_missing(name) != USE_NONE && s->ops->create(s, name, e) == 0)
+	    use != USE_NONE && !has_use(s, &a, use) &&
+	    s->ops->create(s, name, e) == 0)
 		step = mailbox_acquire(s, name, out, e);
 	arena_done(&a);
 	return step;
@@ -365,6 +390,17 @@ give_names(struct store *s, struct arena *a, struct mbox_entry **list)
 	}
 }
 
+/* By names as clients see them. */
+static const struct meta_use *
+given_uses(struct store *s, struct arena *a)
+{
+	struct meta_use *first = s->head == NULL ? meta_uses(s, a) : NULL;
+
+	for (struct meta_use *u = first; u != NULL; u = u->next)
+		(void)space_name(s, a, &u->name);
+	return first;
+}
+
 /* All of one store have come: sorted, behind those of the stores before. */
 static void
 finish_space(struct list_job *job, enum list_what what, struct arena *a)
@@ -377,6 +413,7 @@ finish_space(struct list_job *job, enum list_what what, struct arena *a)
 	mboxlist_init(&list, a, s->head == NULL ? s->delimiter : '/', job->all);
 	list.prefix = str_of(s->prefix);
 	list.has_special = s->head == NULL;
+	list.given = given_uses(s, a);
 	VEC_EACH(&job->subs, storage)
 		on_subscribed(&sub, *storage);
 	*job->tail = mboxlist_finish(&list, what);
@@ -665,6 +702,7 @@ rename_inbox(
 	if (job == NULL) {
 		if (store_create(s, to, e) == -1)
 			return STEP_FAIL;
+		meta_copy_inbox(s, to);
 		job = *jobp = mem_new(1, sizeof(*job));
 	}
 	if (!job->is_open) {
@@ -705,6 +743,7 @@ rename_folder(struct store *s, struct str from, struct str to, struct err *e)
 	buf_init(&new, 0);
 	if (s->ops->rename(s, from, to, e) == 0) {
 		rename_open(s, from, to);
+		meta_renamed(s, from, to);
 		index_place(s, to, &new);
 		if (old.n > 0 && new.n > 0)
 			derived_rename(s, buf_str(&old), buf_str(&new));

@@ -113,6 +113,7 @@ enum mbox_attr {
 	MBOX_MARKED = 1 << 5,
 	MBOX_UNMARKED = 1 << 6,
 	MBOX_ON_FIRST_USE = 1 << 7, /* not there yet, made when it is opened */
+	MBOX_USE_GIVEN = 1 << 8, /* its uses do not follow from its name */
 };
 
 enum special_use { /* RFC 6154 */
@@ -127,7 +128,7 @@ enum special_use { /* RFC 6154 */
 struct mbox_entry {
 	struct str name; /* UTF-8, in the caller's arena */
 	unsigned attrs; /* enum mbox_attr */
-	enum special_use use;
+	unsigned uses; /* bits 1 << enum special_use */
 	char delimiter; /* of its namespace */
 	struct mbox_entry *next;
 };

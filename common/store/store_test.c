@@ -162,15 +162,15 @@ list(struct box *b, bool subscribed)
 		fail_msg("%s", e.text);
 	text[0] = '\0';
 	for (; first != NULL; first = first->next) {
-		if (first->use != USE_NONE && !subscribed &&
+		if (first->uses != 0 && !subscribed &&
 		    !(first->attrs & MBOX_HAS_CHILDREN) &&
-		    first->use != USE_SENT)
+		    first->uses != 1u << USE_SENT)
 			continue; /* four of five are not of interest here */
 		n += (size_t)snprintf(text + n, sizeof(text) - n,
 		    "%.*s%c%s%s%s ", STR_ARG(first->name), attr_letter(first),
 		    first->attrs & MBOX_HAS_CHILDREN ? "+" : "",
 		    first->attrs & MBOX_SUBSCRIBED ? "s" : "",
-		    first->use == USE_SENT ? "S" : "");
+		    first->uses == 1u << USE_SENT ? "S" : "");
 	}
 	arena_done(&a);
 	return text;

@@ -23,6 +23,7 @@
 #include "base/clock.h"
 #include "os/watch.h"
 #include "store/mbox/mbox_impl.h"
+#include "store/meta.h"
 #include "store/rights.h"
 #include "store/tree.h"
 #include "text/ascii.h"
@@ -564,8 +565,10 @@ remove_rest(const struct store *s, const char *path)
 
 	if (imap_of(path, imap))
 		(void)file_remove_tree(place_of(s)->rootfd, imap, &ignored);
-	if (snprintf(full, sizeof(full), "%s/%s", s->root, path) < PATH_MAX)
+	if (snprintf(full, sizeof(full), "%s/%s", s->root, path) < PATH_MAX) {
 		mbox_keep_remove(s, full);
+		meta_file_moved(s, full, NULL);
+	}
 }
 
 /* The same of one that has another name now. */
@@ -585,8 +588,10 @@ rename_rest(const struct store *s, const char *old, const char *fresh)
 			(void)file_remove_tree(fd, from, &ignored);
 	}
 	if (snprintf(from, sizeof(from), "%s/%s", s->root, old) < PATH_MAX &&
-	    snprintf(to, sizeof(to), "%s/%s", s->root, fresh) < PATH_MAX)
+	    snprintf(to, sizeof(to), "%s/%s", s->root, fresh) < PATH_MAX) {
 		mbox_keep_rename(s, from, to);
+		meta_file_moved(s, from, to);
+	}
 }
 
 int

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: ISC */
+/* meta_test.c - annotations: names, the file, what becomes of it. */
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "store/meta.h"
+#include "tests/lib/test_store.h"
+
+static int
+setup(void **state)
+{
+	struct box *b = mem_new(1, sizeof(*b));
+
+	box_init(b);
+	*state = b;
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	box_done(*state);
+	free(*state);
+	return 0;
+}
+
+static void
+test_names(UNUSED void **state)
+{
+	static const struct {
+		const char *name;
+		bool valid, complete;
+	} cases[] = {
+	    {"/private/comment", true, true},
+	    {"/SHARED/Comment", true, true},
+	    {"/private", true, false},
+	    {"/shared", true, false},
+	    {"/shared/vendor/cmu/x", true, true},
+	    {"/shared/vendor/cmu", true, false},
+	    {"/private/vendor", true, false},
+	    {"/privately/x", false, false},
+	    {"private/x", false, false},
+	    {"", false, false},
+	    {"/", false, false},
+	    {"/private/x/", false, false},
+	    {"/private//x", false, false},
+	    {"/private/*", false, false},
+	    {"/private/a%", false, false},
+	    {"/private/a b", false, false},
+	    {"/private/\xc3\xa4", false, false},
+	    {"/private/\x01", false, false},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct str name = str_of(cases[i].name);
+
+		assert_int_equal(meta_name_is_valid(name), cases[i].valid);
+		if (cases[i].valid)
+			assert_int_equal(
+			    meta_name_is_complete(name), cases[i].complete);
+	}
+}
+
+static void
+test_file(UNUSED void **state)
+{
+	static const char good[] = "restante-metadata 1\n"
+				   "/private/comment 4\na\0\nb\n"
+				   "/private/x 0\n\n";
+	struct meta_entry *first;
+	struct arena a;
+	struct buf b;
+
+	arena_init(&a);
+	buf_init(&b, 1000);
+	assert_true(
+	    meta_file_parse(&a, str_make(good, sizeof(good) - 1), &first));
+	assert_true(str_eq(meta_find(first, STR("/PRIVATE/comment"))->value,
+	    str_make("a\0\nb", 4)));
+	meta_file_write(first, &b);
+	assert_true(str_eq(buf_str(&b), str_make(good, sizeof(good) - 1)));
+	/* What lies before the damage is there. */
+	for (size_t n = 0; n < sizeof(good) - 1; n++) {
+		bool ok = meta_file_parse(&a, str_make(good, n), &first);
+
+		if (ok)
+			assert_true(n == 20 || n == 44);
+		if (n > 44)
+			assert_non_null(first);
+	}
+	buf_done(&b);
+	arena_done(&a);
+}
+
+static void
+set(struct box *b, const char *mailbox, const char *name, const char *value)
+{
+	const struct meta_entry one = {
+	    .name = str_of(name), .value = str_of(value)};
+	struct meta_job job = {0};
+	struct err e;
+
+	if (meta_change(b->store, &job, str_of(mailbox), &one, NULL, &e) !=
+	    STEP_DONE)
+		fail_msg("%s: %s", mailbox, e.text);
+}
+
+static const char *
+get(struct box *b, const char *mailbox, const char *name)
+{
+	static char text[200];
+	struct meta_entry *first, *x;
+	struct arena a;
+	struct err e;
+
+	arena_init(&a);
+	(void)snprintf(text, sizeof(text), "-");
+	if (meta_load(b->store, str_of(mailbox), &a, &first, &e) == -1)
+		(void)snprintf(text, sizeof(text), "error %d", (int)e.code);
+	else if ((x = meta_find(first, str_of(name))) != NULL)
+		(void)snprintf(text, sizeof(text), "%.*s", STR_ARG(x->value));
+	arena_done(&a);
+	return text;
+}
+
+/* A file goes where its folder goes, and is not there without an entry. */
+static void
+test_life(void **state)
+{
+	struct box *b = *state;
+	struct rename_job *job = NULL;
+	unsigned phase = 0;
+	enum step step;
+	struct err e;
+
+	box_open(b);
+	assert_int_equal(store_create(b->store, STR("A"), &e), 0);
+	set(b, "A", "/private/comment", "mine");
+	set(b, "A", "/shared/comment", "ours");
+	assert_true(box_has(b, ".A/restante-private"));
+	assert_true(box_has(b, ".A/restante-metadata"));
+	assert_string_equal(get(b, "A", "/Private/COMMENT"), "mine");
+	assert_int_equal(
+	    store_rename(b->store, STR("A"), STR("B"), &job, &e), STEP_DONE);
+	rename_job_free(&job);
+	assert_string_equal(get(b, "B", "/shared/comment"), "ours");
+	set(b, "B", "/shared/comment", NULL);
+	assert_false(box_has(b, ".B/restante-metadata"));
+	assert_string_equal(get(b, "B", "/private/comment"), "mine");
+	do
+		step = store_delete(b->store, STR("B"), &phase, &e);
+	while (step == STEP_MORE);
+	assert_int_equal(step, STEP_DONE);
+	assert_int_equal(store_create(b->store, STR("B"), &e), 0);
+	assert_string_equal(get(b, "B", "/private/comment"), "-");
+}
+
+/* A damaged file costs what lies behind the damage, and is mended. */
+static void
+test_damage(void **state)
+{
+	struct box *b = *state;
+
+	box_open(b);
+	box_write(b, "restante-private",
+	    "restante-metadata 1\n/private/comment 1\nx\n/private/b 9\nc\n");
+	assert_string_equal(get(b, "INBOX", "/private/comment"), "x");
+	assert_string_equal(get(b, "INBOX", "/private/b"), "-");
+	set(b, "INBOX", "/private/b", "d");
+	assert_string_equal(get(b, "INBOX", "/private/comment"), "x");
+	assert_string_equal(get(b, "INBOX", "/private/b"), "d");
+	box_write(b, "restante-private", "");
+	assert_string_equal(get(b, "INBOX", "/private/b"), "-");
+}
+
+/* A lock that another process holds is waited for; nothing is half done. */
+static void
+test_lock(void **state)
+{
+	struct box *b = *state;
+	const struct meta_entry one = {
+	    .name = STR("/private/comment"), .value = STR("x")};
+	struct meta_job job = {0};
+	struct err e;
+
+	box_open(b);
+	box_write(b, "restante-private.lock", "1:other");
+	assert_int_equal(
+	    meta_change(b->store, &job, STR("INBOX"), &one, NULL, &e),
+	    STEP_MORE);
+	assert_string_equal(get(b, "INBOX", "/private/comment"), "-");
+	box_unlink(b, "restante-private.lock");
+	assert_int_equal(
+	    meta_change(b->store, &job, STR("INBOX"), &one, NULL, &e),
+	    STEP_DONE);
+	assert_false(box_has(b, "restante-private.lock"));
+}
+
+#define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_names),
+	    cmocka_unit_test(test_file),
+	    T(test_life),
+	    T(test_damage),
+	    T(test_lock),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * meta_use.c - special uses that mailboxes have been given.
+ *
+ * Owns:    the list of mailboxes that have one: restante-special beside INBOX's
+ *          files in a Maildir, mbox/special in the state folder.
+ * Runs in: imapd, as the mail user.
+ * Trusts:  nothing in the list; a mailbox's own file decides.
+ * Spec:    RFC 6154 sections 3, 4.
+ *
+ *	restante-special 1\n
+ *	Gesendet\n
+ *
+ * LIST looks into the files of these mailboxes alone, not of all. A name gets
+ * into the list before its file is written, so none is missing; one too many
+ * costs a look.
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/vec.h"
+#include "store/meta_impl.h"
+#include "store/space.h"
+#include "store/special.h"
+
+#define HEADER "restante-special 1\n"
+#define LIST_BYTES_MAX (256 * 1024)
+#define ENTRY STR("/private/specialuse")
+
+static const struct {
+	struct str word;
+	unsigned bit;
+} words[] = {
+    {STR_LIT("\\Drafts"), 1u << USE_DRAFTS},
+    {STR_LIT("\\Sent"), 1u << USE_SENT},
+    {STR_LIT("\\Trash"), 1u << USE_TRASH},
+    {STR_LIT("\\Junk"), 1u << USE_JUNK},
+    {STR_LIT("\\Archive"), 1u << USE_ARCHIVE},
+};
+
+bool
+meta_uses_parse(struct str value, unsigned *uses)
+{
+	struct str word;
+	size_t i;
+
+	*uses = 0;
+	while (str_next(&value, ' ', &word)) {
+		if (word.n == 0)
+			continue;
+		for (i = 0; i < ARRAY_LEN(words); i++)
+			if (str_eq_nocase(words[i].word, word))
+				break;
+		if (i == ARRAY_LEN(words))
+			return false;
+		*uses |= words[i].bit;
+	}
+	return true;
+}
+
+void
+meta_uses_write(unsigned uses, struct buf *out)
+{
+	const char *gap = "";
+
+	for (size_t i = 0; i < ARRAY_LEN(words); i++) {
+		if ((uses & words[i].bit) == 0)
+			continue;
+		buf_addf(out, "%s%s", gap, words[i].word.p);
+		gap = " ";
+	}
+}
+
+/* ---- the list ------------------------------------------------------------ */
+
+static int
+list_place(struct store *s, struct meta_place *p, struct err *e)
+{
+	if (meta_place_of(s, STR("INBOX"), 0, p, e) == -1)
+		return -1;
+	(void)snprintf(p->file, sizeof(p->file), "%s",
+	    p->is_state ? "special" : "restante-special");
+	return 0;
+}
+
+/* Names in `a`; none when there is no list. */
+static struct meta_use *
+read_list(struct store *s, struct arena *a)
+{
+	struct meta_use *first = NULL, **tail = &first;
+	struct meta_place p;
+	struct str rest, line;
+	struct buf b;
+	struct err e;
+	int fd = -1;
+
+	buf_init(&b, LIST_BYTES_MAX);
+	if (s->ops->rights_place != NULL && list_place(s, &p, &e) == 0)
+		fd = file_open_dir(AT_FDCWD, p.dir, true, &e);
+	if (fd != -1 && file_load(fd, p.file, &b, NULL, &e) == 0) {
+		rest = buf_str(&b);
+		if (str_starts(rest, STR(HEADER)))
+			rest = str_skip(rest, sizeof(HEADER) - 1);
+		while (str_next(&rest, '\n', &line)) {
+			if (line.n == 0)
+				continue;
+			*tail = arena_new(a, 1, sizeof(**tail));
+			(*tail)->name = arena_str(a, line);
+			tail = &(*tail)->next;
+		}
+	}
+	if (fd != -1)
+		close(fd);
+	buf_done(&b);
+	return first;
+}
+
+static int
+write_list(struct store *s, const struct meta_use *first, struct err *e)
+{
+	struct meta_place p;
+	struct file_perm perm = {.file_mode = 0600, .gid = (gid_t)-1};
+	struct buf b;
+	int fd, rc = -1;
+
+	if (list_place(s, &p, e) == -1 ||
+	    (p.is_state && file_make_path(p.dir, e) == -1))
+		return -1;
+	fd = file_open_dir(AT_FDCWD, p.dir, true, e);
+	if (fd == -1)
+		return -1;
+	buf_init(&b, LIST_BYTES_MAX);
+	buf_add_c(&b, HEADER);
+	for (; first != NULL; first = first->next)
+		buf_addf(&b, "%.*s\n", STR_ARG(first->name));
+	if (buf_is_over(&b))
+		(void)err_set(e, ERR_LIMIT, "too many special uses");
+	else
+		rc = file_replace(fd, p.file, "restante-special.tmp",
+		    buf_str(&b), &perm, NULL, e);
+	buf_done(&b);
+	close(fd);
+	return rc;
+}
+
+static bool
+is_listed(const struct meta_use *first, struct str name)
+{
+	for (; first != NULL; first = first->next)
+		if (str_eq(first->name, name))
+			return true;
+	return false;
+}
+
+/* ---- what mailboxes have ------------------------------------------------- */
+
+/* False: it has not been given any, nor been told to have none. */
+static bool
+uses_of(struct store *s, struct arena *a, struct str name, unsigned *uses)
+{
+	struct meta_entry *first, *x;
+	struct meta_place p;
+	struct err e;
+
+	if (meta_place_of(s, name, 1, &p, &e) == -1 ||
+	    meta_place_read(s, &p, a, &first, &e) == -1)
+		return false;
+	x = meta_find(first, ENTRY);
+	return x != NULL && meta_uses_parse(x->value, uses);
+}
+
+struct meta_use *
+meta_uses(struct store *s, struct arena *a)
+{
+	struct meta_use *first = read_list(s, a), **at = &first;
+
+	while (*at != NULL) {
+		if (uses_of(s, a, (*at)->name, &(*at)->uses))
+			at = &(*at)->next;
+		else
+			*at = (*at)->next;
+	}
+	return first;
+}
+
+/* ---- changes ------------------------------------------------------------- */
+
+static struct str
+last_level(const struct store *s, struct str name)
+{
+	size_t at = str_rfind(name, s->delimiter);
+
+	return at == name.n ? name : str_skip(name, at + 1);
+}
+
+int
+meta_uses_check(struct store *s, struct str mailbox, struct meta_entry *changes,
+    struct err *e)
+{
+	struct meta_use *list, one = {0};
+	struct meta_entry *x = changes;
+	struct str name = mailbox;
+	unsigned uses, rank;
+	struct arena a;
+	int rc = -1;
+
+	while (x != NULL && !str_eq_nocase(x->name, ENTRY))
+		x = x->next;
+	if (x == NULL)
+		return 0;
+	arena_init(&a);
+	if (space_of(&s, &a, &name, e) == -1)
+		goto out;
+	/* None, whatever its name says: that has to be written down. */
+	if (x->value.p == NULL &&
+	    special_of_name(last_level(s, name), &rank) != USE_NONE)
+		x->value = STR("");
+	if (x->value.p == NULL) {
+		rc = 0;
+		goto out;
+	}
+	if (s->head != NULL || str_eq(name, STR("INBOX")) ||
+	    memchr(name.p, '\n', name.n) != NULL ||
+	    !meta_uses_parse(x->value, &uses)) {
+		(void)err_set(e, ERR_UNSUPPORTED, "no such special use here");
+		goto out;
+	}
+	list = read_list(s, &a);
+	one.name = name;
+	one.next = list;
+	rc = is_listed(list, name) ? 0 : write_list(s, &one, e);
+out:
+	arena_done(&a);
+	return rc;
+}
+
+/* Another mailbox gives up what this one has now (RFC 6154 section 5.4). */
+static void
+take_from(struct store *s, struct arena *a, const struct meta_use *from,
+    unsigned taken)
+{
+	struct meta_entry change = {.name = ENTRY};
+	struct meta_job job = {0};
+	struct str name = from->name;
+	struct buf b;
+	struct err e;
+
+	buf_init(&b, 200);
+	meta_uses_write(from->uses & ~taken, &b);
+	/* An empty value: it has none, whatever its name says. */
+	change.value = arena_str(a, buf_str(&b));
+	buf_done(&b);
+	if (space_name(s, a, &name))
+		(void)meta_change(s, &job, name, &change, NULL, &e);
+}
+
+void
+meta_uses_changed(
+    struct store *s, struct str mailbox, const struct meta_entry *changes)
+{
+	const struct meta_entry *x = changes;
+	struct str name = mailbox;
+	unsigned uses;
+	struct arena a;
+	struct err e;
+
+	while (x != NULL && !str_eq_nocase(x->name, ENTRY))
+		x = x->next;
+	if (x == NULL || x->value.p == NULL ||
+	    !meta_uses_parse(x->value, &uses) || uses == 0)
+		return;
+	arena_init(&a);
+	if (space_of(&s, &a, &name, &e) == 0) {
+		for (const struct meta_use *u = meta_uses(s, &a); u != NULL;
+		     u = u->next) {
+			if (!str_eq(u->name, name) && (u->uses & uses) != 0)
+				take_from(s, &a, u, uses);
+		}
+	}
+	arena_done(&a);
+}
+
+void
+meta_renamed(struct store *s, struct str from, struct str to)
+{
+	struct meta_use *list;
+	bool changed = false;
+	struct arena a;
+	struct err e;
+
+	if (s->head != NULL)
+		return;
+	arena_init(&a);
+	list = read_list(s, &a);
+	for (struct meta_use *u = list; u != NULL; u = u->next) {
+		struct str rest;
+
+		if (!str_starts(u->name, from) ||
+		    (u->name.n > from.n && u->name.p[from.n] != s->delimiter))
+			continue;
+		rest = str_skip(u->name, from.n);
+		u->name =
+		    arena_printf(&a, "%.*s%.*s", STR_ARG(to), STR_ARG(rest));
+		changed = true;
+	}
+	if (changed && write_list(s, list, &e) == -1)
+		store_warn(s, "special uses: %s", e.text);
+	arena_done(&a);
+}
