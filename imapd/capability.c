@@ -9,6 +9,7 @@
  */
 #include "imapd/capability.h"
 
+#include "imapd/habit.h"
 #include "imapd/limit.h"
 
 static const char always[] =
@@ -26,6 +27,8 @@ static const char always[] =
 void
 capability_write(struct session *s, struct buf *b)
 {
+	size_t from = b->n;
+
 	buf_add_c(b, always);
 	/* Never both (RFC 7888 section 5). */
 	buf_add_c(b, s->literal_minus ? " LITERAL-" : " LITERAL+");
@@ -35,4 +38,5 @@ capability_write(struct session *s, struct buf *b)
 	/* Once on, it can not be had again (RFC 4978 section 3). */
 	if (!conn_has_deflate(s->conn))
 		buf_add_c(b, " COMPRESS=DEFLATE");
+	habit_mask(s, b, from);
 }

@@ -26,6 +26,7 @@
 #include "imap/imap_write.h"
 #include "imapd/capability.h"
 #include "imapd/commands.h"
+#include "imapd/habit.h"
 #include "imapd/notify.h"
 #include "imapd/progress.h"
 #include "imapd/reply.h"
@@ -266,6 +267,7 @@ client_new(struct host *h, struct conn *conn, const struct host_peer *peer)
 	conn_set_timeout(conn,
 	    (int64_t)host_setting_u64(h, "imap_idle_timeout", IMAP_IDLE_S) *
 		1000);
+	habit_init(s, peer->client_id);
 	greet(cl, peer);
 	conn_set_handlers(conn, &handlers, cl);
 	return cl;
@@ -460,7 +462,9 @@ step_on(struct cmd *c)
 {
 	enum step step = STEP_DONE;
 
-	if (!c->is_replied)
+	if (!c->is_replied && c->state == NULL && habit_must_wait(c->s, c->def))
+		step = reply_no(c, "UNAVAILABLE", "Busy, come back later");
+	else if (!c->is_replied)
 		step = c->def->fn(c);
 	if (step != STEP_DONE || !c->is_replied)
 		return step;

@@ -13,6 +13,7 @@
 #include "imap/imap_char.h"
 #include "imapd/capability.h"
 #include "imapd/commands.h"
+#include "imapd/habit.h"
 #include "imapd/metadata.h"
 #include "imapd/modseq.h"
 #include "imapd/reply.h"
@@ -70,6 +71,7 @@ id_parse(struct cmd *c, const struct imap_arg *a, struct buf *out)
 		    !imap_arg_nstring(&a, &value) || field.n > ID_FIELD_MAX ||
 		    value.n > ID_VALUE_MAX)
 			return false;
+		habit_id(c->s, field, value);
 		if (value.p != NULL)
 			buf_addf(out, "%s%.*s=<%.*s>", out->n > 0 ? " " : "",
 			    STR_ARG(field), STR_ARG(value));
@@ -87,12 +89,15 @@ cmd_id(struct cmd *c)
 	struct buf said;
 	bool ok;
 
+	habit_id_begin(c->s);
 	buf_init(&said, ID_PAIRS_MAX * (ID_FIELD_MAX + ID_VALUE_MAX + 8));
 	ok = imap_arg_word(&a, "NIL") ||
 	    (imap_arg_list(&a, &list) && id_parse(c, list, &said));
 	buf_done(&said);
 	if (!ok || !imap_arg_end(a))
 		return reply_bad(c, "ID list or NIL expected");
+	if (habit_is_pressed(c->s))
+		return reply_no(c, "UNAVAILABLE", "Busy, come back later");
 	reply_untagged(c->s, "ID (\"name\" \"Restante\")");
 	return reply_ok(c, NULL, "Done");
 }
@@ -167,7 +172,8 @@ enable(struct session *s, const struct imap_arg *a, struct buf *told)
 	while (imap_arg_atom(&a, &word))
 		for (size_t i = 0; i < ARRAY_LEN(enablings); i++) {
 			if (is_on[i] ||
-			    !str_eq_nocase(word, str_of(enablings[i].word)))
+			    !str_eq_nocase(word, str_of(enablings[i].word)) ||
+			    habit_is_masked(s, word))
 				continue;
 			is_on[i] = true;
 			enablings[i].fn(s);

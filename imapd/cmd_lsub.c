@@ -10,6 +10,7 @@
 #include "base/bounds.h"
 #include "base/map.h"
 #include "imapd/commands.h"
+#include "imapd/habit.h"
 #include "imapd/list_arg.h"
 #include "imapd/list_write.h"
 #include "imapd/name.h"
@@ -47,6 +48,9 @@ tell(struct cmd *c, const struct mbox_entry *m, char delimiter, struct str wire)
 	    .wire = wire,
 	    .is_bare = true,
 	};
+
+	if (habit_has(c->s, HABIT_LSUB_FLAGS) && m != NULL)
+		line.is_bare = false;
 
 	list_write(c->s, &line);
 }

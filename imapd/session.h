@@ -42,6 +42,11 @@ struct session {
 	bool append_8bit; /* in headers, also from those who enable nothing */
 	bool logout; /* the session ends after the present reply */
 	bool lost; /* the selected mailbox can not be served on */
+	/* habit.h: what is done another way for this mail program */
+	unsigned habits;
+	bool knows_clients;
+	struct str client_name; /* as in ID, without blanks; in the next */
+	char client_room[64];
 	bool metadata_on, metadata_server_on; /* ENABLEd (RFC 5464) */
 	struct metadata *metadata; /* metadata.h; NULL: neither */
 	struct fetch_cache fetch_cache; /* dropped before the view is closed */

@@ -17,6 +17,7 @@
 #include "imap/imap_set.h"
 #include "imapd/commands.h"
 #include "imapd/flags.h"
+#include "imapd/habit.h"
 #include "imapd/metadata.h"
 #include "imapd/modseq.h"
 #include "imapd/notify.h"
@@ -114,6 +115,9 @@ what_to_tell(const struct cmd *c)
 
 	if ((def->flags & CMD_NO_EXPUNGE) == 0 || c->uid)
 		what |= SYNC_EXPUNGE;
+	if (habit_has(c->s, HABIT_DELAY_NEWMAIL) && def->fn != cmd_noop &&
+	    def->fn != cmd_idle)
+		what &= ~(unsigned)SYNC_NEW;
 	/* NOTIFY itself tells all that has come together (section 3.1). */
 	if (!notify_is_on(c->s) || def->fn == cmd_notify)
 		return what;

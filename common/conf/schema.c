@@ -34,6 +34,27 @@ check_quota(struct str value, struct err *e)
 	return quota_limits_check(value, e);
 }
 
+/* CAPABILITY, client=NAME:CAPABILITY, user=NAME:CAPABILITY */
+static int
+check_mask(struct str value, struct err *e)
+{
+	struct str who, name = value;
+	bool is_for = str_starts(value, STR("client=")) ||
+	    str_starts(value, STR("user="));
+
+	if (is_for && str_find(value, ':') < value.n) {
+		(void)str_cut(&name, ':', &who);
+		(void)str_cut(&who, '=', &value);
+		if (who.n > 0 && name.n > 0 && str_find(name, ' ') == name.n &&
+		    str_find(who, ' ') == who.n)
+			return 0;
+	} else if (!is_for && name.n > 0 && str_find(name, ' ') == name.n) {
+		return 0;
+	}
+	return err_set(e, ERR_SYNTAX,
+	    "must be a capability, perhaps behind client=NAME: or user=NAME:");
+}
+
 static int
 check_expire(struct str value, struct err *e)
 {
@@ -144,6 +165,27 @@ static const struct schema_setting TABLE[] = {
 	.preset = "yes", .readers = SCHEMA_AUTHD,
 	.help = "make the letters of user names small before anything else",
 }, {
+	.name = "background_load", .type = SCHEMA_NUMBER,
+	.min = 0, .max = 1000000, .preset = "400", .readers = SCHEMA_IMAPD,
+	.help = "load above which background sessions have to wait",
+	.detail =
+	    "The load of the last minute, in percent of a processor, for each\n"
+	    "processor.\n"
+	    "Sessions that a mail program calls indexing or filling up\n"
+	    ".Pq Xr restante-imap 7\n"
+	    "are told\n"
+	    ".Li NO [UNAVAILABLE]\n"
+	    "meanwhile.\n"
+	    "0: the load does not count.",
+}, {
+	.name = "background_memory", .type = SCHEMA_BYTES,
+	.min = 0, .max = 1024 * 1024 * GIB, .preset = "64M",
+	.readers = SCHEMA_IMAPD,
+	.help = "memory below which background sessions have to wait",
+	.detail =
+	    "What the kernel calls available.\n"
+	    "0: it does not count.",
+}, {
 	.name = "courier_compat", .type = SCHEMA_WORD,
 	.words = "auto yes no", .preset = "auto",
 	.readers = MAIL_PROCESSES | SCHEMA_CTL,
@@ -186,6 +228,35 @@ static const struct schema_setting TABLE[] = {
 	    "is what newer Courier writes;\n"
 	    ".Cm auto\n"
 	    "looks which of the two wrote the mail.",
+}, {
+	.name = "imap_capability_mask", .type = SCHEMA_TEXT, .list = true,
+	.preset = "", .readers = SCHEMA_LOGIN | SCHEMA_IMAPD,
+	.check = check_mask,
+	.help = "capabilities that are not announced",
+	.detail =
+	    "As\n"
+	    ".Ql COMPRESS=DEFLATE\n"
+	    "for all,\n"
+	    ".Ql client=Thunderbird:QRESYNC\n"
+	    "for mail programs whose name in ID begins so (blanks left out),\n"
+	    ".Ql user=alice:NOTIFY\n"
+	    "for one user.\n"
+	    "What is not announced can not be enabled either.",
+}, {
+	.name = "imap_client_workarounds", .type = SCHEMA_WORD, .list = true,
+	.words = "auto delay-newmail tb-lsub-flags tb-extra-mailbox-sep",
+	.preset = "auto", .readers = SCHEMA_IMAPD,
+	.help = "what is done another way for mail programs that need it",
+	.detail =
+	    ".Cm auto\n"
+	    "does it for those that say in ID who they are;\n"
+	    ".Cm delay-newmail\n"
+	    "tells of new mail with the answer to NOOP and CHECK, and in IDLE,\n"
+	    "alone;\n"
+	    ".Cm tb-lsub-flags\n"
+	    "has attributes in LSUB;\n"
+	    ".Cm tb-extra-mailbox-sep ,\n"
+	    "for those who come from Dovecot, is always so.",
 }, {
 	.name = "imap_idle_timeout", .type = SCHEMA_SECONDS,
 	.min = 60, .max = 7 * DAY_S, .preset = "30m",

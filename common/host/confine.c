@@ -54,6 +54,7 @@ static const char *const read_only[] = {
     "/etc/ld.so.cache", "/etc/localtime", "/usr/share/zoneinfo",
     "/etc/mailname", "/dev/null", "/etc/group", /* rights.c */
     "/proc/sys/kernel/random/boot_id", /* index_state.c */
+    "/proc/meminfo", /* pressure.c */
 };
 
 static void

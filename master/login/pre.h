@@ -49,6 +49,7 @@ struct pre_settings {
 	uint32_t mechs; /* bits 1 << enum pre_mech */
 	const char *greeting;
 	bool literal_minus; /* IMAP: LITERAL- is announced, not LITERAL+ */
+	const char *mask; /* IMAP: words that CAPABILITY leaves out; or NULL */
 	/* POP3 */
 	enum pop3_lang language; /* what "LANG *" means */
 	uint32_t login_delay_s; /* 0: not announced */

@@ -19,11 +19,34 @@
 
 /* ---- words ---------------------------------------------------------------- */
 
+static bool
+is_masked(const struct pre *p, const char *capability)
+{
+	struct str list = str_of(p->settings->mask), word;
+
+	while (list.n > 0 && str_next(&list, ' ', &word))
+		if (str_eq_nocase(word, str_of(capability)))
+			return true;
+	return false;
+}
+
 static void
 tell_capabilities(const struct pre *p, struct buf *out)
 {
-	buf_add_c(out, "CAPABILITY IMAP4rev1 IMAP4rev2 SASL-IR ID ENABLE IDLE");
-	buf_add_c(out, p->settings->literal_minus ? " LITERAL-" : " LITERAL+");
+	static const char *const always[] = {
+	    "IMAP4rev1", "IMAP4rev2", "SASL-IR", "ID", "ENABLE", "IDLE"};
+	const char *literals =
+	    p->settings->literal_minus ? "LITERAL-" : "LITERAL+";
+
+	buf_add_c(out, "CAPABILITY");
+	for (size_t i = 0; i <= ARRAY_LEN(always); i++) {
+		const char *word = i < ARRAY_LEN(always) ? always[i] : literals;
+
+		if (is_masked(p, word))
+			continue;
+		buf_add_c(out, " ");
+		buf_add_c(out, word);
+	}
 	if (p->settings->offers_tls && !p->has_tls)
 		buf_add_c(out, " STARTTLS");
 	if (!pre_can_plain(p))

@@ -109,6 +109,25 @@ read_pop3(const struct child_settings *c, struct pre_settings *p)
 		p->expire_days = (int32_t)days;
 }
 
+/* What is masked for all: before the login nobody is known. */
+static void
+read_mask(const struct child_settings *c, struct login_settings *s)
+{
+	const char *name = "imap_capability_mask", *value;
+	size_t i = 0, n = 0;
+
+	while ((value = child_setting_next(c, name, &i)) != NULL) {
+		int more =
+		    snprintf(s->mask + n, sizeof(s->mask) - n, "%s ", value);
+
+		if (more < 0 || (size_t)more >= sizeof(s->mask) - n)
+			break;
+		n += (size_t)more;
+	}
+	s->mask[n] = '\0';
+	s->pre[LOGIN_IMAP].mask = s->mask;
+}
+
 static int
 read_proxies(
     const struct child_settings *c, struct login_settings *s, struct err *e)
@@ -163,5 +182,6 @@ login_settings_read(
 	read_service(c, LOGIN_IMAP, "imap", s);
 	read_service(c, LOGIN_POP3, "pop3", s);
 	read_pop3(c, &s->pre[LOGIN_POP3]);
+	read_mask(c, s);
 	return read_proxies(c, s, e);
 }

@@ -9,10 +9,12 @@
 
 #define LOGIN_PROXIES_MAX 64
 #define LOGIN_GREETING_MAX 200
+#define LOGIN_MASK_MAX 1000
 
 struct login_settings {
 	struct pre_settings pre[LOGIN_POP3 + 1]; /* by enum login_service */
 	char greeting[LOGIN_POP3 + 1][LOGIN_GREETING_MAX];
+	char mask[LOGIN_MASK_MAX];
 	struct addr_prefix proxies[LOGIN_PROXIES_MAX];
 	size_t n_proxies;
 	uint32_t workers_max, workers_spare, reuse;
