@@ -42,8 +42,10 @@ write_quota(struct session *s, const struct quota_root *r)
 	before = write_resource(&s->out, before, "STORAGE",
 	    (r->bytes + STORAGE_UNIT - 1) / STORAGE_UNIT,
 	    r->bytes_max / STORAGE_UNIT);
+	before =
+	    write_resource(&s->out, before, "MESSAGE", r->count, r->count_max);
 	(void)write_resource(
-	    &s->out, before, "MESSAGE", r->count, r->count_max);
+	    &s->out, before, "MAILBOX", r->mailboxes, r->mailboxes_max);
 	buf_add_byte(&s->out, ')');
 	reply_end(s);
 }

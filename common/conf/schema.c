@@ -459,6 +459,14 @@ static const struct schema_setting TABLE[] = {
 	.readers = SCHEMA_MASTER,
 	.help = "how many sessions there may be in all",
 }, {
+	.name = "max_mailboxes", .type = SCHEMA_NUMBER,
+	.min = 0, .max = 1000000, .preset = "0",
+	.readers = SCHEMA_IMAPD,
+	.help = "how many mailboxes a user may have",
+	.detail =
+	    "INBOX counts, levels that are no mailboxes do not.\n"
+	    "0: any number.",
+}, {
 	.name = "max_sessions_per_address", .type = SCHEMA_NUMBER,
 	.min = 1, .max = 1000000, .preset = "200", .per_service = true,
 	.readers = SCHEMA_MASTER,

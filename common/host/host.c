@@ -225,6 +225,7 @@ open_mail(struct host *h, struct err *e)
 	    .mbox_dotlock_stale_s =
 		(uint32_t)host_setting_u64(h, "mbox_dotlock_change_timeout", 0),
 	    .maildir_quota = host_setting(h, "maildir_quota"),
+	    .mailboxes_max = (uint32_t)host_setting_u64(h, "max_mailboxes", 0),
 	    .namespace_prefix = host_setting(h, "namespace_prefix"),
 	    .inbox_alias = host_setting(h, "inbox_alias"),
 	    .public_location = host_setting(h, "public_location"),

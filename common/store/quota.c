@@ -41,6 +41,11 @@ struct quota {
 	bool is_kept;
 	int64_t kept_ms;
 	struct maildirsize kept;
+	uint32_t mailboxes_max;
+	/* Names being counted. */
+	bool is_listing;
+	void *list_at;
+	struct arena names;
 };
 
 /* ---- counting ------------------------------------------------------------ */
@@ -207,6 +212,62 @@ store_quota_may_add(struct store *s, struct str mailbox, uint64_t bytes,
 	return STEP_FAIL;
 }
 
+/* ---- mailboxes ------------------------------------------------------------- */
+
+static void
+end_listing(struct quota *q)
+{
+	if (!q->is_listing)
+		return;
+	q->store->ops->list_end(&q->list_at);
+	arena_done(&q->names);
+	q->is_listing = false;
+}
+
+/* How many there are now: not levels, and INBOX always. */
+static enum step
+count_mailboxes(struct quota *q, uint64_t *n, struct err *e)
+{
+	struct mbox_entry *all = NULL;
+	enum step step;
+
+	if (!q->is_listing) {
+		arena_init(&q->names);
+		q->is_listing = true;
+	}
+	step = q->store->ops->list(q->store, &q->names, &q->list_at, &all, e);
+	if (step == STEP_MORE)
+		return step;
+	*n = 1;
+	for (const struct mbox_entry *m = all; m != NULL; m = m->next)
+		*n += (m->attrs & (MBOX_NOSELECT | MBOX_NONEXISTENT)) == 0 &&
+		    !str_eq(m->name, STR("INBOX"));
+	end_listing(q);
+	return step;
+}
+
+int
+quota_may_create(struct store *s, struct err *e)
+{
+	struct quota *q = s->quota;
+	uint64_t n = 0;
+	enum step step;
+
+	if (s->head != NULL || q->mailboxes_max == 0)
+		return 0;
+	/* A count for somebody else would be of names before this one. */
+	end_listing(q);
+	do
+		step = count_mailboxes(q, &n, e);
+	while (step == STEP_MORE);
+	if (step == STEP_FAIL)
+		return -1;
+	return n < q->mailboxes_max
+	    ? 0
+	    : err_set(e, ERR_OVER_QUOTA, "%llu mailboxes of %u",
+		  (unsigned long long)n, q->mailboxes_max);
+}
+
 /* ---- the kernel's -------------------------------------------------------- */
 
 /* False: none is kept here, or it has no limit for us. */
@@ -243,22 +304,29 @@ enum step
 store_quota(struct store *s, struct quota_root roots[QUOTA_ROOTS], size_t *n,
     struct err *e)
 {
-	struct maildirsize m;
+	struct maildirsize m = {0};
+	uint64_t mailboxes = 0;
 	enum step step;
 	bool has;
 
 	store_begin_step(s);
 	step = usage(s->quota, false, &has, &m, e);
+	if (step == STEP_DONE && s->quota->mailboxes_max > 0)
+		step = count_mailboxes(s->quota, &mailboxes, e);
 	if (step != STEP_DONE)
 		return step;
 	*n = 0;
-	if (has)
+	if (!has)
+		m = (struct maildirsize){0};
+	if (has || s->quota->mailboxes_max > 0)
 		roots[(*n)++] = (struct quota_root){.kind = QUOTA_MAIL,
 		    .name = "User quota",
 		    .bytes = (uint64_t)m.bytes,
 		    .bytes_max = m.limits.bytes,
 		    .count = (uint64_t)m.count,
-		    .count_max = m.limits.count};
+		    .count_max = m.limits.count,
+		    .mailboxes = mailboxes,
+		    .mailboxes_max = s->quota->mailboxes_max};
 	roots[*n] =
 	    (struct quota_root){.kind = QUOTA_DISK, .name = "Disk quota"};
 	*n += disk_usage(s, &roots[*n]);
@@ -280,13 +348,14 @@ store_quota_covers(struct store *s, struct str name)
 }
 
 void
-quota_open(struct store *s, const char *limits)
+quota_open(struct store *s, const char *limits, uint32_t mailboxes_max)
 {
 	struct quota *q = mem_new(1, sizeof(*q));
 	struct err e;
 
 	s->quota = q;
 	q->store = s;
+	q->mailboxes_max = mailboxes_max;
 	ev_timer_init(&q->background, on_background, 0, BACKGROUND_S);
 	q->background.data = q;
 	if (limits == NULL || str_trim(str_of(limits)).n == 0)
@@ -303,5 +372,6 @@ quota_close(struct store *s)
 	if (s->quota == NULL)
 		return;
 	end_count(s->quota);
+	end_listing(s->quota);
 	MEM_FREE(s->quota);
 }

@@ -17,6 +17,7 @@ struct quota_root {
 	const char *name; /* as clients see it */
 	uint64_t bytes, bytes_max;
 	uint64_t count, count_max; /* messages; QUOTA_MAIL alone */
+	uint64_t mailboxes, mailboxes_max; /* the same */
 };
 
 /*
@@ -34,11 +35,17 @@ bool store_quota_covers(struct store *s, struct str name);
 enum step store_quota_may_add(struct store *s, struct str mailbox,
     uint64_t bytes, uint64_t count, struct err *e);
 
+/*
+ * May one more mailbox be made? ERR_OVER_QUOTA. Reads all names, where there is a
+ * limit. What is made when it is first used is not asked for, but counts.
+ */
+int quota_may_create(struct store *s, struct err *e);
+
 /* Is there a quota of the mail at all? Else nobody need know sizes. */
 bool quota_is_kept(struct store *s);
 
 /* In store_open and store_close. Limits that do not parse are none. */
-void quota_open(struct store *s, const char *limits);
+void quota_open(struct store *s, const char *limits, uint32_t mailboxes_max);
 void quota_close(struct store *s);
 
 #endif

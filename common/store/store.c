@@ -169,7 +169,7 @@ store_open_part(struct store *head, const struct store_settings *set,
 		s->hub = head->hub;
 	else if (!s->poll_only && watch_hub_new(loop, &s->hub, &ignored) == -1)
 		store_warn(s, "no inotify, polling: %s", ignored.text);
-	quota_open(s, set->maildir_quota);
+	quota_open(s, set->maildir_quota, set->mailboxes_max);
 	if (s->ops->place_open(s, e) == -1)
 		goto fail;
 	derived_store_open(s, set->index_dir);
@@ -592,6 +592,8 @@ store_create(struct store *s, struct str name, struct err *e)
 	rc = new_name(&s, &a, &name, e);
 	if (rc == 0)
 		rc = rights_above(s, name, ACL_CREATE, e);
+	if (rc == 0)
+		rc = quota_may_create(s, e);
 	if (rc == 0) {
 		s->is_making = true;
 		rc = s->ops->create(s, name, e);

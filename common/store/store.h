@@ -59,6 +59,7 @@ struct store_settings {
 	uint32_t mbox_lock_timeout_s; /* 0: 60 */
 	uint32_t mbox_dotlock_stale_s; /* 0: 300 */
 	const char *maildir_quota; /* "10000000S,1000C"; NULL, "": the file's */
+	uint32_t mailboxes_max; /* of the user's own; 0: any number */
 	/* Namespaces; NULL or "" each: none. */
 	const char *namespace_prefix; /* of the user's own, "INBOX." */
 	const char *inbox_alias; /* "auto", "yes", "no" */

@@ -229,3 +229,35 @@ def test_disk_quota():
             r.remove()
         subprocess.run(["umount", mount], check=False, capture_output=True)
         os.rmdir(mount)
+
+
+# ---- RES-MAILBOX (RFC 9208 section 5.3)
+
+@pytest.mark.parametrize("place", ["maildir:~/Maildir", "mbox:~/mail"])
+def test_mailboxes(start, place):
+    s = start(users=["alice"], tls=False,
+              settings={"mail_location": place, "max_mailboxes": 4})
+    c = s.imap("alice")
+    assert "QUOTA=RES-MAILBOX" in c.capabilities()
+    assert quota(c) == {"MAILBOX": (1, 4)}
+    d = "/" if "mbox" in place else "."
+    c.ok("CREATE one")
+    # A level is no mailbox.
+    c.ok("CREATE a%sb" % d)
+    assert quota(c) == {"MAILBOX": (3, 4)}
+    line, quotas = roots_of(c)
+    assert b"User quota" in line and any(
+        b"MAILBOX 3 4" in q for q in quotas)
+    c.ok("CREATE two")
+    for command in ("CREATE three", "RENAME INBOX three"):
+        status, text, _ = c.cmd(command)
+        assert status == "NO" and text.startswith(b"[OVERQUOTA]")
+    assert not any(b"three" in r for r in c.ok('LIST "" *'))
+    # To have another name is not to be one more.
+    c.ok("RENAME two four")
+    c.ok("DELETE one")
+    c.ok("CREATE three")
+    assert quota(c) == {"MAILBOX": (4, 4)}
+    # What is made when it is first used counts, but is not refused.
+    c.append("Drafts", SMALL)
+    assert quota(c) == {"MAILBOX": (5, 4)}
