@@ -55,9 +55,21 @@ put_le(struct buf *b, uint32_t v, size_t n)
 		(void)buf_add_byte(b, (char)(v & 255));
 }
 
+static struct posix_acl_entry *
+find(struct posix_acl *l, enum posix_acl_kind kind, uint32_t number)
+{
+	for (size_t i = 0; i < l->n; i++)
+		if (l->v[i].kind == kind && l->v[i].number == number)
+			return &l->v[i];
+	return NULL;
+}
+
 static bool
 take_entry(struct posix_acl *l, uint32_t tag, uint8_t perm, uint32_t number)
 {
+	enum posix_acl_kind kind =
+	    tag == ACL_USER ? POSIX_ACL_USER : POSIX_ACL_GROUP;
+
 	switch (tag) {
 	case ACL_USER_OBJ:
 		l->owner = perm;
@@ -74,10 +86,11 @@ take_entry(struct posix_acl *l, uint32_t tag, uint8_t perm, uint32_t number)
 		return true;
 	case ACL_USER:
 	case ACL_GROUP:
-		if (l->n == POSIX_ACL_MAX)
+		/* The kernel names nobody twice. */
+		if (l->n == POSIX_ACL_MAX || find(l, kind, number) != NULL)
 			return false;
 		l->v[l->n++] = (struct posix_acl_entry){
-		    .kind = tag == ACL_USER ? POSIX_ACL_USER : POSIX_ACL_GROUP,
+		    .kind = kind,
 		    .number = number,
 		    .perm = perm,
 		};
@@ -132,15 +145,6 @@ posix_acl_write(const struct posix_acl *l, struct buf *b)
 	if (l->has_mask)
 		put_entry(b, ACL_MASK, l->mask, none);
 	put_entry(b, ACL_OTHER, l->other, none);
-}
-
-static struct posix_acl_entry *
-find(struct posix_acl *l, enum posix_acl_kind kind, uint32_t number)
-{
-	for (size_t i = 0; i < l->n; i++)
-		if (l->v[i].kind == kind && l->v[i].number == number)
-			return &l->v[i];
-	return NULL;
 }
 
 int

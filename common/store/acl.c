@@ -367,8 +367,13 @@ add_line(struct acl *l, struct str line, size_t number, struct err *e)
 		return err_set(e, ERR_CORRUPT, "too many lines");
 	if (it == NULL)
 		it = add(l, &got.id);
-	it->rights = got.rights;
-	it->named = got.named;
+	/* Two lines of one identifier add up. */
+	it->rights |= got.rights;
+	if (it->named.n == 0)
+		it->named = got.named;
+	else if (got.named.n > 0)
+		it->named = arena_printf(&l->arena, "%.*s %.*s",
+		    STR_ARG(it->named), STR_ARG(got.named));
 	return 0;
 }
 
