@@ -523,4 +523,3 @@ file_stamp_eq(const struct file_stamp *a, const struct file_stamp *b)
 	return a->dev == b->dev && a->ino == b->ino && a->size == b->size &&
 	    file_time_cmp(&a->mtime, &b->mtime) == 0;
 }
-

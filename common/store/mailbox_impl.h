@@ -209,6 +209,7 @@ struct store {
 	bool has_alias;
 	struct viewer *viewer; /* rights.c; of the head */
 	bool is_making; /* a mailbox, which has no rights yet */
+	unsigned share_gen; /* of the head: counts changes of rights */
 	void *impl;
 };
 

@@ -449,6 +449,7 @@ start(struct share_job *job, const struct acl_change *c, struct err *e)
 		return -1;
 	if (find_targets(job, c, e) == -1)
 		return -1;
+	store_head(job->s)->share_gen++;
 	return save_acl(&job->place, &job->acl, e);
 }
 

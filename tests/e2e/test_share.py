@@ -321,6 +321,28 @@ def test_below_inherits(place):
     place.listed(BOB, set())
 
 
+def test_delivered_closed(place):
+    """As Postfix delivers, with mode 0600: open once its owner has seen it."""
+    if place.store == "mbox":
+        pytest.skip("one file")
+    a = place.make()
+    a.ok("SETACL Shared bob lrs")
+    name = "1700000000.M1P1.host"
+    path = os.path.join(place.path(), "tmp", name)
+    fd = os.open(path, os.O_CREAT | os.O_WRONLY, 0o600)
+    os.write(fd, message(5))
+    os.close(fd)
+    os.chown(path, place.s.uid_of(ALICE), place.s.uid_of(ALICE))
+    os.rename(path, os.path.join(place.path(), "new", name))
+    assert not place.can(BOB, os.path.join(place.path(), "new", name),
+                         os.R_OK)
+    assert b"* 3 EXISTS" in a.ok("SELECT Shared")
+    a.ok("NOOP")
+    b = place.s.imap(BOB)
+    assert b"* 3 EXISTS" in b.ok("SELECT #user/alice/Shared")
+    assert b"Subject" in b.ok("FETCH 3 BODY[]")[0]
+
+
 # ---- restantectl
 
 def test_restantectl(place):

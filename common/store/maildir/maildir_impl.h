@@ -77,6 +77,9 @@ struct maildir {
 	 * an UID at once and for ever, whether its owner looks or not.
 	 */
 	bool has_own_map;
+	/* maildir_share.c: is_shared is as of this number of changes. */
+	unsigned share_gen;
+	bool is_shared;
 	struct file_perm map_perm; /* of the UID map */
 	char path[PATH_MAX]; /* absolute, of the folder */
 	struct file_perm perm;
@@ -189,6 +192,14 @@ int maildir_subs_dir(struct store *s, const char **file);
 
 int maildir_rights_place(
     struct store *s, struct str name, struct rights_place *out, struct err *e);
+
+/* ---- maildir_share.c ----------------------------------------------------- */
+
+/*
+ * A new message that its owner's session has found: programs that deliver with
+ * mode 0600 keep it from those whom the folder is shared with (share.h).
+ */
+void maildir_open_up(struct mailbox *m, int dirfd, const char *name);
 
 /* ---- maildir_map.c ------------------------------------------------------- */
 

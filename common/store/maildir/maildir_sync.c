@@ -66,6 +66,7 @@ move_to_cur(struct mailbox *m, struct msg_rec *r)
 		whole.n += 3;
 	}
 	to[whole.n] = '\0';
+	maildir_open_up(m, md->newfd, from);
 	if (file_rename_free(md->newfd, from, md->curfd, to, &e) == -1) {
 		md->dirs[DIR_NEW].is_dirty = true;
 		return e.code == ERR_NOT_FOUND || e.code == ERR_EXISTS;
