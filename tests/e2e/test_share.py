@@ -343,6 +343,32 @@ def test_delivered_closed(place):
     assert b"Subject" in b.ok("FETCH 3 BODY[]")[0]
 
 
+def test_copies(place):
+    """A copy is as closed or open as the mailbox that it lies in."""
+    a = place.make()
+    a.ok("CREATE Private")
+    a.append("Private", message(3))
+    a.ok("SETACL Shared bob lrswite")
+    a.ok("SELECT Private")
+    a.ok("COPY 1 Shared")
+    a.ok("SELECT Shared")
+    a.ok("COPY 1 Private")
+    b = place.s.imap(BOB)
+    assert b"* 3 EXISTS" in b.ok("SELECT #user/alice/Shared")
+    assert b"Subject" in b.ok("FETCH 3 BODY[]")[0]
+    a.append("Shared", message(4))
+    b.ok("NOOP")
+    b.ok("COPY 4 INBOX")
+    b.ok("SELECT INBOX")
+    assert b"Subject" in b.ok("FETCH 1 BODY[]")[0]
+    if place.store == "maildir":
+        cur = os.path.join(place.path("Private"), "cur")
+        for name in os.listdir(cur):
+            full = os.path.join(cur, name)
+            assert os.stat(full).st_nlink == 1
+            assert ACCESS not in os.listxattr(full)
+
+
 # ---- restantectl
 
 def test_restantectl(place):

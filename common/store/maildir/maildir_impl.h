@@ -200,6 +200,8 @@ int maildir_rights_place(
  * mode 0600 keep it from those whom the folder is shared with (share.h).
  */
 void maildir_open_up(struct mailbox *m, int dirfd, const char *name);
+/* Do files get an access list here? Then none is linked to or from elsewhere. */
+bool maildir_is_shared(struct mailbox *m);
 
 /* ---- maildir_map.c ------------------------------------------------------- */
 

@@ -311,6 +311,11 @@ copy(struct append *a, struct mailbox *from, uint32_t uid,
 		(void)err_set(e, ERR_UNSUPPORTED, "other kind of mailbox");
 		return STEP_FAIL;
 	}
+	/* Who may read a file does not depend on the folder by which he came. */
+	if (maildir_is_shared(a->m) || maildir_is_shared(from)) {
+		(void)err_set(e, ERR_UNSUPPORTED, "shared with others");
+		return STEP_FAIL;
+	}
 	step = sync_target(a, e);
 	if (step != STEP_DONE)
 		return step;

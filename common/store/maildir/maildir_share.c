@@ -23,14 +23,13 @@ has_default_list(const struct maildir *md)
 	bool is_there;
 	struct err e;
 
-	return md->perm.owner == md->euid &&
-	    posix_acl_load(
-		md->curfd, false, POSIX_ACL_DEFAULT, &l, &is_there, &e) == 0 &&
+	return posix_acl_load(md->curfd, false, POSIX_ACL_DEFAULT, &l,
+		   &is_there, &e) == 0 &&
 	    is_there && l.has_mask && (l.mask & READ) != 0;
 }
 
-static bool
-is_shared(struct mailbox *m)
+bool
+maildir_is_shared(struct mailbox *m)
 {
 	struct maildir *md = maildir_of(m);
 	unsigned now = store_head(m->store)->share_gen + 1;
@@ -52,7 +51,7 @@ maildir_open_up(struct mailbox *m, int dirfd, const char *name)
 	struct err e;
 	int fd;
 
-	if (!is_shared(m))
+	if (!maildir_is_shared(m))
 		return;
 	fd =
 	    openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
