@@ -252,11 +252,8 @@ tell_found(struct cmd *c, struct esearch *q)
 {
 	struct search_found f = {.uids = &q->run.found};
 	const struct mailbox *m = view_mailbox(q->session.view);
-	uint64_t modseq;
 	struct buf line;
 
-	q->run.ret = q->ret;
-	modseq = search_run_modseq(&q->cmd, &q->run, &f);
 	search_run_save(c, &q->run, &f);
 	if (set32_is_empty(&q->run.found) || q->ret.options == SEARCH_SAVE)
 		return;
@@ -264,7 +261,7 @@ tell_found(struct cmd *c, struct esearch *q)
 	buf_addf(&line, "* ESEARCH (TAG \"%.*s\" MAILBOX ", STR_ARG(c->tag));
 	name_write(c->s, &line, q->name);
 	buf_addf(&line, " UIDVALIDITY %u)", mailbox_uidvalidity(m));
-	search_return_write_items(&line, &q->cmd, &q->ret, &f, modseq);
+	search_return_write_items(&line, &q->cmd, &q->ret, &f, q->run.modseq);
 	session_send(c->s);
 	conn_write_str(c->s->conn, buf_str(&line));
 	buf_done(&line);
@@ -293,7 +290,12 @@ search_mailbox(struct cmd *c, struct esearch *q)
 		q->in_run = true;
 	}
 	if (step == STEP_DONE) {
+		struct search_found f = {.uids = &q->run.found};
+
 		if (search_run_step(c, &q->run) == STEP_MORE)
+			return STEP_MORE;
+		q->run.ret = q->ret;
+		if (search_run_modseq(c, &q->run, &f) == STEP_MORE)
 			return STEP_MORE;
 		q->unreadable = q->unreadable || q->run.unreadable;
 		tell_found(c, q);

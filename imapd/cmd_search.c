@@ -62,32 +62,34 @@ static void
 write_answer(struct buf *b, struct cmd *c, struct search_run *s)
 {
 	struct search_found f = {.uids = &s->found};
-	uint64_t modseq = search_run_modseq(c, s, &f);
 	struct set32 numbers;
 
 	search_run_save(c, s, &f);
 	if (s->ret.is_given) {
 		/* Who only saves is told nothing. */
 		if (s->ret.options != SEARCH_SAVE)
-			search_return_write(b, c, &s->ret, &f, modseq);
+			search_return_write(b, c, &s->ret, &f, s->modseq);
 		return;
 	}
 	set32_init(&numbers);
 	session_numbers(c, &s->found, &numbers);
-	write_plain(b, &numbers, modseq);
+	write_plain(b, &numbers, s->modseq);
 	set32_done(&numbers);
 }
 
 enum step
 cmd_search(struct cmd *c)
 {
+	struct search_found f = {0};
 	struct search_run *s;
 	struct buf line;
 
 	if (c->state == NULL && !search_begin(c))
 		return STEP_DONE;
 	s = c->state;
-	if (search_run_step(c, s) == STEP_MORE)
+	f.uids = &s->found;
+	if (search_run_step(c, s) == STEP_MORE ||
+	    search_run_modseq(c, s, &f) == STEP_MORE)
 		return STEP_MORE;
 	buf_init(&line, SIZE_MAX / 2);
 	write_answer(&line, c, s);

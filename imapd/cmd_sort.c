@@ -200,13 +200,12 @@ static void
 write_answer(struct buf *b, struct cmd *c, struct sort *s)
 {
 	struct search_found f = {.uids = &s->run.found, .order = s->order};
-	uint64_t modseq;
 
-	modseq = search_run_modseq(c, &s->run, &f);
 	search_run_save(c, &s->run, &f);
 	if (s->run.ret.is_given) {
 		if (s->run.ret.options != SEARCH_SAVE)
-			search_return_write(b, c, &s->run.ret, &f, modseq);
+			search_return_write(
+			    b, c, &s->run.ret, &f, s->run.modseq);
 		return;
 	}
 	buf_add_c(b, "* SORT");
@@ -215,8 +214,9 @@ write_answer(struct buf *b, struct cmd *c, struct sort *s)
 		buf_add_u64(b,
 		    c->uid ? s->order[i] : view_seq(c->s->view, s->order[i]));
 	}
-	if (modseq != 0)
-		buf_addf(b, " (MODSEQ %llu)", (unsigned long long)modseq);
+	if (s->run.modseq != 0)
+		buf_addf(
+		    b, " (MODSEQ %llu)", (unsigned long long)s->run.modseq);
 	buf_add_c(b, "\r\n");
 }
 
@@ -224,12 +224,17 @@ enum step
 cmd_sort(struct cmd *c)
 {
 	struct buf line;
+	struct search_found f = {0};
 	struct sort *s;
 
 	if (c->state == NULL && !sort_begin(c))
 		return STEP_DONE;
 	s = c->state;
 	if (sort_step(c, s) == STEP_MORE)
+		return STEP_MORE;
+	f.uids = &s->run.found;
+	f.order = s->order;
+	if (search_run_modseq(c, &s->run, &f) == STEP_MORE)
 		return STEP_MORE;
 	buf_init(&line, SIZE_MAX / 2);
 	write_answer(&line, c, s);

@@ -16,6 +16,9 @@
 #include "imapd/search_arg.h"
 #include "store/view_modseq.h"
 
+/* Messages that are looked at before the clock is asked. */
+enum { LOOKS = 256 };
+
 void
 search_run_done(struct search_run *s)
 {
@@ -24,6 +27,7 @@ search_run_done(struct search_run *s)
 		query_done(s->query);
 	set32_done(&s->candidates);
 	set32_done(&s->found);
+	set32_done(&s->named);
 }
 
 void
@@ -38,25 +42,30 @@ search_run_save(
 		search_return_named(&s->ret, f, &c->s->saved);
 }
 
-uint64_t
+enum step
 search_run_modseq(
-    struct cmd *c, const struct search_run *s, const struct search_found *f)
+    struct cmd *c, struct search_run *s, const struct search_found *f)
 {
-	uint64_t highest = 0, one;
-	struct set32 named;
-	uint32_t uid;
+	uint64_t one;
+	unsigned n = 0;
 
 	if (!s->has_modseq)
-		return 0;
-	set32_init(&named);
-	search_return_named(&s->ret, f, &named);
-	for (uid = 1; set32_next(&named, uid, &uid); uid++) {
-		one = view_modseq(c->s->view, uid);
-		if (one > highest)
-			highest = one;
+		return STEP_DONE;
+	if (s->modseq_uid == 0) {
+		search_return_named(&s->ret, f, &s->named);
+		s->modseq_uid = 1;
 	}
-	set32_done(&named);
-	return highest;
+	while (set32_next(&s->named, s->modseq_uid, &s->modseq_uid)) {
+		one = view_modseq(s->view, s->modseq_uid);
+		if (one > s->modseq)
+			s->modseq = one;
+		if (s->modseq_uid++ == UINT32_MAX)
+			break;
+		if (++n % LOOKS == 0 && cmd_time_is_up(c))
+			return STEP_MORE;
+	}
+	set32_clear(&s->named);
+	return STEP_DONE;
 }
 
 /* ALL, UIDs, and nothing else. */
@@ -119,6 +128,7 @@ search_run_begin(
 	}
 	if (!query_bound(s->query, &s->candidates))
 		set32_copy(&s->candidates, view_uids(c->s->view));
+	s->view = c->s->view;
 	s->is_bound = asks_for_uids(s->query);
 	s->has_modseq = query_has(s->query, QUERY_MODSEQ);
 	if (s->has_modseq)
@@ -142,8 +152,7 @@ search_run_step(struct cmd *c, struct search_run *s)
 	bool hit;
 
 	if (s->is_bound) {
-		set32_intersect(
-		    &s->candidates, view_uids(c->s->view), &s->found);
+		set32_intersect(&s->candidates, view_uids(s->view), &s->found);
 		leave_uids(s->query, &s->found);
 		return STEP_DONE;
 	}

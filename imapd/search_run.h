@@ -11,6 +11,7 @@
 #include "search/match.h"
 
 struct search_run {
+	struct view *view; /* searched; not always the session's */
 	struct query *query;
 	struct matcher *matcher;
 	struct set32 candidates, found; /* UIDs */
@@ -20,6 +21,9 @@ struct search_run {
 	bool unreadable; /* a message could not be looked at */
 	bool is_bound; /* all candidates of the view are meant */
 	bool has_modseq; /* the keys ask for mod-sequences */
+	struct set32 named; /* whose mod-sequences are looked at... */
+	uint32_t modseq_uid; /* ...from which on; 0: not begun */
+	uint64_t modseq; /* the highest so far; 0: none is told */
 };
 
 /*
@@ -38,8 +42,11 @@ void search_run_done(struct search_run *s);
  */
 void search_run_save(
     struct cmd *c, const struct search_run *s, const struct search_found *f);
-/* The highest mod-sequence of what is told; 0: none is. */
-uint64_t search_run_modseq(
-    struct cmd *c, const struct search_run *s, const struct search_found *f);
+/*
+ * Finds the highest mod-sequence of what is told. STEP_DONE:
+ * it is s->modseq.
+ */
+enum step search_run_modseq(
+    struct cmd *c, struct search_run *s, const struct search_found *f);
 
 #endif
