@@ -74,7 +74,8 @@ struct derived {
 	uint64_t filters_serial; /* of the index then */
 	uint32_t filters_at; /* the entry in it that was found */
 	bool note_filtered; /* `filtered` is to be written */
-	uint32_t filtered; /* see derived_filtered(); 0: is not known any more */
+	uint32_t
+	    filtered; /* see derived_filtered(); 0: is not known any more */
 	struct index_chunk chunk; /* the last that was found */
 	uint64_t chunk_serial; /* of the index then; 0: none */
 	uint32_t chunk_at; /* the record in it that was found */

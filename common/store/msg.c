@@ -87,8 +87,7 @@ view_keeps_facts(struct view *v)
 bool
 view_filter(struct view *v, uint32_t uid, struct str *record)
 {
-	return set32_has(&v->m->live, uid) &&
-	    derived_filter(v->m, uid, record);
+	return set32_has(&v->m->live, uid) && derived_filter(v->m, uid, record);
 }
 
 bool

@@ -16,6 +16,10 @@
 
 #include "text/ascii.h"
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 /* Gives out what is held, as it is. */
 static size_t
 flush(struct qp_decoder *d, char *out)
@@ -96,16 +100,47 @@ feed_blank(struct qp_decoder *d, char c, char *out)
 	return n + feed_plain(d, c, out + n);
 }
 
-/* Bytes at the start of `s` that stand for themselves. */
+/* The next "=", CR or LF from `i` on, or the end. */
+static size_t
+next_special(struct str s, size_t i)
+{
+#ifdef __SSE2__
+	const __m128i equals = _mm_set1_epi8('=');
+	const __m128i cr = _mm_set1_epi8('\r'), lf = _mm_set1_epi8('\n');
+
+	for (; i < s.n && s.n - i >= 16; i += 16) {
+		__m128i c =
+		    _mm_loadu_si128((const __m128i *)(const void *)(s.p + i));
+		__m128i found = _mm_or_si128(_mm_cmpeq_epi8(c, equals),
+		    _mm_or_si128(_mm_cmpeq_epi8(c, cr), _mm_cmpeq_epi8(c, lf)));
+		unsigned bits = (unsigned)_mm_movemask_epi8(found);
+
+		if (bits != 0)
+			return i + (size_t)__builtin_ctz(bits);
+	}
+#endif
+	while (i < s.n && s.p[i] != '=' && s.p[i] != '\r' && s.p[i] != '\n')
+		i++;
+	return i;
+}
+
+/*
+ * Bytes at the start of `s` that stand for themselves: all up to a "=" or CR,
+ * but for blanks that may end a line.
+ */
 static size_t
 plain_length(struct str s)
 {
-	size_t i;
+	size_t i = 0, end, last;
 
-	for (i = 0; i < s.n; i++)
-		if (s.p[i] == '=' || ascii_is_blank(s.p[i]) || s.p[i] == '\r')
-			break;
-	return i;
+	for (;; i = end + 1) {
+		last = end = next_special(s, i);
+		if (end == s.n || s.p[end] != '=')
+			while (last > i && ascii_is_blank(s.p[last - 1]))
+				last--;
+		if (last < end || end == s.n || s.p[end] != '\n')
+			return last;
+	}
 }
 
 size_t
@@ -126,6 +161,12 @@ qp_feed(struct qp_decoder *d, struct str in, char *out)
 			out[got++] = (char)(ascii_hex(in.p[1]) << 4 |
 			    ascii_hex(in.p[2]));
 			in = str_skip(in, 3);
+			continue;
+		}
+		/* Soft breaks are in each line but the last ones. */
+		if (d->n_held == 0 && in.n >= 3 && in.p[0] == '=' &&
+		    (in.p[1] == '\n' || (in.p[1] == '\r' && in.p[2] == '\n'))) {
+			in = str_skip(in, in.p[1] == '\n' ? 2 : 3);
 			continue;
 		}
 		if (d->n_held == 0)

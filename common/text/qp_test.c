@@ -99,11 +99,41 @@ test_hex(UNUSED void **state)
 	buf_done(&b);
 }
 
+/* Whole texts, where much is done at once, and byte by byte. */
+static void
+test_at_once(UNUSED void **state)
+{
+	static const char bytes[] = "abc   \t==4D\r\n\nxyz";
+	uint32_t seed = 1;
+
+	for (int round = 0; round < 20000; round++) {
+		struct qp_decoder whole = {0}, pieces = {0};
+		char in[100], a[300], b[300];
+		size_t n, n_a, n_b = 0;
+
+		seed = seed * 1103515245 + 12345;
+		n = seed >> 16 & 63;
+		for (size_t i = 0; i < n; i++) {
+			seed = seed * 1103515245 + 12345;
+			in[i] = bytes[(seed >> 16) % (sizeof(bytes) - 1)];
+		}
+		n_a = qp_feed(&whole, str_make(in, n), a);
+		n_a += qp_finish(&whole, a + n_a);
+		for (size_t i = 0; i < n; i++)
+			n_b += qp_feed(&pieces, str_make(in + i, 1), b + n_b);
+		n_b += qp_finish(&pieces, b + n_b);
+		if (!str_eq(str_make(a, n_a), str_make(b, n_b)))
+			fail_msg("%.*s", (int)n, in);
+		assert_int_equal(whole.is_bad, pieces.is_bad);
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_decoder),
+	    cmocka_unit_test(test_at_once),
 	    cmocka_unit_test(test_more_blanks_than_held),
 	    cmocka_unit_test(test_word),
 	    cmocka_unit_test(test_hex),

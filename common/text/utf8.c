@@ -83,6 +83,17 @@ utf8_decode(struct str s, uint32_t *code)
 	const unsigned char *p = (const unsigned char *)s.p;
 	size_t want, i;
 
+	/* Most of what is not ASCII. */
+	if (s.n >= 2 && p[0] >= 0xc2 && p[0] < 0xe0 && (p[1] & 0xc0) == 0x80) {
+		*code = (p[0] & 0x1fu) << 6 | (p[1] & 0x3fu);
+		return 2;
+	}
+	if (s.n >= 3 && p[0] > 0xe0 && p[0] < 0xed && (p[1] & 0xc0) == 0x80 &&
+	    (p[2] & 0xc0) == 0x80) {
+		*code =
+		    (p[0] & 0x0fu) << 12 | (p[1] & 0x3fu) << 6 | (p[2] & 0x3fu);
+		return 3;
+	}
 	if (good_bytes(s, &want) < want || want == 0)
 		return 0;
 	if (want == 1) {
