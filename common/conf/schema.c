@@ -272,9 +272,9 @@ static const struct schema_setting TABLE[] = {
 	.min = 1, .max = 100000, .preset = "1000",
 	.readers = SCHEMA_IMAPD,
 	.help = "how many mailboxes a session may watch with NOTIFY",
-	.detail = "Those that it wishes to hear of messages in.  Each takes "
-	    "two of the user's inotify watches in a Maildir, and some hundred "
-	    "bytes; a request for more is refused.",
+	.detail = "Those that it wishes to hear of messages in.\n"
+	    "Each takes two of the user's inotify watches in a Maildir, and\n"
+	    "some hundred bytes; a request for more is refused.",
 }, {
 	.name = "imap_port", .type = SCHEMA_NUMBER,
 	.min = 0, .max = PORT_MAX, .preset = "143", .readers = SCHEMA_MASTER,

@@ -74,6 +74,8 @@ class Language:
             "seq-match": (self.match, self.matches),
             "capability": (lambda: r.choice((b"CONDSTORE", b"X-UNKNOWN")),
                            self.atoms),
+            "identifier": (lambda: r.choice((b"anyone", b"nobody")),
+                           self.astrings),
             "date-text": (self.date, self.dates),
             "date-time": (self.time, self.times),
         }
