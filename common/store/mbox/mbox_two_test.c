@@ -154,6 +154,7 @@ test_back_again(UNUSED void **state)
 	struct view *v[2];
 	struct set32 uids = box_set(1, 1);
 	uint32_t at = 0;
+	enum step step;
 	struct err e;
 
 	begin(&t);
@@ -162,7 +163,10 @@ test_back_again(UNUSED void **state)
 	v[1] = view_of(&t, 1, false);
 	assert_int_equal(
 	    box_store(v[0], 1, 1, STORE_ADD, FLAG_DELETED, NULL, &e), 0);
-	assert_int_equal(view_expunge(v[0], &uids, &at, &e), STEP_DONE);
+	do
+		step = view_expunge(v[0], &uids, &at, &e);
+	while (step == STEP_MORE);
+	assert_int_equal(step, STEP_DONE);
 	t.b.store = t.stores[0];
 	assert_int_equal(box_append(&t.b, "INBOX", TEXT("1"), 0, -1), 2);
 	assert_string_equal(box_sync(v[1], true), "x1 e1 r1 ");
