@@ -18,6 +18,7 @@
 #include "imapd/commands.h"
 #include "imapd/modseq.h"
 #include "imapd/name.h"
+#include "imapd/notify.h"
 #include "imapd/reply.h"
 #include "imapd/session.h"
 #include "imapd/sync.h"
@@ -176,8 +177,10 @@ commit(struct cmd *c, struct replace_state *st)
 	enum step step =
 	    append_job_commit(c, &st->job, &st->uidvalidity, &st->uids, &e);
 
-	if (step == STEP_DONE)
+	if (step == STEP_DONE) {
+		notify_own_messages(c->s, st->job.name, &st->uids);
 		tell_uid(c, st);
+	}
 	if (step == STEP_FAIL)
 		(void)append_job_refuse(c, &e);
 	return step;

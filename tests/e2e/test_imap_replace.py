@@ -352,6 +352,16 @@ def test_killed_at_any_moment(box):
     assert latest > 0
 
 
+def test_own_doing_is_not_told_by_notify(c):
+    """RFC 5465: neither the new message nor the old one's end by STATUS."""
+    c.ok("NOTIFY SET (selected (MessageNew MessageExpunge)) "
+         "(personal (MessageNew MessageExpunge))")
+    status, _, untagged = c.literal("REPLACE 2 Sent (\\Seen)", NEW)
+    assert status == "OK"
+    assert [k for k in kinds(untagged) if "STATUS" in k] == []
+    assert kinds(untagged)[-1] == "* 2 EXPUNGE"
+
+
 def test_nothing_is_left_behind(tunnel):
     """No file stays behind in tmp/."""
     c = tunnel.connect()
