@@ -29,7 +29,7 @@ session_init(struct session *s, struct host *h, struct conn *conn)
 	    host_setting_u64(h, "append_limit", IMAP_APPEND_MAX);
 	s->message_limit = (uint32_t)host_setting_u64(h, "message_limit", 0);
 	s->save_limit = (uint32_t)host_setting_u64(h, "save_limit", 0);
-	s->append_8bit = host_setting_bool(h, "append_8bit_headers", false);
+	s->append_8bit = host_setting_bool(h, "append_8bit_headers", true);
 	s->progress_ms =
 	    (int64_t)host_setting_u64(h, "progress_interval", PROGRESS_S) *
 	    1000;

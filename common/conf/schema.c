@@ -95,13 +95,14 @@ static const struct schema_setting TABLE[] = {
 	    "A peer on the loopback interface may always log in without TLS.\n"
 	    "For others IMAP announces LOGINDISABLED and POP3 leaves out USER.",
 }, {
-	.name = "append_8bit_headers", .type = SCHEMA_BOOL, .preset = "no",
+	.name = "append_8bit_headers", .type = SCHEMA_BOOL, .preset = "yes",
 	.readers = SCHEMA_IMAPD,
 	.help = "APPEND takes 8-bit in headers from every client",
 	.detail =
 	    "RFC 9755 wants such messages refused unless the client has said ENABLE\n"
-	    "UTF8=ACCEPT or ENABLE IMAP4rev2.\n"
-	    "Say yes while clients that do not know of it move old mail here.",
+	    "UTF8=ACCEPT or ENABLE IMAP4rev2; say no for that.\n"
+	    "Old mail is full of such headers, and programs that move it here enable\n"
+	    "nothing.",
 }, {
 	.name = "append_limit", .type = SCHEMA_BYTES,
 	.min = 64 * KIB, .max = 4 * GIB - 1, .preset = "100M",

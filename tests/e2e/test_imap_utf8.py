@@ -133,8 +133,9 @@ def test_search(c):
     assert other.ok("SEARCH CHARSET UTF-8 ALL") == [b"* SEARCH 1"]
 
 
-def test_append(c):
+def test_append(tunnel):
     """Section 4: 8-bit in the header only from those who enabled it."""
+    c = tunnel.connect("append_8bit_headers=no")
     for bad in (MESSAGE, b"Subject: \xfc\r\n\r\nx\r\n", b"A\xff: b\r\n\r\n",
                 b"a: b\r\n \xc3\xbc\r\n\r\n"):
         status, text, _ = append(c, bad)
@@ -152,8 +153,9 @@ def test_append_in_imap4rev2(c):
     assert append(c, MESSAGE)[0] == "OK"
 
 
-def test_append_in_pieces(c):
+def test_append_in_pieces(tunnel):
     """The 8-bit byte comes late and alone; the session goes on."""
+    c = tunnel.connect("append_8bit_headers=no")
     tag = c.tag()
     c.send(tag + b" APPEND INBOX {%d+}\r\nA: " % len(MESSAGE))
     rest = MESSAGE[3:]
@@ -165,9 +167,9 @@ def test_append_in_pieces(c):
     c.ok("NOOP")
 
 
-def test_append_setting(tunnel):
-    c = tunnel.connect("append_8bit_headers=yes")
+def test_append_of_old_mail(c):
     assert append(c, MESSAGE)[0] == "OK"
+    assert append(c, b"Subject: \xfc\r\n\r\nx\r\n")[0] == "OK"
 
 
 def test_envelope(c):
