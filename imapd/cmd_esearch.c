@@ -15,6 +15,7 @@
  * mean something else in each: as by a session that has it selected.
  */
 #include "imapd/commands.h"
+#include "imapd/context.h"
 #include "imapd/mbox_filter.h"
 #include "imapd/modseq.h"
 #include "imapd/name.h"
@@ -34,7 +35,7 @@ struct esearch {
 	struct str here; /* name of the selected one */
 	struct str name; /* of the one being searched */
 	struct view *view; /* it is opened, unless it is the selected one */
-	bool is_here, in_open, in_run;
+	bool is_here, in_open, in_run, has_context;
 	struct session session; /* as if it were selected */
 	struct cmd cmd;
 	struct search_run run;
@@ -156,6 +157,8 @@ esearch_begin(struct cmd *c)
 		(void)reply_bad(c, why);
 		return false;
 	}
+	if (!context_check(c, &q->ret))
+		return false;
 	switch (keys_parse(c, q, q->others ? NULL : c->s->view)) {
 	case SEARCH_ARG_SYNTAX:
 		(void)reply_bad(c, "Error in the search keys");
@@ -254,8 +257,17 @@ tell_found(struct cmd *c, struct esearch *q)
 	const struct mailbox *m = view_mailbox(q->session.view);
 	struct buf line;
 
+	if (q->is_here && (q->selected || q->others)) {
+		context_add(c,
+		    &(struct context_wish){.ret = &q->ret,
+			.keys = q->keys,
+			.is_esearch = true,
+			.found = &q->run.found});
+		q->has_context = true;
+	}
 	search_run_save(c, &q->run, &f);
-	if (set32_is_empty(&q->run.found) || q->ret.options == SEARCH_SAVE)
+	if (set32_is_empty(&q->run.found) ||
+	    (q->ret.options & ~(unsigned)SEARCH_NO_RESULT) == 0)
 		return;
 	buf_init(&line, SIZE_MAX / 2);
 	buf_addf(&line, "* ESEARCH (TAG \"%.*s\" MAILBOX ", STR_ARG(c->tag));
@@ -328,6 +340,10 @@ cmd_esearch(struct cmd *c)
 		if (conn_is_full(c->s->conn) || cmd_time_is_up(c))
 			return STEP_MORE;
 	}
+	/* UPDATE is of the selected mailbox alone (RFC 7377 section 2.2). */
+	if (!q->has_context)
+		context_add(c,
+		    &(struct context_wish){.ret = &q->ret, .is_partial = true});
 	if (!q->unreadable)
 		return reply_ok(c, NULL, "ESEARCH completed");
 	if ((q->ret.options & SEARCH_SAVE) != 0)

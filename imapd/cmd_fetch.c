@@ -21,6 +21,7 @@
 #include "base/log.h"
 #include "imap/imap_set.h"
 #include "imapd/commands.h"
+#include "imapd/context.h"
 #include "imapd/limit.h"
 #include "imapd/fetch_cache.h"
 #include "imapd/fetch_facts.h"
@@ -376,6 +377,7 @@ set_seen(struct cmd *c)
 		    c->s->view, &one, STORE_ADD, &wish, true, &at, NULL, &e);
 	while (step == STEP_MORE && at <= f->uid);
 	/* A lock that has to be waited for is waited for without us. */
+	context_touch(c->s, f->uid);
 	if (step != STEP_FAIL)
 		f->seen_now = true;
 	else

@@ -9,6 +9,7 @@
  *          (SAVE); RFC 7162 section 3.1.10 (MODSEQ); RFC 9738.
  */
 #include "imapd/commands.h"
+#include "imapd/context.h"
 #include "imapd/limit.h"
 #include "imapd/reply.h"
 #include "imapd/search_run.h"
@@ -67,7 +68,7 @@ write_answer(struct buf *b, struct cmd *c, struct search_run *s)
 	search_run_save(c, s, &f);
 	if (s->ret.is_given) {
 		/* Who only saves is told nothing. */
-		if (s->ret.options != SEARCH_SAVE)
+		if ((s->ret.options & ~(unsigned)SEARCH_NO_RESULT) != 0)
 			search_return_write(b, c, &s->ret, &f, s->modseq);
 		return;
 	}
@@ -96,6 +97,11 @@ cmd_search(struct cmd *c)
 	session_send(c->s);
 	conn_write_str(c->s->conn, buf_str(&line));
 	buf_done(&line);
+	context_add(c,
+	    &(struct context_wish){.ret = &s->ret,
+		.keys = s->keys,
+		.is_partial = s->limited != 0,
+		.found = &s->found});
 	if (!s->unreadable)
 		return limit_reply_ok(c, s->limited, NULL, "SEARCH completed");
 	search_run_save(c, s, NULL);

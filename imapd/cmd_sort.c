@@ -13,6 +13,7 @@
  * MERGE --the kept order is of no use--> KEYS
  */
 #include "imapd/commands.h"
+#include "imapd/context.h"
 #include "imapd/reply.h"
 #include "imapd/sort_job.h"
 #include "store/msg.h"
@@ -203,7 +204,7 @@ write_answer(struct buf *b, struct cmd *c, struct sort *s)
 
 	search_run_save(c, &s->run, &f);
 	if (s->run.ret.is_given) {
-		if (s->run.ret.options != SEARCH_SAVE)
+		if ((s->run.ret.options & ~(unsigned)SEARCH_NO_RESULT) != 0)
 			search_return_write(
 			    b, c, &s->run.ret, &f, s->run.modseq);
 		return;
@@ -241,6 +242,15 @@ cmd_sort(struct cmd *c)
 	session_send(c->s);
 	conn_write_str(c->s->conn, buf_str(&line));
 	buf_done(&line);
+	context_add(c,
+	    &(struct context_wish){
+		.ret = &s->run.ret,
+		.keys = s->run.keys,
+		.charset = true,
+		.is_partial = s->run.limited != 0,
+		.found = &s->run.found,
+		.sort = s,
+	    });
 	if (!s->run.unreadable)
 		return reply_ok(c, NULL, "SORT completed");
 	search_run_save(c, &s->run, NULL);

@@ -14,6 +14,7 @@
  * not, so the view is told to be silent about them.
  */
 #include "imapd/commands.h"
+#include "imapd/context.h"
 #include "imapd/limit.h"
 #include "imap/imap_set.h"
 #include "imapd/flags.h"
@@ -294,6 +295,8 @@ cmd_store(struct cmd *c)
 	}
 	while (!st->stored) {
 		step = store_some(c, st, &e);
+		if (step != STEP_MORE)
+			context_touch_all(c->s, &st->uids);
 		if (step == STEP_FAIL)
 			return reply_err(c, &e);
 		st->stored = step == STEP_DONE;

@@ -41,6 +41,8 @@ command_fn cmd_search;
 command_fn cmd_esearch;
 /* cmd_notify.c */
 command_fn cmd_notify;
+/* context.c */
+command_fn cmd_cancelupdate;
 /* cmd_sort.c */
 command_fn cmd_sort;
 /* cmd_thread.c */

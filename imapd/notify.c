@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "host/host.h"
 #include "imapd/client.h"
+#include "imapd/context.h"
 #include "imapd/fetch_job.h"
 #include "imapd/name.h"
 #include "imapd/notify_impl.h"
@@ -59,7 +60,8 @@ notify_is_due(const struct session *s)
 bool
 notify_is_within(const struct session *s)
 {
-	return s->notify != NULL && s->notify->in_push;
+	return s->notify != NULL &&
+	    (s->notify->in_push || context_is_within(s));
 }
 
 /* ---- life -------------------------------------------------------------------- */

@@ -225,6 +225,7 @@ parse_keyword(struct parser *p, struct query *q)
 		q->number = (int64_t)number;
 	else
 		q->key = QUERY_NEVER;
+	q->name = name; /* it may come into being: context.c */
 	return true;
 }
 

@@ -85,6 +85,8 @@ option_parse(const struct imap_arg **a, struct search_return *r)
 	    {"COUNT", SEARCH_COUNT},
 	    {"SAVE", SEARCH_SAVE},
 	    {"PARTIAL", SEARCH_PARTIAL},
+	    {"UPDATE", SEARCH_UPDATE},
+	    {"CONTEXT", SEARCH_CONTEXT},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(words); i++) {
@@ -94,6 +96,9 @@ option_parse(const struct imap_arg **a, struct search_return *r)
 		    ((r->options & SEARCH_PARTIAL) != 0 ||
 			!partial_range_arg(a, &r->partial)))
 			return false;
+		if (words[i].option == SEARCH_UPDATE &&
+		    (*a)->type == IMAP_ARG_LIST)
+			r->update = (*a)++;
 		r->options |= words[i].option;
 		return true;
 	}

@@ -17,6 +17,10 @@ enum search_option {
 	SEARCH_COUNT = 1 << 3,
 	SEARCH_PARTIAL = 1 << 4,
 	SEARCH_SAVE = 1 << 5,
+	SEARCH_UPDATE = 1 << 6, /* RFC 5267: context.h */
+	SEARCH_CONTEXT = 1 << 7, /* a hint that is not taken */
+	/* Who wishes for no more than these is told nothing. */
+	SEARCH_NO_RESULT = SEARCH_SAVE | SEARCH_UPDATE | SEARCH_CONTEXT,
 };
 
 /* A part of a list: positions counted from 1, or from its end. */
@@ -29,6 +33,7 @@ struct search_return {
 	bool is_given; /* RETURN was there: the answer is ESEARCH */
 	unsigned options; /* enum search_option */
 	struct partial_range partial;
+	const struct imap_arg *update; /* UPDATE's fetch-atts, or NULL */
 };
 
 /* "1:500" or "-1:-100" (RFC 9394 section 4: partial-range). */

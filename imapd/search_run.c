@@ -10,6 +10,7 @@
  */
 #include "imapd/search_run.h"
 
+#include "imapd/context.h"
 #include "imapd/modseq.h"
 #include "imapd/progress.h"
 #include "imapd/reply.h"
@@ -106,6 +107,9 @@ search_run_begin(
 	enum search_arg_result result;
 	struct err e;
 
+	s->keys = a;
+	if (!context_check(c, &s->ret))
+		return false;
 	result = charset ? search_arg_parse_charset(c, &a, &s->query)
 			 : search_arg_parse(c, &a, &s->query);
 	if (result == SEARCH_ARG_CHARSET) {

@@ -17,6 +17,7 @@ struct search_run {
 	struct set32 candidates, found; /* UIDs */
 	uint32_t uid; /* being looked at */
 	struct search_return ret; /* the caller parses it */
+	const struct imap_arg *keys; /* and the charset */
 	uint32_t limited; /* lowest UID looked at; 0: all were (limit.h) */
 	bool unreadable; /* a message could not be looked at */
 	bool is_bound; /* all candidates of the view are meant */

@@ -13,6 +13,7 @@
 #include "host/host.h"
 #include "imap/imap_set.h"
 #include "imapd/metadata.h"
+#include "imapd/context.h"
 #include "imapd/notify.h"
 
 enum { OUT_MAX_BYTES = 64 * 1024 * 1024, OUT_KEEP_BYTES = 1024 };
@@ -86,6 +87,7 @@ session_unselect(struct session *s)
 {
 	fetch_cache_drop(&s->fetch_cache);
 	filter_job_stop(&s->filter_job);
+	context_end(s);
 	notify_leaves(s);
 	view_close(&s->view);
 	s->read_only = false;

@@ -52,6 +52,7 @@ struct session {
 	struct fetch_cache fetch_cache; /* dropped before the view is closed */
 	struct filter_job filter_job; /* stopped before that */
 	struct notify *notify; /* NULL: NOTIFY was never used */
+	struct contexts *contexts; /* NULL: no search is kept up to date */
 };
 
 /* May this client be sent UTF-8 (RFC 9755 section 3, RFC 9051 section 9)? */

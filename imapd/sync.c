@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "imap/imap_set.h"
 #include "imapd/commands.h"
+#include "imapd/context.h"
 #include "imapd/flags.h"
 #include "imapd/habit.h"
 #include "imapd/metadata.h"
@@ -63,6 +64,7 @@ tell_exists(void *arg, uint32_t count)
 	tell_vanished(t->s);
 	reply_untagged(t->s, "%u EXISTS", count);
 	notify_told_new(t->s);
+	context_new(t->s);
 	filter_job_news(&t->s->filter_job);
 }
 
@@ -83,6 +85,7 @@ tell_flags(void *arg, UNUSED uint32_t seq, uint32_t uid)
 	struct telling *t = arg;
 
 	tell_vanished(t->s);
+	context_touch(t->s, uid);
 	if ((t->what & SYNC_FLAGS) != 0)
 		/* IMAP4rev2 has the UID in what was not asked for (RFC 9051
 		 * section 7.5.2). */
@@ -98,7 +101,16 @@ tell_keywords(void *arg)
 	sync_keywords(t->s);
 }
 
+static void
+tell_gone(void *arg, const struct set32 *uids)
+{
+	struct telling *t = arg;
+
+	context_gone(t->s, uids);
+}
+
 static const struct view_sink sink = {
+    .gone = tell_gone,
     .expunge = tell_expunge,
     .exists = tell_exists,
     .recent = tell_recent,
@@ -153,6 +165,9 @@ sync_run(struct session *s, unsigned what, bool uid)
 
 	if (s->view == NULL || s->lost || what == 0)
 		return STEP_DONE;
+	/* A FETCH response that a context has begun is not interrupted. */
+	if (context_is_within(s) && context_step(s) == STEP_MORE)
+		return STEP_MORE;
 	view_hold(s->view, (what & SYNC_NEW) == 0);
 	step = view_sync(s->view, may_expunge, &sink, &t, &e);
 	tell_vanished(s);
@@ -161,6 +176,8 @@ sync_run(struct session *s, unsigned what, bool uid)
 	if (step == STEP_DONE && s->qresync && !may_expunge &&
 	    view_keeps_back(s->view))
 		modseq_tell_highest(s, view_told_modseq(s->view));
+	if (step == STEP_DONE)
+		return context_step(s);
 	if (step != STEP_FAIL)
 		return step;
 	if (e.code == ERR_NOT_FOUND || e.code == ERR_GONE) {

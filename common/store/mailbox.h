@@ -141,6 +141,11 @@ bool view_walk_flags(struct view_walk *w, struct flags *out);
 /* ---- what changed -------------------------------------------------------- */
 
 struct view_sink {
+	/*
+	 * Messages of the view are gone, and that will be told, or is kept
+	 * back; before any of it. Some of them may have been in an earlier call.
+	 */
+	void (*gone)(void *arg, const struct set32 *uids);
 	void (*expunge)(void *arg, uint32_t seq, uint32_t uid);
 	void (*exists)(void *arg, uint32_t count);
 	void (*recent)(void *arg, uint32_t count);

@@ -149,6 +149,7 @@ struct view {
 	void *listener_arg;
 	bool is_due; /* the listener is to be called */
 	bool is_held; /* view_hold() */
+	uint32_t gone_gen; /* as expunge_gen, of the sink's `gone` */
 	/* Of a view_open or view_sync that is not at its end: */
 	enum view_work {
 		VIEW_IDLE, /* open; nothing under way */

@@ -484,6 +484,22 @@ tell_flags(struct view *v, const struct view_sink *sink, void *arg)
 	}
 }
 
+/* Those that the view still shows. */
+static void
+note_gone(struct view *v, const struct view_sink *sink, void *arg)
+{
+	const struct set32 *live = &v->m->live;
+	struct set32 gone;
+
+	v->gone_gen = v->m->expunge_gen;
+	set32_init(&gone);
+	set32_copy(&gone, &v->uids);
+	for (size_t i = 0; i < live->n; i++)
+		set32_remove_range(&gone, live->r[i].first, live->r[i].last);
+	sink->gone(arg, &gone);
+	set32_done(&gone);
+}
+
 /* A piece of what is pending; false: nothing is. */
 static bool
 tell(struct view *v, bool may_expunge, const struct view_sink *sink, void *arg)
@@ -496,6 +512,8 @@ tell(struct view *v, bool may_expunge, const struct view_sink *sink, void *arg)
 		if (sink->keywords != NULL)
 			sink->keywords(arg);
 	}
+	if (sink->gone != NULL && v->gone_gen != m->expunge_gen)
+		note_gone(v, sink, arg);
 	if (may_expunge && v->gone.n == 0 && v->expunge_gen != m->expunge_gen)
 		collect_gone(v);
 	if (may_expunge && v->gone.n > 0) {

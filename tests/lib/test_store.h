@@ -426,7 +426,12 @@ static UNUSED const char *
 box_sync(struct view *v, bool may_expunge)
 {
 	static const struct view_sink sink = {
-	    told_expunge, told_exists, told_recent, told_flags, told_keywords};
+	    .expunge = told_expunge,
+	    .exists = told_exists,
+	    .recent = told_recent,
+	    .flags = told_flags,
+	    .keywords = told_keywords,
+	};
 	static struct told t;
 	struct err e;
 
