@@ -6,7 +6,7 @@
  *          files in a Maildir, mbox/special in the state folder.
  * Runs in: imapd, as the mail user.
  * Trusts:  nothing in the list; a mailbox's own file decides.
- * Spec:    RFC 6154 sections 3, 4.
+ * Spec:    RFC 6154 sections 3, 4; RFC 8457.
  *
  *	restante-special 1\n
  *	Gesendet\n
@@ -37,6 +37,7 @@ static const struct {
     {STR_LIT("\\Trash"), 1u << USE_TRASH},
     {STR_LIT("\\Junk"), 1u << USE_JUNK},
     {STR_LIT("\\Archive"), 1u << USE_ARCHIVE},
+    {STR_LIT("\\Important"), 1u << USE_IMPORTANT},
 };
 
 bool

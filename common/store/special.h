@@ -5,7 +5,7 @@
 
 #include "store/store.h"
 
-#define SPECIAL_USES 5
+#define SPECIAL_USES 5 /* that a mailbox can have by its name */
 
 /* The name under which a mailbox is made on first use. */
 struct str special_default_name(enum special_use use);

@@ -124,6 +124,8 @@ enum special_use { /* RFC 6154 */
 	USE_TRASH,
 	USE_JUNK,
 	USE_ARCHIVE,
+	/* Only where it was given: RFC 8457. */
+	USE_IMPORTANT,
 };
 
 struct mbox_entry {

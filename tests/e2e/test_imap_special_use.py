@@ -66,6 +66,17 @@ def test_create_examples(box):
     assert holder(c, "Trash") == "bin"
 
 
+def test_important(box):
+    """RFC 8457: only a mailbox that was given it has it; none is made."""
+    c = box.connect()
+    assert not any(b"\\Important" in r for r in c.ok('LIST "" *'))
+    c.ok("CREATE Important")
+    assert not any(b"\\Important" in r for r in c.ok('LIST "" *'))
+    c.ok("CREATE Urgent (USE (\\Important))")
+    assert [r for r in c.ok('LIST (SPECIAL-USE) "" *')
+            if b"\\Important" in r and r.endswith(b"Urgent")]
+
+
 def test_create_refused(box):
     c = box.connect()
     for use in ("\\Flagged", "\\Nonsense", "\\Sent \\All"):
