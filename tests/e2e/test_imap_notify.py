@@ -405,6 +405,22 @@ def test_new_mailboxes_are_watched(two):
     assert name == "ripe" and items["MESSAGES"] == 1
 
 
+def test_annotations(two):
+    """Sections 5.6 and 5.7."""
+    c, o = two, two.other
+    if c.box.kind != "server":
+        pytest.skip("sessions of one process")
+    c.ok("NOTIFY SET (mailboxes one (MailboxMetadataChange "
+         "ServerMetadataChange))")
+    o.ok('SETMETADATA one (/shared/comment "x")')
+    assert c.response() == b"* METADATA one /shared/comment"
+    o.ok('SETMETADATA two (/shared/comment "x")')
+    o.ok('SETMETADATA "" (/private/vendor/a/x "y")')
+    assert c.response() == b'* METADATA "" /private/vendor/a/x'
+    c.ok('SETMETADATA one (/shared/comment NIL)')
+    assert nothing(c)
+
+
 def test_with_qresync(two):
     c, o = two, two.other
     c.box.fill(3, flags="")
