@@ -100,6 +100,9 @@ sort_order_load(struct cmd *c, struct sort *s)
 static void
 take(struct sort *s, size_t upto)
 {
+	/* Without a kept order there is nothing to take from. */
+	if (upto == s->from)
+		return;
 	memcpy(s->order + s->n_order, s->old + s->from,
 	    (upto - s->from) * sizeof(*s->old));
 	s->n_order += upto - s->from;
