@@ -13,15 +13,10 @@
 #include "search/filterbuild.h"
 #include "search/match.h"
 #include "store/derived.h"
-#include "tests/lib/test_store.h"
-
-static void
-no_line(UNUSED enum log_level level, UNUSED const char *line, UNUSED void *arg)
-{
-}
+#include "tests/lib/indexed_box.h"
 
 static int
-setup(void **state)
+setup_fast(void **state)
 {
 	static struct box box;
 
@@ -30,14 +25,6 @@ setup(void **state)
 	box.poll_only = true;
 	log_set_sink(no_line, NULL);
 	*state = &box;
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	clock_set_for_test(-1, -1);
-	box_done(*state);
 	return 0;
 }
 
@@ -419,7 +406,7 @@ test_ended_early(void **state)
 int
 main(void)
 {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup_fast, teardown)
 	const struct CMUnitTest tests[] = {
 	    TEST(test_made_once),
 	    TEST(test_new_mail),

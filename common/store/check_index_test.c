@@ -5,55 +5,13 @@
  */
 #include <ev.h>
 
-#include "base/clock.h"
-#include "base/log.h"
 #include "index/index_check.h"
 #include "store/check.h"
 #include "store/derived.h"
-#include "tests/lib/test_store.h"
+#include "tests/lib/indexed_box.h"
 
 static char told[8000];
 static unsigned n_faults;
-
-static void
-no_line(UNUSED enum log_level level, UNUSED const char *line, UNUSED void *arg)
-{
-}
-
-static int
-setup(void **state)
-{
-	static struct box box;
-
-	box_init(&box);
-	box.has_index = true;
-	box.poll_only = true;
-	log_set_sink(no_line, NULL);
-	*state = &box;
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	clock_set_for_test(-1, -1);
-	box_done(*state);
-	return 0;
-}
-
-static void
-settle(struct box *b)
-{
-	static const char *const dirs[] = {"cur", "new"};
-	static long moment;
-	struct timespec t[2] = {{0}, {0}};
-
-	t[0].tv_sec = t[1].tv_sec = clock_wall_s() - 100;
-	t[0].tv_nsec = t[1].tv_nsec = ++moment;
-	for (size_t i = 0; i < 2; i++)
-		assert_int_equal(
-		    utimensat(AT_FDCWD, box_path(b, dirs[i]), t, 0), 0);
-}
 
 /* The index knows all of them, and some facts. */
 static void

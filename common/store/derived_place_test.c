@@ -4,55 +4,10 @@
  * renamed, made anew, or removed by other programs.
  */
 #include "base/clock.h"
-#include "base/log.h"
 #include "store/derived_impl.h"
-#include "tests/lib/test_store.h"
+#include "tests/lib/indexed_box.h"
 
 #define DAY_US (INT64_C(24) * 3600 * 1000000)
-
-static void
-no_line(UNUSED enum log_level level, UNUSED const char *line, UNUSED void *arg)
-{
-}
-
-static int
-setup(void **state)
-{
-	static struct box box;
-
-	box_init(&box);
-	box.has_index = true;
-	box.poll_only = true;
-	log_set_sink(no_line, NULL);
-	*state = &box;
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	clock_set_for_test(-1, -1);
-	box_done(*state);
-	return 0;
-}
-
-/* Times older than the clock's granularity: the index may be believed. */
-static void
-settle(struct box *b, const char *folder)
-{
-	static const char *const dirs[] = {"cur", "new"};
-	static long moment;
-	struct timespec t[2] = {{0}, {0}};
-	char rel[100];
-
-	t[0].tv_sec = t[1].tv_sec = clock_wall_s() - 100;
-	t[0].tv_nsec = t[1].tv_nsec = ++moment;
-	for (size_t i = 0; i < 2; i++) {
-		(void)snprintf(rel, sizeof(rel), "%s/%s", folder, dirs[i]);
-		assert_int_equal(
-		    utimensat(AT_FDCWD, box_path(b, rel), t, 0), 0);
-	}
-}
 
 /* A folder of ten messages that the index knows; its highest mod-sequence. */
 static uint64_t
@@ -67,7 +22,7 @@ fill(struct box *b, const char *dir, const char *name)
 		(void)snprintf(rel, sizeof(rel), "%s/cur/%d.m:2,", dir, i);
 		box_msg(b, rel);
 	}
-	settle(b, dir);
+	settle_in(b, dir);
 	v = box_view(b, name, false);
 	assert_int_equal(view_count(v), 10);
 	derived_put(view_mailbox(v), 3, INDEX_ENVELOPE, STR("(three)"));
@@ -184,7 +139,7 @@ test_renamed(void **state)
 	assert_int_equal(
 	    box_store(v, 3, 3, STORE_ADD, FLAG_FLAGGED, NULL, &e), 0);
 	modseq[2] = view_mailbox(v)->highest_modseq;
-	settle(b, ".D");
+	settle_in(b, ".D");
 	(void)box_sync(v, true);
 	derived_flush(b->store);
 	view_close(&v);

@@ -8,52 +8,10 @@
 #include <sys/wait.h>
 
 #include "base/clock.h"
-#include "base/log.h"
 #include "store/derived_impl.h"
-#include "tests/lib/test_store.h"
+#include "tests/lib/indexed_box.h"
 
 #define GUID "0123456789abcdef0123456789abcdef"
-
-static void
-no_line(UNUSED enum log_level level, UNUSED const char *line, UNUSED void *arg)
-{
-}
-
-static int
-setup(void **state)
-{
-	static struct box box;
-
-	box_init(&box);
-	box.has_index = true;
-	box.poll_only = true;
-	log_set_sink(no_line, NULL);
-	*state = &box;
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	clock_set_for_test(-1, -1);
-	box_done(*state);
-	return 0;
-}
-
-/* Changes older than the clock's granularity. */
-static void
-settle(struct box *b)
-{
-	static const char *const dirs[] = {"cur", "new"};
-	static long moment;
-	struct timespec t[2] = {{0}, {0}};
-
-	t[0].tv_sec = t[1].tv_sec = clock_wall_s() - 100;
-	t[0].tv_nsec = t[1].tv_nsec = ++moment;
-	for (size_t i = 0; i < 2; i++)
-		assert_int_equal(
-		    utimensat(AT_FDCWD, box_path(b, dirs[i]), t, 0), 0);
-}
 
 /* All changes are old now, and the view has seen them. */
 static void
@@ -61,26 +19,6 @@ rest(struct box *b, struct view *v)
 {
 	settle(b);
 	(void)box_sync(v, true);
-}
-
-/* `n` messages with UIDs, known to the index as of long ago. */
-static void
-fill(struct box *b, int n)
-{
-	char name[64];
-	struct view *v;
-
-	for (int i = 1; i <= n; i++) {
-		(void)snprintf(name, sizeof(name), "cur/%d.m%d:2,%s", 1000 + i,
-		    i, i % 3 == 0 ? "" : "S");
-		box_msg(b, name);
-	}
-	settle(b);
-	box_open(b);
-	v = box_view(b, "INBOX", false);
-	assert_int_equal(view_count(v), n);
-	view_close(&v);
-	box_close(b);
 }
 
 static uint32_t
@@ -111,7 +49,7 @@ test_unchanged(void **state)
 	uint64_t size;
 	struct msg *m;
 
-	fill(b, 600);
+	fill_known(b, 600);
 	/* Neither directories nor the map can be read now; not by root either
 	 * when they are not what they seem. */
 	assert_int_equal(stat(box_path(b, "dovecot-uidlist"), &before), 0);
@@ -164,7 +102,7 @@ test_status(void **state)
 	struct view *v;
 	struct err e;
 
-	fill(b, 90);
+	fill_known(b, 90);
 	box_open(b);
 	v = box_view(b, "INBOX", true);
 	for (uint32_t uid = 1; uid <= 90; uid++) {
@@ -209,7 +147,7 @@ test_delivery(void **state)
 	struct view *v;
 	uint64_t modseq;
 
-	fill(b, 300);
+	fill_known(b, 300);
 	box_open(b);
 	v = box_view(b, "INBOX", true);
 	modseq = view_mailbox(v)->highest_modseq;
@@ -247,7 +185,7 @@ test_known_file_in_new(void **state)
 	struct view *v;
 	struct stat st;
 
-	fill(b, 300);
+	fill_known(b, 300);
 	assert_int_equal(stat(box_path(b, "cur"), &st), 0);
 	box_move(b, "cur/1005.m5:2,S", "new/1005.m5");
 	{
@@ -273,7 +211,7 @@ test_flags_by_others(void **state)
 	struct view *v;
 	uint64_t modseq;
 
-	fill(b, 300);
+	fill_known(b, 300);
 	box_open(b);
 	v = box_view(b, "INBOX", false);
 	modseq = view_mailbox(v)->highest_modseq;
@@ -316,7 +254,7 @@ test_map_grows(void **state)
 	struct view *v;
 	FILE *f;
 
-	fill(b, 300);
+	fill_known(b, 300);
 	box_msg(b, "new/3000.y");
 	settle(b);
 	f = fopen(box_path(b, "dovecot-uidlist"), "a");
@@ -346,7 +284,7 @@ test_map_replaced(void **state)
 	struct view *v;
 	uint32_t old;
 
-	fill(b, 20);
+	fill_known(b, 20);
 	box_open(b);
 	v = box_view(b, "INBOX", true);
 	old = mailbox_uidvalidity(view_mailbox(v));
@@ -428,7 +366,7 @@ test_walk(void **state)
 	uint32_t at = 0;
 	struct err e;
 
-	fill(b, 600);
+	fill_known(b, 600);
 	box_open(b);
 	v = box_view(b, "INBOX", false);
 	other = box_view(b, "INBOX", false);
@@ -486,7 +424,7 @@ test_timers(void **state)
 	struct err e;
 	int active;
 
-	fill(b, 3);
+	fill_known(b, 3);
 	b->loop = loop;
 	box_open(b);
 	v = box_view(b, "INBOX", false);
@@ -523,7 +461,7 @@ test_removed_while_open(void **state)
 	char path[120];
 	uint64_t modseq;
 
-	fill(b, 300);
+	fill_known(b, 300);
 	box_open(b);
 	v = box_view(b, "INBOX", false);
 	assert_int_equal(lazy(v), 300);
@@ -564,7 +502,7 @@ test_removed_between(void **state)
 	struct box *b = *state;
 	struct view *v;
 
-	fill(b, 300);
+	fill_known(b, 300);
 	remove_index(b);
 	box_open(b);
 	v = box_view(b, "INBOX", false);
@@ -584,7 +522,7 @@ test_damaged_while_lazy(void **state)
 	struct box *b = *state;
 	struct view *v;
 
-	fill(b, 300);
+	fill_known(b, 300);
 	box_open(b);
 	v = box_view(b, "INBOX", false);
 	assert_int_equal(lazy(v), 300);
@@ -639,7 +577,7 @@ test_written_by_others(void **state)
 	int status;
 	pid_t pid;
 
-	fill(b, 300);
+	fill_known(b, 300);
 	/* The index is never open across a fork: the child waits. */
 	{
 		int fds[2];
@@ -694,7 +632,7 @@ test_facts(void **state)
 	uint64_t size;
 	struct err e;
 
-	fill(b, 300);
+	fill_known(b, 300);
 	box_open(b);
 	v = box_view(b, "INBOX", false);
 	m = view_mailbox(v);
@@ -795,7 +733,7 @@ test_many_keywords(void **state)
 	struct err e;
 	char name[16], all[400] = "";
 
-	fill(b, 40);
+	fill_known(b, 40);
 	box_open(b);
 	v = box_view(b, "INBOX", false);
 	for (int i = 0; i < 30; i++) {
@@ -875,7 +813,7 @@ test_racy(void **state)
 	struct stat st;
 	struct view *v;
 
-	fill(b, 10);
+	fill_known(b, 10);
 	box_msg(b, "cur/2000.late:2,");
 	assert_int_equal(stat(box_path(b, "cur"), &st), 0);
 	/* Read within a tick of the clock. */

@@ -2,71 +2,8 @@
 /* kept_test.c - answers about a mailbox: whole, or not at all. */
 #include "store/kept.h"
 
-#include "base/clock.h"
-#include "base/log.h"
 #include "store/derived.h"
-#include "tests/lib/test_store.h"
-
-static void
-no_line(UNUSED enum log_level level, UNUSED const char *line, UNUSED void *arg)
-{
-}
-
-static int
-setup(void **state)
-{
-	static struct box box;
-
-	box_init(&box);
-	box.has_index = true;
-	box.poll_only = true;
-	log_set_sink(no_line, NULL);
-	*state = &box;
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	clock_set_for_test(-1, -1);
-	box_done(*state);
-	return 0;
-}
-
-/* Changes older than the clock's granularity. */
-static void
-settle(struct box *b)
-{
-	static const char *const dirs[] = {"cur", "new"};
-	static long moment;
-	struct timespec t[2] = {{0}, {0}};
-
-	t[0].tv_sec = t[1].tv_sec = clock_wall_s() - 100;
-	t[0].tv_nsec = t[1].tv_nsec = ++moment;
-	for (size_t i = 0; i < 2; i++)
-		assert_int_equal(
-		    utimensat(AT_FDCWD, box_path(b, dirs[i]), t, 0), 0);
-}
-
-/* `n` messages with UIDs, known to the index as of long ago. */
-static void
-fill(struct box *b, int n)
-{
-	char name[64];
-	struct view *v;
-
-	for (int i = 1; i <= n; i++) {
-		(void)snprintf(name, sizeof(name), "cur/%d.m%d:2,%s", 1000 + i,
-		    i, i % 3 == 0 ? "" : "S");
-		box_msg(b, name);
-	}
-	settle(b);
-	box_open(b);
-	v = box_view(b, "INBOX", false);
-	assert_int_equal(view_count(v), n);
-	view_close(&v);
-	box_close(b);
-}
+#include "tests/lib/indexed_box.h"
 
 /* Is it kept, as `len` times that letter? 0: it must not be. */
 static void
@@ -101,7 +38,7 @@ test_kept(void **state)
 	struct box *b = *state;
 	struct view *v;
 
-	fill(b, 5);
+	fill_known(b, 5);
 	box_open(b);
 	v = box_view(b, "INBOX", false);
 	check(v, "a", 0, 0);
@@ -135,7 +72,7 @@ test_places(void **state)
 	unsigned n_kept = 0;
 	struct buf answer;
 
-	fill(b, 5);
+	fill_known(b, 5);
 	box_open(b);
 	v = box_view(b, "INBOX", false);
 	for (unsigned i = 0; i < 100; i++) {
@@ -166,7 +103,7 @@ test_torn(void **state)
 	struct view *v;
 	struct buf copy;
 
-	fill(b, 5);
+	fill_known(b, 5);
 	box_open(b);
 	v = box_view(b, "INBOX", false);
 	put(b, v, "a", 'x', 100000);
@@ -201,7 +138,7 @@ test_forgotten(void **state)
 	struct box *b = *state;
 	struct view *v;
 
-	fill(b, 5);
+	fill_known(b, 5);
 	box_open(b);
 	v = box_view(b, "INBOX", false);
 	derived_note_date(view_mailbox(v), 3, 1000);

@@ -7,38 +7,11 @@
 #include <sys/wait.h>
 
 #include "base/clock.h"
-#include "base/log.h"
 #include "store/derived.h"
 #include "store/modseq_floor.h"
 #include "store/msg_keys.h"
 #include "store/object.h"
-#include "tests/lib/test_store.h"
-
-static void
-no_line(UNUSED enum log_level level, UNUSED const char *line, UNUSED void *arg)
-{
-}
-
-static int
-setup(void **state)
-{
-	static struct box box;
-
-	box_init(&box);
-	box.has_index = true;
-	box.poll_only = true;
-	log_set_sink(no_line, NULL);
-	*state = &box;
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	clock_set_for_test(-1, -1);
-	box_done(*state);
-	return 0;
-}
+#include "tests/lib/indexed_box.h"
 
 static void
 lose_index(struct box *b)

@@ -5,11 +5,10 @@
  * against what must be so. RESTANTE_TEST_SEED runs one seed,
  * RESTANTE_TEST_SEEDS so many.
  */
-#include "base/clock.h"
 #include "base/log.h"
 #include "base/num.h"
 #include "store/derived.h"
-#include "tests/lib/test_store.h"
+#include "tests/lib/indexed_box.h"
 
 #define MESSAGES 600u /* three chunks */
 #define SEEDS 12
@@ -28,11 +27,6 @@ struct model {
 	unsigned lazy_ops; /* those that found it lazy */
 };
 
-static void
-no_line(UNUSED enum log_level level, UNUSED const char *line, UNUSED void *arg)
-{
-}
-
 static uint32_t
 pick(uint32_t n)
 {
@@ -40,20 +34,6 @@ pick(uint32_t n)
 	random_state ^= random_state >> 7;
 	random_state ^= random_state << 17;
 	return (uint32_t)(random_state >> 11) % n;
-}
-
-static void
-settle(struct box *b)
-{
-	static const char *const dirs[] = {"cur", "new"};
-	static long moment;
-	struct timespec t[2] = {{0}, {0}};
-
-	t[0].tv_sec = t[1].tv_sec = clock_wall_s() - 100;
-	t[0].tv_nsec = t[1].tv_nsec = ++moment;
-	for (size_t i = 0; i < 2; i++)
-		assert_int_equal(
-		    utimensat(AT_FDCWD, box_path(b, dirs[i]), t, 0), 0);
 }
 
 static void
