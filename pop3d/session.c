@@ -29,9 +29,10 @@ static void PRINTF_LIKE(3, 0)
     reply(struct session *s, const char *prefix, const char *fmt, va_list ap)
 {
 	char text[400];
-	size_t code = pop3_text_code(fmt);
+	size_t code;
 
-	(void)vsnprintf(text, sizeof(text), pop3_text(s->lang, fmt + code), ap);
+	(void)vsnprintf(
+	    text, sizeof(text), pop3_text_after(s->lang, fmt, &code), ap);
 	conn_write_str(s->conn, str_of(prefix));
 	conn_write_str(s->conn, str_make(fmt, code));
 	conn_write_str(s->conn, str_of(text));

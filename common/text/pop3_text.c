@@ -335,6 +335,13 @@ pop3_text_code(const char *text)
 }
 
 const char *
+pop3_text_after(enum pop3_lang lang, const char *english, size_t *code)
+{
+	*code = pop3_text_code(english);
+	return pop3_text(lang, english + *code);
+}
+
+const char *
 pop3_text_at(size_t i)
 {
 	return i < ARRAY_LEN(texts) ? texts[i][POP3_LANG_EN] : NULL;

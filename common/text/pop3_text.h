@@ -35,6 +35,9 @@ const char *pop3_text(enum pop3_lang lang, const char *english)
     __attribute__((format_arg(2)));
 /* Bytes of the response code and the blank in front of a text, "[AUTH] ". */
 size_t pop3_text_code(const char *text);
+/* Of `english` what stands behind its response code of *code bytes, likewise. */
+const char *pop3_text_after(enum pop3_lang lang, const char *english,
+    size_t *code) __attribute__((format_arg(2)));
 
 /* Text number `i` in English; NULL: there are no more. For tests. */
 const char *pop3_text_at(size_t i);

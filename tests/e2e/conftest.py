@@ -146,7 +146,7 @@ def start_dovecot():
 def box_server():
     """One server for all tests with a `box`; each takes a user of its own."""
     yield from run_server(restante.Restante(
-        users=["b%d" % i for i in range(1, 401)]))
+        users=["b%d" % i for i in range(1, 2001)]))
 
 
 @pytest.fixture(params=["tunnel", "server", "mbox"])
