@@ -339,6 +339,7 @@ def test_killed_at_any_moment(box):
         c.sock.close()
         after = box.connect()
         after.ok("SELECT INBOX")
+        box.outwait_lock(after)
         found = [int(s[2:]) for s in subjects(after)]
         assert found and set(found) <= {acked, acked + 1}, (found, acked)
         assert len(found) == len(set(found))
