@@ -336,7 +336,8 @@ holds(struct str hay, struct str needle)
 	return found;
 }
 
-/* HEADER: that field alone; name NULL: every field with its name. */
+/* HEADER: that field alone; name NULL: every field with its name, and lines
+ * that are no fields. */
 static bool
 fields_hold(struct str block, const struct str *name, struct str needle)
 {
@@ -347,13 +348,16 @@ fields_hold(struct str block, const struct str *name, struct str needle)
 
 	header_iter_init(&it, block);
 	buf_init(&text, 1 << 26);
-	while (!found && header_iter_next(&it, &f)) {
-		struct str value = header_decode(&mail.arena, f.value);
+	while (!found &&
+	    (name != NULL ? header_iter_next(&it, &f)
+			  : header_iter_next_any(&it, &f))) {
+		struct str value = header_decode(&mail.arena,
+		    f.name.n > 0 ? f.value : header_line_content(f.raw));
 
 		buf_clear(&text);
 		if (name != NULL && !str_eq_nocase(f.name, *name))
 			continue;
-		if (name == NULL) {
+		if (name == NULL && f.name.n > 0) {
 			buf_add_str(&text, f.name);
 			buf_add_c(&text, ": ");
 		}
