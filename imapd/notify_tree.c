@@ -22,7 +22,7 @@
 /* The first change is told at once, others that follow together. */
 #define LOOK_EVERY_MS 200
 #define LIST_EVERY_MS 300
-#define LOCKED_MS 1000
+#define LOCKED_MS 100
 #define MAILBOXES_MAX 1000 /* imap_notify_mailboxes */
 
 /* ---- the list ----------------------------------------------------------------- */
@@ -568,6 +568,7 @@ look(struct notify *n, struct watched *w)
 		status_job_free(&n->status);
 		w->seen = tree_count(w->place) - 1;
 		w->not_before_ms = clock_mono_ms() + LOCKED_MS;
+		notify_later(n, LOCKED_MS);
 		return STEP_DONE;
 	}
 	if (step == STEP_MORE)
