@@ -340,6 +340,9 @@ def test_killed_at_any_moment(box):
         after = box.connect()
         after.ok("SELECT INBOX")
         box.outwait_lock(after)
+        # One that was removed is missed only by a second look.
+        if after.cmd("FETCH 1:* BODY.PEEK[]")[0] != "OK":
+            after.ok("NOOP")
         found = [int(s[2:]) for s in subjects(after)]
         assert found and set(found) <= {acked, acked + 1}, (found, acked)
         assert len(found) == len(set(found))

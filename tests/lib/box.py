@@ -118,11 +118,13 @@ class Box:
         """What a killed process had begun gets its UIDs when its lock counts
         as left behind, after two seconds; `c` has the mailbox selected."""
         lock = os.path.join(self.maildir(folder), "dovecot-uidlist.lock")
-        until = time.monotonic() + 6
-        while os.path.exists(lock) and time.monotonic() < until:
+        until = time.monotonic() + 4
+        gone = 0
+        # It is removed a moment before it is taken anew.
+        while gone < 4 and time.monotonic() < until:
+            gone = 0 if os.path.exists(lock) else gone + 1
             time.sleep(.05)
             c.ok("NOOP")
-        c.ok("NOOP")
 
     def files(self, folder=""):
         if self.store == "mbox":
