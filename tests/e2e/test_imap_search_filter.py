@@ -177,6 +177,15 @@ def secret(b, text):
     return b"Subject: s\n\n" + b"padding %s\n" % text.ljust(60).encode() * 20
 
 
+def file_with(folder, word):
+    """Its path. The order of names is not that of UIDs."""
+    for path in glob.glob(os.path.join(folder, "cur", "*")):
+        with open(path, "rb") as f:
+            if word in f.read():
+                return path
+    raise AssertionError(word)
+
+
 def test_the_filter_is_asked(tunnel):
     """A file whose text was changed, which is not allowed, shows who answers."""
     for i in range(20):
@@ -184,7 +193,7 @@ def test_the_filter_is_asked(tunnel):
     build(tunnel)
     c = tunnel.connect()
     c.ok("SELECT INBOX")
-    name = sorted(glob.glob(os.path.join(tunnel.maildir(), "cur", "*")))[7]
+    name = file_with(tunnel.maildir(), b"apricot7")
     with open(name, "r+b") as f:
         f.write(secret(tunnel, "boysenberry"))
     assert c.ok("SEARCH TEXT boysenberry") == [b"* SEARCH"]
@@ -235,8 +244,7 @@ def test_in_the_background(tunnel):
     c = tunnel.connect()
     c.ok("SELECT INBOX")
     tag = c.idle()
-    path = next(p for p in glob.glob(os.path.join(tunnel.maildir(), "cur", "*"))
-                if b"apricot7" in open(p, "rb").read())
+    path = file_with(tunnel.maildir(), b"apricot7")
     end = time.monotonic() + 60
     while True:
         time.sleep(0.3)
@@ -338,8 +346,7 @@ def test_index_command():
             stderr=subprocess.PIPE, timeout=60, check=False)
         assert done.returncode == 0, done
         for folder in ("", ".Other"):
-            name = sorted(glob.glob(
-                os.path.join(root, folder, "cur", "*")))[3]
+            name = file_with(os.path.join(root, folder), b"apricot3")
             with open(name, "r+b") as f:
                 f.write(secret(None, "boysenberry"))
             c = s.imap("u1")
