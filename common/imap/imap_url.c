@@ -112,6 +112,17 @@ parse_user(struct arena *a, struct str s, struct imap_url *out)
 	return cut_word(&s, ";AUTH=") && decode(a, s, false, &out->auth);
 }
 
+/* What stands between "[" and "]": an address of IPv6, perhaps with a zone. */
+static bool
+is_ip_literal(struct str s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if (s.p[i] == '\0' ||
+		    strchr("0123456789abcdefABCDEF:.%", s.p[i]) == NULL)
+			return false;
+	return s.n > 0;
+}
+
 /* [iuserinfo "@"] host [":" port]: behind "//". */
 static bool
 parse_server(struct arena *a, struct str *s, struct imap_url *out)
@@ -127,10 +138,13 @@ parse_server(struct arena *a, struct str *s, struct imap_url *out)
 	}
 	host = str_starts(server, STR("[")) ? cut_to(&server, "]")
 					    : cut_to(&server, ":");
-	if (cut_word(&server, "]")) /* an address of IPv6 */
+	if (cut_word(&server, "]")) {
 		out->host = str_skip(host, 1);
-	else if (!decode(a, host, false, &out->host))
+		if (!is_ip_literal(out->host))
+			return false;
+	} else if (!decode(a, host, false, &out->host)) {
 		return false;
+	}
 	if (cut_word(&server, ":") && server.n > 0 &&
 	    !num_cut_u64(&server, UINT16_MAX, &port))
 		return false;

@@ -57,12 +57,17 @@ has_none(struct str s, const char *chars)
 	return true;
 }
 
-/* UTF-8 as encoded words, one a line. */
+/* As encoded words, one a line; what is no UTF-8 is replaced. */
 static void
-add_words(struct buf *out, struct str text)
+add_words(struct buf *out, struct str bytes)
 {
 	const char *gap = "";
+	struct buf clean;
+	struct str text;
 
+	buf_init(&clean, SIZE_MAX / 4);
+	(void)utf8_add_clean(&clean, bytes);
+	text = buf_str(&clean);
 	while (text.n > 0) {
 		struct str head = utf8_head(text, WORD_BYTES);
 
@@ -72,6 +77,7 @@ add_words(struct buf *out, struct str text)
 		text = str_skip(text, head.n);
 		gap = "\n ";
 	}
+	buf_done(&clean);
 }
 
 /* A name in front of an address. */
