@@ -225,7 +225,7 @@ def test_killed_at_any_moment(box):
         after.ok("SELECT INBOX")
         box.outwait_lock(after)
         n = count(after) - base
-        assert n == len(box.files()) - base
+        assert box.store == "mbox" or n == len(box.files()) - base
         assert acked * 5 <= n <= sent * 5, (n, acked, sent)
         assert box.store == "maildir" or n % 5 == 0, (n, acked, sent)
         base += n
