@@ -119,6 +119,7 @@ struct imap_lex {
 	uint64_t skip_size;
 };
 
+/* Owned by the caller, until imap_lex_done(); no command has begun. */
 void imap_lex_init(struct imap_lex *l);
 void imap_lex_done(struct imap_lex *l);
 /*

@@ -47,6 +47,7 @@ filter_hash(uint32_t gram)
 	return gram >> (32 - FILTER_HASH_BITS);
 }
 
+/* Empty, as for a new message. */
 void filter_set_clear(struct filter_set *s);
 /*
  * All fours in `text` whose last byte is one of its last `fresh`: text may
@@ -74,6 +75,7 @@ struct filter_maker {
 	struct buf records;
 };
 
+/* Empty; until filter_maker_done(). clear: empty again, memory is kept. */
 void filter_maker_init(struct filter_maker *g);
 void filter_maker_done(struct filter_maker *g);
 void filter_maker_clear(struct filter_maker *g);
@@ -107,6 +109,7 @@ struct filter_query {
 	VEC(uint32_t) hashes; /* of its fours; few that tell most */
 };
 
+/* Asks for nothing yet, so all pass; until filter_query_done(). */
 void filter_query_init(struct filter_query *q);
 /* All of these must be there: may be called for several texts. */
 void filter_query_add(struct filter_query *q, struct str text);

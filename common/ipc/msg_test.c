@@ -291,116 +291,184 @@ parse_ctl_end(struct msg_in *in, struct err *e)
 	return ctl_end_parse(in, &m, e);
 }
 
-static void
-fill(size_t i)
-{
-	struct grant g = {.worker = 7,
-	    .conn = 1,
-	    .cookie = 99,
-	    .peer_ip = STR("\177\1\2\3"),
-	    .peer_port = 4711,
-	    .service = STR("imap"),
-	    .user = STR("joe"),
-	    .sysuid = 1000,
-	    .sysgid = 1000,
-	    .home = STR("/home/joe"),
-	    .mail_location = STR("maildir:~/Maildir"),
-	    .extra = STR("a=b\n")};
-	struct ctl_request r = {.verb = STR("kick"),
-	    .args = {{STR("user"), STR("joe")}},
-	    .n_args = 1};
-	struct ctl_row row = {
-	    .fields = {{STR("user"), STR("joe"), false}}, .n_fields = 1};
-	struct login_seen seen = {
-	    .state = LOGIN_SEES_CLIENT, .family = 4, .address = {127, 0, 0, 1}};
+static const struct grant a_grant = {.worker = 7,
+    .conn = 1,
+    .cookie = 99,
+    .peer_ip = STR_LIT("\177\1\2\3"),
+    .peer_port = 4711,
+    .service = STR_LIT("imap"),
+    .user = STR_LIT("joe"),
+    .sysuid = 1000,
+    .sysgid = 1000,
+    .home = STR_LIT("/home/joe"),
+    .mail_location = STR_LIT("maildir:~/Maildir"),
+    .extra = STR_LIT("a=b\n")};
+static const struct ctl_request a_request = {.verb = STR_LIT("kick"),
+    .args = {{STR_LIT("user"), STR_LIT("joe")}},
+    .n_args = 1};
+static const struct ctl_row a_row = {
+    .fields = {{STR_LIT("user"), STR_LIT("joe"), false}}, .n_fields = 1};
+static const struct login_seen a_seen = {
+    .state = LOGIN_SEES_CLIENT, .family = 4, .address = {127, 0, 0, 1}};
 
-	switch (i) {
-	case 0:
-		child_peer_write(
-		    &(struct child_peer){CHILD_KIND_WORKER, 5}, &frame);
-		break;
-	case 1:
-		child_file_write(
-		    &(struct child_file){STR("key"), STR("/k"), 1}, &frame);
-		break;
-	case 2:
-		child_failed_write(STR("no certificate"), &frame);
-		break;
-	case 3:
-		log_line_write(&(struct log_line){LOG_LEVEL_WARN, STR("imapd"),
-				   STR("line")},
-		    &frame);
-		break;
-	case 4:
-		log_source_write(
-		    &(struct log_source){STR("imapd(joe)"), 12}, &frame);
-		break;
-	case 5:
-		grant_write(&g, false, &frame);
-		break;
-	case 6:
-		login_listener_write(&(struct login_listener){LOGIN_POP3, true,
-					 false, STR("pop3s")},
-		    &frame);
-		break;
-	case 7:
-		login_cert_write(
-		    &(struct login_cert){0, true, STR("/c")}, &frame);
-		break;
-	case 8:
-		login_tickets_write(STR("0123456789abcdef"), &frame);
-		break;
-	case 9:
-		login_need_write(&(struct login_need){4, 2, 3}, &frame);
-		break;
-	case 10:
-		login_worker_write(17, &frame);
-		break;
-	case 11:
-		login_seen_write(&seen, &frame);
-		assert_int_equal(frame.n, LOGIN_SEES_BYTES);
-		break;
-	case 12:
-		handoff_offer_write(
-		    &(struct handoff_offer){3, STR("a1"), STR("")}, &frame);
-		break;
-	case 13:
-		handoff_taken_write(3, &frame);
-		break;
-	case 14:
-		handoff_refused_write(
-		    &(struct handoff_refused){3, HANDOFF_LIMIT_USER}, &frame);
-		break;
-	case 15:
-		session_connection_write(
-		    &(struct session_connection){1, STR("a1"), STR("joe"),
-			STR("192.0.2.1"), STR("192.0.2.2"), 4000, 993},
-		    &frame);
-		break;
-	case 16:
-		session_text_write(SESSION_KICK,
-		    &(struct session_text){1, STR("bye")}, &frame);
-		break;
-	case 17:
-		session_number_write(SESSION_HAVE, 1, &frame);
-		break;
-	case 18:
-		session_stop_write(STR("shutdown"), &frame);
-		break;
-	case 19:
-		ctl_request_write(&r, &frame);
-		break;
-	case 20:
-		ctl_row_write(&row, &frame);
-		break;
-	case 21:
-		ctl_end_write(&(struct ctl_end){true, STR("done")}, &frame);
-		break;
-	case 22:
-		login_retired_write(&frame);
-		break;
-	}
+/* A frame of each kind, in the order of parsers[]. */
+static void
+fill_child_peer(void)
+{
+	child_peer_write(&(struct child_peer){CHILD_KIND_WORKER, 5}, &frame);
 }
+
+static void
+fill_child_file(void)
+{
+	child_file_write(
+	    &(struct child_file){STR("key"), STR("/k"), 1}, &frame);
+}
+
+static void
+fill_child_failed(void)
+{
+	child_failed_write(STR("no certificate"), &frame);
+}
+
+static void
+fill_log_line(void)
+{
+	log_line_write(
+	    &(struct log_line){LOG_LEVEL_WARN, STR("imapd"), STR("line")},
+	    &frame);
+}
+
+static void
+fill_log_source(void)
+{
+	log_source_write(&(struct log_source){STR("imapd(joe)"), 12}, &frame);
+}
+
+static void
+fill_grant(void)
+{
+	grant_write(&a_grant, false, &frame);
+}
+
+static void
+fill_login_listener(void)
+{
+	login_listener_write(
+	    &(struct login_listener){LOGIN_POP3, true, false, STR("pop3s")},
+	    &frame);
+}
+
+static void
+fill_login_cert(void)
+{
+	login_cert_write(&(struct login_cert){0, true, STR("/c")}, &frame);
+}
+
+static void
+fill_login_tickets(void)
+{
+	login_tickets_write(STR("0123456789abcdef"), &frame);
+}
+
+static void
+fill_login_need(void)
+{
+	login_need_write(&(struct login_need){4, 2, 3}, &frame);
+}
+
+static void
+fill_login_worker(void)
+{
+	login_worker_write(17, &frame);
+}
+
+static void
+fill_login_seen(void)
+{
+	login_seen_write(&a_seen, &frame);
+	assert_int_equal(frame.n, LOGIN_SEES_BYTES);
+}
+
+static void
+fill_handoff_offer(void)
+{
+	handoff_offer_write(
+	    &(struct handoff_offer){3, STR("a1"), STR("")}, &frame);
+}
+
+static void
+fill_handoff_taken(void)
+{
+	handoff_taken_write(3, &frame);
+}
+
+static void
+fill_handoff_refused(void)
+{
+	handoff_refused_write(
+	    &(struct handoff_refused){3, HANDOFF_LIMIT_USER}, &frame);
+}
+
+static void
+fill_session_connection(void)
+{
+	session_connection_write(
+	    &(struct session_connection){1, STR("a1"), STR("joe"),
+		STR("192.0.2.1"), STR("192.0.2.2"), 4000, 993},
+	    &frame);
+}
+
+static void
+fill_session_text(void)
+{
+	session_text_write(
+	    SESSION_KICK, &(struct session_text){1, STR("bye")}, &frame);
+}
+
+static void
+fill_session_number(void)
+{
+	session_number_write(SESSION_HAVE, 1, &frame);
+}
+
+static void
+fill_session_stop(void)
+{
+	session_stop_write(STR("shutdown"), &frame);
+}
+
+static void
+fill_ctl_request(void)
+{
+	ctl_request_write(&a_request, &frame);
+}
+
+static void
+fill_ctl_row(void)
+{
+	ctl_row_write(&a_row, &frame);
+}
+
+static void
+fill_ctl_end(void)
+{
+	ctl_end_write(&(struct ctl_end){true, STR("done")}, &frame);
+}
+
+static void
+fill_login_retired(void)
+{
+	login_retired_write(&frame);
+}
+
+static void (*const fillers[])(void) = {fill_child_peer, fill_child_file,
+    fill_child_failed, fill_log_line, fill_log_source, fill_grant,
+    fill_login_listener, fill_login_cert, fill_login_tickets, fill_login_need,
+    fill_login_worker, fill_login_seen, fill_handoff_offer, fill_handoff_taken,
+    fill_handoff_refused, fill_session_connection, fill_session_text,
+    fill_session_number, fill_session_stop, fill_ctl_request, fill_ctl_row,
+    fill_ctl_end, fill_login_retired};
 
 static int (*const parsers[])(struct msg_in *in, struct err *e) = {parse_peer,
     parse_file, parse_text, parse_line, parse_source, parse_grant,
@@ -416,7 +484,7 @@ test_messages(UNUSED void **state)
 		struct msg_in in;
 		struct err e;
 
-		fill(i);
+		fillers[i]();
 		assert_false(buf_is_over(&frame));
 		open_frame(&in);
 		if (parsers[i](&in, &e) == -1)
@@ -433,7 +501,7 @@ test_messages(UNUSED void **state)
 		/* Any byte changed: no crash; sanitizers watch. */
 		for (size_t at = MSG_HEADER_BYTES; at + 1 < frame.n; at++)
 			for (unsigned v = 0; v < 256; v += 17) {
-				fill(i);
+				fillers[i]();
 				frame.p[at] = (char)v;
 				open_frame(&in);
 				(void)parsers[i](&in, &e);
@@ -467,7 +535,7 @@ test_grant_values(UNUSED void **state)
 	struct grant g;
 	struct err e;
 
-	fill(5);
+	fillers[5]();
 	open_frame(&in);
 	assert_int_equal(grant_parse(&in, &g, &e), 0);
 	assert_int_equal(g.worker, 7);

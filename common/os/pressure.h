@@ -5,6 +5,8 @@
 
 #include "base/base.h"
 
+struct str;
+
 /*
  * True when the load of the last minute is above `load_percent` for each
  * processor, or less memory than `memory_bytes` can be had without swapping. 0:
@@ -13,7 +15,6 @@
 bool pressure_is_high(uint32_t load_percent, uint64_t memory_bytes);
 
 /* From /proc/meminfo: bytes of MemAvailable; false: it is not there. */
-struct str;
 bool pressure_parse_meminfo(struct str text, uint64_t *bytes);
 
 #endif

@@ -63,6 +63,10 @@ struct sandbox_report {
 	char text[200]; /* what is missing, empty: nothing */
 };
 
+/*
+ * For this process, for ever. *r says what is in force. -1: a limit or a filter
+ * could not be set, and the process is to end.
+ */
 int sandbox_enter(
     const struct sandbox *s, struct sandbox_report *r, struct err *e);
 

@@ -10,6 +10,7 @@
 
 struct filtermake;
 
+/* For one message after the other; never NULL. */
 struct filtermake *filtermake_new(void);
 void filtermake_free(struct filtermake **f);
 /*

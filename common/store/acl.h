@@ -85,6 +85,7 @@ struct acl {
 	VEC(struct str) remarks; /* lines that begin with "#" */
 };
 
+/* No entries; owned by the caller, until acl_done(). */
 void acl_init(struct acl *l);
 void acl_done(struct acl *l);
 /*

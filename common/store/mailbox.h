@@ -88,6 +88,7 @@ struct str mailbox_keyword_name(const struct mailbox *m, size_t number);
 bool mailbox_keyword_find(
     const struct mailbox *m, struct str name, size_t *number);
 
+/* Messages that the client knows of; of them: those that are \Recent here. */
 uint32_t view_count(struct view *v);
 uint32_t view_recent(struct view *v);
 /* Sequence number of the first message without \Seen, 0 if none. */
@@ -131,6 +132,7 @@ struct view_walk {
 	bool is_plain; /* nothing but the records says what the flags are */
 };
 
+/* Over those of `uids` from UID `from` on; the view must not sync meanwhile. */
 void view_walk_begin(struct view_walk *w, struct view *v,
     const struct set32 *uids, uint32_t from);
 /* False: there are no more. */
@@ -222,13 +224,13 @@ struct copy_result {
 	struct set32 from, to;
 };
 
+struct copy_job;
 /*
  * Copies (or moves: with `move` the sources vanish) to mailbox `dest`, all or
  * nothing for copies. State is kept in *job between calls; after DONE or FAIL,
  * or to give up, copy_job_free(). Flags, keywords, INTERNALDATE are kept.
  * ERR_NOT_FOUND: no such mailbox (client: TRYCREATE).
  */
-struct copy_job;
 enum step view_copy(struct view *v, const struct set32 *uids, struct str dest,
     bool move, struct copy_job **job, struct copy_result *out, struct err *e);
 void copy_job_free(struct copy_job **job);

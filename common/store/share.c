@@ -98,6 +98,14 @@ need_admin(unsigned rights, struct err *e)
 	    : err_set(e, ERR_NOT_FOUND, "no such mailbox");
 }
 
+static int
+find_as_admin(struct store **s, struct arena *a, struct str *name,
+    struct rights_place *p, unsigned *rights, struct err *e)
+{
+	return find(s, a, name, p, rights, e) == -1 ? -1
+						    : need_admin(*rights, e);
+}
+
 static struct str
 owner_of(const struct store *s)
 {
@@ -130,9 +138,7 @@ store_acl(struct store *s, struct str name, struct acl *l, struct str *owner,
 	int rc;
 
 	arena_init(&a);
-	rc = find(&s, &a, &name, &p, &rights, e);
-	if (rc == 0)
-		rc = need_admin(rights, e);
+	rc = find_as_admin(&s, &a, &name, &p, &rights, e);
 	if (rc == 0)
 		rc = load_or_derive(s, &p, l, e);
 	if (rc == 0)
@@ -194,9 +200,7 @@ store_acl_sets(struct store *s, struct str name, const struct acl_id *id,
 	int rc;
 
 	arena_init(&a);
-	rc = find(&s, &a, &name, &p, &rights, e);
-	if (rc == 0)
-		rc = need_admin(rights, e);
+	rc = find_as_admin(&s, &a, &name, &p, &rights, e);
 	if (rc == 0)
 		sets_of(s, &p, id, out);
 	arena_done(&a);

@@ -156,7 +156,7 @@ def test_bad_url_with_literals_sent_ahead(c):
     "imap://mail.example.invalid/Drafts/;UID=1",
     "imap://mallory@localhost/Drafts/;UID=1", "//mallory@localhost/Drafts/"
     ";UID=1", "/%44rafts%00/;UID=1", "/Drafts/;UID=1;URLAUTH=anonymous",
-    "/../Drafts/;UID=1", "/#user/root/INBOX/;UID=1", "/Drafts/;UID=1/"
+    "/../Drafts/;UID=1", "/#user/mallory/INBOX/;UID=1", "/Drafts/;UID=1/"
     ";PARTIAL=0.0", "/Drafts/;UID=4294967295", "/" + "a" * 5000 + "/;UID=1"])
 def test_bad_urls(c, bad):
     status, text, _ = catenate(c, [b"a: b\r\n\r\n", url(bad)])

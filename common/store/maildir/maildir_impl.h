@@ -168,6 +168,7 @@ struct maildir_place {
 	uid_t euid; /* ours */
 };
 
+/* The root's folders and how files are made there; -1: no Maildir can be had. */
 int maildir_place_open(struct store *s, struct err *e);
 void maildir_place_close(struct store *s);
 /* Where it is looked for first. False: maildir_path() has to look. */
