@@ -645,5 +645,5 @@ def check_part(c, path, items, number, part, tag):
     kind = (part[0].lower(), part[1].lower())
     if kind[0] == b"text":
         assert body.count(b"\n") == part[7], (path, number)
-    elif kind in ((b"message", b"rfc822"), (b"message", b"global")):
+    elif kind == (b"message", b"rfc822"):
         assert body.count(b"\n") == part[9], (path, number)

@@ -127,7 +127,8 @@ def one(c, what, item=None):
 
 def leaves(structure, path=()):
     """(part path, structure) of every part of a BODYSTRUCTURE, containers
-    too; a message/rfc822 part's parts count on from its own path."""
+    too; the parts of a message within count on from its own path. RFC 3501
+    opens message/rfc822 only, RFC 9051 message/global, too."""
     if isinstance(structure[0], list):
         if path:
             yield path, structure
@@ -140,7 +141,8 @@ def leaves(structure, path=()):
         path = (1,)
     yield path, structure
     if structure[0].lower() == b"message" and \
-            structure[1].lower() in (b"rfc822", b"global"):
+            structure[1].lower() in (b"rfc822", b"global") and \
+            len(structure) > 8 and isinstance(structure[7], list):
         inner = structure[8]
         if isinstance(inner[0], list):
             for p in leaves(inner, path):
