@@ -230,7 +230,8 @@ def check_needed(build):
 
 def check_settings():
     """Every setting of the table is read by somebody."""
-    names = re.findall(r'\.name = "(\w+)"', read("common/conf/schema.c"))
+    names = re.findall(r'\.name = "(\w+)"', "".join(
+        read(n) for n in tracked(".c") if n.startswith("common/conf/schema_")))
     text = "".join(read(n) for n in tracked(".c", ".h")
                    if not n.startswith(("common/conf/", "tests/")) and
                    not n.endswith("_test.c"))
