@@ -7,6 +7,7 @@
 #define TESTS_LIB_TLS_CRAFT_H
 
 #include <nettle/nettle-meta.h>
+#include <stdlib.h>
 
 #include "base/buf.h"
 #include "base/mem.h"
