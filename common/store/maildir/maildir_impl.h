@@ -14,8 +14,10 @@
  *	maildir_save.c   append and copy: what comes, until it is whole
  *	maildir_commit.c  the same: what makes it seen
  *	maildir_list.c   folders
- *	maildir_courier.c  Courier's files, in and out
+ *	maildir_courier.c  Courier's UIDs, in and out
+ *	maildir_courier_keywords.c  its keywords
  *	maildir_courier_pop3.c  its POP3 ids
+ *	maildir_courier_subs.c  its subscriptions
  *	maildir_check.c  for restantectl: what is wrong here, repair
  *	maildir_index.c  what of all that lies in the index
  */
@@ -112,7 +114,7 @@ struct maildir {
 	uint32_t n_counted; /* sizes counted and not yet in dovecot-uidlist */
 	bool has_new_uidls; /* P fields not yet in dovecot-uidlist */
 	int64_t quota_bytes, quota_count; /* to be added to maildirsize */
-	/* Courier's files as last written or read; see maildir_courier.c */
+	/* Courier's files as last written or read; see maildir_courier*.c */
 	struct file_stamp courier_uids;
 	struct timespec courier_keywords;
 	int64_t courier_next_ms; /* its keywords are not written before */
@@ -313,19 +315,10 @@ void maildir_courier_written(void *arg);
  * files and sorts them by it, and the UID for the first of the others.
  */
 void maildir_courier_uids(struct mailbox *m, struct scan *s);
-/* Takes over keywords when Courier's are newer. */
-enum step maildir_courier_keywords(struct mailbox *m, int64_t until_ms);
-/* Forgets what was being taken. */
-void maildir_courier_end(struct maildir *md);
-/* Writes keywords for Courier when they have changed; `is_last`: at once. */
-void maildir_courier_flush(struct mailbox *m, bool is_last);
+/* Did Courier know all that we know? Then its silence means: none. */
+bool maildir_courier_is_complete(struct mailbox *m);
 /* All of Courier's files of the mailbox as they should be, now. */
 int maildir_courier_give_back(struct mailbox *m, struct err *e);
-/* Takes over subscriptions when there are none yet, or Courier's are newer. */
-void maildir_courier_subs(struct store *s);
-/* Writes them for Courier. */
-void maildir_courier_subs_changed(struct store *s);
-
 /*
  * Under our lock, when Courier has given UIDs since: those that are ours to keep
  * become records, so that no other message gets them.
@@ -335,6 +328,15 @@ int maildir_courier_adopt(struct mailbox *m, struct err *e);
 int maildir_courier_put(int dirfd, const char *name, struct str bytes,
     const struct file_perm *perm, struct file_stamp *stamp, struct err *e);
 
+/* ---- maildir_courier_keywords.c ------------------------------------------ */
+
+/* Takes over keywords when Courier's are newer. */
+enum step maildir_courier_keywords(struct mailbox *m, int64_t until_ms);
+/* Forgets what was being taken. */
+void maildir_courier_end(struct maildir *md);
+/* Writes keywords for Courier when they have changed; `is_last`: at once. */
+void maildir_courier_flush(struct mailbox *m, bool is_last);
+
 /* ---- maildir_courier_pop3.c ----------------------------------------------- */
 
 /* The id of a message that has none yet, as Courier would number it. */
@@ -342,6 +344,13 @@ bool maildir_courier_uidl(struct mailbox *m, uint32_t uid, struct buf *out);
 /* Writes its list when it has to be; `is_last`: also for removals alone. */
 void maildir_courier_pop3_flush(struct mailbox *m, bool is_last);
 void maildir_courier_pop3_done(struct mailbox *m);
+
+/* ---- maildir_courier_subs.c ---------------------------------------------- */
+
+/* Takes over subscriptions when there are none yet, or Courier's are newer. */
+void maildir_courier_subs(struct store *s);
+/* Writes them for Courier. */
+void maildir_courier_subs_changed(struct store *s);
 
 /* ---- maildir_check.c ----------------------------------------------------- */
 
