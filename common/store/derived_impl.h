@@ -97,6 +97,17 @@ void derived_put_any(
     struct mailbox *m, uint32_t uid, int kind, struct str value);
 /* Facts are written a moment later. */
 void derived_arm_facts(struct store *s);
+/* The same for records, after a longer one. */
+void derived_arm_save(struct store *s);
+
+/* Room for the keywords of a message beyond those with a letter. */
+#define DERIVED_MORE_MAX 1024
+/*
+ * The chunk with the record of `uid`, which is number *i; NULL: there is none.
+ * `with_side`: its side bytes are there too.
+ */
+const struct index_chunk *derived_find_rec(
+    struct mailbox *m, uint32_t uid, bool with_side, uint32_t *i);
 
 /* ---- derived_filter.c, inside index_write() ---- */
 /* One that waited. */
