@@ -304,36 +304,11 @@ void mbox_note_moved(struct mailbox *m, size_t first);
 /* All slots are here. */
 void mbox_forget_lazy(struct mbox *mb);
 
-/* ---- mbox_read.c ----------------------------------------------------------- */
+/* ---- mbox_slots.c ---------------------------------------------------------- */
 
-/*
- * Brings the slots and records up to date with the file, which is locked.
- * mbox_look_end() to give up.
- */
-enum step mbox_look(struct mailbox *m, enum sync_how how, struct err *e);
-/* Only if the file is not what the slots say; locked for writing. */
-enum step mbox_look_again(struct mailbox *m, struct err *e);
-/* Looks at the flags in all headers. */
-enum step mbox_look_at_flags(struct mailbox *m, struct err *e);
-void mbox_look_end(struct mailbox *m);
-/*
- * All slots are here, and true of the file, which is locked for writing and was
- * looked at: those that the index had otherwise are looked at again.
- */
-enum step mbox_load(struct mailbox *m, struct err *e);
-/* The flags of a header that has been read, under changes of our own. */
-void mbox_take_flags(
-    struct mailbox *m, const struct mbox_slot *s, const struct mbox_state *st);
 /* The file is to be read whole by the next look. */
 void mbox_no_stamp(struct mailbox *m);
 int64_t mbox_changed_us(const struct file_stamp *stamp);
-/*
- * Nobody has written since what we know was read: inotify would have told. To
- * be asked when the times do not say it.
- */
-bool mbox_is_quiet(struct mailbox *m);
-/* What told_at_scan is for what is read from now on. */
-uint64_t mbox_told(struct mailbox *m);
 /* Changed so shortly before it was read that more may have come unseen. */
 bool mbox_is_racy(const struct file_stamp *stamp, int64_t scanned_us);
 void mbox_count_dirty(struct mbox *mb);
@@ -353,6 +328,30 @@ const struct mbox_slot *mbox_base_slot(const struct mailbox *m);
 /* Reads X-IMAPbase again, where it is. */
 int mbox_reload_base(struct mailbox *m, struct err *e);
 
+/* ---- mbox_flags.c ---------------------------------------------------------- */
+
+/* The flags of a header that has been read, under changes of our own. */
+void mbox_take_flags(
+    struct mailbox *m, const struct mbox_slot *s, const struct mbox_state *st);
+
+/* ---- mbox_read.c ----------------------------------------------------------- */
+
+/*
+ * Brings the slots and records up to date with the file, which is locked.
+ * mbox_look_end() to give up.
+ */
+enum step mbox_look(struct mailbox *m, enum sync_how how, struct err *e);
+/* Only if the file is not what the slots say; locked for writing. */
+enum step mbox_look_again(struct mailbox *m, struct err *e);
+/* Looks at the flags in all headers. */
+enum step mbox_look_at_flags(struct mailbox *m, struct err *e);
+void mbox_look_end(struct mailbox *m);
+/*
+ * All slots are here, and true of the file, which is locked for writing and was
+ * looked at: those that the index had otherwise are looked at again.
+ */
+enum step mbox_load(struct mailbox *m, struct err *e);
+
 /* ---- mbox_sync.c ----------------------------------------------------------- */
 
 enum step mbox_sync(struct mailbox *m, enum sync_how how, struct err *e);
@@ -362,6 +361,13 @@ bool mbox_may_have_news(struct mailbox *m);
 /* Flags of messages that were not looked at when others came. */
 int mbox_freshen(struct mailbox *m, struct err *e);
 bool mbox_watch(struct mailbox *m, bool on);
+/*
+ * Nobody has written since what we know was read: inotify would have told. To
+ * be asked when the times do not say it.
+ */
+bool mbox_is_quiet(struct mailbox *m);
+/* What told_at_scan is for what is read from now on. */
+uint64_t mbox_told(struct mailbox *m);
 /*
  * Until messages can be read where the slots say: what is under way is waited
  * for, and a file that was changed is looked at.

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * mbox_match.c - which message of the file is which one that we know, and
+ * UIDs for those that we do not.
+ *
+ * Owns:    nothing.
+ * Runs in: imapd, pop3d, as the mail user.
+ * Trusts:  no X-UID that the rules of mbox_read.c do not allow.
+ * Spec:    formats.md 6.7, 7.3; security.md 7.3.
+ */
+#include <stdlib.h>
+
+#include "store/mbox/mbox_reading.h"
+
+static int
+by_hash(const void *a, const void *b)
+{
+	const struct mbox_known *x = a, *y = b;
+
+	if (x->hash != y->hash)
+		return x->hash < y->hash ? -1 : 1;
+	return x->uid < y->uid ? -1 : x->uid > y->uid;
+}
+
+void
+mbox_remember_known(struct mbox_reading *r)
+{
+	const struct mbox *mb = mbox_of(r->m);
+
+	VEC_EACH(&mb->slots, s)
+		*VEC_ADD(&r->known) = (struct mbox_known){s->hash, s->uid};
+	if (r->known.n > 1)
+		qsort(r->known.v, r->known.n, sizeof(*r->known.v), by_hash);
+}
+
+static struct msg_rec *
+live_unseen(struct mbox_reading *r, uint32_t uid)
+{
+	struct msg_rec *rec = uid == 0 ? NULL : mailbox_rec(r->m, uid);
+
+	return rec != NULL && rec->state == REC_LIVE && !(rec->own & OWN_SEEN)
+	    ? rec
+	    : NULL;
+}
+
+const struct mbox_slot *
+mbox_known_slot(const struct mailbox *m, const struct msg_rec *rec)
+{
+	return rec->info < mbox_of(m)->slots.n ? mbox_slot_of(m, rec) : NULL;
+}
+
+/* The next record that no message of the file may claim by its X-UID. */
+static struct msg_rec *
+match_order(struct mbox_reading *r)
+{
+	uint32_t uid = r->blind_uid;
+
+	if (r->has_base && uid < r->disk_last_uid)
+		uid = r->disk_last_uid;
+	if (uid == UINT32_MAX || !set32_next(&r->m->live, uid + 1, &uid))
+		return NULL;
+	r->blind_uid = uid;
+	return live_unseen(r, uid);
+}
+
+static struct msg_rec *
+match_content(struct mbox_reading *r, uint64_t hash)
+{
+	size_t lo = 0, hi = r->known.n;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (r->known.v[mid].hash < hash)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	for (; lo < r->known.n && r->known.v[lo].hash == hash; lo++) {
+		struct msg_rec *rec = live_unseen(r, r->known.v[lo].uid);
+
+		if (rec != NULL)
+			return rec;
+	}
+	return NULL;
+}
+
+/* May a new message have the UID that it says? */
+static bool
+is_believed(const struct mbox_reading *r, uint32_t uid)
+{
+	if (uid == 0 || !(r->has_base || r->has_kept) || r->order_broken ||
+	    uid <= r->prev)
+		return false;
+	if (r->was_known)
+		return uid >= r->floor &&
+		    (uid == r->next || uid <= r->disk_last_uid);
+	return uid <= r->next;
+}
+
+/*
+ * The record of a message that we know, or NULL. With X-UID, also when its
+ * headers have been changed, unless it stands among mail that has just come. By
+ * its content only if no other process has given it another UID: it was moved
+ * away and back.
+ */
+struct msg_rec *
+mbox_match(struct mbox_reading *r, const struct mbox_msg *msg)
+{
+	const struct mbox_slot *slot;
+	struct msg_rec *rec;
+
+	/* All that we know lie before the tail. */
+	if (!r->was_known || r->is_tail)
+		return NULL;
+	rec = live_unseen(r, msg->state.uid);
+	if (rec == NULL && r->is_blind && msg->state.uid == 0)
+		return match_order(r);
+	slot = rec == NULL ? NULL : mbox_known_slot(r->m, rec);
+	if (slot != NULL && slot->hash == msg->state.hash)
+		return rec;
+	if (rec != NULL && r->has_base && msg->state.uid > r->prev)
+		return rec;
+	if (is_believed(r, msg->state.uid))
+		return NULL;
+	return match_content(r, msg->state.hash);
+}
+
+int
+mbox_give_uid(
+    struct mbox_reading *r, uint32_t claimed, uint32_t *out, struct err *e)
+{
+	struct mailbox *m = r->m;
+
+	if (is_believed(r, claimed)) {
+		*out = claimed;
+	} else {
+		/* Those behind it would stand below it. */
+		r->order_broken =
+		    r->order_broken || (claimed != 0 && claimed <= r->prev);
+		*out = r->next;
+		if (!r->was_known && claimed != 0 && *out <= r->prev)
+			r->order_broken = true;
+	}
+	if (m->recs.n > 0 && *out <= m->recs.v[m->recs.n - 1].uid)
+		*out = r->next;
+	if (*out >= UINT32_MAX - 1)
+		return err_set(e, ERR_LIMIT, "%s: no UID left", m->name);
+	if (*out >= r->next)
+		r->next = *out + 1;
+	return 0;
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * mbox_reading.h - a reading of an mbox file that is under way.
+ */
+#ifndef STORE_MBOX_READING_H
+#define STORE_MBOX_READING_H
+
+#include "store/mbox/mbox_impl.h"
+
+#define MBOX_HEADERS_PIECE 2048
+#define MBOX_MESSAGES_PER_LOOK 16 /* at the clock */
+
+/* A message that we know, by its content. */
+struct mbox_known {
+	uint64_t hash;
+	uint32_t uid;
+};
+
+/* The file when a reading of it was begun. */
+struct mbox_begun {
+	struct file_stamp stamp;
+	int64_t at_us; /* on the wall */
+	uint64_t told; /* as told_at_scan */
+};
+
+/*
+ *	TAIL --it is not there--> WHOLE --> done
+ *	FLAGS --rewritten--> WHOLE --> done
+ */
+struct mbox_reading {
+	struct mailbox *m;
+	enum mbox_reading_kind { READ_TAIL, READ_WHOLE, READ_FLAGS } kind;
+	struct mbox_scan scan;
+	bool is_scanning;
+	uint64_t size; /* of the file */
+	VEC(struct mbox_slot) slots;
+	VEC(struct mbox_known) known; /* sorted by hash, then UID */
+	struct mbox_slot pseudo;
+	bool has_pseudo, has_base, is_first, is_tail, was_known;
+	bool order_broken;
+	bool is_all; /* keywords may mean something else: no short cuts */
+	bool has_kept; /* no base in the file, but we remember it */
+	bool is_blind; /* what the records' messages were is not known */
+	uint32_t blind_uid; /* the last that was found so */
+	uint32_t n_moved;
+	struct mbox_slot last; /* of READ_TAIL: what must be there */
+	uint32_t disk_last_uid, uidvalidity;
+	uint64_t last_uid_at;
+	uint32_t floor; /* no new message is below */
+	uint32_t next; /* UID */
+	uint32_t prev; /* X-UID of the message before */
+	struct buf window; /* of READ_FLAGS: a piece of the file */
+	uint64_t window_off;
+	size_t at; /* its next slot */
+	struct mbox_begun begun;
+};
+
+/* ---- mbox_slots.c ---------------------------------------------------------- */
+
+/* False: X-IMAPbase is not there any more. */
+bool mbox_look_at_base(struct mailbox *m);
+
+/* ---- mbox_flags.c ---------------------------------------------------------- */
+
+/* The numbers of a list of names. */
+void mbox_read_keywords(
+    const struct mailbox *m, struct str list, struct mbox_flags *out);
+/* Gives new names numbers. */
+void mbox_learn_keywords(struct mailbox *m, struct str list);
+/* The flags of a record are these; false: they were. */
+bool mbox_adopt_flags(
+    struct mailbox *m, struct msg_rec *r, const struct mbox_flags *f);
+/* READ_FLAGS */
+enum step mbox_read_some_headers(
+    struct mbox_reading *r, int64_t until_ms, struct err *e);
+
+/* ---- mbox_match.c ---------------------------------------------------------- */
+
+/* For mbox_match(), before all that is known changes. */
+void mbox_remember_known(struct mbox_reading *r);
+/* The slot of a record before this reading; NULL: it has none. */
+const struct mbox_slot *mbox_known_slot(
+    const struct mailbox *m, const struct msg_rec *rec);
+struct msg_rec *mbox_match(struct mbox_reading *r, const struct mbox_msg *msg);
+/* A UID for a new message that says to have `claimed`. ERR_LIMIT. */
+int mbox_give_uid(
+    struct mbox_reading *r, uint32_t claimed, uint32_t *out, struct err *e);
+
+/* ---- mbox_take.c ----------------------------------------------------------- */
+
+int mbox_take_msg(
+    struct mbox_reading *r, const struct mbox_msg *msg, struct err *e);
+/* All was read: what has come and gone is told. */
+int mbox_finish_scan(struct mbox_reading *r, struct err *e);
+/* It failed: nothing has changed but flags. */
+void mbox_forget_reading(struct mbox_reading *r);
+void mbox_free_reading(struct mbox *mb);
+/* A UIDVALIDITY for a file that has none. */
+void mbox_begin_identity(struct mailbox *m);
+
+#endif
