@@ -48,8 +48,8 @@ struct content {
 
 /* ---- boot ---------------------------------------------------------------- */
 
-static const char *
-boot_id(void)
+const char *
+index_state_boot(void)
 {
 	static char text[40];
 	ssize_t n;
@@ -91,7 +91,7 @@ save(struct index_state *s, struct content *c, struct err *e)
 	c->version = INDEX_VERSION;
 	c->order = ORDER;
 	memset(c->boot_id, 0, sizeof(c->boot_id));
-	memcpy(c->boot_id, boot_id(), strlen(boot_id()));
+	memcpy(c->boot_id, index_state_boot(), strlen(index_state_boot()));
 	c->sum = sum_of(c);
 	if (pwrite(s->fd, c, sizeof(*c), 0) != (ssize_t)sizeof(*c))
 		return err_sys(e, "index state");
@@ -153,8 +153,8 @@ index_state_judge(struct index_state *s, int dirfd)
 	    !S_ISREG(st.st_mode) || c.ino != st.st_ino || c.dev != st.st_dev)
 		return INDEX_STATE_NEW;
 	if (!c.is_clean &&
-	    (boot_id()[0] == '\0' ||
-		strncmp(c.boot_id, boot_id(), sizeof(c.boot_id)) != 0))
+	    (index_state_boot()[0] == '\0' ||
+		strncmp(c.boot_id, index_state_boot(), sizeof(c.boot_id)) != 0))
 		return INDEX_STATE_NEW;
 	return INDEX_STATE_GOOD;
 }

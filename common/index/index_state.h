@@ -18,6 +18,9 @@ struct index_state {
 	int fd;
 };
 
+/* The kernel's id of this boot and an LF; "": it can not be had. */
+const char *index_state_boot(void);
+
 /* Opens or makes it and takes its lock, which is held while others open. */
 int index_state_open(int dirfd, struct index_state *s, struct err *e);
 void index_state_close(struct index_state *s);

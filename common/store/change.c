@@ -507,6 +507,8 @@ view_remove(struct view *v, uint32_t uid, uint32_t *at, struct err *e)
 void
 view_replaces(struct view *v, uint32_t uid, struct append *append)
 {
+	if (v->m == append->m)
+		append->replaces = uid;
 	if (!is_counted_with(v->m, append->m))
 		return;
 	append->bytes_go = size_of(v->m, uid);

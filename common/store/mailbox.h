@@ -214,7 +214,8 @@ enum step view_remove(
 /*
  * What `append` replaces by removing that message, of which it is told: its
  * bytes, where they are counted with the quota of the new one's mailbox, so that
- * only what is added counts (RFC 8508 section 3.4).
+ * only what is added counts (RFC 8508 section 3.4). In a Maildir it goes with the
+ * commit, and view_remove() finds it gone.
  */
 void view_replaces(struct view *v, uint32_t uid, struct append *append);
 

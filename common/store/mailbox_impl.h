@@ -528,6 +528,9 @@ struct append {
 	 * the commit? Then it stands here, by its number from 1 on. */
 	bool may_drop;
 	struct set32 dropped;
+	/* A message of the same mailbox that goes with the commit, if the
+	 * backend can do both at once; or 0. */
+	uint32_t replaces;
 	/* Set before the first copy: none is linked to its place at the end.
 	 * A commit that fails with ERR_UNSUPPORTED asks for that. */
 	bool no_links;

@@ -14,7 +14,7 @@ from lib import dovecot, restante
 
 GENERATED = re.compile(rb"\d+\.[ML]\d+P\d+\.[-\w.]+")
 # What changes the UID map or files that it names.
-MAP_CHANGES = ("append", "multiappend", "rewrite", "copy", "move", "expunge",
+MAP_CHANGES = ("append", "multiappend", "replace", "rewrite", "copy", "move", "expunge",
                "deliver", "rename INBOX", "first open")
 SUBJECT = re.compile(rb"Subject: msg (\w)")
 

@@ -21,6 +21,8 @@
 #include <time.h>
 
 #include "base/log.h"
+#include "index/index_state.h"
+#include "store/maildir/journal.h"
 #include "store/maildir/maildir_impl.h"
 #include "store/modseq_floor.h"
 #include "tests/lib/test_store.h"
@@ -201,7 +203,8 @@ put(const struct box *b, const char *rel, char letter)
 #define GUID "620a5138f51b026bb745000083ecc375"
 
 static int
-append_two(struct box *b, unsigned n, uint32_t *uid, struct err *e)
+append_some(
+    struct box *b, struct view *v, unsigned n, uint32_t *uid, struct err *e)
 {
 	struct flag_wish w = {.system = FLAG_SEEN};
 	struct set32 uids;
@@ -212,6 +215,8 @@ append_two(struct box *b, unsigned n, uint32_t *uid, struct err *e)
 	set32_init(&uids);
 	if (now_append_begin(b->store, STR("INBOX"), &a, e) == -1)
 		return -1;
+	if (v != NULL)
+		view_replaces(v, 3, a);
 	for (unsigned i = 0; i < n; i++) {
 		if (append_message(a, &w, 5000, sizeof(TEST_MSG) - 1, e) ==
 			-1 ||
@@ -232,13 +237,14 @@ out:
 static int
 op_append(struct box *b, uint32_t *uid, struct err *e)
 {
-	return append_two(b, 1, uid, e);
+	return append_some(b, NULL, 1, uid, e);
 }
 
+/* RFC 3502: all or none. */
 static int
 op_multiappend(struct box *b, uint32_t *uid, struct err *e)
 {
-	return append_two(b, 2, uid, e);
+	return append_some(b, NULL, 3, uid, e);
 }
 
 /* RFC 8508: the old one goes when the new one is there. */
@@ -251,7 +257,7 @@ op_replace(struct box *b, uint32_t *uid, struct err *e)
 
 	if (now_view_open(b->store, STR("INBOX"), false, &v, e) == -1)
 		return -1;
-	if (append_two(b, 1, uid, e) == 0)
+	if (append_some(b, v, 1, uid, e) == 0)
 		do
 			step = view_remove(v, 3, &at, e);
 		while (step == STEP_MORE);
@@ -322,7 +328,7 @@ op_rewrite(struct box *b, uint32_t *uid, struct err *e)
 	if (now_view_open(b->store, STR("INBOX"), false, &v, e) == -1)
 		return -1;
 	maildir_of(view_mailbox(v))->list.must_rewrite = true;
-	rc = append_two(b, 1, uid, e);
+	rc = append_some(b, NULL, 1, uid, e);
 	view_close(&v);
 	return rc;
 }
@@ -437,6 +443,65 @@ op_first_open(struct box *b, UNUSED uint32_t *uid, struct err *e)
 	return rc;
 }
 
+/* A journal whose writer was killed among the renames, or the links. */
+static int
+finish_journal(struct box *b, const char *lines, const char *box, struct err *e)
+{
+	struct view *v;
+	struct buf t;
+	char rel[100];
+	int rc;
+
+	buf_init(&t, 4096);
+	journal_begin(&t, str_head(str_of(index_state_boot()), 36));
+	(void)buf_add_c(&t, lines);
+	(void)journal_end(&t); /* also of lines that are none */
+	(void)buf_add_byte(&t, '\0');
+	(void)snprintf(rel, sizeof(rel), "%s%s",
+	    strcmp(box, "INBOX") == 0 ? "" : ".To/", JOURNAL_FILE);
+	box_write(b, rel, t.p);
+	buf_done(&t);
+	is_armed = true;
+	rc = now_view_open(b->store, str_of(box), false, &v, e);
+	if (rc == 0)
+		view_close(&v);
+	return rc;
+}
+
+static int
+op_redo(struct box *b, UNUSED uint32_t *uid, struct err *e)
+{
+	is_armed = false;
+	put(b, "new/1795300401.M1P1.mx1", 'x');
+	put(b, "tmp/1795300401.M2P1.mx1", 'y');
+	put(b, "tmp/1795300401.M3P1.mx1", 'z');
+	return finish_journal(b,
+	    "+n/1795300401.M1P1.mx1/1795300401.M1P1.mx1\n"
+	    "+n/1795300401.M2P1.mx1/1795300401.M2P1.mx1\n"
+	    "+c/1795300401.M3P1.mx1/1795300401.M3P1.mx1,S=9:2,S\n",
+	    "INBOX", e);
+}
+
+static int
+op_undo(struct box *b, UNUSED uint32_t *uid, struct err *e)
+{
+	char from[300];
+
+	is_armed = false;
+	(void)snprintf(from, sizeof(from), "%s", box_path(b, "cur/b:2,Fa"));
+	assert_int_equal(link(from, box_path(b, ".To/cur/b:2,F")), 0);
+	return finish_journal(b, "=b\n=c\n", "To", e);
+}
+
+static int
+op_redo_replace(struct box *b, UNUSED uint32_t *uid, struct err *e)
+{
+	is_armed = false;
+	put(b, "tmp/1795300401.M1P1.mx1", 'x');
+	return finish_journal(b,
+	    "+n/1795300401.M1P1.mx1/1795300401.M1P1.mx1,S=9\n-c\n", "INBOX", e);
+}
+
 struct op {
 	const char *name;
 	int (*fn)(struct box *b, uint32_t *uid, struct err *e);
@@ -450,8 +515,11 @@ struct op {
 
 static const struct op ops[] = {
     {"append", op_append, 3, 4, 4, 3, 1, 1, 1, 1, false},
-    {"multiappend", op_multiappend, 3, 5, 5, 3, 1, 1, 1, 1, false},
-    {"replace", op_replace, 3, 4, 3, ANY, 1, 1, 1, 1, false},
+    {"multiappend", op_multiappend, 3, 6, 6, 3, 1, 1, 1, 1, false},
+    {"redo", op_redo, 6, 6, 6, ANY, 1, 1, 1, 1, false},
+    {"undo", op_undo, 3, 3, 3, 3, 1, 1, 1, 1, false},
+    {"redo replace", op_redo_replace, 3, 3, 3, ANY, 1, 1, 1, 1, false},
+    {"replace", op_replace, 3, 3, 3, ANY, 1, 1, 1, 1, false},
     {"rewrite", op_rewrite, 3, 4, 4, 3, 1, 1, 1, 1, false},
     {"copy", op_copy, 3, 3, 3, 3, 1, 3, 3, 1, false},
     {"move", op_move, 1, 3, 1, ANY, 1, 3, 3, ANY, false},
@@ -600,7 +668,8 @@ check_letters(const struct op *op, const char *where, const uint32_t inbox[26],
 {
 	for (uint32_t i = 0; i < 3; i++) {
 		bool may_go = (op->fn == op_expunge && i < 2) ||
-		    (op->fn == op_replace && i == 2 && inbox['x' - 'a'] != 0);
+		    ((op->fn == op_replace || op->fn == op_redo_replace) &&
+			i == 2 && inbox['x' - 'a'] != 0);
 
 		if (inbox[i] != 0 && inbox[i] != i + 1 && !op->renumbers)
 			fail_msg("%s: %c has uid %u", where, (char)('a' + i),
@@ -608,6 +677,13 @@ check_letters(const struct op *op, const char *where, const uint32_t inbox[26],
 		if (inbox[i] == 0 && to[i] == 0 && moved[i] == 0 && !may_go)
 			fail_msg("%s: %c is lost", where, (char)('a' + i));
 	}
+	/* All or none. */
+	if (op->fn == op_multiappend &&
+	    ((inbox['x' - 'a'] != 0) != (inbox['y' - 'a'] != 0) ||
+		(inbox['x' - 'a'] != 0) != (inbox['z' - 'a'] != 0)))
+		fail_msg("%s: a part has come", where);
+	if (op->fn == op_copy && (to[0] != 0) != (to[1] != 0))
+		fail_msg("%s: a part was copied", where);
 	if (to[3] > 1 || (to[3] == 0 && moved[3] == 0 && op->fn != op_delete))
 		fail_msg("%s: d has uid %u", where, to[3]);
 	for (uint32_t i = 0; i < 3; i++)
@@ -836,11 +912,57 @@ test_order_of_append(UNUSED void **state)
 	box_done(&b);
 }
 
+/* What no process of ours has left, or not here, not now: no mail goes. */
+static void
+test_journals_that_lie(UNUSED void **state)
+{
+	static const struct {
+		const char *lines;
+		unsigned inbox;
+	} cases[] = {
+	    {"=a\n=b\n", 3}, /* the only names of their messages */
+	    {"+n/gone/gone,S=3\n-a\n", 3}, /* the new one never came */
+	    {"+c/folder/folder:2,\n+n/link/link\n+n/fifo/fifo\n", 3},
+	    {"+n/1.M1P1.h/a\n", 4}, /* a name that is taken in cur/ only */
+	    {"+c/1.M1P1.h/a:2,S\n", 3}, /* taken: both stay as they are */
+	    {"nonsense\n", 3},
+	};
+	struct err e;
+
+	fault = FAULT_NONE;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct view *v;
+		struct box b;
+
+		fill(&b);
+		put(&b, "tmp/1.M1P1.h", 'x');
+		box_dirs(&b, "tmp/folder");
+		assert_int_equal(symlinkat("../cur/a:2,S", AT_FDCWD,
+				     box_path(&b, "tmp/link")),
+		    0);
+		assert_int_equal(mkfifo(box_path(&b, "tmp/fifo"), 0600), 0);
+		box_open(&b);
+		assert_int_equal(
+		    finish_journal(&b, cases[i].lines, "INBOX", &e), 0);
+		is_armed = false;
+		v = box_view(&b, "INBOX", true);
+		if (view_count(v) != cases[i].inbox)
+			fail_msg(
+			    "%s: %u messages", cases[i].lines, view_count(v));
+		for (uint32_t uid = 1; uid <= 3; uid++)
+			assert_int_not_equal(view_seq(v, uid), 0);
+		view_close(&v);
+		assert_false(box_has(&b, JOURNAL_FILE));
+		box_done(&b);
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_order_of_append),
+	    cmocka_unit_test(test_journals_that_lie),
 	    cmocka_unit_test(test_kill),
 	    cmocka_unit_test(test_kill_in_the_middle_of_a_write),
 	    cmocka_unit_test(test_no_space),

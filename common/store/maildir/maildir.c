@@ -311,6 +311,7 @@ close_mailbox(struct mailbox *m)
 	struct maildir *md = maildir_of(m);
 
 	maildir_abandon(m);
+	maildir_journal_end(md);
 	maildir_courier_end(md);
 	if (md->tmpfd != -1)
 		maildir_courier_flush(m, true);
@@ -354,7 +355,9 @@ open_folder(struct mailbox *m, struct err *e)
 		return -1;
 	init_list(m);
 	md->is_local = file_is_local(md->curfd);
-	clean_tmp(md);
+	md->has_journal = maildir_journal_is_there(md);
+	if (!md->has_journal)
+		clean_tmp(md);
 	return 0;
 }
 

@@ -14,6 +14,9 @@
  *
  *	FINISH --> LOCK --> LIST --> NAMES --> PLACE --> DIRS --> UIDS --> RECORDS
  *	           LOCK --busy for very long--> NAMES --> PLACE --> DIRS --+
+ *	of several, under the lock: NAMES --> JOURNAL --> PLACE --> DIRS -->
+ *	CLOSE_JOURNAL --> UIDS (maildir_journal.c); of one that replaces another
+ *	the journal is closed behind UIDS, when that is removed
  *	PLACE, DIRS, UIDS --failure--> TAKE_BACK --> FAILED                |
  *	                                         RECORDS --> COUNT <-------+
  *
@@ -73,6 +76,15 @@ final_name(struct append *a, struct staged *st)
 	return name;
 }
 
+static void
+choose_dir(const struct append *a, struct staged *st)
+{
+	st->is_recent = (st->system & ~FLAG_PASSED) == 0 && st->keywords == 0 &&
+	    st->n_more == 0;
+	/* Courier gives an UID of its own to whatever it finds in new/. */
+	st->in_new = st->is_recent && !a->m->store->is_courier;
+}
+
 /* Brings one file to where it is seen: from tmp/, or from its mailbox. */
 static enum step
 place(struct append *a, struct staged *st, struct err *e)
@@ -82,10 +94,7 @@ place(struct append *a, struct staged *st, struct err *e)
 	enum step step = STEP_FAIL;
 	int dirfd;
 
-	st->is_recent = (st->system & ~FLAG_PASSED) == 0 && st->keywords == 0 &&
-	    st->n_more == 0;
-	/* Courier gives an UID of its own to whatever it finds in new/. */
-	st->in_new = st->is_recent && !a->m->store->is_courier;
+	choose_dir(a, st);
 	dirfd = st->in_new ? md->newfd : md->curfd;
 	for (int i = 0; i < TRIES; i++) {
 		const char *name = final_name(a, st);
@@ -101,9 +110,30 @@ place(struct append *a, struct staged *st, struct err *e)
 		st->name = (struct str){0};
 		if (step == STEP_MORE || e->code != ERR_EXISTS)
 			break;
+		/* It stands in the journal: once more, by way of tmp/. */
+		if (st->tmp.p == NULL && s->has_journal) {
+			(void)err_set(e, ERR_UNSUPPORTED, "name is taken");
+			break;
+		}
 		take_fresh_base(a, st);
 	}
 	return step;
+}
+
+/* To where the journal says that it is; else away. */
+static void
+take_back_one(struct append *a, struct staged *st)
+{
+	struct save *s = save_of(a);
+	struct maildir *md = maildir_of(a->m);
+	int dirfd = st->in_new ? md->newfd : md->curfd;
+	const char *name = arena_c(&s->arena, st->name);
+	struct err ignored;
+
+	if (st->tmp.p == NULL || !s->has_journal ||
+	    file_rename_new(dirfd, name, md->tmpfd, arena_c(&s->arena, st->tmp),
+		&ignored) == -1)
+		(void)unlinkat(dirfd, name, 0);
 }
 
 /*
@@ -115,19 +145,21 @@ take_back(struct append *a, int64_t until_ms)
 {
 	struct save *s = save_of(a);
 	struct maildir *md = maildir_of(a->m);
+	struct err ignored;
 
 	while (s->at > 0) {
 		struct staged *st = &s->all.v[--s->at];
 
 		if (st->name.n == 0)
 			continue;
-		(void)unlinkat(st->in_new ? md->newfd : md->curfd,
-		    arena_c(&s->arena, st->name), 0);
+		take_back_one(a, st);
 		st->name = (struct str){0};
 		md->own_changes++;
 		if (clock_mono_ms() >= until_ms)
 			break;
 	}
+	if (s->at == 0)
+		(void)maildir_journal_remove(a, &ignored);
 	return s->at == 0;
 }
 
@@ -170,6 +202,51 @@ forget_dropped(struct append *a)
 			s->all.v[n++] = s->all.v[i];
 	}
 	s->all.n = n;
+}
+
+/* Tells the journal of all of them, by the names that they will have. */
+static enum step
+tell_journal(struct append *a, int64_t until_ms, struct err *e)
+{
+	struct save *s = save_of(a);
+
+	if (!maildir_journal_is_wanted(a))
+		return STEP_DONE;
+	if (!maildir_journal_complete(a->m, until_ms))
+		return STEP_MORE;
+	if (s->all.n > MAILDIR_LOOKUPS_MAX && mailbox_load(a->m, e) == -1)
+		return STEP_FAIL;
+	VEC_EACH(&s->all, st) {
+		if (maildir_may_have(a->m, st->base))
+			take_fresh_base(a, st);
+		choose_dir(a, st);
+		if (st->tmp.p != NULL)
+			(void)final_name(a, st);
+	}
+	if (maildir_journal_write(a, e) == -1)
+		return STEP_FAIL;
+	/* Not there yet. */
+	VEC_EACH(&s->all, st)
+		st->name = (struct str){0};
+	return STEP_DONE;
+}
+
+/* What goes for the one that came; if not now, then by view_remove(). */
+static int
+replace_old(struct append *a, struct err *e)
+{
+	struct save *s = save_of(a);
+	struct msg_rec *r = NULL;
+
+	if (!s->has_journal)
+		return 0;
+	mailbox_freshen(a->m, a->replaces);
+	r = mailbox_rec(a->m, a->replaces);
+	if (r != NULL && r->state == REC_LIVE)
+		(void)maildir_expunge_once(a->m, r, e);
+	/* Left over, it would only do once more what is done. */
+	(void)maildir_journal_remove(a, e);
+	return 0;
 }
 
 static enum step
@@ -412,13 +489,20 @@ advance(struct append *a, int64_t until_ms, struct err *e)
 		return read_list(a, until_ms, e);
 	case NAMES:
 		return name_keywords(a, until_ms, e);
+	case JOURNAL:
+		return tell_journal(a, until_ms, e);
 	case PLACE:
 		return place_some(a, until_ms, e);
 	case DIRS:
 		return of_int(sync_dirs(a, e));
+	case CLOSE_JOURNAL:
+		return a->replaces != 0 ? STEP_DONE
+					: of_int(maildir_journal_remove(a, e));
 	case UIDS:
 		return s->is_locked && s->all.n > 0 ? of_int(give_uids(a, e))
 						    : STEP_DONE;
+	case REPLACE_OLD:
+		return of_int(replace_old(a, e));
 	case RECORDS:
 		return s->is_locked ? for_each(a, add_record, until_ms)
 				    : STEP_DONE;
@@ -489,7 +573,7 @@ maildir_commit_end(struct append *a)
 	struct save *s = save_of(a);
 	struct err ignored;
 
-	if (s->phase == RECORDS || s->phase == COUNT) {
+	if (s->phase >= REPLACE_OLD && s->phase <= COUNT) {
 		while (commit_step(a, INT64_MAX, &ignored) == STEP_MORE)
 			;
 		s->all.n = 0;

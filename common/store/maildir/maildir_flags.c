@@ -631,38 +631,43 @@ maildir_flush(struct mailbox *m, struct err *e)
 
 /* ---- removal ------------------------------------------------------------- */
 
+int
+maildir_expunge_once(struct mailbox *m, struct msg_rec *r, struct err *e)
+{
+	struct maildir *md = maildir_of(m);
+	int64_t bytes = md->quota_bytes;
+	char name[512];
+
+	(void)maildir_file_name(m, r, name);
+	maildir_count(m, maildir_base(m, r), maildir_dir_fd(md, r), name, -1);
+	maildir_change_begin(md);
+	if (unlinkat(maildir_dir_fd(md, r), name, 0) == -1) {
+		(void)err_sys(e, "unlink %s", name);
+		md->quota_count += md->quota_bytes != bytes;
+		md->quota_bytes = bytes;
+		return -1;
+	}
+	md->n_new -= (r->own & OWN_NEW) != 0;
+	mailbox_note_expunged(m, r);
+	md->courier_drop_is_dirty |= m->store->is_courier;
+	return 0;
+}
+
 enum step
 maildir_expunge(
     struct mailbox *m, uint32_t uid, bool only_deleted, struct err *e)
 {
-	struct maildir *md = maildir_of(m);
-	char name[512];
 	enum step step;
 
 	for (int i = 0; i < TRIES; i++) {
 		struct msg_rec *r = mailbox_rec(m, uid);
-		int64_t bytes;
 		int rc;
 
 		if (r == NULL || r->state != REC_LIVE)
 			return gone(m, uid, e);
 		if (only_deleted && !(r->system & FLAG_DELETED))
 			return STEP_DONE;
-		(void)maildir_file_name(m, r, name);
-		bytes = md->quota_bytes;
-		maildir_count(
-		    m, maildir_base(m, r), maildir_dir_fd(md, r), name, -1);
-		maildir_change_begin(md);
-		rc = unlinkat(maildir_dir_fd(md, r), name, 0);
-		if (rc == 0) {
-			md->n_new -= (r->own & OWN_NEW) != 0;
-			mailbox_note_expunged(m, r);
-			md->courier_drop_is_dirty |= m->store->is_courier;
-		} else {
-			(void)err_sys(e, "unlink %s", name);
-			md->quota_count += md->quota_bytes != bytes;
-			md->quota_bytes = bytes;
-		}
+		rc = maildir_expunge_once(m, r, e);
 		if (rc == 0)
 			return STEP_DONE;
 		if (e->code != ERR_NOT_FOUND)

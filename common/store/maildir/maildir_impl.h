@@ -13,6 +13,7 @@
  *	maildir_flags.c  flags, keywords, expunge
  *	maildir_save.c   append and copy: what comes, until it is whole
  *	maildir_commit.c  the same: what makes it seen
+ *	maildir_journal.c  several at once, all or none
  *	maildir_list.c   folders
  *	maildir_courier.c  Courier's UIDs, in and out
  *	maildir_courier_keywords.c  its keywords
@@ -136,6 +137,8 @@ struct maildir {
 	int64_t tmp_checked_s;
 	bool warned_name;
 	struct sync_job *job; /* the sync that is under way, or NULL */
+	bool has_journal; /* was met, and is not dealt with */
+	struct journal_run *journal; /* is being dealt with, or NULL */
 	const void *lock_owner; /* who has list.lock between two steps */
 	struct lock_wait open_wait, keyword_wait;
 	uint32_t own_changes; /* counts renames and so on of ours */
@@ -352,6 +355,15 @@ void maildir_courier_subs(struct store *s);
 /* Writes them for Courier. */
 void maildir_courier_subs_changed(struct store *s);
 
+/* ---- maildir_journal.c --------------------------------------------------- */
+
+/* Has somebody been killed among the messages of an append? One system call. */
+bool maildir_journal_is_there(const struct maildir *md);
+/* Under the lock: does what he could not. False: there is more. */
+bool maildir_journal_complete(struct mailbox *m, int64_t until_ms);
+/* Forgets how far that is. */
+void maildir_journal_end(struct maildir *md);
+
 /* ---- maildir_check.c ----------------------------------------------------- */
 
 /* Writes anew what only a change would, waiting for the lock. */
@@ -366,6 +378,8 @@ enum step maildir_change_once(struct mailbox *m, struct msg_rec *r,
     const struct flag_change *c, bool *changed, struct err *e);
 enum step maildir_set_flags(struct mailbox *m, uint32_t uid,
     const struct flag_change *c, bool *changed, struct err *e);
+/* One attempt to remove the file of a LIVE record; ERR_NOT_FOUND: as above. */
+int maildir_expunge_once(struct mailbox *m, struct msg_rec *r, struct err *e);
 enum step maildir_expunge(
     struct mailbox *m, uint32_t uid, bool only_deleted, struct err *e);
 /* Notes a message that came (sign 1) or goes (-1), for the quota. */

@@ -20,6 +20,7 @@
 
 #include "base/bounds.h"
 #include "base/mem.h"
+#include "store/maildir/journal.h"
 #include "store/maildir/maildir_impl.h"
 #include "store/rights.h"
 #include "text/ascii.h"
@@ -126,7 +127,7 @@ is_reserved_in_fs(struct str level)
 {
 	static const char *const exact[] = {"cur", "new", "tmp",
 	    "subscriptions", "maildirfolder", "restante-keywords",
-	    "maildirsize"};
+	    JOURNAL_FILE, "maildirsize"};
 
 	for (size_t i = 0; i < ARRAY_LEN(exact); i++)
 		if (str_eq(level, str_of(exact[i])))

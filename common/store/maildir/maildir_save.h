@@ -31,9 +31,12 @@ enum commit_phase {
 	LOCK,
 	LIST,
 	NAMES,
+	JOURNAL,
 	PLACE,
 	DIRS,
+	CLOSE_JOURNAL,
 	UIDS,
+	REPLACE_OLD,
 	RECORDS,
 	COUNT,
 	TAKE_BACK,
@@ -50,6 +53,7 @@ struct save {
 	enum commit_phase phase;
 	struct lock_wait wait;
 	bool is_locked;
+	bool has_journal; /* ours is on disk */
 	size_t at; /* message of the present phase */
 	struct dir_touch t_new, t_cur;
 	struct err why; /* it failed */
@@ -79,6 +83,15 @@ enum step maildir_save_link(struct mailbox *from, uint32_t uid, int dirfd,
     const char *name, struct err *e);
 /* As struct append_ops says. */
 enum step maildir_commit(struct append *a, struct err *e);
+
+/* ---- maildir_journal.c --------------------------------------------------- */
+
+/* Are several to come together? (Or one for another.) */
+bool maildir_journal_is_wanted(const struct append *a);
+/* Of messages that have their final names; those from tmp/: durable. */
+int maildir_journal_write(struct append *a, struct err *e);
+int maildir_journal_remove(struct append *a, struct err *e);
+
 /* Given up in the middle: back, or, when UIDs are given, to the end. */
 void maildir_commit_end(struct append *a);
 

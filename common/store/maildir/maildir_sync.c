@@ -144,6 +144,8 @@ read_list(struct mailbox *m, struct sync_job *job, int64_t until, struct err *e)
 		md->list.must_rewrite = true;
 		job->how = SYNC_FORCE;
 	}
+	if (md->has_journal)
+		job->how = SYNC_FORCE;
 	dirs = dirs_to_read(m, job->how);
 	scan_init(&job->scan, dirs);
 	job->phase = dirs == 0 ? FINISH : LOOK;
@@ -160,7 +162,8 @@ look(struct mailbox *m, struct sync_job *job, int64_t until, struct err *e)
 		return step;
 	if (job->phase == LOOK_LOCKED)
 		job->phase = GIVE;
-	else if (job->scan.unknown.n == 0 && !md->list.must_rewrite)
+	else if (job->scan.unknown.n == 0 && !md->list.must_rewrite &&
+	    !md->has_journal)
 		job->phase = FINISH;
 	else if (md->is_in_memory)
 		job->phase = GIVE;
@@ -244,6 +247,8 @@ read_list_locked(
 
 	if (step != STEP_DONE)
 		return step;
+	if (!maildir_journal_complete(m, until))
+		return STEP_MORE;
 	job->phase = GIVE;
 	/* Others gave UIDs meanwhile: find their files first. */
 	if (maildir_of(m)->must_scan) {
@@ -393,7 +398,8 @@ sync_some(struct mailbox *m, enum sync_how how, bool no_wait, struct err *e)
 		maildir_watch_more(m);
 		if (m->store->hub != NULL)
 			watch_drain(m->store->hub);
-		if (how == SYNC_NORMAL && maildir_is_quiet(m))
+		if (how == SYNC_NORMAL && !md->has_journal &&
+		    maildir_is_quiet(m))
 			return STEP_DONE;
 		md->job = mem_new(1, sizeof(*md->job));
 		md->job->how = how;

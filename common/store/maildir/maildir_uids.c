@@ -71,6 +71,7 @@ maildir_unlock(struct mailbox *m)
 {
 	struct maildir *md = maildir_of(m);
 
+	maildir_journal_end(md);
 	uidlist_unlock(&md->list);
 	dotlock_release(&md->courier_lock);
 	md->lock_owner = NULL;
