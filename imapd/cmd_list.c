@@ -331,6 +331,7 @@ cmd_list(struct cmd *c)
 	if (c->state == NULL && !listing_begin(c))
 		return STEP_DONE;
 	l = c->state;
+	store_hear(c->s->store, conn_reads());
 	step = read_names(c, l, &e);
 	if (step == STEP_FAIL)
 		return reply_err(c, &e);

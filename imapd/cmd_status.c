@@ -63,6 +63,7 @@ cmd_status(struct cmd *c)
 	if (c->state == NULL && !asking_begin(c))
 		return STEP_DONE;
 	q = c->state;
+	store_hear(c->s->store, conn_reads());
 	do
 		step = store_status(
 		    c->s->store, q->name, q->items.with_size, &q->job, &st, &e);

@@ -50,6 +50,9 @@ void conn_unread_wire(struct conn *c, struct str wire);
  * until the loop goes on. At most about 128 KiB: above that nothing is read.
  */
 struct str conn_peek(struct conn *c);
+/* How often any connection of this process was read: another number than before
+ * wherever new bytes may have come. */
+uint64_t conn_reads(void);
 void conn_consume(struct conn *c, size_t n);
 /* The peer closed its side and everything it sent has been consumed. */
 bool conn_at_eof(const struct conn *c);

@@ -15,6 +15,14 @@
 
 #define READ_MOST_BYTES (64 * 1024)
 
+static uint64_t n_reads;
+
+uint64_t
+conn_reads(void)
+{
+	return n_reads;
+}
+
 static bool
 may_read(const struct conn *c)
 {
@@ -114,6 +122,7 @@ read_once(struct conn *c)
 	if (!conn_has_filter(c)) {
 		room = buf_room(&c->in, c->read_bytes);
 		ASSERT(room != NULL);
+		n_reads++;
 		n = read(c->fd_in, room, c->read_bytes);
 		if (n > 0) {
 			c->in.n += (size_t)n;
@@ -126,6 +135,7 @@ read_once(struct conn *c)
 	buf_init(&raw, READ_MOST_BYTES);
 	room = buf_room(&raw, c->read_bytes);
 	ASSERT(room != NULL);
+	n_reads++;
 	n = read(c->fd_in, room, c->read_bytes);
 	if (n > 0)
 		receive_wire(c, str_make(room, (size_t)n));

@@ -7,7 +7,8 @@
  * Trusts:  the kernel.
  *
  * The kernel gives one number for one folder however often it is added, so
- * the watches of a folder hang together in a list by that number.
+ * the watches of a folder hang together in a list by that number. It counts the
+ * numbers up: their low bits are as good as a hash.
  */
 #include <errno.h>
 #include <ev.h>
@@ -25,10 +26,13 @@
 /* The buffer below is one for all hubs. */
 static unsigned n_draining;
 
+#define LISTS_FIRST 8
+
 struct watch {
-	struct list link; /* in hub->watches */
+	struct list link; /* in the list of its number */
 	struct watch_hub *hub;
 	int wd;
+	bool is_over; /* the folder is gone: the kernel has forgotten it */
 	bool is_dead; /* removed while events are given out */
 	uint32_t mask;
 	watch_fn *fn;
@@ -39,20 +43,82 @@ struct watch_hub {
 	int fd;
 	struct ev_loop *loop;
 	ev_io io;
-	struct list watches;
+	struct list *lists; /* by the number's low bits */
+	size_t n_lists, n;
+	bool has_dead;
 	unsigned depth; /* nested deliveries */
 };
+
+static struct list *
+list_of(const struct watch_hub *h, int wd)
+{
+	return &h->lists[(unsigned)wd & (h->n_lists - 1)];
+}
+
+static void
+make_lists(struct watch_hub *h, size_t n)
+{
+	h->lists = mem_new(n, sizeof(*h->lists));
+	h->n_lists = n;
+	for (size_t i = 0; i < n; i++)
+		list_init(&h->lists[i]);
+}
+
+/* Not while events are given out: somebody walks a list. */
+static void
+grow(struct watch_hub *h)
+{
+	struct list *old = h->lists;
+	size_t n_old = h->n_lists;
+
+	if (h->depth > 0 || h->n <= 4 * n_old)
+		return;
+	make_lists(h, 4 * n_old);
+	for (size_t i = 0; i < n_old; i++)
+		LIST_EACH(&old[i], l) {
+			struct watch *w = LIST_OF(l, struct watch, link);
+
+			list_remove(l);
+			list_append(list_of(h, w->wd), l);
+		}
+	free(old);
+}
+
+static void
+destroy(struct watch *w)
+{
+	w->hub->n--;
+	list_remove(&w->link);
+	free(w);
+}
 
 static void
 free_dead(struct watch_hub *h)
 {
-	LIST_EACH(&h->watches, l) {
+	if (!h->has_dead)
+		return;
+	h->has_dead = false;
+	for (size_t i = 0; i < h->n_lists; i++)
+		LIST_EACH(&h->lists[i], l) {
+			struct watch *w = LIST_OF(l, struct watch, link);
+
+			if (w->is_dead)
+				destroy(w);
+		}
+}
+
+static void
+deliver_to(struct list *list, const struct inotify_event *ev, struct str name)
+{
+	LIST_EACH(list, l) {
 		struct watch *w = LIST_OF(l, struct watch, link);
 
-		if (w->is_dead) {
-			list_remove(&w->link);
-			free(w);
-		}
+		if (w->is_dead || w->is_over ||
+		    (w->wd != ev->wd && !(ev->mask & IN_Q_OVERFLOW)))
+			continue;
+		if (ev->mask & IN_IGNORED)
+			w->is_over = true;
+		w->fn(w->arg, ev->mask, ev->cookie, name);
 	}
 }
 
@@ -61,16 +127,12 @@ deliver(struct watch_hub *h, const struct inotify_event *ev)
 {
 	struct str name = str_make(ev->name, strnlen(ev->name, ev->len));
 
-	LIST_EACH(&h->watches, l) {
-		struct watch *w = LIST_OF(l, struct watch, link);
-
-		if (w->is_dead ||
-		    (w->wd != ev->wd && !(ev->mask & IN_Q_OVERFLOW)))
-			continue;
-		if (ev->mask & IN_IGNORED)
-			w->wd = -1;
-		w->fn(w->arg, ev->mask, ev->cookie, name);
+	if (!(ev->mask & IN_Q_OVERFLOW)) {
+		deliver_to(list_of(h, ev->wd), ev, name);
+		return;
 	}
+	for (size_t i = 0; i < h->n_lists; i++)
+		deliver_to(&h->lists[i], ev, name);
 }
 
 void
@@ -120,7 +182,7 @@ watch_hub_new(struct ev_loop *loop, struct watch_hub **out, struct err *e)
 	h = mem_new(1, sizeof(*h));
 	h->fd = fd;
 	h->loop = loop;
-	list_init(&h->watches);
+	make_lists(h, LISTS_FIRST);
 	if (loop != NULL) {
 		ev_io_init(&h->io, on_readable, fd, EV_READ);
 		ev_io_start(loop, &h->io);
@@ -139,8 +201,10 @@ watch_hub_free(struct watch_hub **hp)
 		return;
 	if (h->loop != NULL)
 		ev_io_stop(h->loop, &h->io);
-	LIST_EACH(&h->watches, l)
-		free(LIST_OF(l, struct watch, link));
+	for (size_t i = 0; i < h->n_lists; i++)
+		LIST_EACH(&h->lists[i], l)
+			free(LIST_OF(l, struct watch, link));
+	free(h->lists);
 	close(h->fd);
 	free(h);
 }
@@ -164,7 +228,9 @@ watch_add(struct watch_hub *h, const char *path, uint32_t mask, watch_fn *fn,
 	w->mask = mask;
 	w->fn = fn;
 	w->arg = arg;
-	list_append(&h->watches, &w->link);
+	h->n++;
+	grow(h);
+	list_append(list_of(h, wd), &w->link);
 	*out = w;
 	return 0;
 }
@@ -172,11 +238,12 @@ watch_add(struct watch_hub *h, const char *path, uint32_t mask, watch_fn *fn,
 static bool
 has_other(const struct watch_hub *h, const struct watch *w)
 {
-	for (const struct list *l = h->watches.next; l != &h->watches;
-	     l = l->next) {
+	const struct list *head = list_of(h, w->wd);
+
+	for (const struct list *l = head->next; l != head; l = l->next) {
 		const struct watch *o = LIST_OF(l, const struct watch, link);
 
-		if (o != w && !o->is_dead && o->wd == w->wd)
+		if (o != w && !o->is_dead && !o->is_over && o->wd == w->wd)
 			return true;
 	}
 	return false;
@@ -190,15 +257,17 @@ watch_remove(struct watch **wp)
 	*wp = NULL;
 	if (w == NULL)
 		return;
-	if (w->wd != -1 && !has_other(w->hub, w))
+	if (!w->is_over && !has_other(w->hub, w))
 		(void)inotify_rm_watch(w->hub->fd, w->wd);
-	w->is_dead = true;
-	if (w->hub->depth == 0)
-		free_dead(w->hub);
+	if (w->hub->depth == 0) {
+		destroy(w);
+		return;
+	}
+	w->is_dead = w->hub->has_dead = true;
 }
 
 bool
 watch_is_live(const struct watch *w)
 {
-	return w != NULL && w->wd != -1 && !w->is_dead;
+	return w != NULL && !w->is_over && !w->is_dead;
 }

@@ -190,6 +190,7 @@ struct store {
 	struct notify *notify;
 	struct quota *quota;
 	uint32_t wait_ms; /* a lock is held: try again after that; 0: at once */
+	uint64_t heard; /* of the head: the number in store_hear(); 0: never */
 	struct dotlock subs_lock; /* what was seen of the subscriptions' lock */
 	struct lock_wait subs_wait;
 	struct derived_store *derived; /* NULL: no index */

@@ -184,6 +184,14 @@ struct mailbox_status {
 };
 
 /*
+ * Before a command that looks at mailboxes which are not open: what has happened
+ * there before the client sent it is to be known. `input`: a number that changes
+ * when bytes of a client are read (conn_reads()); with the same one as before
+ * nothing is done. Without this each look is for itself.
+ */
+void store_hear(struct store *s, uint64_t input);
+
+/*
  * Changes nothing on disk but the UID map. `with_size` also fills size. *job
  * begins as NULL; status_job_free() at the end or to give up.
  */

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "os/watch.h"
 #include "store/derived.h"
 #include "store/mailbox_impl.h"
 #include "store/msg.h"
@@ -18,6 +19,15 @@
 #include "store/rights.h"
 #include "store/seen.h"
 #include "store/space.h"
+
+void
+store_hear(struct store *s, uint64_t input)
+{
+	if (s->heard == input + 1)
+		return;
+	s->heard = input + 1;
+	watch_drain(s->hub);
+}
 
 struct status_job {
 	struct store *s;

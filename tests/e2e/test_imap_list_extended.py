@@ -219,3 +219,29 @@ def test_list_status_of_many(box):
     got = c.ok('LIST "" m* RETURN (SUBSCRIBED STATUS (MESSAGES))')
     assert len([r for r in got if r.startswith(b"* STATUS")]) == 150
     assert len(lists(got)) == 150
+
+
+def test_list_status_asked_again(box):
+    """What came before the command is in the answer, however often the same was
+    asked before and nothing was there to be told."""
+    c, poll = box.connect(), 'LIST "" Sub RETURN (STATUS (MESSAGES UNSEEN))'
+    c.ok("CREATE Sub")
+    for n in range(1, 9):
+        box.deliver(b"Subject: x\r\n\r\ny\r\n", folder=".Sub")
+        told = b"* STATUS Sub (MESSAGES %d UNSEEN %d)" % (n, n)
+        assert told in c.ok(poll)
+        assert told in c.ok("STATUS Sub (MESSAGES UNSEEN)")
+    # a session that reads it, and one that asks behind its answer
+    reader = box.connect()
+    reader.ok("SELECT Sub")
+    reader.ok("STORE 1:4 +FLAGS.SILENT (\\Seen)")
+    assert b"* STATUS Sub (MESSAGES 8 UNSEEN 4)" in c.ok(poll)
+    reader.ok("STORE 1 +FLAGS.SILENT (\\Deleted)")
+    reader.ok("EXPUNGE")
+    reader.close()
+    assert b"* STATUS Sub (MESSAGES 7 UNSEEN 4)" in c.ok(poll)
+    assert b"* STATUS Sub (MESSAGES 7 UNSEEN 4)" in c.ok(poll)
+    c.ok("RENAME Sub Other")
+    assert not c.ok(poll)
+    c.ok("CREATE Sub")
+    assert b"* STATUS Sub (MESSAGES 0 UNSEEN 0)" in c.ok(poll)

@@ -171,6 +171,7 @@ struct maildir_place {
 	int controlfd; /* of store->control, or rootfd */
 	struct file_perm perm;
 	uid_t euid; /* ours */
+	struct quiet *quiet; /* maildir_quiet.h, or NULL */
 };
 
 /* The root's folders and how files are made there; -1: no Maildir can be had. */

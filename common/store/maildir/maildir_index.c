@@ -21,6 +21,7 @@
 #include "base/clock.h"
 #include "store/derived.h"
 #include "store/maildir/keywords.h"
+#include "store/maildir/maildir_quiet.h"
 #include "store/maildir/maildir_scan.h"
 
 #define SAVED_VERSION 2u
@@ -248,12 +249,18 @@ maildir_index_is_true(
 	const char *at = path;
 	struct file_stamp now;
 	struct saved saved;
+	struct quiet_folder *quiet;
 	int dirfd;
 
 	if (s->control != NULL || s->is_courier ||
-	    !parse_saved(bytes, &saved) || !str_to_c(place, path, PATH_MAX))
+	    !str_to_c(place, path, PATH_MAX))
 		return false;
 	dirfd = below_root(s, &at);
+	quiet = quiet_of(s, at);
+	if (quiet != NULL && quiet_holds(quiet, bytes))
+		return true;
+	if (!parse_saved(bytes, &saved))
+		return false;
 	memcpy(end, "/new", sizeof("/new"));
 	if (!dir_is_true(dirfd, at, saved.is_local, &saved.dirs[DIR_NEW]))
 		return false;
@@ -261,8 +268,12 @@ maildir_index_is_true(
 	if (!dir_is_true(dirfd, at, saved.is_local, &saved.dirs[DIR_CUR]))
 		return false;
 	memcpy(end, "/" UIDLIST_FILE, sizeof("/" UIDLIST_FILE));
-	return file_stamp_at(dirfd, at, &now) &&
-	    file_stamp_eq(&now, &saved.list);
+	if (!file_stamp_at(dirfd, at, &now) ||
+	    !file_stamp_eq(&now, &saved.list))
+		return false;
+	if (quiet != NULL && saved.is_local)
+		quiet_found(quiet, bytes);
+	return true;
 }
 
 /* ---- records ------------------------------------------------------------- */

@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "store/maildir/maildir_impl.h"
+#include "store/maildir/maildir_quiet.h"
 
 #define TRASH "..DOVECOT-TRASHED"
 #define TRASH_OLD_S 3600
@@ -53,7 +54,7 @@ add_entry(
  * has looked since. A read of the folder's first entries.
  */
 static unsigned
-mark_of(int dirfd, const char *folder)
+look_for_mark(int dirfd, const char *folder)
 {
 	char path[PATH_MAX + 8], bytes[512];
 	int fd;
@@ -80,6 +81,20 @@ mark_of(int dirfd, const char *folder)
 	return mark;
 }
 
+static unsigned
+mark_of(struct store *s, const char *folder)
+{
+	struct quiet_folder *quiet = quiet_of(s, folder);
+	unsigned mark = quiet != NULL ? quiet_mark(quiet) : 0;
+
+	if (mark != 0)
+		return mark;
+	mark = look_for_mark(place_of(s)->rootfd, folder);
+	if (quiet != NULL)
+		quiet_found_mark(quiet, mark);
+	return mark;
+}
+
 /* One directory of Maildir++, or one path of the fs layout. */
 static void
 list_dir(struct store *s, struct arena *a, struct mbox_entry **first,
@@ -88,7 +103,7 @@ list_dir(struct store *s, struct arena *a, struct mbox_entry **first,
 	struct buf name;
 
 	if (!(attrs & MBOX_NOSELECT))
-		attrs |= mark_of(place_of(s)->rootfd, path.p);
+		attrs |= mark_of(s, path.p);
 	buf_init(&name, 4 * PATH_MAX);
 	if (maildir_name_of_dir(s, path, &name)) {
 		/* Both spellings of one name: the UTF-8 one gets a mark. */
@@ -224,7 +239,7 @@ maildir_list(struct store *s, struct arena *a, void **at,
 		*first = NULL;
 		add_entry(a, first, STR("INBOX"),
 		    maildir_path(s, STR("INBOX"), inbox, e) == 0
-			? mark_of(place_of(s)->rootfd, inbox)
+			? mark_of(s, inbox)
 			: 0);
 		l = *at = mem_new(1, sizeof(*l));
 		if (push_level(l, place_of(s)->rootfd, ".", false, "", e) == -1)

@@ -22,6 +22,7 @@
 #include "base/mem.h"
 #include "store/maildir/journal.h"
 #include "store/maildir/maildir_impl.h"
+#include "store/maildir/maildir_quiet.h"
 #include "store/rights.h"
 #include "text/ascii.h"
 #include "text/utf7.h"
@@ -112,6 +113,7 @@ maildir_place_close(struct store *s)
 
 	if (p == NULL)
 		return;
+	quiet_free(s);
 	if (p->controlfd != p->rootfd && p->controlfd != -1)
 		close(p->controlfd);
 	if (p->rootfd != -1)
