@@ -26,6 +26,11 @@
 #define FRONT 6u
 #define FIELD_HEAD 3u
 
+/* Lengths of the names below: most fields have another. */
+#define LENGTHS                                                                \
+	(1u << 2 | 1u << 3 | 1u << 4 | 1u << 6 | 1u << 7 | 1u << 8 |           \
+	    1u << 10 | 1u << 11)
+
 /* A new one changes FORM. */
 static const struct str kept[] = {
     STR_LIT("From"),
@@ -43,23 +48,32 @@ static const struct str kept[] = {
 unsigned
 headkeys_number(struct str name)
 {
+	if (name.n > 11 || !(LENGTHS >> name.n & 1))
+		return 0;
 	for (unsigned i = 0; i < ARRAY_LEN(kept); i++)
-		if (str_eq_nocase(name, kept[i]))
+		if (name.n == kept[i].n && str_eq_nocase(name, kept[i]))
 			return i + 1;
 	return 0;
+}
+
+static bool
+day_of(struct str value, int64_t *day)
+{
+	struct date822 date;
+
+	if (!date822_parse(value, &date))
+		return false;
+	*day = date.local_day;
+	return true;
 }
 
 bool
 headkeys_find_day(struct str block, int64_t *day)
 {
 	struct header_field field;
-	struct date822 date;
 
-	if (!header_find(block, STR("Date"), &field) ||
-	    !date822_parse(field.value, &date))
-		return false;
-	*day = date.local_day;
-	return true;
+	return header_find(block, STR("Date"), &field) &&
+	    day_of(field.value, day);
 }
 
 static void
@@ -88,19 +102,27 @@ headkeys_write(struct buf *out, struct arena *a, struct str block)
 {
 	struct header_iter it;
 	struct header_field f;
-	int64_t day = 0;
-	bool has_day = headkeys_find_day(block, &day);
-	int32_t day32 = (int32_t)day;
+	const char front[FRONT] = {FORM};
+	size_t at = out->n;
+	bool saw_date = false;
+	int64_t day;
+	int32_t day32;
 
-	(void)buf_add_byte(out, FORM);
-	(void)buf_add_byte(out, has_day);
-	(void)buf_add(out, &day32, sizeof(day32));
+	(void)buf_add(out, front, sizeof(front));
 	header_iter_init(&it, block);
 	while (!buf_is_over(out) && header_iter_next(&it, &f)) {
 		unsigned number = headkeys_number(f.name);
 
 		if (number != 0)
 			write_field(out, a, number, f.value);
+		if (saw_date || !str_eq_nocase(f.name, STR("Date")))
+			continue;
+		saw_date = true;
+		if (!day_of(f.value, &day) || buf_is_over(out))
+			continue;
+		day32 = (int32_t)day;
+		out->p[at + 1] = 1;
+		memcpy(out->p + at + 2, &day32, sizeof(day32));
 	}
 }
 

@@ -65,6 +65,7 @@ struct matcher {
 	struct arena arena; /* of one message */
 	struct fold_window window; /* of the text that is being read */
 	struct textwalk walk;
+	struct buf record; /* of headkeys.h, while it is made */
 	/* The present message */
 	uint32_t uid;
 	struct msg *msg; /* NULL: was not needed yet */
@@ -139,6 +140,7 @@ matcher_new(struct view *v, struct query *q)
 	m->view = v;
 	m->query = q;
 	arena_init(&m->arena);
+	buf_init(&m->record, CACHE_VALUE_MAX);
 	fold_window_init(&m->window, 0);
 	collect(m, q);
 	return m;
@@ -177,6 +179,7 @@ matcher_free(struct matcher **mp)
 	VEC_DONE(&m->fields);
 	fold_window_done(&m->window);
 	textwalk_done(&m->walk);
+	buf_done(&m->record);
 	arena_done(&m->arena);
 	MEM_FREE(*mp);
 }
@@ -509,6 +512,16 @@ ask_sent(struct query *q, bool has_day, int64_t day)
 		ask_sent(c, has_day, day);
 }
 
+/* What such a record says of the fields in it. */
+static void
+ask_fields(struct matcher *m, struct str record)
+{
+	VEC_EACH(&m->fields, n)
+		if (n->q->truth == QUERY_UNKNOWN)
+			n->q->truth =
+			    headkeys_ask(record, n->number, n->search.key);
+}
+
 /* What is kept of the header. */
 static void
 ask_headkeys(struct matcher *m)
@@ -523,23 +536,20 @@ ask_headkeys(struct matcher *m)
 	m->has_headkeys = true;
 	if (m->asks_sent)
 		ask_sent(m->query, has_day, day);
-	VEC_EACH(&m->fields, n)
-		if (n->q->truth == QUERY_UNKNOWN)
-			n->q->truth =
-			    headkeys_ask(record, n->number, n->search.key);
+	ask_fields(m, record);
 }
 
 static void
 keep_headkeys(struct matcher *m, struct str block)
 {
-	struct buf record;
+	struct buf *record = &m->record;
 
-	buf_init(&record, CACHE_VALUE_MAX);
-	headkeys_write(&record, &m->arena, block);
-	if (!buf_is_over(&record))
-		view_keep_fact(
-		    m->view, m->uid, INDEX_HEADKEYS, buf_str(&record));
-	buf_done(&record);
+	buf_clear(record);
+	headkeys_write(record, &m->arena, block);
+	if (buf_is_over(record))
+		return;
+	view_keep_fact(m->view, m->uid, INDEX_HEADKEYS, buf_str(record));
+	ask_fields(m, buf_str(record));
 }
 
 static int

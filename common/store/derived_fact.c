@@ -10,8 +10,9 @@
 #include "store/derived_impl.h"
 #include "store/kept.h"
 
-#define WAITING_MAX_BYTES (256 * 1024)
-#define WAITING_MAX 2048
+/* What one transaction writes in about ten milliseconds. */
+#define WAITING_MAX_BYTES (2 * 1024 * 1024)
+#define WAITING_MAX 8192
 
 /* The waiting facts of a message; those of the last one most of the time. */
 static struct fact *

@@ -18,6 +18,8 @@ struct derived_store {
 	ev_prepare prepare;
 	ev_timer save;
 	ev_timer facts; /* when those that wait are written */
+	uint64_t n_noted, n_noted_then; /* facts; and when it was armed */
+	int64_t facts_since_ms;
 	bool is_urgent; /* at the end of this step */
 	ev_timer sweep;
 	struct index_key sweep_at; /* n 0: not under way */

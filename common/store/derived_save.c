@@ -23,6 +23,9 @@
 
 /* New records in one transaction: some milliseconds. */
 #define APPEND_MAX 8192
+/* Room for facts that stays when they are written. */
+#define KEEP_BYTES (64 * 1024)
+#define KEEP_FACTS 256
 
 struct item {
 	uint32_t uid;
@@ -632,6 +635,14 @@ facts_are_written(struct derived *d, uint32_t top)
 	d->slots.n = 0;
 	d->note_filtered = false;
 	buf_clear(&d->bytes);
+	/* A listing of all that has come to its end. */
+	if (d->bytes.size > KEEP_BYTES) {
+		buf_done(&d->bytes);
+		buf_init(&d->bytes, SIZE_MAX / 2);
+		VEC_DONE(&d->slots);
+	}
+	if (n == 0 && d->facts.size > KEEP_FACTS)
+		VEC_DONE(&d->facts);
 }
 
 /* Records first: facts lie in them. */

@@ -15,6 +15,8 @@
 #define SAVE_AFTER_MS 1500
 /* Each write costs as much as hundreds of facts in it. */
 #define FACTS_AFTER_MS 100
+/* While a listing goes on there come more: they are written with one. */
+#define FACTS_WITHIN_MS 1000
 
 struct mailbox *
 derived_next_open(struct derived_store *ds, struct mailbox *m)
@@ -105,6 +107,12 @@ on_facts(struct ev_loop *loop, ev_timer *t, UNUSED int events)
 	struct derived_store *ds = t->data;
 
 	ev_ref(loop); /* libev has stopped it */
+	if (ds->n_noted != ds->n_noted_then &&
+	    clock_mono_ms() - ds->facts_since_ms < FACTS_WITHIN_MS) {
+		ds->n_noted_then = ds->n_noted;
+		arm(ds, &ds->facts, FACTS_AFTER_MS / 1000.);
+		return;
+	}
 	derived_pause(ds->s);
 }
 
@@ -245,5 +253,12 @@ derived_arm_save(struct store *s)
 void
 derived_arm_facts(struct store *s)
 {
-	arm(s->derived, &s->derived->facts, FACTS_AFTER_MS / 1000.);
+	struct derived_store *ds = s->derived;
+
+	ds->n_noted++;
+	if (s->loop == NULL || ev_is_active(&ds->facts))
+		return;
+	ds->n_noted_then = ds->n_noted;
+	ds->facts_since_ms = clock_mono_ms();
+	arm(ds, &ds->facts, FACTS_AFTER_MS / 1000.);
 }

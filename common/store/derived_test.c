@@ -431,9 +431,15 @@ test_timers(void **state)
 	ds = b->store->derived;
 	active = ev_run(loop, EVRUN_NOWAIT);
 	for (int i = 1; i <= 3; i++) {
+		derived_note_date(view_mailbox(v), 1, i);
 		derived_note_date(view_mailbox(v), 2, i);
 		assert_int_equal(ev_run(loop, EVRUN_NOWAIT), active);
+		/* There may come more of them, so it waits once more. */
 		fire(loop, &ds->facts);
+		assert_int_equal(ev_run(loop, EVRUN_NOWAIT), active);
+		assert_true(derived_facts_wait(view_mailbox(v)->derived));
+		fire(loop, &ds->facts);
+		assert_false(ev_is_active(&ds->facts));
 		assert_int_equal(ev_run(loop, EVRUN_NOWAIT), active);
 		assert_true(derived_facts(view_mailbox(v), 2, &r));
 		assert_int_equal(r.date_s, i);

@@ -112,6 +112,7 @@ struct mailbox {
 	bool has_work; /* for the loop; it is not closed before that is done */
 	bool warned_size; /* of a wrong size in a file name */
 	struct set32 sized; /* UIDs whose sizes were counted */
+	uint32_t header_hint; /* headers are about as long; 0: not known */
 	int64_t idle_since_ms; /* kept open with n_users 0 */
 	void *impl;
 
@@ -235,11 +236,16 @@ struct msg_file {
 	 * caller frees them.
 	 */
 	size_t want;
-	char *first;
-	size_t first_n;
+	char *first; /* from msg_first_room() */
+	size_t first_n, first_size;
+	bool date_only; /* set by the caller of msg_stat: `size` is of no use */
 	bool is_held; /* its bytes can be read without ops->ready */
 	void *impl; /* the backend's, which then reads and closes it */
 };
+
+/* Room for `n` first bytes, in the place of those that are there. */
+char *msg_first_room(struct msg_file *f, size_t n);
+void msg_first_drop(struct msg_file *f);
 
 /* Facts about a message from the backend's own records; absent ones are 0. */
 struct msg_facts {

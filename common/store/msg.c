@@ -21,6 +21,10 @@
 #define READ_PIECE ((size_t)64 * 1024)
 #define STEP_BYTES ((size_t)4 * 1024 * 1024) /* about a millisecond */
 #define HEADER_PIECE 4096
+#define HEADER_HINT_MIN 1024u
+#define HEADER_HINT_START 4096u
+/* Buffers of this size are used again and again. */
+#define FIRST_SPARE ((size_t)16 * 1024)
 
 int
 msg_file_read(struct mailbox *m, struct msg_file *f, uint64_t off, void *p,
@@ -46,6 +50,43 @@ msg_file_close(struct mailbox *m, struct msg_file *f)
 		close(f->fd);
 	f->fd = -1;
 }
+
+/* ---- the first bytes ----------------------------------------------------- */
+
+static char *first_spare;
+
+char *
+msg_first_room(struct msg_file *f, size_t n)
+{
+	if (n <= f->first_size)
+		return f->first;
+	if (f->first_size > 0 || n > FIRST_SPARE) {
+		/* What is there stays. */
+		f->first = mem_resize(f->first, n, 1);
+		f->first_size = n;
+		return f->first;
+	}
+	f->first = first_spare;
+	first_spare = NULL;
+	/* Not zeroed: it is written to before it is read. */
+	if (f->first == NULL)
+		f->first = mem_resize(NULL, FIRST_SPARE, 1);
+	f->first_size = FIRST_SPARE;
+	return f->first;
+}
+
+void
+msg_first_drop(struct msg_file *f)
+{
+	if (f->first_size == FIRST_SPARE && first_spare == NULL)
+		first_spare = f->first;
+	else
+		free(f->first);
+	f->first = NULL;
+	f->first_n = f->first_size = 0;
+}
+
+/* ---- what the index knows ------------------------------------------------ */
 
 bool
 view_known(struct view *v, uint32_t uid, struct msg_known *out)
@@ -157,7 +198,7 @@ msg_close(struct msg **mp)
 	if (m->parser != NULL)
 		(void)part_parser_finish(m->parser);
 	buf_done(&m->header);
-	free(m->file.first);
+	msg_first_drop(&m->file);
 	arena_done(&m->arena);
 	mailbox_release(&m->mailbox);
 	free(m);
@@ -209,20 +250,40 @@ need_stat(struct msg *m, struct err *e)
 	return 0;
 }
 
+/* A date needs no look at the file's bytes, as a size may. */
+static int
+need_date(struct msg *m, struct err *e)
+{
+	struct msg_file f = {.fd = -1, .date_only = true};
+
+	if (m->has_date)
+		return 0;
+	if (m->has_stat) {
+		m->date_s = m->file.date_s;
+	} else {
+		if (m->mailbox->store->ops->msg_stat(
+			m->mailbox, m->uid, &f, e) == -1)
+			return -1;
+		m->date_s = f.date_s;
+	}
+	m->has_date = true;
+	derived_note_date(m->mailbox, m->uid, m->date_s);
+	return 0;
+}
+
 int
 msg_internal_date(struct msg *m, int64_t *out, struct err *e)
 {
 	struct index_rec r;
 
-	if (!m->has_stat && derived_facts(m->mailbox, m->uid, &r) &&
-	    r.known & INDEX_HAS_DATE) {
+	if (!m->has_stat && !m->has_date &&
+	    derived_facts(m->mailbox, m->uid, &r) && r.known & INDEX_HAS_DATE) {
 		*out = r.date_s;
 		return 0;
 	}
-	if (need_stat(m, e) == -1)
+	if (need_date(m, e) == -1)
 		return -1;
-	*out = m->file.date_s;
-	derived_note_date(m->mailbox, m->uid, m->file.date_s);
+	*out = m->date_s;
 	return 0;
 }
 
@@ -240,8 +301,13 @@ msg_ready(struct msg *m, struct err *e)
 int
 msg_load(struct msg *m, size_t first, struct err *e)
 {
+	const struct mailbox *mb = m->mailbox;
+
 	if (m->file.fd == -1)
-		m->file.want = first;
+		m->file.want = first == MSG_FIRST_HEADER
+		    ? (mb->header_hint > 0 ? mb->header_hint
+					   : HEADER_HINT_START)
+		    : first;
 	return msg_need_file(m, e);
 }
 
@@ -296,16 +362,32 @@ take_counted(struct msg *m, uint64_t wire_size, bool was_asked)
 	ops->note_wire_size(m->mailbox, m->uid, m->file.size, wire_size);
 }
 
-/* Who reads a message from its beginning to its end counts on the way. */
+static void
+verify_piece(struct msg *m, struct str piece)
+{
+	m->verified_lone += crlf_count(piece, &m->verify_cr);
+	m->verified_to += piece.n;
+}
+
+/*
+ * Who reads a message from its beginning to its end counts on the way. Its
+ * first bytes are counted when there comes something behind them: most headers
+ * are looked at alone.
+ */
 static void
 verify(struct msg *m, uint64_t off, struct str piece)
 {
-	if (m->is_verified || off > m->verified_to ||
-	    piece.n <= m->verified_to - off)
+	const struct msg_file *f = &m->file;
+
+	if (m->is_verified)
 		return;
-	piece = str_skip(piece, (size_t)(m->verified_to - off));
-	m->verified_lone += crlf_count(piece, &m->verify_cr);
-	m->verified_to += piece.n;
+	if (off > m->verified_to && off <= f->first_n)
+		verify_piece(m,
+		    str_make(f->first + m->verified_to,
+			(size_t)(off - m->verified_to)));
+	if (off > m->verified_to || piece.n <= m->verified_to - off)
+		return;
+	verify_piece(m, str_skip(piece, (size_t)(m->verified_to - off)));
 	if (m->verified_to == m->file.size)
 		take_counted(m, m->verified_to + m->verified_lone, false);
 }
@@ -376,11 +458,23 @@ count_step(struct msg *m, struct err *e)
 	return STEP_DONE;
 }
 
+/* Else it is counted, which begins with opening the file. */
+static bool
+has_size_by_name(struct msg *m)
+{
+	struct msg_facts f;
+
+	return m->mailbox->store->ops->msg_facts(m->mailbox, m->uid, &f) &&
+	    (f.wire_size != 0 || f.size != 0);
+}
+
 enum step
 msg_wire_size_step(struct msg *m, struct err *e)
 {
 	if (m->has_wire_size || (m->counted == 0 && wire_size_by_index(m)))
 		return STEP_DONE;
+	if (!m->has_stat && !has_size_by_name(m))
+		return count_step(m, e);
 	if (need_stat(m, e) == -1)
 		return STEP_FAIL;
 	if (m->counted == 0 && wire_size_by_name(m))
@@ -444,7 +538,7 @@ msg_load_all(struct msg *m, struct err *e)
 		return 0;
 	/* A backend may find another size while it reads. */
 	size = (size_t)f->size;
-	f->first = mem_resize(f->first, size, 1);
+	(void)msg_first_room(f, size);
 	while (f->first_n < size && got > 0) {
 		if (msg_file_read(m->mailbox, f, f->first_n,
 			f->first + f->first_n, size - f->first_n, &got,
@@ -480,6 +574,20 @@ header_end(struct str s, size_t from)
 	return 0;
 }
 
+/* The next one is read with one call, and not much more than it. */
+static void
+note_header(struct mailbox *mb, size_t n)
+{
+	uint32_t fits = HEADER_HINT_MIN, hint = mb->header_hint;
+
+	while (fits < n + n / 4 && fits < MSG_FIRST_HEADER)
+		fits *= 2;
+	if (fits >= hint)
+		mb->header_hint = fits;
+	else
+		mb->header_hint = hint - (hint - fits + 63) / 64;
+}
+
 /* Does it lie within the first bytes? */
 static bool
 header_at_hand(struct msg *m)
@@ -495,7 +603,7 @@ header_at_hand(struct msg *m)
 		return false;
 	m->header_block = str_head(first, end == 0 ? first.n : end);
 	m->has_header = true;
-	verify(m, 0, m->header_block);
+	note_header(m->mailbox, m->header_block.n);
 	return true;
 }
 
@@ -541,6 +649,7 @@ msg_header(struct msg *m, struct str *out, struct err *e)
 		m->header.n = end;
 	m->has_header = true;
 	m->header_block = *out = buf_str(&m->header);
+	note_header(m->mailbox, out->n);
 	return 0;
 }
 

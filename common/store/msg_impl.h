@@ -12,11 +12,12 @@ struct msg {
 	struct mailbox *mailbox; /* held */
 	uint32_t uid;
 	struct msg_file file; /* fd -1: not open yet */
-	bool has_stat, has_wire_size, has_header, header_is_cut;
+	bool has_stat, has_date, has_wire_size, has_header, header_is_cut;
 	uint64_t wire_size;
 	/* A size in the name is a hint, until all bytes have been read. */
 	bool is_verified, verify_cr;
 	uint64_t verified_to, verified_lone;
+	int64_t date_s; /* INTERNALDATE, when has_date */
 	struct buf header;
 	struct str header_block; /* there, or in file.first */
 	/* Counting the wire size: so far, and whether the last byte was CR. */

@@ -468,14 +468,6 @@ may_be_packed(
 		in_name != size);
 }
 
-static void
-drop_first(struct msg_file *f)
-{
-	free(f->first);
-	f->first = NULL;
-	f->first_n = 0;
-}
-
 /* One call for what would be several: the look whether it is packed, sizes,
  * header. */
 static int
@@ -485,11 +477,10 @@ read_first(struct msg_file *f, struct err *e)
 
 	if (n == 0)
 		return 0;
-	/* Not zeroed: all of it is written to. */
-	f->first = mem_resize(NULL, n, 1);
-	if (file_read_at(f->fd, 0, f->first, n, &f->first_n, e) == 0)
+	if (file_read_at(f->fd, 0, msg_first_room(f, n), n, &f->first_n, e) ==
+	    0)
 		return 0;
-	drop_first(f);
+	msg_first_drop(f);
 	return -1;
 }
 
@@ -516,7 +507,7 @@ unpack_message(struct mailbox *m, uint32_t uid, struct str name, bool only_size,
 		set32_add(&maildir_of(m)->plain, uid);
 		return 0;
 	}
-	drop_first(out);
+	msg_first_drop(out);
 	/* A hint like all sizes in names; verified when it is opened. */
 	if (only_size &&
 	    maildir_name_size(maildir_base_of(name), 'S', &out->size))
@@ -556,8 +547,7 @@ reach(struct mailbox *m, uint32_t uid, bool open_it, struct msg_file *out,
 	struct stat st;
 
 	out->first = NULL;
-	out->first_n = 0;
-
+	out->first_n = out->first_size = 0;
 	for (int i = 0; i < TRIES; i++) {
 		const struct msg_rec *r;
 		enum maildir_dir dir;
@@ -584,7 +574,7 @@ reach(struct mailbox *m, uint32_t uid, bool open_it, struct msg_file *out,
 					return 0;
 				close(out->fd);
 				out->fd = -1;
-				drop_first(out);
+				msg_first_drop(out);
 				return -1;
 			}
 		} else {
@@ -592,7 +582,8 @@ reach(struct mailbox *m, uint32_t uid, bool open_it, struct msg_file *out,
 			    0) {
 				if (fill_file(md, &st, out, e) == -1)
 					return -1;
-				if (!may_be_packed(
+				if (out->date_only ||
+				    !may_be_packed(
 					m, uid, str_of(name), out->size))
 					return 0;
 				open_it = true; /* its bytes will tell */

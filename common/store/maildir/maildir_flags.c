@@ -19,6 +19,7 @@
 #include "base/bounds.h"
 #include "base/mem.h"
 #include "store/maildir/keywords.h"
+#include "store/derived.h"
 #include "store/maildir/maildir_impl.h"
 #include "store/maildir/maildirsize.h"
 
@@ -609,6 +610,7 @@ save_fields(struct mailbox *m)
 		md->n_counted = 0;
 		md->has_new_uidls = false;
 		maildir_note_rewritten(m);
+		derived_note_state(m); /* the list's time is in it */
 	}
 	maildir_unlock(m);
 }
