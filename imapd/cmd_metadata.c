@@ -283,8 +283,9 @@ cmd_setmetadata(struct cmd *c)
 		return STEP_MORE;
 	if (step == STEP_FAIL)
 		return refuse(c, &e, &g->job);
-	metadata_forget(c->s, g->mailbox);
-	for (const struct meta_entry *x = g->first; x != NULL; x = x->next)
+	for (const struct meta_entry *x = g->first; x != NULL; x = x->next) {
+		metadata_own(c->s, g->mailbox, x->name);
 		notify_metadata(c->s, g->mailbox, x->name);
+	}
 	return reply_ok(c, NULL, "Done");
 }

@@ -11,7 +11,6 @@
 
 #include <stdlib.h>
 
-#include "base/clock.h"
 #include "base/mem.h"
 #include "host/host.h"
 #include "imap/imap_write.h"
@@ -22,7 +21,7 @@
 #include "imapd/session.h"
 
 #define NEWS_MAX 1000
-#define LOOK_MS 1000
+#define ASKED_MAX 200 /* mailboxes; with three watches each at most */
 #define RESPONSE_BYTES ((size_t)32 * 1024) /* then another one begins */
 #define USE STR("/private/specialuse")
 
@@ -78,6 +77,70 @@ bool
 metadata_asks_for(const struct meta_query *q, struct str name)
 {
 	return matches(q, name);
+}
+
+/* ---- mailboxes asked about --------------------------------------------------- */
+
+static struct metadata_asked *
+find_asked(struct metadata *m, struct str mailbox)
+{
+	VEC_EACH(&m->asked, x)
+		if (str_eq(str_of(x->mailbox), mailbox))
+			return x;
+	return NULL;
+}
+
+static void
+forget_asked(struct metadata *m, size_t i)
+{
+	metadata_watch_end(&m->asked.v[i].watch);
+	free(m->asked.v[i].mailbox);
+	VEC_REMOVE(&m->asked, i);
+}
+
+/* From now on it hears what others do there; the oldest makes room. */
+static void
+watch_asked(struct session *s, struct str mailbox)
+{
+	struct metadata *m = s->metadata;
+	struct metadata_asked *x;
+
+	if (m == NULL || find_asked(m, mailbox) != NULL ||
+	    (mailbox.n == 0 ? !s->metadata_server_on : !s->metadata_on))
+		return;
+	if (m->asked.n == ASKED_MAX)
+		forget_asked(m, 0);
+	x = VEC_ADD(&m->asked);
+	*x = (struct metadata_asked){.mailbox = str_to_heap(mailbox)};
+	metadata_watch_begin(&x->watch, s->store, mailbox);
+}
+
+static bool
+is_due(const struct metadata *m)
+{
+	VEC_EACH(&m->asked, x)
+		if (metadata_watch_is_due(&x->watch))
+			return true;
+	return false;
+}
+
+static void
+on_tree(void *arg)
+{
+	struct session *s = arg;
+
+	if (!notify_is_on(s) && is_due(s->metadata))
+		client_news(s);
+}
+
+void
+metadata_own(struct session *s, struct str mailbox, struct str entry)
+{
+	struct metadata_asked *x =
+	    s->metadata == NULL ? NULL : find_asked(s->metadata, mailbox);
+
+	if (x != NULL)
+		metadata_watch_told(&x->watch, s->store, mailbox, entry);
 }
 
 /* ---- answers --------------------------------------------------------------- */
@@ -176,6 +239,8 @@ metadata_write(struct session *s, struct str mailbox, struct meta_query *q,
 	struct arena a;
 
 	arena_init(&a);
+	if (s->metadata != NULL && !notify_is_on(s))
+		watch_asked(s, mailbox);
 	if (mailbox.n > 0)
 		all = with_uses(s, all, uses, &a);
 	/* In the order of the question, then what lies below. */
@@ -242,14 +307,6 @@ add_news(struct metadata *m, struct str mailbox, struct str entry)
 	n->entry = str_to_heap(entry);
 }
 
-static void
-forget_known(struct metadata *m)
-{
-	m->mailbox = STR("");
-	m->known = NULL;
-	arena_reset(&m->arena);
-}
-
 /* Another session of this process. */
 static void
 on_change(void *arg, struct str mailbox, const struct meta_entry *entries)
@@ -259,10 +316,10 @@ on_change(void *arg, struct str mailbox, const struct meta_entry *entries)
 	if (mailbox.n > 0 ? !s->metadata_on
 			  : !(s->metadata_on || s->metadata_server_on))
 		return;
-	for (; entries != NULL; entries = entries->next)
+	for (; entries != NULL; entries = entries->next) {
 		add_news(s->metadata, mailbox, entries->name);
-	if (str_eq(mailbox, s->metadata->mailbox))
-		forget_known(s->metadata);
+		metadata_own(s, mailbox, entries->name);
+	}
 	client_news(s);
 }
 
@@ -274,7 +331,9 @@ metadata_enable(struct session *s)
 	if (s->metadata != NULL)
 		return;
 	m = s->metadata = mem_new(1, sizeof(*m));
-	arena_init(&m->arena);
+	m->tree.fn = on_tree;
+	m->tree.arg = s;
+	tree_listen(s->store, &m->tree);
 	m->listener.self = s;
 	m->listener.changed = on_change;
 	m->listener.arg = s;
@@ -299,70 +358,53 @@ metadata_done(struct session *s)
 	if (m == NULL)
 		return;
 	meta_unlisten(&m->listener);
+	tree_listen_end(&m->tree);
+	while (m->asked.n > 0)
+		forget_asked(m, m->asked.n - 1);
+	VEC_DONE(&m->asked);
 	drop_news(m);
-	arena_done(&m->arena);
 	MEM_FREE(s->metadata);
-}
-
-void
-metadata_forget(struct session *s, struct str mailbox)
-{
-	if (s->metadata != NULL && str_eq(mailbox, s->metadata->mailbox))
-		forget_known(s->metadata);
 }
 
 bool
 metadata_has_news(const struct session *s)
 {
-	return s->metadata != NULL && s->metadata->news.n > 0;
+	return s->metadata != NULL &&
+	    (s->metadata->news.n > 0 ||
+		(!notify_is_on(s) && is_due(s->metadata)));
 }
 
-/* Entries of one list that the other one has not, or has differently. */
+struct entry_of {
+	struct metadata *m;
+	struct str mailbox;
+};
+
 static void
-note_difference(struct metadata *m, struct str mailbox, struct meta_entry *a,
-    struct meta_entry *b, bool and_changed)
+on_entry(void *arg, struct str entry)
 {
-	for (; a != NULL; a = a->next) {
-		const struct meta_entry *x = meta_find(b, a->name);
+	const struct entry_of *o = arg;
 
-		if (x == NULL || (and_changed && !str_eq(x->value, a->value)))
-			add_news(m, mailbox, a->name);
-	}
+	add_news(o->m, o->mailbox, entry);
 }
 
-/* The selected mailbox's, by other processes: looked at now and then. */
+/* What other processes have changed, of this user or of others. */
 static void
 look(struct session *s)
 {
 	struct metadata *m = s->metadata;
-	struct str mailbox = session_mailbox(s);
-	int64_t now = clock_mono_ms();
-	struct meta_stamp stamp;
-	struct meta_entry *fresh;
-	bool is_known = mailbox.n > 0 && str_eq(mailbox, m->mailbox);
 	struct arena a;
-	struct err e;
 
-	if (mailbox.n == 0 || (is_known && now - m->looked_ms < LOOK_MS))
-		return;
-	m->looked_ms = now;
-	meta_stamp_of(s->store, mailbox, &stamp);
-	if (is_known && file_stamp_eq(&stamp.files[0], &m->stamp.files[0]) &&
-	    file_stamp_eq(&stamp.files[1], &m->stamp.files[1]))
-		return;
+	tree_catch_up(s->store);
 	arena_init(&a);
-	if (meta_load(s->store, mailbox, &a, &fresh, &e) == -1)
-		fresh = NULL;
-	if (is_known) {
-		note_difference(m, mailbox, fresh, m->known, true);
-		note_difference(m, mailbox, m->known, fresh, false);
+	if (s->view != NULL)
+		watch_asked(s, mailbox_full_name(view_mailbox(s->view), &a));
+	arena_done(&a);
+	VEC_EACH(&m->asked, x) {
+		struct entry_of o = {m, str_of(x->mailbox)};
+
+		metadata_watch_look(
+		    &x->watch, s->store, o.mailbox, on_entry, &o);
 	}
-	mailbox = arena_str(&a, mailbox);
-	arena_done(&m->arena);
-	m->arena = a;
-	m->mailbox = mailbox;
-	m->known = fresh;
-	m->stamp = stamp;
 }
 
 /* One response for each mailbox (RFC 5464 section 4.4.2). */
@@ -398,7 +440,7 @@ metadata_tell(struct session *s)
 		drop_news(m);
 		return;
 	}
-	if (s->metadata_on && !s->lost)
+	if (!s->lost)
 		look(s);
 	for (size_t i = 0; i < m->news.n; i++)
 		if (m->news.v[i].entry != NULL)

@@ -8,6 +8,7 @@
 
 #include "base/vec.h"
 #include "imapd/command.h"
+#include "imapd/metadata_watch.h"
 #include "store/meta.h"
 
 /* ---- questions ------------------------------------------------------------- */
@@ -46,19 +47,21 @@ struct metadata_news {
 struct metadata {
 	struct meta_listener listener;
 	VEC(struct metadata_news) news; /* not told yet */
-	/* Of the selected mailbox, which other programs may change. */
-	struct str mailbox;
-	struct meta_stamp stamp;
-	struct meta_entry *known;
-	struct arena arena; /* of these three */
-	int64_t looked_ms;
+	/* The selected mailbox, and those asked about, the latest at the end:
+	 * others may change them, too. */
+	VEC(struct metadata_asked {
+		char *mailbox;
+		struct metadata_watch watch;
+	})
+	asked;
+	struct tree_listener tree;
 };
 
 /* ENABLE METADATA, METADATA-SERVER. */
 void metadata_enable(struct session *s);
 void metadata_done(struct session *s);
 /* This session has changed it itself: that is no news. */
-void metadata_forget(struct session *s, struct str mailbox);
+void metadata_own(struct session *s, struct str mailbox, struct str entry);
 bool metadata_has_news(const struct session *s);
 /* Tells them. */
 void metadata_tell(struct session *s);

@@ -64,6 +64,21 @@ notify_is_within(const struct session *s)
 	    (s->notify->in_push || context_is_within(s));
 }
 
+static bool
+wants_metadata(struct notify *n, struct str name)
+{
+	const unsigned event =
+	    name.n == 0 ? NOTIFY_SERVER_METADATA : NOTIFY_METADATA;
+	struct watched *w = name.n == 0 ? NULL : notify_find(n, name);
+
+	if (name.n > 0)
+		return w != NULL && (w->events & event) != 0;
+	for (size_t i = 0; i < n->arg.n_groups; i++)
+		if ((n->arg.groups[i].events & event) != 0)
+			return true;
+	return false;
+}
+
 /* ---- life -------------------------------------------------------------------- */
 
 static void
@@ -188,6 +203,8 @@ notify_begin(struct notify **np)
 	list_append(&all, &n->link);
 	if (n->wants_names || n->wants_messages)
 		tree_listen(s->store, &n->listener);
+	if (wants_metadata(n, STR("")))
+		metadata_watch_begin(&n->server, s->store, STR(""));
 	listen_to_view(n);
 }
 
@@ -340,19 +357,23 @@ notify_step(struct session *s, bool idle)
 
 /* ---- annotations --------------------------------------------------------------- */
 
-static bool
-wants_metadata(struct notify *n, struct str name)
+static void
+write_entry(struct notify *n, struct buf *b, struct str name, struct str entry)
 {
-	const unsigned event =
-	    name.n == 0 ? NOTIFY_SERVER_METADATA : NOTIFY_METADATA;
-	struct watched *w = name.n == 0 ? NULL : notify_find(n, name);
+	buf_add_c(b, "* METADATA ");
+	if (name.n == 0)
+		buf_add_c(b, "\"\"");
+	else
+		name_write(n->s, b, name);
+	buf_add_byte(b, ' ');
+	name_write_wire(n->s, b, entry);
+	buf_add_c(b, "\r\n");
+}
 
-	if (name.n > 0)
-		return w != NULL && (w->events & event) != 0;
-	for (size_t i = 0; i < n->arg.n_groups; i++)
-		if ((n->arg.groups[i].events & event) != 0)
-			return true;
-	return false;
+void
+notify_tell_entry(struct notify *n, struct str name, struct str entry)
+{
+	write_entry(n, &n->s->out, name, entry);
 }
 
 void
@@ -361,16 +382,14 @@ notify_metadata(struct session *by, struct str name, struct str entry)
 	LIST_EACH(&all, l) {
 		struct notify *n = LIST_OF(l, struct notify, link);
 
-		if (n->s == by || !wants_metadata(n, name))
+		if (!wants_metadata(n, name))
 			continue;
-		buf_add_c(&n->metadata, "* METADATA ");
-		if (name.n == 0)
-			buf_add_c(&n->metadata, "\"\"");
-		else
-			name_write(n->s, &n->metadata, name);
-		buf_add_byte(&n->metadata, ' ');
-		name_write_wire(n->s, &n->metadata, entry);
-		buf_add_c(&n->metadata, "\r\n");
+		metadata_watch_told(
+		    name.n == 0 ? &n->server : &notify_find(n, name)->meta,
+		    n->s->store, name, entry);
+		if (n->s == by)
+			continue;
+		write_entry(n, &n->metadata, name, entry);
 		if (buf_is_over(&n->metadata))
 			notify_overflow(n);
 		else

@@ -13,6 +13,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "base/vec.h"
+#include "imapd/metadata_watch.h"
 #include "imapd/notify.h"
 #include "store/tree.h"
 
@@ -29,6 +30,7 @@ struct watched {
 	bool is_renamed; /* by the client itself: the place is another */
 	struct tree_place *place; /* NULL: none yet */
 	struct tree_place *names; /* of what lies below it, or NULL */
+	struct metadata_watch meta; /* if its annotations are wished for */
 	struct tree_id id;
 	uint32_t seen, names_seen; /* tree_count() at the last look */
 	int64_t not_before_ms; /* looks keep apart */
@@ -73,6 +75,7 @@ struct notify {
 	struct status_job *status;
 	size_t at; /* the next mailbox to be looked at */
 	bool is_listed; /* for notify_prepare() */
+	struct metadata_watch server; /* its annotations, likewise */
 	struct buf metadata; /* METADATA responses to be sent */
 };
 
@@ -90,6 +93,8 @@ enum step notify_first_look(
 void notify_tree_left(struct notify *n);
 void notify_tree_free(struct notify *n);
 struct watched *notify_find(struct notify *n, struct str name);
+/* METADATA for what is wished of it. */
+void notify_tell_entry(struct notify *n, struct str name, struct str entry);
 /* Comes back after so many milliseconds. */
 void notify_later(struct notify *n, int64_t ms);
 /* All that was wished for is off; the client is told so. */

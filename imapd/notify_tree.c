@@ -74,6 +74,7 @@ let_go(struct watched *w)
 {
 	tree_put(&w->place);
 	tree_put(&w->names);
+	metadata_watch_end(&w->meta);
 }
 
 void
@@ -84,6 +85,7 @@ notify_tree_free(struct notify *n)
 	VEC_DONE(&n->boxes);
 	map_done(&n->by_name);
 	tree_put(&n->root);
+	metadata_watch_end(&n->server);
 	list_job_free(&n->list);
 	status_job_free(&n->status);
 	arena_done(&n->box_arena);
@@ -279,6 +281,7 @@ take_known(struct watched *w, struct watched *old)
 	w->attrs = attrs;
 	w->uses = uses;
 	old->place = old->names = NULL;
+	old->meta = (struct metadata_watch){0};
 	if (w->is_renamed)
 		let_go(w);
 	w->is_renamed = false;
@@ -307,6 +310,8 @@ find_places(struct notify *n, struct watched *w)
 		w->id = tree_id(w->place);
 	else if ((w->events & NOTIFY_NAME) != 0 && is_there(w->attrs))
 		w->id = tree_id_of(s, w->name);
+	if ((w->events & NOTIFY_METADATA) != 0 && is_there(w->attrs))
+		metadata_watch_begin(&w->meta, s, w->name);
 	if (w->names == NULL && n->wants_names &&
 	    (w->attrs & (MBOX_HAS_CHILDREN | MBOX_NOSELECT)) != 0 &&
 	    tree_get_names(s, w->name, &w->names, &e) == 0)
@@ -335,7 +340,7 @@ take_entry(struct notify *n, struct boxes *b, const struct mbox_entry *m)
 	if (old != NULL)
 		take_known(w, old);
 	find_places(n, w);
-	b->n_messages += wants_messages(w);
+	b->n_messages += wants_messages(w) || w->meta.place != NULL;
 }
 
 static void
@@ -630,6 +635,35 @@ states_step(struct notify *n)
 	return step;
 }
 
+/* ---- annotations ------------------------------------------------------------------ */
+
+struct entry_of {
+	struct notify *n;
+	struct str name;
+};
+
+static void
+on_entry(void *arg, struct str entry)
+{
+	struct entry_of *o = arg;
+
+	notify_tell_entry(o->n, o->name, entry);
+}
+
+/* Changed by whoever has not told us: other processes, other users. */
+static void
+annotations_step(struct notify *n)
+{
+	struct entry_of o = {.n = n, .name = STR("")};
+
+	metadata_watch_look(&n->server, n->s->store, o.name, on_entry, &o);
+	VEC_EACH(&n->boxes, w) {
+		o.name = w->name;
+		metadata_watch_look(
+		    &w->meta, n->s->store, w->name, on_entry, &o);
+	}
+}
+
 enum step
 notify_tree_step(struct notify *n)
 {
@@ -638,6 +672,7 @@ notify_tree_step(struct notify *n)
 	n->cmd.s = n->s;
 	if (names_step(n) == STEP_MORE)
 		return STEP_MORE;
+	annotations_step(n);
 	return states_step(n);
 }
 

@@ -16,10 +16,12 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "os/watch.h"
 #include "store/meta.h"
 #include "store/meta_impl.h"
 #include "store/rights.h"
 #include "store/space.h"
+#include "store/tree.h"
 #include "text/ascii.h"
 #include "text/md5.h"
 
@@ -339,27 +341,27 @@ meta_load(struct store *s, struct str mailbox, struct arena *a,
 	return 0;
 }
 
-void
-meta_stamp_of(struct store *s, struct str mailbox, struct meta_stamp *out)
+unsigned
+meta_spots(struct store *s, struct str name, struct tree_spot *out)
 {
-	struct arena a;
+	struct meta_place p;
 	struct err e;
+	unsigned n = 0;
+	int rc;
 
-	*out = (struct meta_stamp){0};
-	arena_init(&a);
 	for (int scope = SHARED; scope <= PRIVATE; scope++) {
-		struct meta_place p;
-		int fd;
-
-		if (find_place(s, &a, mailbox, scope, &p, &e) == -1)
+		if (name.n > 0)
+			rc = meta_place_of(s, name, scope, &p, &e);
+		else
+			rc = scope == SHARED ? -1 : server_place(s, &p, &e);
+		if (rc == -1)
 			continue;
-		fd = file_open_dir(AT_FDCWD, p.dir, true, &e);
-		if (fd == -1)
-			continue;
-		(void)file_stamp_at(fd, p.file, &out->files[scope]);
-		close(fd);
+		(void)snprintf(out[n].path, sizeof(out[n].path), "%s", p.dir);
+		(void)snprintf(out[n].file, sizeof(out[n].file), "%s", p.file);
+		out[n++].mask =
+		    IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_CLOSE_WRITE;
 	}
-	arena_done(&a);
+	return n;
 }
 
 /* ---- changing ------------------------------------------------------------ */

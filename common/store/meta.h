@@ -73,11 +73,9 @@ struct meta_listener {
 void meta_listen(struct store *s, struct meta_listener *l);
 void meta_unlisten(struct meta_listener *l);
 
-/* The states of both files of a mailbox, to see whether others have changed. */
-struct meta_stamp {
-	struct file_stamp files[2];
-};
-void meta_stamp_of(struct store *s, struct str mailbox, struct meta_stamp *out);
+struct tree_spot;
+/* The folders of both files of a mailbox of this store ("": of the server's). */
+unsigned meta_spots(struct store *s, struct str name, struct tree_spot *out);
 
 /* ---- what becomes of a mailbox; for store.c and backends ------------------- */
 

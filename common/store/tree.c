@@ -7,7 +7,8 @@
  * Trusts:  no event further than that it is worth a look.
  *
  * A mailbox costs two watches in a Maildir, and its folder's one in mbox. The
- * user's limit of watches is the kernel's; a place without one is polled.
+ * user's limit of watches is the kernel's; a place without one is polled. The
+ * annotations of a mailbox cost one more, those of others' mail two.
  */
 #include <errno.h>
 #include <ev.h>
@@ -22,6 +23,7 @@
 #include "os/file.h"
 #include "os/watch.h"
 #include "store/mailbox_impl.h"
+#include "store/meta.h"
 #include "store/space.h"
 #include "store/tree.h"
 
@@ -41,15 +43,17 @@ struct tree {
 	bool is_telling;
 };
 
+enum place_kind { PLACE_MESSAGES = 'm', PLACE_NAMES = 'n', PLACE_META = 'a' };
+
 struct tree_place {
 	struct tree *tree;
 	struct store *store;
 	char *key; /* see key_of() */
 	size_t key_n;
 	unsigned n_users; /* sessions, which come and go */
-	bool is_names;
+	enum place_kind kind;
 	struct watch *watch[2];
-	char *file; /* of the first spot, or NULL */
+	char *file[2]; /* of the spots, or NULL */
 	uint32_t mask;
 	struct tree_id id;
 	uint32_t count;
@@ -60,14 +64,15 @@ struct tree_place {
 /* ---- places by name ------------------------------------------------------- */
 
 static struct str
-key_of(const struct store *s, struct str name, bool is_names, char out[KEY_MAX])
+key_of(const struct store *s, struct str name, enum place_kind kind,
+    char out[KEY_MAX])
 {
 	size_t n = sizeof(s);
 
 	if (name.n > MAILBOX_NAME_MAX_BYTES)
 		name.n = MAILBOX_NAME_MAX_BYTES;
 	memcpy(out, &s, n);
-	out[n++] = is_names ? 'n' : 'm';
+	out[n++] = (char)kind;
 	if (name.n > 0)
 		memcpy(out + n, name.p, name.n);
 	return str_make(out, n + name.n);
@@ -116,7 +121,9 @@ spots_of(const struct tree_place *p, struct tree_spot *out)
 {
 	struct store *s = p->store;
 
-	if (p->is_names)
+	if (p->kind == PLACE_META)
+		return meta_spots(s, name_of(p), out);
+	if (p->kind == PLACE_NAMES)
 		return s->ops->names_spot(s, name_of(p), &out[0]) ? 1 : 0;
 	return s->ops->spots(s, name_of(p), out);
 }
@@ -209,6 +216,19 @@ poll_it(struct tree_place *p)
 
 /* ---- events ---------------------------------------------------------------- */
 
+static bool
+is_meant(const struct tree_place *p, uint32_t mask, struct str name)
+{
+	if (p->kind == PLACE_NAMES)
+		return p->store->ops->is_name(p->store, mask, name);
+	if (p->file[0] == NULL || name.n == 0)
+		return true;
+	for (size_t i = 0; i < ARRAY_LEN(p->file); i++)
+		if (p->file[i] != NULL && str_eq(name, str_of(p->file[i])))
+			return true;
+	return false;
+}
+
 static void
 on_event(void *arg, uint32_t mask, uint32_t cookie, struct str name)
 {
@@ -223,10 +243,7 @@ on_event(void *arg, uint32_t mask, uint32_t cookie, struct str name)
 	}
 	if ((mask & (p->mask | IN_Q_OVERFLOW)) == 0)
 		return;
-	if ((mask & IN_Q_OVERFLOW) == 0 &&
-	    (p->is_names ? !p->store->ops->is_name(p->store, mask, name)
-			 : p->file != NULL && name.n > 0 &&
-			!str_eq(name, str_of(p->file))))
+	if ((mask & IN_Q_OVERFLOW) == 0 && !is_meant(p, mask, name))
 		return;
 	note(p);
 }
@@ -238,8 +255,12 @@ watch_it(struct tree_place *p, const struct tree_spot *spots, unsigned n)
 	struct err e;
 
 	p->mask = spots[0].mask;
-	if (spots[0].file[0] != '\0')
-		p->file = mem_strdup(spots[0].file);
+	for (unsigned i = 0; i < n; i++)
+		if (spots[i].file[0] != '\0' &&
+		    (i == 0 || p->kind == PLACE_META))
+			p->file[i] = mem_strdup(spots[i].file);
+	if (n == 2 && strcmp(spots[0].path, spots[1].path) == 0)
+		n = 1;
 	(void)stamp_of(&spots[0], &p->id);
 	for (unsigned i = 0; i < n && hub != NULL; i++)
 		if (watch_add(hub, spots[i].path, spots[i].mask, on_event, p,
@@ -315,14 +336,14 @@ may_read(const struct tree_spot *spot)
 }
 
 static int
-get(struct store *s, struct str name, bool is_names, struct tree_place **out,
-    struct err *e)
+get(struct store *s, struct str name, enum place_kind kind,
+    struct tree_place **out, struct err *e)
 {
 	struct tree *t = tree_of(s);
 	struct tree_spot spots[2];
 	struct tree_place *p;
 	char key[KEY_MAX];
-	struct str k = key_of(s, name, is_names, key);
+	struct str k = key_of(s, name, kind, key);
 	unsigned n;
 
 	p = map_find(&t->places, k);
@@ -337,15 +358,17 @@ get(struct store *s, struct str name, bool is_names, struct tree_place **out,
 	p->key = mem_new(1, k.n);
 	memcpy(p->key, k.p, k.n);
 	p->key_n = k.n;
-	p->is_names = is_names;
+	p->kind = kind;
 	p->n_users = 1;
 	n = spots_of(p, spots);
-	if (n == 0 || access(spots[0].path, F_OK) == -1) {
+	/* The folder of annotations may be made with the first of them. */
+	if (n == 0 ||
+	    (kind != PLACE_META && access(spots[0].path, F_OK) == -1)) {
 		free(p->key);
 		free(p);
 		return err_set(e, ERR_NOT_FOUND, "nothing to be watched");
 	}
-	if (!may_read(&spots[0])) {
+	if (kind != PLACE_META && !may_read(&spots[0])) {
 		free(p->key);
 		free(p);
 		return err_set(e, ERR_PERM, "not to be read");
@@ -366,7 +389,7 @@ tree_get(
 	arena_init(&a);
 	rc = space_of(&s, &a, &name, e);
 	if (rc == 0)
-		rc = get(s, name, false, out, e);
+		rc = get(s, name, PLACE_MESSAGES, out, e);
 	arena_done(&a);
 	return rc;
 }
@@ -382,7 +405,25 @@ tree_get_names(
 	if (name.n > 0)
 		rc = space_of(&s, &a, &name, e);
 	if (rc == 0)
-		rc = get(s, name, true, out, e);
+		rc = get(s, name, PLACE_NAMES, out, e);
+	arena_done(&a);
+	return rc;
+}
+
+int
+tree_get_meta(
+    struct store *s, struct str name, struct tree_place **out, struct err *e)
+{
+	struct arena a;
+	int rc = 0;
+
+	arena_init(&a);
+	if (name.n == 0)
+		s = store_head(s);
+	else
+		rc = space_of(&s, &a, &name, e);
+	if (rc == 0)
+		rc = get(s, name, PLACE_META, out, e);
 	arena_done(&a);
 	return rc;
 }
@@ -399,9 +440,19 @@ tree_put(struct tree_place **pp)
 	watch_remove(&p->watch[0]);
 	watch_remove(&p->watch[1]);
 	p->tree->n_polled -= p->is_polled;
-	free(p->file);
+	free(p->file[0]);
+	free(p->file[1]);
 	free(p->key);
 	free(p);
+}
+
+void
+tree_catch_up(struct store *s)
+{
+	struct store *head = store_head(s);
+
+	if (head->hub != NULL)
+		watch_drain(head->hub);
 }
 
 uint32_t
@@ -441,7 +492,8 @@ tree_note(struct mailbox *m)
 
 	if (t == NULL || t->places.n == 0)
 		return;
-	p = map_find(&t->places, key_of(m->store, str_of(m->name), false, key));
+	p = map_find(
+	    &t->places, key_of(m->store, str_of(m->name), PLACE_MESSAGES, key));
 	if (p != NULL)
 		note(p);
 }

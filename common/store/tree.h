@@ -57,6 +57,11 @@ int tree_get(
  */
 int tree_get_names(
     struct store *s, struct str name, struct tree_place **out, struct err *e);
+/* That of its annotations (meta.h); of the server's, with an empty name. */
+int tree_get_meta(
+    struct store *s, struct str name, struct tree_place **out, struct err *e);
+/* What the kernel has said by now counts. */
+void tree_catch_up(struct store *s);
 void tree_put(struct tree_place **p);
 /* Another number than before: something may have changed. */
 uint32_t tree_count(const struct tree_place *p);

@@ -301,6 +301,29 @@ def test_idle(box_server):
     x.close()
 
 
+def test_other_processes(tunnel):
+    """Of the mailboxes that it has asked about, a session hears what another
+    process changes, in the middle of IDLE, too."""
+    a, b = tunnel.connect(), tunnel.connect()
+    a.ok("CREATE other")
+    a.ok('SETMETADATA other (/private/comment "old" /shared/comment "x")')
+    b.ok("ENABLE METADATA METADATA-SERVER")
+    b.ok("GETMETADATA other /private/comment")
+    b.ok('GETMETADATA "" /private/vendor/a/b')
+    tag = b.idle()
+    a.ok('SETMETADATA other (/private/comment "new" /shared/comment "x")')
+    assert b.until(rb"METADATA")[-1] == b"* METADATA other /private/comment"
+    a.ok('SETMETADATA other (/shared/comment NIL)')
+    assert b.until(rb"METADATA")[-1] == b"* METADATA other /shared/comment"
+    a.ok('SETMETADATA "" (/private/vendor/a/b "x")')
+    assert b.until(rb"METADATA")[-1] == b'* METADATA "" /private/vendor/a/b'
+    b.done(tag)
+    # One's own changes are none.
+    b.ok('SETMETADATA other (/private/comment "mine")')
+    time.sleep(0.1)
+    assert not any(b"METADATA" in r for r in untagged(b, "NOOP"))
+
+
 def test_notify(box_server):
     """RFC 5465 sections 5.6 and 5.7: as asked for, without ENABLE."""
     used = box_server.used = getattr(box_server, "used", -1) + 1

@@ -408,8 +408,6 @@ def test_new_mailboxes_are_watched(two):
 def test_annotations(two):
     """Sections 5.6 and 5.7."""
     c, o = two, two.other
-    if c.box.kind != "server":
-        pytest.skip("sessions of one process")
     c.ok("NOTIFY SET (mailboxes one (MailboxMetadataChange "
          "ServerMetadataChange))")
     o.ok('SETMETADATA one (/shared/comment "x")')

@@ -403,3 +403,28 @@ def test_restantectl(place):
         for name in [""] + files:
             assert os.stat(os.path.join(path, name)).st_uid == \
                 s.uid_of(ALICE)
+
+
+def test_annotations_reach_others(place):
+    """Those of a shared mailbox, as soon as its owner has changed them."""
+    if place.store == "mbox":
+        pytest.skip("not kept beside others' mbox files")
+    a = place.make()
+    a.ok("SETACL Shared bob lr")
+    place.listed(BOB, {"#user/alice/Shared"})
+    b = place.s.imap(BOB)
+    b.ok('NOTIFY SET (mailboxes "#user/alice/Shared" '
+         "(MailboxMetadataChange))")
+    a.ok('SETMETADATA Shared (/shared/comment "for all")')
+    assert b.response() == b"* METADATA #user/alice/Shared /shared/comment"
+    a.ok('SETMETADATA Shared (/private/comment "mine")')
+    b = place.s.imap(BOB)
+    b.ok("ENABLE METADATA")
+    b.ok('SELECT "#user/alice/Shared"')
+    b.ok("NOOP")
+    a.ok('SETMETADATA Shared (/shared/comment NIL)')
+    end = time.monotonic() + 10
+    while b"* METADATA #user/alice/Shared /shared/comment" not in \
+            b.ok("NOOP"):
+        assert time.monotonic() < end
+        time.sleep(0.05)
