@@ -30,7 +30,8 @@ struct esearch {
 	struct search_return ret;
 	const struct imap_arg *keys;
 	struct list_job *list;
-	bool is_listed, selected_done, unreadable;
+	bool is_listed, selected_done;
+	const char *unreadable; /* code: why something was left out */
 	struct mbox_entry *at; /* the next one to be looked at */
 	struct str here; /* name of the selected one */
 	struct str name; /* of the one being searched */
@@ -246,7 +247,7 @@ open_mailbox(struct cmd *c, struct esearch *q, struct view **out)
 	*out = q->view;
 	if (step == STEP_FAIL && e.code != ERR_NOT_FOUND &&
 	    e.code != ERR_PERM && e.code != ERR_GONE)
-		q->unreadable = true;
+		q->unreadable = reply_code(&e);
 	return step;
 }
 
@@ -309,7 +310,8 @@ search_mailbox(struct cmd *c, struct esearch *q)
 		q->run.ret = q->ret;
 		if (search_run_modseq(c, &q->run, &f) == STEP_MORE)
 			return STEP_MORE;
-		q->unreadable = q->unreadable || q->run.unreadable;
+		if (q->run.unreadable != NULL)
+			q->unreadable = q->run.unreadable;
 		tell_found(c, q);
 	}
 	leave_mailbox(c);
@@ -344,10 +346,10 @@ cmd_esearch(struct cmd *c)
 	if (!q->has_context)
 		context_add(c,
 		    &(struct context_wish){.ret = &q->ret, .is_partial = true});
-	if (!q->unreadable)
+	if (q->unreadable == NULL)
 		return reply_ok(c, NULL, "ESEARCH completed");
 	if ((q->ret.options & SEARCH_SAVE) != 0)
 		set32_clear(&c->s->saved);
-	return reply_no(c, "SERVERBUG",
+	return reply_no(c, q->unreadable,
 	    "Some messages could not be read and were left out");
 }

@@ -431,7 +431,7 @@ leave_out(struct cmd *c, const struct err *e)
 	} else if (e->code == ERR_UNSUPPORTED && f->some_encoded) {
 		log_debug("unknown content-transfer-encoding uid=%u", f->uid);
 	} else {
-		f->some_failed = true;
+		f->some_failed = reply_code(e);
 		log_error("can not read message mailbox=<%.*s> uid=%u: %s",
 		    STR_ARG(mailbox_name(view_mailbox(c->s->view))), f->uid,
 		    e->text);
@@ -493,8 +493,8 @@ finish(struct cmd *c)
 	if (f->some_encoded)
 		return limit_reply_no(c, f->limited, "UNKNOWN-CTE",
 		    "Some of the messages have an encoding that is not known");
-	if (f->some_failed)
-		return limit_reply_no(c, f->limited, "SERVERBUG",
+	if (f->some_failed != NULL)
+		return limit_reply_no(c, f->limited, f->some_failed,
 		    "Some of the messages could not be read");
 	return limit_reply_ok(c, f->limited, NULL, "FETCH completed");
 }

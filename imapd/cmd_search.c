@@ -102,9 +102,9 @@ cmd_search(struct cmd *c)
 		.keys = s->keys,
 		.is_partial = s->limited != 0,
 		.found = &s->found});
-	if (!s->unreadable)
+	if (s->unreadable == NULL)
 		return limit_reply_ok(c, s->limited, NULL, "SEARCH completed");
 	search_run_save(c, s, NULL);
-	return limit_reply_no(c, s->limited, "SERVERBUG",
+	return limit_reply_no(c, s->limited, s->unreadable,
 	    "Some messages could not be read and were left out");
 }

@@ -120,7 +120,7 @@ read_keys(struct cmd *c, struct sort *s)
 		case STEP_FAIL:
 			set32_remove(&s->run.found, s->uid);
 			if (e.code != ERR_GONE && e.code != ERR_NOT_FOUND)
-				s->run.unreadable = true;
+				s->run.unreadable = reply_code(&e);
 		}
 		s->uid++;
 		if (cmd_time_is_up(c))
@@ -251,9 +251,9 @@ cmd_sort(struct cmd *c)
 		.found = &s->run.found,
 		.sort = s,
 	    });
-	if (!s->run.unreadable)
+	if (s->run.unreadable == NULL)
 		return reply_ok(c, NULL, "SORT completed");
 	search_run_save(c, &s->run, NULL);
-	return reply_no(c, "SERVERBUG",
+	return reply_no(c, s->run.unreadable,
 	    "Some messages could not be read and were left out");
 }

@@ -124,7 +124,7 @@ read_one(struct cmd *c, struct threading *t)
 	if (rc == 0)
 		t->n_msgs++;
 	else if (e.code != ERR_GONE && e.code != ERR_NOT_FOUND)
-		t->run.unreadable = true;
+		t->run.unreadable = reply_code(&e);
 }
 
 static enum step
@@ -195,7 +195,7 @@ write_threads(struct cmd *c, struct threading *t)
 
 	for (; n != NULL; n = n->next)
 		write_thread(&t->text, n);
-	if (!t->run.unreadable && t->n_msgs >= KEPT_MIN)
+	if (t->run.unreadable == NULL && t->n_msgs >= KEPT_MIN)
 		kept_put(c->s->view, t->question, buf_str(&t->text));
 }
 
@@ -238,8 +238,8 @@ cmd_thread(struct cmd *c)
 	session_send(c->s);
 	conn_write_str(c->s->conn, buf_str(&line));
 	buf_done(&line);
-	if (!t->run.unreadable)
+	if (t->run.unreadable == NULL)
 		return reply_ok(c, NULL, "THREAD completed");
-	return reply_no(c, "SERVERBUG",
+	return reply_no(c, t->run.unreadable,
 	    "Some messages could not be read and were left out");
 }

@@ -21,6 +21,7 @@
 #include "imapd/fetch_write.h"
 #include "imapd/flags.h"
 #include "imapd/modseq.h"
+#include "imapd/reply.h"
 #include "imapd/session.h"
 #include "store/msg_keys.h"
 
@@ -376,12 +377,12 @@ send_literal(struct cmd *c)
 		step = fetch_stream_send(&f->stream, c->s->conn, &is_short, &e);
 	else
 		step = fetch_binary_send(&f->binary, c->s->conn, &is_short);
-	if (is_short && !f->some_failed) {
+	if (is_short && f->some_failed == NULL) {
 		log_warn(
 		    "message changed while it was being sent mailbox=<%.*s>"
 		    " uid=%u: the rest is blanks",
 		    STR_ARG(mailbox_name(view_mailbox(c->s->view))), f->uid);
-		f->some_failed = true;
+		f->some_failed = "CORRUPTION";
 	}
 	if (step != STEP_DONE)
 		return STEP_MORE;
@@ -487,7 +488,7 @@ leave_item_out(struct cmd *c, const struct err *e)
 
 	log_error("can not read message mailbox=<%.*s> uid=%u: %s",
 	    STR_ARG(mailbox_name(view_mailbox(c->s->view))), f->uid, e->text);
-	f->some_failed = true;
+	f->some_failed = reply_code(e);
 }
 
 enum step

@@ -35,7 +35,9 @@ struct fetch {
 	uint32_t misses; /* how many were not there, one after the other */
 	bool first; /* no blank before the next item */
 	bool seen_now; /* \Seen was set by this FETCH */
-	bool some_gone, some_failed, some_encoded;
+	bool some_gone, some_encoded;
+	/* Response code: why one was not answered in full; NULL: all were. */
+	const char *some_failed;
 	struct fetch_stream stream;
 	struct fetch_binary binary; /* instead of it */
 	uint64_t range_off; /* of the literal being sent */

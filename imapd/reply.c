@@ -9,6 +9,7 @@
  */
 #include "imapd/reply.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -111,25 +112,53 @@ static const struct words words[] = {
 };
 
 static const struct words *
-words_of(const struct err *e)
+words_of(enum err_code code)
 {
-	size_t code = (size_t)e->code;
+	size_t at = (size_t)code;
 
-	if (code >= ARRAY_LEN(words) || words[code].text == NULL)
-		code = ERR_OTHER;
-	return &words[code];
+	if (at >= ARRAY_LEN(words) || words[at].text == NULL)
+		at = ERR_OTHER;
+	return &words[at];
+}
+
+/* What the kernel says of itself, or of the disk (RFC 5530). */
+static const struct words *
+words_of_err(const struct err *e)
+{
+	static const struct words busy = {
+	    "UNAVAILABLE", "Too busy, try again later", true};
+	static const struct words damaged = {
+	    "CORRUPTION", "The mailbox is damaged", true};
+
+	if (e->code != ERR_SYS)
+		return words_of(e->code);
+	switch (e->sys) {
+	case EMFILE:
+	case ENFILE:
+	case ENOMEM:
+	case EAGAIN:
+		return &busy;
+	case EIO:
+	case EUCLEAN:
+	case ELOOP:
+	case ENOTDIR:
+	case EISDIR:
+		return &damaged;
+	default:
+		return words_of(e->code);
+	}
 }
 
 const char *
 reply_code(const struct err *e)
 {
-	return words_of(e)->code;
+	return words_of_err(e)->code;
 }
 
 enum step
 reply_err(struct cmd *c, const struct err *e)
 {
-	const struct words *w = words_of(e);
+	const struct words *w = words_of_err(e);
 
 	if (w->is_log)
 		log_error("command failed user=<%s> command=%s reason=%s",

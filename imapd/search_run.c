@@ -165,7 +165,7 @@ search_run_step(struct cmd *c, struct search_run *s)
 		case STEP_MORE:
 			return give_way(c, s);
 		case STEP_FAIL:
-			s->unreadable = true;
+			s->unreadable = reply_code(&e);
 			break;
 		case STEP_DONE:
 			if (hit)

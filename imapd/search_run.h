@@ -19,7 +19,8 @@ struct search_run {
 	struct search_return ret; /* the caller parses it */
 	const struct imap_arg *keys; /* and the charset */
 	uint32_t limited; /* lowest UID looked at; 0: all were (limit.h) */
-	bool unreadable; /* a message could not be looked at */
+	/* Response code: why a message could not be looked at; NULL: all were. */
+	const char *unreadable;
 	bool is_bound; /* all candidates of the view are meant */
 	bool has_modseq; /* the keys ask for mod-sequences */
 	struct set32 named; /* whose mod-sequences are looked at... */

@@ -39,6 +39,7 @@ code_of_errno(int sys)
 		return ERR_READ_ONLY;
 	case ENOSPC:
 	case EDQUOT:
+	case EFBIG: /* RLIMIT_FSIZE */
 		return ERR_NO_SPACE;
 	case EEXIST:
 		return ERR_EXISTS;

@@ -42,7 +42,7 @@ int err_set(struct err *e, enum err_code code, const char *fmt, ...)
     PRINTF_LIKE(3, 4);
 /*
  * Takes errno: code from it (ENOENT: ERR_NOT_FOUND, EACCES and EPERM: ERR_PERM,
- * EROFS: ERR_READ_ONLY, ENOSPC and EDQUOT: ERR_NO_SPACE, EEXIST: ERR_EXISTS,
+ * EROFS: ERR_READ_ONLY, ENOSPC, EDQUOT and EFBIG: ERR_NO_SPACE, EEXIST: ERR_EXISTS,
  * ETIMEDOUT: ERR_TIMEOUT, else ERR_SYS), text "fmt: strerror". Returns -1.
  */
 int err_sys(struct err *e, const char *fmt, ...) PRINTF_LIKE(2, 3);

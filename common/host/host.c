@@ -255,6 +255,9 @@ set_up(struct host *h)
 	(void)mallopt(M_MMAP_THRESHOLD, 1 << 20);
 	(void)sigaction(
 	    SIGPIPE, &(struct sigaction){.sa_handler = SIG_IGN}, NULL);
+	/* A file that may not be larger (ulimit -f) is like a full disk. */
+	(void)sigaction(
+	    SIGXFSZ, &(struct sigaction){.sa_handler = SIG_IGN}, NULL);
 	settings_init(&h->settings);
 	for (i = 0; i < ARRAY_LEN(defaults); i++)
 		settings_put(&h->settings, str_of(defaults[i][0]),

@@ -18,6 +18,9 @@ for u in ann ben cat; do
     useradd -b $T/home -m -s /usr/sbin/nologin $u
     echo $u:s3cret | chpasswd
 done
+useradd -b $T/home -m -s /usr/sbin/nologin old
+echo old:s3cret | chpasswd
+chage -d 2001-01-01 -M 10 old
 useradd -u 500 -M -d $T/home/low low; echo low:s3cret | chpasswd
 for s in imap pop3; do
 cat >/etc/pam.d/$s <<X
@@ -127,6 +130,21 @@ def test_refused(system):
         status, text, _ = c.cmd('LOGIN %s "%s"' % (user, password))
         assert status == "NO", user
         assert time.monotonic() - began >= 1.9, user
+
+
+@inner
+def test_expired_password(system):
+    """The right one, which PAM wants changed (RFC 5530)."""
+    c = system.imap(tls=True)
+    for command in ("LOGIN old s3cret",
+                    "AUTHENTICATE PLAIN AG9sZABzM2NyZXQ="):
+        status, text, _ = c.cmd(command)
+        assert status == "NO" and text.startswith(b"[EXPIRED] "), text
+    p = wire.Wire("127.0.0.1", 995, tls=True)
+    p.line()
+    p.send(b"USER old\r\nPASS s3cret\r\n")
+    p.line()
+    assert p.line().startswith(b"-ERR [AUTH] The password has expired")
 
 
 def by_hand(system, user, text, **env):

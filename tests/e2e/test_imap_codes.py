@@ -2,10 +2,14 @@
 """Response codes (RFC 5530, RFC 9051 section 7.1, RFC 3501 section 7.1): a table
 of what can go wrong, and of what a client is told then. No NO is without one."""
 import base64
+import gzip
 import os
 import re
+import socket
+import subprocess
 
 import pytest
+from lib import box as boxes
 from lib import maildir, server
 
 MBOX = True
@@ -206,6 +210,99 @@ def test_too_big(tunnel):
     # what is no message has a limit, too
     status, text, _ = c.cmd("CREATE {9999999}")
     assert (status, code_of(text)) == ("BAD", "TOOBIG")
+
+
+# What can not be read is left out, and the answer says why.
+READING = ["FETCH 1:3 BODY.PEEK[]", "SEARCH BODY nowhere",
+           "SORT (SUBJECT) UTF-8 ALL", "THREAD REFERENCES UTF-8 ALL",
+           "UID ESEARCH IN (personal) BODY nowhere"]
+
+
+def check_reading(tunnel, code):
+    """With nothing known of the messages."""
+    c = tunnel.connect("index_dir=none")
+    c.ok("SELECT INBOX")
+    for command in READING:
+        status, text, told = c.cmd(command)
+        assert (status, code_of(text)) == ("NO", code), (command, text)
+        assert len([r for r in told if b" FETCH " in r]) == \
+            (2 if command.startswith("FETCH") else 0)
+    c.ok("NOOP")
+
+
+def test_unreadable(tunnel):
+    """One message may not be read, or is damaged."""
+    if tunnel.uid == 0:
+        pytest.skip("root reads everything")
+    paths = [tunnel.deliver(maildir.message(i), flags="S") for i in range(3)]
+    tunnel.connect().ok("SELECT INBOX")
+    path = paths[1]
+    os.chmod(path, 0)
+    check_reading(tunnel, "NOPERM")
+    os.chmod(path, 0o600)
+    with open(path, "wb") as f:
+        f.write(gzip.compress(maildir.message(1) + os.urandom(3000))[:-9])
+    check_reading(tunnel, "CORRUPTION")
+
+
+def limit(c, uid, what, most):
+    """A limit (setrlimit(2)) for a tunnel's process, by its own user: it may
+    also be below what the process has already."""
+    kw = {"user": uid, "group": uid, "extra_groups": []} \
+        if server.is_root() else {}
+    subprocess.run(["prlimit", "--pid", str(c.process.pid),
+                    "--%s=%s:" % (what, most)], check=True, cwd="/", **kw)
+
+
+def test_no_more_descriptors(tunnel):
+    """That passes; the session goes on, and what could be done is done."""
+    for i in range(3):
+        tunnel.deliver(maildir.message(i), flags="S")
+    c = tunnel.connect("index_dir=none")
+    c.ok("SELECT INBOX")
+    limit(c, tunnel.uid, "nofile",
+          len(os.listdir("/proc/%d/fd" % c.process.pid)))
+    for command in READING[:4] + ["APPEND INBOX {6+}\r\na: b\r\n",
+                                  "CREATE new"]:
+        status, text, _ = c.cmd(command)
+        assert (status, code_of(text)) == ("NO", "UNAVAILABLE"), command
+    limit(c, tunnel.uid, "nofile", 100)
+    c.ok("SELECT INBOX")
+    for command in READING[:4] + ["APPEND INBOX {6+}\r\na: b\r\n"]:
+        c.ok(command)
+
+
+@pytest.mark.parametrize("store", ["maildir", "mbox"])
+def test_files_must_be_small(store):
+    """ulimit -f: as if the disk were full, and no end of the process."""
+    box = boxes.Box("tunnel", store=store)
+    try:
+        box.fill(1)
+        c = box.connect("index_dir=none")
+        c.ok("SELECT INBOX")
+        before = box.files()
+        limit(c, box.uid, "fsize", 10)
+        status, text, _ = c.cmd("APPEND INBOX {999+}\r\na: b" + "x" * 995)
+        assert (status, code_of(text)) == ("NO", "OVERQUOTA")
+        c.ok("NOOP")
+        assert box.files() == before
+    finally:
+        box.close()
+
+
+def test_bug(tunnel):
+    """What nobody has thought of: a socket in the place of a message."""
+    paths = [tunnel.deliver(maildir.message(i), flags="S") for i in range(3)]
+    c = tunnel.connect("index_dir=none")
+    c.ok("SELECT INBOX")
+    os.unlink(paths[1])
+    with socket.socket(socket.AF_UNIX) as s:
+        at = os.open(os.path.dirname(paths[1]), os.O_DIRECTORY)
+        s.bind("/proc/self/fd/%d/%s" % (at, os.path.basename(paths[1])))
+        os.close(at)
+        status, text, told = c.cmd("FETCH 1:3 BODY.PEEK[]")
+    assert (status, code_of(text)) == ("NO", "SERVERBUG"), text
+    assert len(told) == 2
 
 
 def plain(authzid, user, password):

@@ -348,7 +348,7 @@ def state(c):
     found = []
     for r in sorted(c.ok('LIST "" *')) + sorted(c.ok('LSUB "" *')):
         found.append(r)
-        name = re.match(rb'^\* LIST \(([^)]*)\) "." (.*)$', r)
+        name = re.match(rb'^\* LIST \(([^)]*)\) "[./]" (.*)$', r)
         if not name or b"\\Noselect" in name.group(1):
             continue
         found += c.ok(b"STATUS " + name.group(2) +
