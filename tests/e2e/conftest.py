@@ -10,7 +10,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))))
 # pylint: disable=wrong-import-position
 from lib import box as boxes  # noqa: E402
-from lib import dovecot, restante, server  # noqa: E402
+from lib import dovecot, maildir, restante, server  # noqa: E402
 
 
 # These look at memory, limits or timing, which a sanitizer changes.
@@ -142,10 +142,24 @@ def start_dovecot():
             s.remove()
 
 
+class BoxServer(restante.Restante):
+    """With so many users that the Maildirs are made as they are needed."""
+
+    def make_home(self, user):
+        os.mkdir(self.home(user))
+        self.own(self.home(user), user)
+
+    def maildir(self, user="alice", folder=""):
+        top = super().maildir(user)
+        if not os.path.isdir(top):
+            maildir.create(top, self.uid_of(user))
+        return super().maildir(user, folder)
+
+
 @pytest.fixture(scope="session")
 def box_server():
     """One server for all tests with a `box`; each takes a user of its own."""
-    yield from run_server(restante.Restante(
+    yield from run_server(BoxServer(
         users=["b%d" % i for i in range(1, 2001)]))
 
 

@@ -263,19 +263,23 @@ def test_scram(shared, worker):
     assert shared.no_grant()
 
 
-def test_scram_unknown_user(shared, worker):
+def test_scram_unknown_user(shared):
     """Nobody's salt is as steady as somebody's."""
-    seen = {}
+    seen, waiting = {}, []
     for user in ("nosuch", "other", "bob", "off", "sam", "alice"):
         for _ in range(2):
-            c = Scram(user, "wrong")
-            worker.start("SCRAM-SHA-256", c.first())
-            kind, data = worker.answer(1.0)
+            c, w = Scram(user, "wrong"), shared.worker()
+            w.start("SCRAM-SHA-256", c.first())
+            kind, data = w.answer(1.0)
             assert kind == "more"
-            worker.more(c.final(data))
-            worker.cancel()
-            assert worker.answer()[0] == "fail"
+            w.more(c.final(data))
             seen.setdefault(user, []).append((c.salt, c.iter))
+            waiting.append(w)
+    for w in waiting:  # all wait for their moment together
+        w.cancel()
+    for w in waiting:
+        assert w.answer()[0] == "fail"
+        w.close()
     assert all(a == b for a, b in seen.values()), seen
     assert len({a for a, _b in seen.values()}) == len(seen)
     assert {i for a in seen.values() for _salt, i in a} == {4096}

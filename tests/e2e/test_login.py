@@ -549,14 +549,6 @@ def test_bad_certificate_changes_nothing(start, fault):
     c.ok("NOOP")
 
 
-def test_files_are_watched(start):
-    s = start()
-    replace(s, *certs.make(s.dir, "watched.example"))
-    s.wait_log("certificate files have changed", timeout=60)
-    s.wait_log("reload done", timeout=20)
-    assert subject(s)[0] == "watched.example"
-
-
 def ocsp_response(s):
     """A response for the server's certificate, signed by its own key."""
     index = os.path.join(s.dir, "ocsp")

@@ -58,6 +58,7 @@ class Box:
         self.store = store
         self.open = []
         if kind == "server":
+            server_.maildir(user)  # is made now, if it was not
             self.dir = server_.home(user)
             self.uid = server_.uid_of(user)
         else:

@@ -6,6 +6,7 @@ import re
 ATOM = re.compile(rb'[^(){ %*"\\\]\x00-\x1f\x7f-\xff]+')
 FLAG = re.compile(rb'\\?[^(){ %*"\\\]\x00-\x1f\x7f-\xff]+')
 NUMBER = re.compile(rb"\d+")
+QUOTED = re.compile(rb'"(?:[^"\\\r\n\0\x80-\xff]|\\["\\])*"')
 SECTION = re.compile(
     rb'BODY\[(?:[^\]"]|"(?:[^"\\]|\\.)*")*\](?:<\d+>)?', re.I)
 
@@ -38,20 +39,8 @@ class Reader:
             assert len(value) == n and b"\0" not in value
             self.at += n
             return value
-        self.eat(b'"')
-        out = bytearray()
-        while True:
-            c = self.peek()
-            assert c and c not in b"\r\n\0" and c < b"\x80", \
-                self.data[max(0, self.at - 40):self.at + 10]
-            self.at += 1
-            if c == b'"':
-                return bytes(out)
-            if c == b"\\":
-                c = self.peek()
-                assert c in (b'"', b"\\")
-                self.at += 1
-            out += c
+        text = self.match(QUOTED)[1:-1]
+        return re.sub(rb"\\(.)", rb"\1", text) if b"\\" in text else text
 
     def value(self):
         """nstring, number or parenthesised list of these."""

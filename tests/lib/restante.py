@@ -19,7 +19,7 @@ BUILD = os.environ.get("RESTANTE_BUILD") or os.path.join(TOP, "build")
 SANITIZED = bool(os.environ.get("RESTANTE_SANITIZE"))
 # A folder for what valgrind finds (make check-valgrind).
 VALGRIND = os.environ.get("RESTANTE_VALGRIND")
-SERVICE_UID = 20900  # and the five behind it
+SERVICE_UID = server.TEST_UID + 899  # and the five behind it
 SPOOL_GID = 20990  # as the group mail
 SERVICES = ("login", "key", "auth", "pass", "spool", "log")
 

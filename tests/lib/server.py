@@ -11,8 +11,10 @@ import time
 
 from . import maildir, proc, wire
 
-# The uid of everybody in tests that have one uid for all.
-TEST_UID = 20001
+# The uid of everybody in tests that have one uid for all. Processes of pytest
+# that run side by side have others: a uid has 128 inotify instances.
+TEST_UID = 20001 + 1000 * int(
+    re.sub(r"\D", "", os.environ.get("PYTEST_XDIST_WORKER", "")) or 0)
 PASSWORD = "secret"
 
 

@@ -63,8 +63,16 @@ class Wire:
 
     def exactly(self, n):
         self.sock.settimeout(self.timeout)
-        while len(self.buffer) < n:
-            self.fill()
+        parts, have = [], 0
+        try:
+            while have + len(self.buffer) < n:
+                # Joined once: literals may have megabytes.
+                parts.append(self.buffer)
+                have += len(self.buffer)
+                self.buffer = b""
+                self.fill()
+        finally:
+            self.buffer = b"".join(parts + [self.buffer])
         data, self.buffer = self.buffer[:n], self.buffer[n:]
         return data
 
@@ -120,12 +128,15 @@ class Imap(Wire):
 
     def response(self, timeout=None):
         """One response with its literals, CRLFs inside kept."""
-        whole = self.line(timeout)
+        line = self.line(timeout)
+        parts = [line]
         while True:
-            match = LITERAL.search(whole)
+            match = LITERAL.search(line)
             if not match:
-                return whole
-            whole += b"\r\n" + self.exactly(int(match.group(1))) + self.line()
+                return b"".join(parts)
+            parts += [b"\r\n", self.exactly(int(match.group(1)))]
+            line = self.line()
+            parts.append(line)
 
     def tag(self):
         self.tags += 1
