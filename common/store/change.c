@@ -659,7 +659,7 @@ open_target(struct copy_job *job, struct view *v, struct str dest, bool move,
 
 	if (step != STEP_DONE)
 		return step;
-	job->to->may_drop = move;
+	job->to->may_drop = job->to->moves = move;
 	job->to->no_links = job->no_links;
 	job->counts = (!move || !is_counted_with(v->m, job->to->m)) &&
 	    quota_is_kept(job->to->m->store);

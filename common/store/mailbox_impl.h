@@ -541,6 +541,9 @@ struct append {
 	/* Set before the first copy: none is linked to its place at the end.
 	 * A commit that fails with ERR_UNSUPPORTED asks for that. */
 	bool no_links;
+	/* Set before the first copy: what is copied vanishes from its mailbox
+	 * by `expunge` behind the commit, so its file may move. */
+	bool moves;
 };
 
 extern const struct store_ops maildir_ops;

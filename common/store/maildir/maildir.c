@@ -322,6 +322,7 @@ close_mailbox(struct mailbox *m)
 	watch_remove(&md->watch_cur);
 	watch_remove(&md->watch_home);
 	set32_done(&md->plain);
+	set32_done(&md->moved);
 	uidlist_done(&md->list);
 	maildir_map_done(md);
 	if (md->wordsfd != md->dirfd && md->wordsfd != md->controlfd &&

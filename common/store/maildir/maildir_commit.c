@@ -20,7 +20,8 @@
  *	PLACE, DIRS, UIDS --failure--> TAKE_BACK --> FAILED                |
  *	                                         RECORDS --> COUNT <-------+
  *
- * A copy, whose bytes are durable already, is linked to its place.
+ * A copy, whose bytes are durable already, is linked to its place; a message that
+ * moves is renamed to it, so that at no time it is nowhere, nor there twice.
  */
 #include <fcntl.h>
 #include <stdlib.h>
@@ -85,6 +86,19 @@ choose_dir(const struct append *a, struct staged *st)
 	st->in_new = st->is_recent && !a->m->store->is_courier;
 }
 
+static enum step
+bring(struct append *a, struct staged *st, int dirfd, const char *name,
+    struct err *e)
+{
+	struct mailbox *from = save_of(a)->from;
+	enum step step = maildir_save_bring(
+	    from, st->from_uid, dirfd, name, a->moves && from != a->m, e);
+
+	st->is_moved = step == STEP_DONE &&
+	    set32_has(&maildir_of(from)->moved, st->from_uid);
+	return step;
+}
+
 /* Brings one file to where it is seen: from tmp/, or from its mailbox. */
 static enum step
 place(struct append *a, struct staged *st, struct err *e)
@@ -100,8 +114,7 @@ place(struct append *a, struct staged *st, struct err *e)
 		const char *name = final_name(a, st);
 
 		if (st->tmp.p == NULL)
-			step = maildir_save_link(
-			    s->from, st->from_uid, dirfd, name, e);
+			step = bring(a, st, dirfd, name, e);
 		else if (file_rename_new(md->tmpfd, arena_c(&s->arena, st->tmp),
 			     dirfd, name, e) == 0)
 			step = STEP_DONE;
@@ -120,6 +133,32 @@ place(struct append *a, struct staged *st, struct err *e)
 	return step;
 }
 
+/*
+ * To where it came from. When its record is gone there it keeps the name that
+ * it has, and gets a new UID.
+ */
+static void
+move_back(struct append *a, struct staged *st, int dirfd, const char *name)
+{
+	struct mailbox *from = save_of(a)->from;
+	struct maildir *md = maildir_of(from);
+	const struct msg_rec *r = mailbox_rec(from, st->from_uid);
+	int to_fd = md->curfd;
+	const char *to = name;
+	char old[512];
+	struct err ignored;
+
+	set32_remove(&md->moved, st->from_uid);
+	if (r != NULL && r->state == REC_LIVE) {
+		to_fd = maildir_dir_fd(md, r);
+		(void)maildir_file_name(from, r, old);
+		to = old;
+	}
+	maildir_change_begin(md);
+	if (file_rename_new(dirfd, name, to_fd, to, &ignored) == 0)
+		maildir_count(from, st->base, to_fd, to, 1);
+}
+
 /* To where the journal says that it is; else away. */
 static void
 take_back_one(struct append *a, struct staged *st)
@@ -130,10 +169,13 @@ take_back_one(struct append *a, struct staged *st)
 	const char *name = arena_c(&s->arena, st->name);
 	struct err ignored;
 
-	if (st->tmp.p == NULL || !s->has_journal ||
+	if (st->is_moved)
+		move_back(a, st, dirfd, name);
+	else if (st->tmp.p == NULL || !s->has_journal ||
 	    file_rename_new(dirfd, name, md->tmpfd, arena_c(&s->arena, st->tmp),
 		&ignored) == -1)
 		(void)unlinkat(dirfd, name, 0);
+	st->is_moved = false;
 }
 
 /*

@@ -633,6 +633,16 @@ maildir_flush(struct mailbox *m, struct err *e)
 
 /* ---- removal ------------------------------------------------------------- */
 
+static void
+note_removed(struct mailbox *m, struct msg_rec *r)
+{
+	struct maildir *md = maildir_of(m);
+
+	md->n_new -= (r->own & OWN_NEW) != 0;
+	mailbox_note_expunged(m, r);
+	md->courier_drop_is_dirty |= m->store->is_courier;
+}
+
 int
 maildir_expunge_once(struct mailbox *m, struct msg_rec *r, struct err *e)
 {
@@ -640,6 +650,11 @@ maildir_expunge_once(struct mailbox *m, struct msg_rec *r, struct err *e)
 	int64_t bytes = md->quota_bytes;
 	char name[512];
 
+	if (set32_has(&md->moved, r->uid)) {
+		set32_remove(&md->moved, r->uid);
+		note_removed(m, r);
+		return 0;
+	}
 	(void)maildir_file_name(m, r, name);
 	maildir_count(m, maildir_base(m, r), maildir_dir_fd(md, r), name, -1);
 	maildir_change_begin(md);
@@ -649,9 +664,7 @@ maildir_expunge_once(struct mailbox *m, struct msg_rec *r, struct err *e)
 		md->quota_bytes = bytes;
 		return -1;
 	}
-	md->n_new -= (r->own & OWN_NEW) != 0;
-	mailbox_note_expunged(m, r);
-	md->courier_drop_is_dirty |= m->store->is_courier;
+	note_removed(m, r);
 	return 0;
 }
 

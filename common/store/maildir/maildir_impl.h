@@ -112,6 +112,7 @@ struct maildir {
 	VEC(struct extra) extras; /* ascending by UID */
 
 	struct set32 plain; /* UIDs whose files are known not to be packed */
+	struct set32 moved; /* UIDs whose files a MOVE has taken elsewhere */
 	uint32_t n_counted; /* sizes counted and not yet in dovecot-uidlist */
 	bool has_new_uidls; /* P fields not yet in dovecot-uidlist */
 	int64_t quota_bytes, quota_count; /* to be added to maildirsize */

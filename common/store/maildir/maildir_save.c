@@ -11,7 +11,8 @@
  * is in a mailbox of ours need no such stage: commit links them where they go,
  * unless the file system or the rights of the file forbid it
  * (append->no_links): then they are linked to tmp/ one by one, and what can
- * not be is read and written by the caller.
+ * not be is read and written by the caller. What is to vanish from its mailbox
+ * (append->moves) is renamed to its place, where that can be done.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -231,11 +232,41 @@ guid_of(const struct mailbox *m, uint32_t uid)
 	return STR("");
 }
 
-enum step
-maildir_save_link(struct mailbox *from, uint32_t uid, int dirfd,
-    const char *name, struct err *e)
+/* Of the way in which one file gets where it is wanted. */
+static enum step
+bring_once(struct mailbox *from, const struct msg_rec *r, int dirfd,
+    const char *name, bool moves, struct err *e)
 {
+	struct maildir *md = maildir_of(from);
+	int source_fd = maildir_dir_fd(md, r);
 	char source[512];
+
+	(void)maildir_file_name(from, r, source);
+	if (moves) {
+		maildir_change_begin(md);
+		if (renameat2(source_fd, source, dirfd, name,
+			RENAME_NOREPLACE) == 0) {
+			set32_add(&md->moved, r->uid);
+			maildir_count(from, maildir_base(from, r), dirfd, name,
+			    -1);
+			return STEP_DONE;
+		}
+	}
+	/* Where it can not be moved it may be that it can be linked. */
+	if ((!moves || (errno != ENOENT && errno != EEXIST)) &&
+	    linkat(source_fd, source, dirfd, name, 0) == 0)
+		return STEP_DONE;
+	if (errno == EXDEV || errno == EMLINK || errno == EPERM)
+		(void)err_set(e, ERR_UNSUPPORTED, "no link");
+	else
+		(void)err_sys(e, "link %s", source);
+	return STEP_FAIL;
+}
+
+enum step
+maildir_save_bring(struct mailbox *from, uint32_t uid, int dirfd,
+    const char *name, bool moves, struct err *e)
+{
 	enum step step;
 
 	for (int i = 0; i < TRIES; i++) {
@@ -245,18 +276,9 @@ maildir_save_link(struct mailbox *from, uint32_t uid, int dirfd,
 			(void)err_set(e, ERR_GONE, "message %u is gone", uid);
 			return STEP_FAIL;
 		}
-		(void)maildir_file_name(from, r, source);
-		if (linkat(maildir_dir_fd(maildir_of(from), r), source, dirfd,
-			name, 0) == 0)
-			return STEP_DONE;
-		if (errno == EXDEV || errno == EMLINK || errno == EPERM) {
-			(void)err_set(e, ERR_UNSUPPORTED, "no link");
-			return STEP_FAIL;
-		}
-		if (errno != ENOENT) {
-			(void)err_sys(e, "link %s", source);
-			return STEP_FAIL;
-		}
+		step = bring_once(from, r, dirfd, name, moves, e);
+		if (step != STEP_FAIL || e->code != ERR_NOT_FOUND)
+			return step;
 		step = maildir_sync(from, SYNC_FORCE, e);
 		if (step != STEP_DONE)
 			return step;
@@ -289,7 +311,7 @@ copy_to_tmp(struct append *a, struct staged *st, struct mailbox *from,
 
 	if (name_tmp(a, st, name, e) == -1)
 		return STEP_FAIL;
-	step = maildir_save_link(from, uid, md->tmpfd, name, e);
+	step = maildir_save_bring(from, uid, md->tmpfd, name, false, e);
 	if (step != STEP_DONE || mailbox_rec(from, uid) != NULL)
 		return step;
 	/* Expunged between link and now. */
@@ -322,7 +344,10 @@ copy(struct append *a, struct mailbox *from, uint32_t uid,
 	if (maildir_save_finish(a, e) == -1)
 		return STEP_FAIL;
 	st = stage(a, w);
-	s->from = from;
+	if (s->from == NULL) {
+		s->from = from;
+		from->n_users++;
+	}
 	st->from_uid = uid;
 	if (a->no_links)
 		step = copy_to_tmp(a, st, from, uid, e);
@@ -345,9 +370,13 @@ save_free(struct append *a)
 {
 	struct save *s = save_of(a);
 	struct maildir *md = maildir_of(a->m);
+	struct err ignored;
 
 	maildir_commit_end(a);
 	mailbox_sync_end(a->m, &s->sync);
+	if (s->from != NULL && a->moves)
+		(void)maildir_flush(s->from, &ignored);
+	mailbox_release(&s->from);
 	if (s->fd != -1)
 		close(s->fd);
 	VEC_EACH(&s->all, st)

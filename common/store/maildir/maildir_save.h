@@ -16,7 +16,7 @@ struct staged {
 	struct str fields; /* of the UID record */
 	struct str guid; /* of the source, when it is not its base */
 	struct str name; /* final, with info; NULL: not placed yet */
-	bool in_new, is_recent, is_dropped;
+	bool in_new, is_recent, is_dropped, is_moved;
 	uint8_t system;
 	struct str *names; /* of keywords; numbers only when it is placed */
 	size_t n_names;
@@ -47,7 +47,7 @@ struct save {
 	struct arena arena;
 	VEC(struct staged) all;
 	bool is_synced;
-	struct mailbox *from; /* of messages that are linked */
+	struct mailbox *from; /* of messages that are linked or moved */
 	struct sync_mark sync;
 	/* The commit. */
 	enum commit_phase phase;
@@ -76,11 +76,13 @@ save_of(const struct append *a)
 /* Ends the message that is being written: durable, sizes in its name. */
 int maildir_save_finish(struct append *a, struct err *e);
 /*
- * Links message `uid` of `from` to `name` in `dirfd`. ERR_GONE; ERR_UNSUPPORTED:
- * its bytes must be copied; ERR_EXISTS.
+ * Links message `uid` of `from` to `name` in `dirfd`, or, with `moves` and where
+ * it can be done, renames it to there: then it stands in `moved` of its mailbox,
+ * where its record stays until it is expunged. ERR_GONE; ERR_UNSUPPORTED: its
+ * bytes must be copied; ERR_EXISTS.
  */
-enum step maildir_save_link(struct mailbox *from, uint32_t uid, int dirfd,
-    const char *name, struct err *e);
+enum step maildir_save_bring(struct mailbox *from, uint32_t uid, int dirfd,
+    const char *name, bool moves, struct err *e);
 /* As struct append_ops says. */
 enum step maildir_commit(struct append *a, struct err *e);
 
