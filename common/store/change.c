@@ -48,6 +48,13 @@ next_in_view(
 	return false;
 }
 
+static void
+expect(struct mailbox *m, uint32_t n)
+{
+	if (m->store->ops->expect != NULL)
+		m->store->ops->expect(m, n);
+}
+
 static int
 may_write(struct view *v, struct err *e)
 {
@@ -202,6 +209,8 @@ view_store(struct view *v, const struct set32 *uids, enum store_op op,
 		return STEP_FAIL;
 	arena_init(&a);
 	result = mailbox_resolve(m, op, &rest, &a, &c, e);
+	if (*at == 0 && in_files)
+		expect(m, set32_count(uids));
 	while (result == STEP_DONE && next_in_view(v, uids, at, &uid)) {
 		one = set_flags(
 		    m, uid, &c, &own, &allowed, in_files, &changed, e);
@@ -226,6 +235,8 @@ view_store(struct view *v, const struct set32 *uids, enum store_op op,
 		result = STEP_FAIL;
 	if (result == STEP_DONE && m->store->ops->settle != NULL)
 		result = m->store->ops->settle(m, e);
+	if (result != STEP_MORE)
+		expect(m, 0);
 	arena_done(&a);
 	return result;
 }
@@ -261,6 +272,8 @@ remove_some(struct view *v, const struct set32 *uids, bool only_deleted,
 		if (result == STEP_DONE && clock_mono_ms() >= until)
 			result = STEP_MORE;
 	}
+	if (result != STEP_MORE)
+		expect(m, 0);
 	if (m->store->ops->finish != NULL)
 		return result == STEP_DONE
 		    ? m->store->ops->finish(m, &v->finish_mark, e)
@@ -268,6 +281,17 @@ remove_some(struct view *v, const struct set32 *uids, bool only_deleted,
 	if (m->store->ops->flush(m, e) == -1)
 		result = STEP_FAIL;
 	return result;
+}
+
+static uint32_t
+count_deleted(const struct mailbox *m)
+{
+	uint32_t n = derived_counts(m).deleted; /* of those not loaded */
+
+	for (size_t i = 0; i < m->recs.n; i++)
+		n += m->recs.v[i].state == REC_LIVE &&
+		    m->recs.v[i].system & FLAG_DELETED;
+	return n;
 }
 
 enum step
@@ -282,6 +306,8 @@ view_expunge(
 	    may_write(v, e) == -1)
 		return STEP_FAIL;
 	mailbox_freshen(v->m, 0);
+	if (*at == 0)
+		expect(v->m, count_deleted(v->m));
 	/* Nothing to look for among those that are not even loaded. */
 	if (derived_counts(v->m).deleted == 0 && *at <= v->m->lazy_top &&
 	    v->m->lazy_top < UINT32_MAX)
@@ -727,7 +753,11 @@ view_copy(struct view *v, const struct set32 *uids, struct str dest, bool move,
 			    job->to->count, e);
 		break;
 	case COMMITTING:
+		if (move)
+			expect(v->m, set32_count(&job->from));
 		step = commit_copies(job, e);
+		if (move && step == STEP_FAIL)
+			expect(v->m, 0);
 		break;
 	case REMOVING:
 		step = remove_some(v, &job->from, false, &job->remove_at, e);

@@ -348,6 +348,11 @@ struct store_ops {
 	 */
 	enum step (*set_flags)(struct mailbox *m, uint32_t uid,
 	    const struct flag_change *c, bool *changed, struct err *e);
+	/*
+	 * So many messages are going to be changed, removed or moved, in this
+	 * step and in those that follow; 0: no more. May be NULL.
+	 */
+	void (*expect)(struct mailbox *m, uint32_t n);
 	/* Writes what set_flags and expunge left for the end of a group. */
 	int (*flush)(struct mailbox *m, struct err *e);
 	/*

@@ -697,6 +697,7 @@ const struct store_ops maildir_ops = {
     .is_name = maildir_is_name,
     .keyword = maildir_keyword,
     .set_flags = maildir_set_flags,
+    .expect = maildir_expect,
     .flush = maildir_flush,
     .expunge = maildir_expunge,
     .msg_open = open_message,

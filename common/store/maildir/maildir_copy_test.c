@@ -29,6 +29,26 @@ linkat(int d1, const char *from, int d2, const char *to, int flags)
 	return (int)syscall(SYS_linkat, d1, from, d2, to, flags);
 }
 
+/* Of files that go from one mailbox to another one fails, once. */
+static int move_errno;
+static unsigned moves_left, moves_made;
+
+int
+renameat2(int d1, const char *from, int d2, const char *to, unsigned flags)
+{
+	/* With all parts of its name: not from tmp/. */
+	if (d1 != d2 && strstr(from, ":2,") != NULL) {
+		if (move_errno != 0 && moves_left == 0) {
+			errno = move_errno;
+			move_errno = 0;
+			return -1;
+		}
+		moves_left -= moves_left > 0;
+		moves_made++;
+	}
+	return (int)syscall(SYS_renameat2, d1, from, d2, to, flags);
+}
+
 static int
 begin(void **state)
 {
@@ -36,6 +56,8 @@ begin(void **state)
 
 	link_errno = 0;
 	links_left = links_made = 0;
+	move_errno = 0;
+	moves_left = moves_made = 0;
 	store_slice_ms = 0;
 	(void)setup(state);
 	b = *state;
@@ -201,6 +223,61 @@ test_move_without_gone(void **state)
 	view_close(&v);
 }
 
+/* What moves is renamed, and linked where that can not be done. */
+static void
+test_move(void **state)
+{
+	struct box *b = *state;
+	struct view *v = box_view(b, "INBOX", false);
+	struct copy_result r;
+	struct err e;
+
+	move_errno = EXDEV;
+	moves_left = 2;
+	if (copy_all(b, v, true, &r, NULL, &e) == -1)
+		fail_msg("%s", e.text);
+	assert_int_equal(set32_count(&r.to), 3);
+	result_done(&r);
+	assert_int_equal(moves_made, 2);
+	assert_int_equal(links_made, 1);
+	assert_int_equal(box_files(b, "cur"), 0);
+	check_copies(b);
+	assert_string_equal(box_sync(v, true), "x3 x2 x1 ");
+	view_close(&v);
+}
+
+/* It fails in its middle: all are where they were, with their UIDs. */
+static void
+test_move_given_back(void **state)
+{
+	struct box *b = *state;
+	struct view *v = box_view(b, "INBOX", false);
+	struct copy_result r;
+	struct err e;
+
+	refuse_links(0, ENOSPC);
+	move_errno = ENOSPC;
+	moves_left = 2;
+	assert_int_equal(copy_all(b, v, true, &r, NULL, &e), -1);
+	assert_int_equal(e.code, ERR_NO_SPACE);
+	result_done(&r);
+	assert_int_equal(moves_made, 4);
+	assert_int_equal(box_files(b, "cur"), 3);
+	assert_int_equal(
+	    box_files(b, ".There/cur") + box_files(b, ".There/new"), 0);
+	assert_string_equal(box_sync(v, true), "");
+	assert_int_equal(view_count(v), 3);
+	assert_string_equal(box_flags(v, 2), "F $Label1 NonJunk");
+	/* And nothing of it is left over. */
+	link_errno = 0;
+	if (copy_all(b, v, true, &r, NULL, &e) == -1)
+		fail_msg("%s", e.text);
+	result_done(&r);
+	assert_int_equal(box_files(b, "cur"), 0);
+	check_copies(b);
+	view_close(&v);
+}
+
 /* RFC 2180 section 4.4: a COPY is of all messages, or of none. */
 static void
 test_copy_of_gone(void **state)
@@ -251,6 +328,8 @@ main(void)
 	    T(test_one_without_link),
 	    T(test_no_links),
 	    T(test_move_without_gone),
+	    T(test_move),
+	    T(test_move_given_back),
 	    T(test_copy_of_gone),
 	    T(test_copy_of_renamed),
 	};

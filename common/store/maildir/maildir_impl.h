@@ -154,6 +154,7 @@ struct maildir {
 	struct watch *watch_new, *watch_cur;
 	struct watch *watch_home; /* of the folder itself, for its files */
 	bool watch_failed, home_failed;
+	bool is_deaf; /* maildir_expect() has ended the two of the messages */
 	unsigned n_syncs; /* that came to their end; stops at a few */
 	/* Nothing has happened since a sync below watches has seen all. */
 	bool is_quiet;
@@ -268,6 +269,12 @@ bool maildir_is_syncing(const struct mailbox *m);
 void maildir_abandon(struct mailbox *m);
 bool maildir_may_have_news(struct mailbox *m);
 bool maildir_watch(struct mailbox *m, bool on);
+/*
+ * Before very many changes of ours: the kernel would tell us of each, which
+ * costs more than to look what is there when they are made. For a mailbox that
+ * one session has.
+ */
+void maildir_expect(struct mailbox *m, uint32_t n);
 /* For tree.h. */
 unsigned maildir_spots(struct store *s, struct str name, struct tree_spot *out);
 bool maildir_names_spot(

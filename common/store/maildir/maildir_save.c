@@ -247,8 +247,8 @@ bring_once(struct mailbox *from, const struct msg_rec *r, int dirfd,
 		if (renameat2(source_fd, source, dirfd, name,
 			RENAME_NOREPLACE) == 0) {
 			set32_add(&md->moved, r->uid);
-			maildir_count(from, maildir_base(from, r), dirfd, name,
-			    -1);
+			maildir_count(
+			    from, maildir_base(from, r), dirfd, name, -1);
 			return STEP_DONE;
 		}
 	}

@@ -426,6 +426,79 @@ test_quiet_no_more(void **state)
 	view_close(&v);
 }
 
+/* Sets a flag of all, some at a time; `between` is called once. */
+static void
+store_all(struct box *b, struct view *v, enum store_op op,
+    void (*between)(struct box *, struct view *))
+{
+	struct flag_wish w = {.system = FLAG_FLAGGED};
+	struct set32 all = box_set(1, UINT32_MAX);
+	uint32_t at = 0;
+	unsigned steps = 0;
+	struct err e;
+
+	while (view_store(v, &all, op, &w, true, &at, NULL, &e) == STEP_MORE)
+		if (++steps == 5)
+			between(b, v);
+	assert_true(steps > 5);
+	set32_done(&all);
+}
+
+static void
+deliver_deaf(struct box *b, struct view *v)
+{
+	assert_true(maildir_of(view_mailbox(v))->is_deaf);
+	assert_null(maildir_of(view_mailbox(v))->watch_cur);
+	box_write(b, "new/1795300700.M1P1.mx1", TEST_MSG);
+	box_move(b, "cur/1795300600.M300P1.mx1:2,", "gone");
+}
+
+static void
+deliver_heard(struct box *b, struct view *v)
+{
+	assert_false(maildir_of(view_mailbox(v))->is_deaf);
+	box_write(b, "new/1795300700.M2P1.mx1", TEST_MSG);
+}
+
+/* Events of many changes of ours are not asked for: what others do meanwhile is
+ * found all the same, and events come again. */
+static void
+test_deaf(void **state)
+{
+	struct box *b = *state;
+	struct maildir *md;
+	struct view *v, *w;
+	char name[64];
+
+	for (unsigned i = 1; i <= 300; i++) {
+		(void)snprintf(
+		    name, sizeof(name), "cur/1795300600.M%uP1.mx1:2,", i);
+		box_write(b, name, TEST_MSG);
+	}
+	box_open(b);
+	v = box_view(b, "INBOX", false);
+	assert_true(calm_down(v));
+	md = maildir_of(view_mailbox(v));
+	store_slice_ms = 0;
+	store_all(b, v, STORE_ADD, deliver_deaf);
+	assert_false(md->is_deaf);
+	assert_true(
+	    watch_is_live(md->watch_new) && watch_is_live(md->watch_cur));
+	store_slice_ms = 5;
+	assert_string_equal(box_sync(v, true), "x300 e300 r300 ");
+	assert_true(calm_down(v));
+	/* Two who listen. */
+	w = box_view(b, "INBOX", false);
+	(void)box_sync(w, true);
+	store_slice_ms = 0;
+	store_all(b, v, STORE_REMOVE, deliver_heard);
+	store_slice_ms = 5;
+	(void)box_sync(w, true);
+	assert_int_equal(view_count(w), 301);
+	view_close(&w);
+	view_close(&v);
+}
+
 int
 main(void)
 {
@@ -440,6 +513,7 @@ main(void)
 	    T(test_examine_changes_nothing),
 	    T(test_quiet),
 	    T(test_quiet_no_more),
+	    T(test_deaf),
 	};
 	int rc;
 

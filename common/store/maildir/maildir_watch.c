@@ -177,6 +177,32 @@ fail:
 	return false;
 }
 
+#define DEAF_MIN 256
+#define DEAF_SHARE 4 /* of the messages: an event for as many as to look at */
+
+void
+maildir_expect(struct mailbox *m, uint32_t n)
+{
+	struct maildir *md = maildir_of(m);
+	bool is_one =
+	    !list_is_empty(&m->views) && m->views.next == m->views.prev;
+
+	if (n == 0) {
+		if (md->is_deaf && maildir_watch(m, true))
+			mailbox_note_news(m);
+		md->is_deaf = false;
+		return;
+	}
+	if (!is_one || n < DEAF_MIN || n < m->live.n / DEAF_SHARE ||
+	    md->watch_new == NULL || md->watch_cur == NULL)
+		return;
+	watch_remove(&md->watch_new);
+	watch_remove(&md->watch_cur);
+	md->dirs[DIR_NEW].is_dirty = md->dirs[DIR_CUR].is_dirty = true;
+	md->is_quiet = false;
+	md->is_deaf = true;
+}
+
 /* ---- the folder itself ---------------------------------------------------- */
 
 /* Files and folders in it that a sync looks at; of others there is no end. */
