@@ -265,7 +265,7 @@ client_new(struct host *h, struct conn *conn, const struct host_peer *peer)
 		log_info("client user=<%s> rip=%s id=%.*s", s->user,
 		    s->remote_ip, STR_ARG(peer->client_id));
 	conn_set_timeout(conn,
-	    (int64_t)host_setting_u64(h, "imap_idle_timeout", IMAP_IDLE_S) *
+	    (int64_t)host_setting_seconds(h, "imap_idle_timeout", IMAP_IDLE_S) *
 		1000);
 	habit_init(s, peer->client_id);
 	greet(cl, peer);

@@ -72,8 +72,8 @@ begin_build(struct filter_job *j)
 {
 	if (clock_mono_ms() < no_room_until_ms)
 		return false;
-	j->build = filterbuild_new(j->view,
-	    (unsigned)host_setting_u64(j->host, "search_filter_percent", 10));
+	j->build = filterbuild_new(
+	    j->view, host_setting_number(j->host, "search_filter_percent", 10));
 	if (j->build != NULL)
 		list_append(&building, &j->link);
 	return j->build != NULL;

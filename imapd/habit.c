@@ -178,9 +178,8 @@ bool
 habit_is_pressed(const struct session *s)
 {
 	return habit_has(s, HABIT_BACKGROUND) &&
-	    pressure_is_high(
-		(uint32_t)host_setting_u64(s->host, "background_load", 0),
-		host_setting_u64(s->host, "background_memory", 0));
+	    pressure_is_high(host_setting_number(s->host, "background_load", 0),
+		host_setting_bytes(s->host, "background_memory", 0));
 }
 
 /* ---- capabilities ----------------------------------------------------------- */

@@ -388,7 +388,7 @@ int
 notify_take_list(
     struct notify *n, struct mbox_entry *first, bool tells, struct err *e)
 {
-	uint64_t most = host_setting_u64(
+	uint32_t most = host_setting_number(
 	    n->s->host, "imap_notify_mailboxes", MAILBOXES_MAX);
 	struct boxes b = {0};
 

@@ -27,12 +27,12 @@ session_init(struct session *s, struct host *h, struct conn *conn)
 	s->conn = conn;
 	s->store = host_store(h);
 	s->append_max_bytes =
-	    host_setting_u64(h, "append_limit", IMAP_APPEND_MAX);
-	s->message_limit = (uint32_t)host_setting_u64(h, "message_limit", 0);
-	s->save_limit = (uint32_t)host_setting_u64(h, "save_limit", 0);
+	    host_setting_bytes(h, "append_limit", IMAP_APPEND_MAX);
+	s->message_limit = host_setting_number(h, "message_limit", 0);
+	s->save_limit = host_setting_number(h, "save_limit", 0);
 	s->append_8bit = host_setting_bool(h, "append_8bit_headers", true);
 	s->progress_ms =
-	    (int64_t)host_setting_u64(h, "progress_interval", PROGRESS_S) *
+	    (int64_t)host_setting_seconds(h, "progress_interval", PROGRESS_S) *
 	    1000;
 	s->literal_minus = literals != NULL && strcmp(literals, "small") == 0;
 	arena_init(&s->arena);

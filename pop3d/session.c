@@ -435,7 +435,7 @@ read_settings(struct session *s, struct host *h, const struct host_peer *p)
 	s->has_last = host_setting_bool(h, "pop3_enable_last", false);
 	if (!p->from_shell)
 		s->login_delay_s =
-		    (uint32_t)host_setting_u64(h, "pop3_login_delay", 0);
+		    host_setting_seconds(h, "pop3_login_delay", 0);
 	(void)pop3_lang_find(str_of(setting_or(h, "pop3_language", "en")),
 	    POP3_LANG_EN, &s->preferred_lang);
 	take_choice(s, p->client_id);
@@ -463,7 +463,7 @@ session_new(struct host *h, struct conn *c, const struct host_peer *p)
 	s->waiter.arg = s;
 	conn_set_handlers(c, &handlers, s);
 	conn_set_timeout(c,
-	    (int64_t)host_setting_u64(h, "pop3_idle_timeout", POP3_IDLE_S) *
+	    (int64_t)host_setting_seconds(h, "pop3_idle_timeout", POP3_IDLE_S) *
 		1000);
 	host_wake(h, s);
 	return s;

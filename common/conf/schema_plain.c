@@ -7,8 +7,8 @@
  * Trusts:  nothing in a value.
  * Spec:    restante.conf(5).
  */
-#include "base/num.h"
 #include "conf/schema_impl.h"
+#include "text/unit.h"
 
 static int
 plain_bool(struct str value, struct buf *out, struct err *e)
@@ -26,51 +26,18 @@ plain_bool(struct str value, struct buf *out, struct err *e)
 	return err_set(e, ERR_SYNTAX, "must be yes or no");
 }
 
-/* The factor of a unit letter; 0 when the type does not have it. */
-static uint64_t
-unit_factor(enum schema_type type, struct str unit)
-{
-	static const struct {
-		enum schema_type type;
-		const char *unit;
-		uint64_t factor;
-	} UNITS[] = {
-	    {SCHEMA_SECONDS, "s", 1},
-	    {SCHEMA_SECONDS, "m", 60},
-	    {SCHEMA_SECONDS, "min", 60},
-	    {SCHEMA_SECONDS, "h", 60 * 60},
-	    {SCHEMA_SECONDS, "d", DAY_S},
-	    {SCHEMA_BYTES, "K", KIB},
-	    {SCHEMA_BYTES, "M", KIB * KIB},
-	    {SCHEMA_BYTES, "G", GIB},
-	};
-
-	if (unit.n == 0)
-		return 1;
-	for (size_t i = 0; i < ARRAY_LEN(UNITS); i++)
-		if (UNITS[i].type == type &&
-		    str_eq_nocase(unit, str_of(UNITS[i].unit)))
-			return UNITS[i].factor;
-	return 0;
-}
-
 static int
 plain_number(const struct schema_setting *s, struct str value, struct buf *out,
     struct err *e)
 {
-	uint64_t n, factor;
+	enum unit_kind kind = s->type == SCHEMA_SECONDS ? UNIT_SECONDS
+	    : s->type == SCHEMA_BYTES                   ? UNIT_BYTES
+							: UNIT_NONE;
+	uint64_t n;
 
-	if (!num_cut_u64(&value, UINT64_MAX, &n))
-		return err_set(
-		    e, ERR_SYNTAX, "must be a %s", schema_type_words(s));
-	factor = unit_factor(s->type, str_trim(value));
-	if (factor == 0)
-		return err_set(e, ERR_SYNTAX, "unknown unit '%.*s' (%s)",
-		    STR_ARG(str_trim(value)),
-		    s->type == SCHEMA_SECONDS     ? "s, m, h or d"
-			: s->type == SCHEMA_BYTES ? "K, M or G"
-						  : "there is none");
-	if (!num_mul(n, factor, &n) || n < s->min || n > s->max)
+	if (unit_parse(value, kind, UINT64_MAX, &n, e) == -1)
+		return -1;
+	if (n < s->min || n > s->max)
 		return err_set(e, ERR_SYNTAX,
 		    "out of range: %llu to %llu is possible",
 		    (unsigned long long)s->min, (unsigned long long)s->max);

@@ -106,7 +106,8 @@ add_mail_place(const char *path, void *arg, UNUSED struct err *e)
 static uint64_t
 descriptors(struct host *h)
 {
-	uint64_t n = host_setting_u64(h, "max_sessions_per_user", 50) *
+	uint64_t n =
+	    (uint64_t)host_setting_number(h, "max_sessions_per_user", 50) *
 		DESCRIPTORS_PER_SESSION +
 	    64;
 

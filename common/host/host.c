@@ -23,12 +23,14 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/num.h"
 #include "base/vec.h"
 #include "host/host_impl.h"
 #include "os/proc.h"
+#include "text/unit.h"
 
 #define LEAVE_GRACE_S 5.
+/* In milliseconds that is a number of 32 bits still. */
+#define SECONDS_MAX (30 * 24 * 60 * 60)
 #define STACK_KEEP_BYTES 1024
 #define STACK_TRIM_BYTES ((size_t)256 * 1024)
 
@@ -221,17 +223,17 @@ open_mail(struct host *h, struct err *e)
 	    .mbox_read_locks = host_setting(h, "mbox_read_locks"),
 	    .mbox_write_locks = host_setting(h, "mbox_write_locks"),
 	    .mbox_lock_timeout_s =
-		(uint32_t)host_setting_u64(h, "mbox_lock_timeout", 0),
+		host_setting_seconds(h, "mbox_lock_timeout", 0),
 	    .mbox_dotlock_stale_s =
-		(uint32_t)host_setting_u64(h, "mbox_dotlock_change_timeout", 0),
+		host_setting_seconds(h, "mbox_dotlock_change_timeout", 0),
 	    .maildir_quota = host_setting(h, "maildir_quota"),
-	    .mailboxes_max = (uint32_t)host_setting_u64(h, "max_mailboxes", 0),
+	    .mailboxes_max = host_setting_number(h, "max_mailboxes", 0),
 	    .namespace_prefix = host_setting(h, "namespace_prefix"),
 	    .inbox_alias = host_setting(h, "inbox_alias"),
 	    .public_location = host_setting(h, "public_location"),
 	    .others_location = host_setting(h, "other_users_location"),
 	    .poll_only = host_setting_bool(h, "poll_only", false),
-	    .poll_ms = (uint32_t)host_setting_u64(h, "poll_interval", 5) * 1000,
+	    .poll_ms = host_setting_seconds(h, "poll_interval", 5) * 1000,
 	    .index_dir = host_setting(h, "index_dir"),
 	};
 
@@ -357,14 +359,41 @@ host_setting(struct host *h, const char *name)
 	return settings_get(&h->settings, name);
 }
 
-uint64_t
-host_setting_u64(struct host *h, const char *name, uint64_t otherwise)
+/* Plain and in range from master and from a file; from -o it may be anything. */
+static uint64_t
+setting_number(struct host *h, const char *name, enum unit_kind kind,
+    uint64_t max, uint64_t otherwise)
 {
-	uint64_t v;
+	const char *value = host_setting(h, name);
+	uint64_t n;
+	struct err e;
 
-	if (!num_parse_u64(str_of(host_setting(h, name)), 0, UINT64_MAX, &v))
+	if (value == NULL || *value == '\0')
 		return otherwise;
-	return v;
+	if (unit_parse(str_of(value), kind, max, &n, &e) == 0)
+		return n;
+	log_warn("setting %s=%s: %s", name, value, e.text);
+	return otherwise;
+}
+
+uint32_t
+host_setting_number(struct host *h, const char *name, uint32_t otherwise)
+{
+	return (uint32_t)setting_number(
+	    h, name, UNIT_NONE, UINT32_MAX, otherwise);
+}
+
+uint32_t
+host_setting_seconds(struct host *h, const char *name, uint32_t otherwise)
+{
+	return (uint32_t)setting_number(
+	    h, name, UNIT_SECONDS, SECONDS_MAX, otherwise);
+}
+
+uint64_t
+host_setting_bytes(struct host *h, const char *name, uint64_t otherwise)
+{
+	return setting_number(h, name, UNIT_BYTES, INT64_MAX, otherwise);
 }
 
 bool
@@ -373,10 +402,10 @@ host_setting_bool(struct host *h, const char *name, bool otherwise)
 	struct str s = str_of(host_setting(h, name));
 
 	if (str_eq_nocase(s, STR("yes")) || str_eq_nocase(s, STR("true")) ||
-	    str_eq(s, STR("1")))
+	    str_eq_nocase(s, STR("on")) || str_eq(s, STR("1")))
 		return true;
 	if (str_eq_nocase(s, STR("no")) || str_eq_nocase(s, STR("false")) ||
-	    str_eq(s, STR("0")))
+	    str_eq_nocase(s, STR("off")) || str_eq(s, STR("0")))
 		return false;
 	return otherwise;
 }

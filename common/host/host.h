@@ -58,8 +58,16 @@ struct ev_loop *host_loop(struct host *h);
 struct store *host_store(struct host *h);
 /* Plain settings of the service by name ("pop3_uidl"), NULL when unknown. */
 const char *host_setting(struct host *h, const char *name);
-/* The same for numbers and yes/no; `otherwise` when absent or not one. */
-uint64_t host_setting_u64(struct host *h, const char *name, uint64_t otherwise);
+/*
+ * The same for numbers, times ("30m" is 1800; at most a month), sizes ("64M") and
+ * yes/no; `otherwise` when absent or, with a warning in the log, no such value.
+ */
+uint32_t host_setting_number(
+    struct host *h, const char *name, uint32_t otherwise);
+uint32_t host_setting_seconds(
+    struct host *h, const char *name, uint32_t otherwise);
+uint64_t host_setting_bytes(
+    struct host *h, const char *name, uint64_t otherwise);
 bool host_setting_bool(struct host *h, const char *name, bool otherwise);
 /* Has any session work to do now? */
 bool host_is_busy(const struct host *h);

@@ -340,7 +340,7 @@ intake_idle(struct host *h)
 	}
 	ev_timer_stop(h->loop, &h->linger);
 	ev_timer_set(&h->linger,
-	    (double)host_setting_u64(h, "process_linger", LINGER_S), 0.);
+	    (double)host_setting_seconds(h, "process_linger", LINGER_S), 0.);
 	ev_timer_start(h->loop, &h->linger);
 }
 

@@ -57,6 +57,17 @@ def test_settings(home, program):
                       "maildir:~/Maildir")[1]
 
 
+@pytest.mark.parametrize("value, answer, warned", [
+    ("1K", b"a NO [TOOBIG] ", False), ("1 m", b"+ ", False),
+    ("2000", b"+ ", False), ("1w", b"+ ", True), ("", b"+ ", False)])
+def test_units_of_options(home, value, answer, warned):
+    """-o takes what the file does; what is no size leaves the default."""
+    rc, out, err = run("imapd", b"a APPEND INBOX {1500}\n", home,
+                       "-o", "append_limit=" + value)
+    assert out.splitlines()[1].startswith(answer), out
+    assert (b"append_limit=1w" in err) == warned, err
+
+
 @pytest.mark.parametrize("program", ["pop3d", "imapd"])
 def test_a_broken_configuration_opens_nothing(home, program):
     (home / "bad").write_text("mail_lcation = maildir:~/Other\n")

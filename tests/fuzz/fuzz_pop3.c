@@ -351,9 +351,9 @@ host_setting(UNUSED struct host *h, const char *name)
 	return strcmp(name, "pop3_client_workarounds") == 0 ? "" : NULL;
 }
 
-uint64_t
-host_setting_u64(
-    UNUSED struct host *h, UNUSED const char *name, uint64_t otherwise)
+uint32_t
+host_setting_seconds(
+    UNUSED struct host *h, UNUSED const char *name, uint32_t otherwise)
 {
 	return otherwise;
 }

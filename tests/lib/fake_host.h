@@ -79,11 +79,23 @@ host_setting_bool(struct host *h, const char *name, bool otherwise)
 }
 
 uint64_t
-host_setting_u64(struct host *h, const char *name, uint64_t otherwise)
+host_setting_bytes(struct host *h, const char *name, uint64_t otherwise)
 {
 	const char *value = host_setting(h, name);
 
 	return value == NULL ? otherwise : strtoull(value, NULL, 10);
+}
+
+uint32_t
+host_setting_number(struct host *h, const char *name, uint32_t otherwise)
+{
+	return (uint32_t)host_setting_bytes(h, name, otherwise);
+}
+
+uint32_t
+host_setting_seconds(struct host *h, const char *name, uint32_t otherwise)
+{
+	return (uint32_t)host_setting_bytes(h, name, otherwise);
 }
 
 const char *
