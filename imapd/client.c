@@ -26,6 +26,7 @@
 #include "imap/imap_write.h"
 #include "imapd/capability.h"
 #include "imapd/commands.h"
+#include "imapd/context.h"
 #include "imapd/habit.h"
 #include "imapd/notify.h"
 #include "imapd/progress.h"
@@ -136,11 +137,15 @@ say_bye(struct client *cl, const char *text, const char *why)
 	finish(cl, why);
 }
 
-/* A literal may be half out while a command runs that does not wait. */
+/*
+ * A literal may be half out while a command runs that does not wait, and while
+ * something is told without a command.
+ */
 static bool
 is_between_replies(const struct client *cl)
 {
-	return cl->phase != CLIENT_RUNNING || cl->waiting;
+	return (cl->phase != CLIENT_RUNNING || cl->waiting) &&
+	    !notify_is_within(&cl->s) && !context_is_within(&cl->s);
 }
 
 void
@@ -492,7 +497,7 @@ run(struct client *cl)
 		cl->waiting = cl->waiting || cl->locked_out;
 		if (!cl->waiting)
 			return true;
-		if (cl->bye != NULL)
+		if (cl->bye != NULL && is_between_replies(cl))
 			say_bye(cl, cl->bye, cl->bye);
 		else if (conn_at_eof(cl->s.conn) && !cl->locked_out)
 			finish(cl, "connection closed");
@@ -520,6 +525,8 @@ push(struct client *cl)
 	step = notify_step(s, false);
 	if (s->lost)
 		say_bye(cl, "Selected mailbox was deleted", "mailbox deleted");
+	else if (cl->bye != NULL && is_between_replies(cl))
+		say_bye(cl, cl->bye, cl->bye);
 	return step == STEP_MORE && !store_wait(s->store, &cl->push_waiter);
 }
 

@@ -46,6 +46,12 @@ cmd_idle(struct cmd *c)
 
 	if (c->state == NULL)
 		return idle_begin(c);
+	/* A response that is half out comes before the tagged one. */
+	if (notify_is_within(s) && notify_step(s, true) == STEP_MORE &&
+	    notify_is_within(s)) {
+		client_go_on(c);
+		return STEP_MORE;
+	}
 	step = client_line(c, &line);
 	if (step == STEP_DONE && str_eq_nocase(line, STR("DONE\r\n")))
 		return reply_ok(c, NULL, "Done");

@@ -81,12 +81,18 @@ wants_metadata(struct notify *n, struct str name)
 
 /* ---- life -------------------------------------------------------------------- */
 
+void
+notify_due(struct notify *n)
+{
+	n->is_due = n->is_woken = true;
+}
+
 static void
 wake(void *arg)
 {
 	struct notify *n = arg;
 
-	n->is_due = true;
+	notify_due(n);
 	client_push(n->s);
 }
 
@@ -215,13 +221,12 @@ notify_done(struct session *s)
 }
 
 void
-notify_overflow(struct notify *n)
+notify_overflow(struct notify *n, const char *why)
 {
 	struct session *s = n->s;
 	struct notify *none = notify_wish_new(s);
 
-	reply_untagged(
-	    s, "OK [NOTIFICATIONOVERFLOW] Too many mailboxes, NOTIFY is off");
+	reply_untagged(s, "OK [NOTIFICATIONOVERFLOW] %s, NOTIFY is off", why);
 	notify_begin(&none);
 }
 
@@ -286,7 +291,8 @@ notify_command_ended(struct session *s)
 	if (n == NULL || s->view == NULL || n->arg.selected == 0)
 		return;
 	n->selected_due = n->selected_due || view_has_news(s->view);
-	n->is_due = n->is_due || n->selected_due;
+	if (n->selected_due)
+		notify_due(n);
 }
 
 /* FETCH of what has come, but for what the client has put there itself. */
@@ -339,20 +345,29 @@ notify_step(struct session *s, bool idle)
 {
 	struct notify *n = s->notify;
 
+	/* What happens from here on is perhaps behind what was looked at. */
+	if (!n->in_pass)
+		n->is_woken = false;
+	n->in_pass = true;
 	if (push(n) == STEP_MORE)
 		return STEP_MORE;
 	if (tell_selected(n, idle) == STEP_MORE)
 		return STEP_MORE;
 	if (push(n) == STEP_MORE)
 		return STEP_MORE;
+	if (n->is_over) {
+		notify_overflow(n, "Too many annotations");
+		return STEP_MORE;
+	}
 	if (n->metadata.n > 0) {
 		buf_add_str(&s->out, buf_str(&n->metadata));
 		buf_done(&n->metadata);
 	}
 	if (notify_tree_step(n) == STEP_MORE)
 		return STEP_MORE;
-	s->notify->is_due = false; /* perhaps another one by now */
-	return STEP_DONE;
+	n->in_pass = false;
+	n->is_due = n->is_woken;
+	return n->is_due ? STEP_MORE : STEP_DONE;
 }
 
 /* ---- annotations --------------------------------------------------------------- */
@@ -382,7 +397,7 @@ notify_metadata(struct session *by, struct str name, struct str entry)
 	LIST_EACH(&all, l) {
 		struct notify *n = LIST_OF(l, struct notify, link);
 
-		if (!wants_metadata(n, name))
+		if (n->is_over || !wants_metadata(n, name))
 			continue;
 		metadata_watch_told(
 		    name.n == 0 ? &n->server : &notify_find(n, name)->meta,
@@ -390,9 +405,8 @@ notify_metadata(struct session *by, struct str name, struct str entry)
 		if (n->s == by)
 			continue;
 		write_entry(n, &n->metadata, name, entry);
-		if (buf_is_over(&n->metadata))
-			notify_overflow(n);
-		else
-			wake(n);
+		/* Its session may be amidst a response: said when it is not. */
+		n->is_over = buf_is_over(&n->metadata);
+		wake(n);
 	}
 }

@@ -50,7 +50,10 @@ struct notify {
 	struct tree_listener listener;
 	ev_timer timer;
 	bool is_begun; /* it is the session's */
-	bool is_due;
+	bool is_due; /* a pass has begun or is to begin */
+	bool in_pass;
+	bool is_woken; /* since the pass began: there will be another one */
+	bool is_over; /* too many annotations: to be told, then all is off */
 
 	/* The selected mailbox */
 	bool selected_due;
@@ -95,9 +98,14 @@ void notify_tree_free(struct notify *n);
 struct watched *notify_find(struct notify *n, struct str name);
 /* METADATA for what is wished of it. */
 void notify_tell_entry(struct notify *n, struct str name, struct str entry);
+/* There is something to be told, or looked at, from the beginning. */
+void notify_due(struct notify *n);
 /* Comes back after so many milliseconds. */
 void notify_later(struct notify *n, int64_t ms);
-/* All that was wished for is off; the client is told so. */
-void notify_overflow(struct notify *n);
+/*
+ * All that was wished for is off; the client is told so. Between responses alone;
+ * `n` is gone then, and s->notify another one.
+ */
+void notify_overflow(struct notify *n, const char *why);
 
 #endif

@@ -384,6 +384,17 @@ tell_diff(struct notify *n, struct boxes *b, struct mbox_entry *first)
 	VEC_DONE(&d.renames);
 }
 
+/* The mailbox whose state was being found out is looked at once more. */
+static void
+forget_look(struct notify *n)
+{
+	if (n->status == NULL)
+		return;
+	status_job_free(&n->status);
+	if (n->at < n->boxes.n && n->boxes.v[n->at].place != NULL)
+		n->boxes.v[n->at].seen--;
+}
+
 int
 notify_take_list(
     struct notify *n, struct mbox_entry *first, bool tells, struct err *e)
@@ -394,6 +405,7 @@ notify_take_list(
 
 	map_init(&b.by_name);
 	arena_init(&b.arena);
+	forget_look(n);
 	for (const struct mbox_entry *m = first; m != NULL; m = m->next)
 		take_entry(n, &b, m);
 	if (tells)
@@ -474,7 +486,7 @@ names_step(struct notify *n)
 	    : STEP_DONE;
 	arena_reset(&n->list_arena);
 	if (step == STEP_FAIL)
-		notify_overflow(n);
+		notify_overflow(n, "Too many mailboxes");
 	return step == STEP_FAIL ? STEP_MORE : STEP_DONE;
 }
 
@@ -614,8 +626,11 @@ states_step(struct notify *n)
 
 		if (!wants_messages(w) || w->place == NULL ||
 		    (n->status == NULL && w->seen == tree_count(w->place)) ||
-		    str_eq(w->name, here))
+		    str_eq(w->name, here)) {
+			/* It has become so, perhaps, amidst the look at it. */
+			forget_look(n);
 			continue;
+		}
 		if (n->status == NULL && now < w->not_before_ms) {
 			notify_later(n, w->not_before_ms - now);
 			continue;
@@ -686,7 +701,7 @@ notify_first_look(
 
 	if (!wants_messages(w))
 		return STEP_DONE;
-	if (w->place != NULL)
+	if (w->place != NULL && n->status == NULL)
 		w->seen = tree_count(w->place);
 	/* What can not be watched can not be read, perhaps. */
 	if (!tells && w->place != NULL) {
@@ -735,7 +750,7 @@ notify_tree_left(struct notify *n)
 		w->seen = tree_count(w->place);
 	} else {
 		w->seen = tree_count(w->place) - 1;
-		n->is_due = true;
+		notify_due(n);
 	}
 }
 
