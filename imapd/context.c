@@ -39,7 +39,7 @@
 struct context {
 	struct arena arena;
 	struct str tag;
-	bool uid, is_esearch, is_sorted, is_cancelled;
+	bool uid, is_esearch, is_sorted;
 	struct query *query;
 	struct set32 found; /* also when it is sorted */
 	struct criterion criteria[SORT_CRITERIA_MAX];
@@ -100,22 +100,29 @@ end_fetch(struct contexts *cs)
 	cs->in_fetch = false;
 }
 
+/* A place half found is sought anew. */
+static void
+forget_row(struct contexts *cs)
+{
+	cs->has_row = false;
+	msg_close(&cs->sort.msg);
+	arena_reset(&cs->sort.scratch);
+	arena_reset(&cs->row_arena);
+}
+
 /* The present round is not gone on with. */
 static void
 end_round(struct contexts *cs)
 {
 	end_fetch(cs);
 	matcher_free(&cs->matcher);
-	msg_close(&cs->sort.msg);
-	arena_reset(&cs->sort.scratch);
-	arena_reset(&cs->row_arena);
+	forget_row(cs);
 	arena_reset(&cs->other_arena);
 	set32_clear(&cs->round);
 	set32_clear(&cs->round_fresh);
 	set32_clear(&cs->add);
 	set32_clear(&cs->remove);
 	buf_done(&cs->pairs);
-	cs->has_row = false;
 	cs->phase = CONTEXT_IDLE;
 }
 
@@ -169,7 +176,7 @@ find_tag(const struct session *s, struct str tag)
 	if (s->contexts == NULL)
 		return NULL;
 	VEC_EACH(&s->contexts->all, x)
-		if (!(*x)->is_cancelled && str_eq((*x)->tag, tag))
+		if (str_eq((*x)->tag, tag))
 			return *x;
 	return NULL;
 }
@@ -209,17 +216,14 @@ static const char *
 why_not(struct cmd *c, const struct context_wish *w)
 {
 	const struct contexts *cs = c->s->contexts;
-	size_t n = 0, sorted = 0;
+	size_t n = cs == NULL ? 0 : cs->all.n, sorted = 0;
 
 	if (w->is_partial)
 		return "Not all messages were looked at";
 	if (imap_arg_bytes(w->keys) > KEYS_BYTES_MAX)
 		return "The keys are too long to be kept";
-	for (size_t i = 0; cs != NULL && i < cs->all.n; i++) {
-		n += !cs->all.v[i]->is_cancelled;
-		sorted +=
-		    !cs->all.v[i]->is_cancelled && cs->all.v[i]->is_sorted;
-	}
+	for (size_t i = 0; i < n; i++)
+		sorted += cs->all.v[i]->is_sorted;
 	if (n >= CONTEXTS_MAX || (w->sort != NULL && sorted >= SORTED_MAX))
 		return "Too many contexts";
 	return NULL;
@@ -410,16 +414,29 @@ tell_pairs(struct session *s, struct contexts *cs, const struct context *x,
 	buf_done(&cs->pairs);
 }
 
+/*
+ * Messages go while others are being placed, whose positions are as they were
+ * until now: they are told first.
+ */
+static void
+interrupt_place(struct session *s, struct contexts *cs, struct context *x)
+{
+	if (cs->phase != CONTEXT_PLACE || cs->all.v[cs->at] != x)
+		return;
+	tell_pairs(s, cs, x, "ADDTO");
+	cs->next_pos = 0;
+	forget_row(cs);
+}
+
 /* `uids` are all in the result. */
 static void
 remove_sorted(struct session *s, struct contexts *cs, struct context *x,
     const struct set32 *uids)
 {
-	struct buf kept = cs->pairs; /* of a round that waits */
 	size_t to = 0;
 	bool follows = false;
 
-	buf_init(&cs->pairs, SIZE_MAX / 2);
+	interrupt_place(s, cs, x);
 	for (size_t i = 0; i < x->order.n; i++) {
 		uint32_t uid = x->order.v[i];
 
@@ -433,7 +450,6 @@ remove_sorted(struct session *s, struct contexts *cs, struct context *x,
 	}
 	x->order.n = to;
 	tell_pairs(s, cs, x, "REMOVEFROM");
-	cs->pairs = kept;
 }
 
 static void
@@ -460,12 +476,15 @@ context_gone(struct session *s, const struct set32 *uids)
 		return;
 	set32_init(&mine);
 	VEC_EACH(&cs->all, x) {
-		if ((*x)->is_cancelled)
-			continue;
 		set32_intersect(&(*x)->found, uids, &mine);
 		remove_uids(s, *x, &mine);
 	}
 	set32_done(&mine);
+	/* One that is being read: the round's tests begin anew. */
+	if (set32_has(uids, cs->uid)) {
+		matcher_free(&cs->matcher);
+		forget_row(cs);
+	}
 	for (size_t i = 0; i < uids->n; i++) {
 		struct set32_range r = uids->r[i];
 
@@ -632,8 +651,7 @@ place(struct session *s, struct contexts *cs, struct context *x)
 			add_pair(s, cs, x, pos, cs->uid, pos == cs->next_pos);
 			cs->next_pos = pos + 1;
 		}
-		cs->has_row = false;
-		arena_reset(&cs->row_arena);
+		forget_row(cs);
 		if (cs->uid == UINT32_MAX)
 			break;
 	}
@@ -656,8 +674,6 @@ add_uids(struct session *s, struct contexts *cs, struct context *x)
 static enum step
 update(struct session *s, struct contexts *cs, struct context *x)
 {
-	if (x->is_cancelled)
-		return STEP_DONE;
 	if (cs->phase == CONTEXT_TEST) {
 		if (test(s, cs, x) == STEP_MORE)
 			return STEP_MORE;
@@ -713,28 +729,38 @@ context_step(struct session *s)
 
 /* ---- CANCELUPDATE ------------------------------------------------------------------------ */
 
+static bool
+cancel(struct contexts *cs, struct str tag)
+{
+	for (size_t i = 0; cs != NULL && i < cs->all.n; i++) {
+		struct context *x = cs->all.v[i];
+
+		if (!str_eq(x->tag, tag))
+			continue;
+		context_free(x);
+		VEC_REMOVE(&cs->all, i);
+		return true;
+	}
+	return false;
+}
+
 enum step
 cmd_cancelupdate(struct cmd *c)
 {
 	const struct imap_arg *a = c->args;
-	struct context *x;
 	struct str tag;
 	bool any = false;
 
+	/* With NOTIFY a round may be under way, of a context that would go. */
+	if (context_step(c->s) == STEP_MORE)
+		return STEP_MORE;
 	do
 		if (!imap_arg_string(&a, &tag) || tag.n == 0 ||
 		    !imap_char_all(tag, IMAP_CHAR_TAG))
 			return reply_bad(c, "Tags in quotes expected");
 	while (!imap_arg_end(a));
-	for (a = c->args; imap_arg_string(&a, &tag);) {
-		x = find_tag(c->s, tag);
-		if (x == NULL)
-			continue;
-		/* No round is under way while a command runs. */
-		any = x->is_cancelled = true;
-		set32_clear(&x->found);
-		VEC_DONE(&x->order);
-	}
+	for (a = c->args; imap_arg_string(&a, &tag);)
+		any = cancel(c->s->contexts, tag) || any;
 	if (!any)
 		return reply_no(c, NULL, "There are no such updates");
 	return reply_ok(c, NULL, "No further updates");

@@ -3,126 +3,25 @@
  * notify_test.c - NOTIFY in turns as short as can be: what happens amidst a
  * look at mailboxes, or amidst a response.
  */
-#include "../tests/lib/test_store.h"
+#include "tests/lib/slow_session.h"
 
-#include "../tests/lib/fake_host.h"
-#include "base/clock.h"
 #include "imapd/notify_impl.h"
 
-#define WAIT_MS 10000
 #define LARGE 3000000
 
-/* Each look at the clock is a turn later, if so wished. */
-static int64_t now_ms = 1000000, tick_ms;
-
-int64_t
-clock_mono_ms(void)
+static void
+fill(struct box *b)
 {
-	return now_ms += tick_ms;
-}
-
-int64_t
-clock_wall_us(void)
-{
-	return INT64_C(1795300341000000);
-}
-
-int64_t
-clock_wall_s(void)
-{
-	return 1795300341;
-}
-
-static struct box box;
-static struct host host;
-static struct buf heard;
-
-static struct session *
-session(void)
-{
-	return (struct session *)(void *)host.client;
-}
-
-static int
-begin(UNUSED void **state)
-{
-	host = (struct host){0};
-	tick_ms = 0;
-	store_slice_ms = 4;
-	box_init(&box);
-	box.loop = ev_default_loop(EVFLAG_NOENV);
-	box_dirs(&box, ".aaa");
-	box_dirs(&box, ".zzz");
-	box_msg(&box, ".aaa/cur/1001.M1P1.h:2,");
+	box_dirs(b, ".aaa");
+	box_dirs(b, ".zzz");
+	box_msg(b, ".aaa/cur/1001.M1P1.h:2,");
 	for (int i = 0; i < 20; i++) {
 		char name[60];
 
 		(void)snprintf(
 		    name, sizeof(name), ".zzz/cur/10%02d.M1P1.h:2,", i);
-		box_msg(&box, name);
+		box_msg(b, name);
 	}
-	box_open(&box);
-	buf_init(&heard, 64 * 1024 * 1024);
-	host_begin(&host, box.store, "");
-	return 0;
-}
-
-static int
-end(UNUSED void **state)
-{
-	tick_ms = 0;
-	host_end(&host);
-	buf_done(&heard);
-	box_done(&box);
-	return 0;
-}
-
-static void
-turn(void)
-{
-	ev_run(host.loop, EVRUN_NOWAIT);
-	if (host.client == NULL || !host.is_awake)
-		return;
-	host.is_awake = client_turn(host.client);
-}
-
-static bool
-has_heard(const char *text)
-{
-	return heard.n > 0 &&
-	    memmem(heard.p, heard.n, text, strlen(text)) != NULL;
-}
-
-/* Until that has been told; in any case no longer than a test may take. */
-static void
-run_until(const char *text)
-{
-	for (int i = 0; i < WAIT_MS && !has_heard(text); i++) {
-		turn();
-		(void)host_hear(&host, &heard);
-		if (!host.is_awake) {
-			now_ms++;
-			usleep(1000);
-		}
-	}
-	if (!has_heard(text))
-		fail_msg("no %s in: %.*s", text,
-		    (int)(heard.n > 2000 ? 2000 : heard.n), heard.p);
-}
-
-static void
-say(const char *text)
-{
-	assert_int_equal(
-	    write(host.fd, text, strlen(text)), (ssize_t)strlen(text));
-}
-
-static void
-command(const char *text, const char *answer)
-{
-	say(text);
-	run_until(answer);
-	buf_clear(&heard);
 }
 
 /* Somebody makes a folder while a mailbox is being looked at. */
