@@ -55,10 +55,15 @@ is_there(unsigned attrs)
 }
 
 static bool
+wants_if_made(const struct watched *w)
+{
+	return (w->events & NOTIFY_MESSAGES) != 0 && is_there(w->attrs);
+}
+
+static bool
 wants_messages(const struct watched *w)
 {
-	return (w->events & NOTIFY_MESSAGES) != 0 && is_there(w->attrs) &&
-	    (w->attrs & MBOX_ON_FIRST_USE) == 0;
+	return wants_if_made(w) && (w->attrs & MBOX_ON_FIRST_USE) == 0;
 }
 
 struct watched *
@@ -318,6 +323,15 @@ find_places(struct notify *n, struct watched *w)
 		w->names_seen = tree_count(w->names);
 }
 
+/* It was listed before it was made; who made it may have put mail into it. */
+static bool
+is_made(const struct notify *n, const struct watched *old,
+    const struct mbox_entry *m)
+{
+	return n->is_begun && (old->attrs & MBOX_ON_FIRST_USE) != 0 &&
+	    (m->attrs & MBOX_ON_FIRST_USE) == 0;
+}
+
 static void
 take_entry(struct notify *n, struct boxes *b, const struct mbox_entry *m)
 {
@@ -337,8 +351,10 @@ take_entry(struct notify *n, struct boxes *b, const struct mbox_entry *m)
 	    .delimiter = m->delimiter,
 	};
 	w->is_new = n->is_begun;
-	if (old != NULL)
+	if (old != NULL) {
 		take_known(w, old);
+		w->is_new |= is_made(n, old, m);
+	}
 	find_places(n, w);
 	b->n_messages += wants_messages(w) || w->meta.place != NULL;
 }
@@ -691,6 +707,16 @@ notify_tree_step(struct notify *n)
 	return states_step(n);
 }
 
+/* STATUS is of every mailbox that LIST shows: it makes what it has to. */
+static void
+settle_made(struct notify *n, struct watched *w)
+{
+	if ((w->attrs & MBOX_ON_FIRST_USE) == 0)
+		return;
+	w->attrs &= ~(unsigned)MBOX_ON_FIRST_USE;
+	find_places(n, w);
+}
+
 enum step
 notify_first_look(
     struct notify *n, struct watched *w, bool tells, struct err *e)
@@ -699,7 +725,7 @@ notify_first_look(
 	struct status_items items = {0};
 	enum step step;
 
-	if (!wants_messages(w))
+	if (!wants_messages(w) && !(tells && wants_if_made(w)))
 		return STEP_DONE;
 	if (w->place != NULL && n->status == NULL)
 		w->seen = tree_count(w->place);
@@ -714,6 +740,7 @@ notify_first_look(
 		tell_access(n, w, true);
 	if (step != STEP_DONE)
 		return step == STEP_MORE ? STEP_MORE : STEP_DONE;
+	settle_made(n, w);
 	add_item(&items, STATUS_MESSAGES);
 	add_item(&items, STATUS_UIDNEXT);
 	add_item(&items, STATUS_UIDVALIDITY);

@@ -261,7 +261,7 @@ def test_other_mailboxes(two):
     o = c.other
     first = dict(status(r) for r in c.ok(
         "NOTIFY SET STATUS (personal (%s FlagChange))" % MESSAGES))
-    assert set(first) == {"INBOX", "one", "two"}
+    assert set(first) >= {"INBOX", "one", "two"}
     assert set(first["one"]) >= {"MESSAGES", "UIDNEXT", "UIDVALIDITY",
                                  "HIGHESTMODSEQ"}
     o.append("one", message(1))
@@ -663,3 +663,40 @@ def test_alias_of_courier(tunnel):
     c.ok("NOTIFY SET (mailboxes INBOX.one (%s))" % MESSAGES)
     tunnel.deliver(message(1), ".one")
     assert status(c.response())[1]["MESSAGES"] == 1
+
+
+# ---- what LIST shows before it is made ----------------------------------------
+
+
+def listed(c):
+    return {re.search(rb'"?([^" ]+)"?$', r).group(1).decode()
+            for r in c.ok('LIST "" "*"')}
+
+
+def test_status_of_all_that_is_listed(two):
+    """Also of those that are made when they are first used."""
+    names = listed(two)
+    assert {"Drafts", "Sent"} < names
+    seen = dict(status(r) for r in two.ok(
+        "NOTIFY SET STATUS (personal (%s))" % MESSAGES))
+    assert set(seen) == names
+    assert seen["Sent"]["MESSAGES"] == 0
+    two.other.append("Sent", message(1))
+    name, items = status(two.response())
+    assert (name, items["MESSAGES"], items["UIDVALIDITY"]) == (
+        "Sent", 1, seen["Sent"]["UIDVALIDITY"])
+
+
+@pytest.mark.parametrize("events", [MESSAGES, MESSAGES + " MailboxName"])
+def test_made_by_the_first_message(two, events):
+    """It was listed before, so that it is no new name; the mail is news."""
+    assert two.ok("NOTIFY SET (personal (%s))" % events) == []
+    two.other.append("Junk", message(1))
+    name, items = status(two.response())
+    assert (name, items["MESSAGES"], items["UIDNEXT"]) == ("Junk", 1, 2)
+    # made, and nothing in it
+    two.other.ok("STATUS Drafts (MESSAGES)")
+    assert nothing(two)
+    two.other.append("Drafts", message(2))
+    name, items = status(two.response())
+    assert (name, items["MESSAGES"]) == ("Drafts", 1)
