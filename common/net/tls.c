@@ -370,6 +370,32 @@ is_again(int r)
 	return r == GNUTLS_E_AGAIN || r == GNUTLS_E_INTERRUPTED;
 }
 
+/*
+ * What GnuTLS says of the handshakes that fail most often names neither cause
+ * nor cure. A client that rejects our certificate says so in the clear, where
+ * TLS 1.3 has its keys already (OpenSSL does): seen from here that is a record
+ * that does not decrypt.
+ */
+static const char *
+reason_of(struct tls *t, int r)
+{
+	if (t->is_open)
+		return gnutls_strerror(r);
+	switch (r) {
+	case GNUTLS_E_DECRYPTION_FAILED:
+		return "the client gave up: it probably does not trust the "
+		       "certificate (tls_cert)";
+	case GNUTLS_E_UNSUPPORTED_VERSION_PACKET:
+		return "the client offers no version of TLS that is allowed "
+		       "(tls_min_version)";
+	case GNUTLS_E_NO_CIPHER_SUITES:
+		return "the client offers no cipher suite that is allowed or "
+		       "fits the key (tls_key)";
+	default:
+		return gnutls_strerror(r);
+	}
+}
+
 /* Tells the peer if it can still be told, and us why. */
 static int
 session_failed(struct tls *t, int r, const char *what, struct err *e)
@@ -388,7 +414,7 @@ session_failed(struct tls *t, int r, const char *what, struct err *e)
 	if (t->server->sign_err.text[0] != '\0')
 		return err_set(e, ERR_OTHER, "%s: no signature: %s", what,
 		    t->server->sign_err.text);
-	return err_set(e, ERR_VIOLATION, "%s: %s", what, gnutls_strerror(r));
+	return err_set(e, ERR_VIOLATION, "%s: %s", what, reason_of(t, r));
 }
 
 int

@@ -657,10 +657,7 @@ talk(struct client *c)
 			break;
 		case PRE_DO_CLOSE:
 			(void)flush(c);
-			return end(c,
-			    pre.failures >= PREAUTH_LOGIN_FAILURES_MAX
-				? "too many failed logins"
-				: "closed");
+			return end(c, pre.why);
 		}
 		if (rc == -1)
 			return -1;

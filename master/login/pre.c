@@ -108,8 +108,9 @@ set_state(struct pre *p, enum pre_state state, enum pre_do want)
 }
 
 void
-pre_close(struct pre *p)
+pre_close(struct pre *p, const char *why)
 {
+	p->why = why;
 	set_state(p, PRE_CLOSED, PRE_DO_CLOSE);
 	pre_wipe(p);
 	p->literal_left = 0;
@@ -121,7 +122,7 @@ pre_error(struct pre *p, struct buf *out)
 	if (++p->errors < PRE_ERRORS_MAX)
 		return;
 	pre_protocol_of(p)->bye(p, "Too many errors.", out);
-	pre_close(p);
+	pre_close(p, "too many errors");
 }
 
 bool
@@ -130,7 +131,7 @@ pre_start_tls(struct pre *p, struct str rest)
 	if (rest.n > 0) {
 		/* Somebody put it there, to be taken for a part of what the
 		 * client says under TLS (RFC 9051 section 6.2.1). */
-		pre_close(p);
+		pre_close(p, "bytes behind STARTTLS");
 		return false;
 	}
 	set_state(p, PRE_TLS, PRE_DO_TLS);
@@ -259,7 +260,7 @@ pre_feed(struct pre *p, struct str in, struct buf *out)
 		piece = str_head(rest, piece_bytes(p, rest));
 		if (!keep_piece(p, piece)) {
 			pre_protocol_of(p)->bye(p, "Line too long.", out);
-			pre_close(p);
+			pre_close(p, "line too long");
 			break;
 		}
 		used += piece.n;
@@ -366,7 +367,7 @@ pre_auth_fail(struct pre *p, enum chan_auth_why why, struct buf *out)
 	if (++p->failures < PREAUTH_LOGIN_FAILURES_MAX)
 		return;
 	pre_protocol_of(p)->bye(p, "Too many failed logins.", out);
-	pre_close(p);
+	pre_close(p, "too many failed logins");
 }
 
 void
@@ -374,7 +375,7 @@ pre_refused(struct pre *p, enum handoff_reason reason, struct buf *out)
 {
 	ASSERT(p->state == PRE_GRANTED);
 	pre_protocol_of(p)->refused(p, reason, out);
-	pre_close(p);
+	pre_close(p, "session refused");
 }
 
 void
@@ -383,8 +384,8 @@ pre_timeout(struct pre *p, struct buf *out)
 	/* RFC 1939 section 3: in POP3 it could be taken for an answer. */
 	if (p->settings->service == LOGIN_IMAP &&
 	    (p->state == PRE_COMMAND || p->state == PRE_CHALLENGED))
-		pre_protocol_of(p)->bye(p, "Too slow.", out);
-	pre_close(p);
+		pre_protocol_of(p)->bye(p, "No login in time.", out);
+	pre_close(p, "no login in time (login_timeout)");
 }
 
 void
@@ -394,5 +395,5 @@ pre_shutdown(struct pre *p, struct buf *out)
 	    (p->state == PRE_COMMAND || p->state == PRE_CHALLENGED ||
 		p->state == PRE_JUDGING))
 		pre_protocol_of(p)->bye(p, "The server is shutting down.", out);
-	pre_close(p);
+	pre_close(p, "server is shutting down");
 }

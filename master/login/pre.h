@@ -79,6 +79,7 @@ struct pre {
 	const struct pre_settings *settings;
 	enum pre_state state;
 	enum pre_do want;
+	const char *why; /* with PRE_DO_CLOSE: a constant, for the log */
 	bool has_tls, has_binding, is_local;
 	uint8_t failures, errors;
 	bool skips; /* the command is refused already, the rest of it comes */

@@ -305,7 +305,7 @@ do_logout(struct pre *p, const struct command *c, struct buf *out)
 {
 	bye(p, "Logging out.", out);
 	tagged(c->tag, "OK Logout completed.", out);
-	pre_close(p);
+	pre_close(p, "logged out");
 }
 
 static void
@@ -456,7 +456,7 @@ begin_literal(struct pre *p, const struct command *c, struct str name,
 		/* It comes, whatever we say. */
 		if (l->n > PREAUTH_LINE_MAX) {
 			bye(p, "Literal too large.", out);
-			pre_close(p);
+			pre_close(p, "literal too large");
 			return true;
 		}
 		p->skips = true;

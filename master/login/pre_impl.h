@@ -28,8 +28,8 @@ extern const struct pre_protocol pre_imap, pre_pop3;
 
 const struct pre_protocol *pre_protocol_of(const struct pre *p);
 
-/* The connection ends after `out` is sent. */
-void pre_close(struct pre *p);
+/* The connection ends after `out` is sent; `why` (static) is for the log. */
+void pre_close(struct pre *p, const char *why);
 /* A command that could not be understood: too many of them end it. */
 void pre_error(struct pre *p, struct buf *out);
 /* Starts TLS unless something lies behind the command: then it closes. */

@@ -173,7 +173,7 @@ do_quit(struct pre *p, UNUSED struct str args, UNUSED struct str rest,
     struct buf *out)
 {
 	say_ok(p, "Bye", out);
-	pre_close(p);
+	pre_close(p, "logged out");
 }
 
 static void

@@ -505,7 +505,7 @@ test_endings(UNUSED void **state)
 	begin(LOGIN_IMAP, LOCAL);
 	buf_clear(&out);
 	pre_timeout(&pre, &out);
-	expect("* BYE Too slow.\r\n");
+	expect("* BYE No login in time.\r\n");
 	begin(LOGIN_IMAP, LOCAL);
 	buf_clear(&out);
 	pre_shutdown(&pre, &out);

@@ -2,6 +2,7 @@
 """Between accept() and the session: TLS, the words before login, the handover
 of both to the user's process, floods, proxies, new certificates."""
 import base64
+import contextlib
 import itertools
 import os
 import re
@@ -250,7 +251,7 @@ def test_time_to_log_in(start):
     for (service, tls, how), (seconds, said) in zip(cases, ends):
         assert 1.8 < seconds < 15, (service, tls, how)
         if how in ("silent", "challenged"):
-            assert said == (b"* BYE Too slow.\r\n" if service == "imap"
+            assert said == (b"* BYE No login in time.\r\n" if service == "imap"
                             else b""), (tls, how)
     s.wait_log("reason=no login in time")
 
@@ -293,6 +294,56 @@ def test_session_over_tls(shared, user, version, suite):
     for _ in range(5):
         assert b"zzzzz" in c.fetch("1 BODY.PEEK[]")[1]
     c.logout()
+
+
+def wait_new_log(s, pattern):
+    """Of what is logged since s.new_log()."""
+    end, text = time.monotonic() + 10, ""
+    while not re.search(pattern, text):
+        assert time.monotonic() < end, text
+        text += s.new_log()
+
+
+@pytest.mark.parametrize("how,said", [
+    ((ssl.TLSVersion.TLSv1_3,), "does not trust the certificate"),
+    ((ssl.TLSVersion.TLSv1_2, "AES128-SHA256"),
+     "no cipher suite that is allowed"),
+    ((ssl.TLSVersion.TLSv1_1, "ALL:@SECLEVEL=0"),
+     "no version of TLS that is allowed"),
+], ids=["trust", "suite", "version"])
+def test_why_a_handshake_failed(shared, how, said):
+    """What GnuTLS says of these would lead a reader of the log astray."""
+    ctx = context(*how)
+    if "trust" in said:
+        ctx.verify_mode = ssl.CERT_REQUIRED
+    shared.new_log()
+    with pytest.raises(OSError):
+        imaps(shared, ctx)
+    wait_new_log(shared, "closed before login service=imap .*"
+                 "reason=TLS handshake: .*" + said)
+
+
+@pytest.mark.parametrize("service,says,why", [
+    ("imap", "a LOGOUT\r\n", "logged out"),
+    ("pop3", "QUIT\r\n", "logged out"),
+    ("imap", "GET / HTTP/1.0\r\n" * 40, "too many errors"),
+    ("pop3", "a" * 70000, "line too long"),
+    ("imap", "a LOGIN {70000+}\r\n", "literal too large"),
+    ("imap", "", "client left")])
+def test_why_no_login(shared, service, says, why):
+    """Each ends for a reason of its own, which the log names."""
+    s = shared
+    s.new_log()
+    c = wire.Imap("127.0.0.1", s.imap_port) if service == "imap" else \
+        wire.Pop3("127.0.0.1", s.pop3_port)
+    c.send(says)
+    c.sock.shutdown(socket.SHUT_WR)
+    with contextlib.suppress(OSError):
+        while c.sock.recv(65536):
+            pass
+    c.sock.close()
+    wait_new_log(s, "closed before login service=%s .*reason=%s" % (
+        service, why))
 
 
 @pytest.mark.parametrize("version,suite", SUITES)
