@@ -88,7 +88,11 @@ use_tails(bool on)
 
 	if (tuning.whole_bytes == 0)
 		tuning = mbox_tuning;
-	mbox_tuning = on ? (struct mbox_tuning){0} : tuning;
+	mbox_tuning = tuning;
+	if (on) {
+		mbox_tuning.whole_bytes = 0;
+		mbox_tuning.freshen_ms = 0;
+	}
 	clock_set_for_test(-1, -1);
 	if (on)
 		clock_set_for_test(-1, clock_wall_us() + 100000000);

@@ -35,6 +35,15 @@
 	NAMED(n)                                                               \
 	"X-UID: " uid "     \nStatus: RO\nX-Status: A\n"                       \
 	"X-Keywords: word\n\nbody " n "\n\n"
+#define SPACES100                                                              \
+	"                                                                  "   \
+	"                                  "
+/* What goes with it makes room for the fields of all others. */
+#define WIDE(n)                                                                \
+	NAMED(n)                                                               \
+	"X-Status: " SPACES100 SPACES100 SPACES100 SPACES100 SPACES100         \
+	    SPACES100 SPACES100 SPACES100 SPACES100 SPACES100 SPACES100        \
+	"\n\nbody " n "\n\n"
 #define PSEUDO                                                                 \
 	"From MAILER_DAEMON  Sat Nov 21 22:35:51 2026\n"                       \
 	"Subject: DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA\n"         \
@@ -47,6 +56,7 @@ enum fill {
 	FILL_KNOWN, /* all but the last have their UIDs, 4 was the last one */
 	FILL_FRESH, /* nothing of ours in it */
 	FILL_EMPTY, /* nothing in it */
+	FILL_UNSAID, /* fresh, and UIDs wait until they must be written */
 };
 
 /* What the child says; shared memory. */
@@ -55,6 +65,7 @@ struct said {
 	unsigned calls;
 	unsigned kinds[ARRAY_LEN(fault_kinds)];
 	uint32_t uids[128]; /* by letter: as the client was told */
+	uint32_t told[6]; /* of 1 to 5 before it; [0]: their UIDVALIDITY */
 };
 
 static struct said *said;
@@ -127,6 +138,9 @@ store_and_expunge(struct box *b, uint32_t first, uint32_t last, struct err *e)
 
 	if (now_view_open(b->store, STR("INBOX"), false, &v, e) == -1)
 		return -1;
+	for (uint32_t seq = 1; seq <= view_count(v) && seq <= 5; seq++)
+		said->told[seq] = view_uid(v, seq);
+	said->told[0] = mailbox_uidvalidity(view_mailbox(v));
 	if (box_store(v, first, last, STORE_ADD, FLAG_DELETED, NULL, e) == 0)
 		while ((step = view_expunge(v, NULL, &at, e)) == STEP_MORE)
 			store_pause(b->store);
@@ -263,6 +277,10 @@ static const struct op ops[] = {
 	false},
     {"expunge first, fresh", op_expunge_first, FILL_FRESH, FILL_KNOWN, "1", "",
 	"", false},
+    {"expunge first, unsaid", op_expunge_first, FILL_UNSAID, FILL_KNOWN, "1",
+	"", "", false},
+    {"expunge two, unsaid", op_expunge_two, FILL_UNSAID, FILL_KNOWN, "23", "",
+	"", false},
     {"expunge two", op_expunge_two, FILL_KNOWN, FILL_KNOWN, "23", "", "",
 	false},
     {"expunge last", op_expunge_last, FILL_KNOWN, FILL_KNOWN, "5", "", "",
@@ -302,6 +320,7 @@ fill(struct box *b, const struct op *op)
 		"2", "2", "") MARKED("3", "3") KNOWN("4", "4", "") MSG("5"),
 	    MSG("1") MSG("2") MSG("3") MSG("4") MSG("5"),
 	    "",
+	    WIDE("1") MSG("2") WIDE("3") MSG("4") MSG("5"),
 	};
 	static const char *const other[] = {
 	    KNOWN("a", "1", "X-IMAPbase: 9 0000000002\n") KNOWN("b", "2", ""),
@@ -309,6 +328,8 @@ fill(struct box *b, const struct op *op)
 	    PSEUDO,
 	};
 	struct err e;
+
+	mbox_tuning.eager_bytes = op->inbox == FILL_UNSAID ? 0 : 1024 * 1024;
 
 	if (file_remove_tree(AT_FDCWD, box_path(b, ".local"), &e) == -1 ||
 	    file_remove_tree(AT_FDCWD, box_path(b, "index"), &e) == -1)
@@ -461,6 +482,12 @@ look(struct box *b, const char *name, struct found *out, const struct op *op,
 			fail_msg("%s: %c has uid %u, not %u", where, letter,
 			    uid, said->uids[letter]);
 		check_marks(v, uid, letter, op, where);
+		for (unsigned i = 1;
+		     i <= 5 && str_eq(str_of(name), STR("INBOX")); i++)
+			if (said->told[i] == uid && letter != '0' + i &&
+			    said->told[0] == out->validity)
+				fail_msg("%s: %c has the uid of %u", where,
+				    letter, i);
 	}
 	view_close(&v);
 }

@@ -75,6 +75,7 @@ struct mbox_place {
 struct mbox_tuning {
 	uint64_t whole_bytes; /* up to this size a file is read whole */
 	int64_t freshen_ms; /* put off for so long: mbox_freshen() */
+	uint64_t eager_bytes; /* so many may move for what is to be said */
 };
 extern struct mbox_tuning mbox_tuning;
 
@@ -398,6 +399,8 @@ struct mbox_writing {
 		MBOX_WRITE_MOVE,
 	} phase;
 	bool all; /* or only what costs little */
+	bool only_plan; /* what moves is moved by who removes messages */
+	size_t base_at; /* the slot that has the base, or will have it */
 	bool is_begun, base, base_is_late;
 	uint64_t eager; /* behind it little moves */
 	size_t at; /* next slot */
@@ -428,6 +431,8 @@ void mbox_pseudo_write(const struct store *s, uint32_t uidvalidity,
  * for writing and has been looked at.
  */
 enum step mbox_write_step(struct mbox_writing *w, struct err *e);
+/* What was planned is not carried out. */
+void mbox_write_take_back(struct mbox_writing *w);
 /*
  * Are there UIDs of new mail that can be written at little cost? They are told
  * to clients next. If they were only in our memory, another process, or the
@@ -445,6 +450,13 @@ void mbox_finish_write(struct mailbox *m);
 
 struct mbox_removal;
 
+/* Those that are to go now; marks that come later are for the next time. */
+void mbox_mark_going(struct mbox *mb);
+/*
+ * Begins a removal that also does what `w` has planned, and takes that over, if
+ * all of it can be done by moving bytes once. False: nothing has happened.
+ */
+bool mbox_remove_with(struct mbox_writing *w, struct mbox_removal **r);
 /* Removes the marked messages; `*r` begins as NULL and ends so. */
 enum step mbox_remove_step(
     struct mailbox *m, struct mbox_removal **r, struct err *e);

@@ -12,6 +12,7 @@
  *
  *	LOCK --> LOOK --> WRITE --> done
  *	         LOOK --some UIDs are in memory alone--> WRITE --> REMOVE --> done
+ *	             (bytes move once for both, where that is possible)
  *	         LOOK --------------------------------------------> REMOVE --> done
  *
  * Flags that fit the spaces of their message, or for which little has to move,
@@ -40,6 +41,7 @@ struct mbox_job {
 	bool all; /* what does not fit, too */
 	bool removes;
 	bool is_second_try;
+	bool writes_first; /* what is to be written, then what is to go */
 	struct lock_wait wait;
 	int64_t wait_ms;
 	struct mbox_writing writing;
@@ -260,17 +262,36 @@ choose(struct mailbox *m, struct mbox_job *j, struct err *e)
 	return STEP_MORE;
 }
 
+/* What moves moves once, for both, if that can be. */
+static enum step
+remove_too(struct mbox_job *j)
+{
+	if (mbox_remove_with(&j->writing, &j->removal)) {
+		j->phase = JOB_REMOVE;
+	} else {
+		mbox_write_take_back(&j->writing);
+		mbox_writing_done(&j->writing);
+		j->writes_first = true;
+	}
+	j->is_writing = false;
+	return STEP_MORE;
+}
+
 static enum step
 write_some(struct mailbox *m, struct mbox_job *j, struct err *e)
 {
 	enum step step;
 
-	if (!j->is_writing)
+	if (!j->is_writing) {
 		mbox_writing_init(&j->writing, m, j->all);
+		j->writing.only_plan = j->removes && !j->writes_first;
+	}
 	j->is_writing = true;
 	step = mbox_write_step(&j->writing, e);
 	if (step == STEP_MORE)
 		return step;
+	if (step == STEP_DONE && j->writing.only_plan)
+		return remove_too(j);
 	mbox_writing_done(&j->writing);
 	j->is_writing = false;
 	/* Rewritten by somebody since: once more, with what is there now. */

@@ -19,6 +19,7 @@ struct mbox_removal {
 	struct mbox_writing w;
 	enum { REMOVE_PLAN, REMOVE_MOVE, REMOVE_LOOK } phase;
 	bool all;
+	bool is_with; /* what w had planned is done, too */
 	struct buf pseudo;
 };
 
@@ -28,27 +29,77 @@ end_of(const struct mbox *mb, size_t i)
 	return i + 1 < mb->slots.n ? mb->slots.v[i + 1].off : mb->end;
 }
 
+void
+mbox_mark_going(struct mbox *mb)
+{
+	VEC_EACH(&mb->slots, s) {
+		s->flags &= (uint16_t)~SLOT_GOING;
+		if (s->flags & SLOT_EXPUNGE)
+			s->flags |= SLOT_GOING;
+	}
+}
+
 static void
-add_removals(struct mbox_writing *w)
+add_edit(struct mbox_writing *w, struct mbox_edit ed)
+{
+	*VEC_ADD(&w->edits) = ed;
+}
+
+/* All that goes, among the edits of `before`, which ascend. */
+static void
+add_removals(
+    struct mbox_writing *w, const struct mbox_edit *before, size_t n_before)
 {
 	const struct mbox *mb = mbox_of(w->m);
+	size_t k = 0;
 
 	for (size_t i = 0; i < mb->slots.n; i++) {
-		struct mbox_slot *s = &mb->slots.v[i];
-		struct mbox_edit *last =
-		    w->edits.n > 0 ? &w->edits.v[w->edits.n - 1] : NULL;
+		const struct mbox_slot *s = &mb->slots.v[i];
+		struct mbox_edit *last;
 
-		if (!(s->flags & SLOT_EXPUNGE))
+		if (!(s->flags & SLOT_GOING))
 			continue;
-		s->flags |= SLOT_GOING;
-		if (last != NULL && last->off + last->del == s->off)
+		/* Of a message before it, if only just before. */
+		while (k < n_before && before[k].off <= s->off)
+			add_edit(w, before[k++]);
+		last = w->edits.n > 0 ? &w->edits.v[w->edits.n - 1] : NULL;
+		if (last != NULL && last->ins.n == 0 &&
+		    last->off + last->del == s->off)
 			last->del += end_of(mb, i) - s->off;
 		else
-			*VEC_ADD(&w->edits) = (struct mbox_edit){
-			    .off = s->off,
-			    .del = end_of(mb, i) - s->off,
-			};
+			add_edit(w,
+			    (struct mbox_edit){
+				.off = s->off,
+				.del = end_of(mb, i) - s->off,
+			    });
 	}
+	while (k < n_before)
+		add_edit(w, before[k++]);
+}
+
+bool
+mbox_remove_with(struct mbox_writing *w, struct mbox_removal **rp)
+{
+	struct mbox_edit *planned = w->edits.v;
+	size_t n = w->edits.n, size = w->edits.size;
+	struct mbox_removal *r;
+
+	w->edits.v = NULL;
+	w->edits.n = w->edits.size = 0;
+	add_removals(w, planned, n);
+	if (!mbox_shift_is_one_way(w->edits.v, w->edits.n)) {
+		VEC_DONE(&w->edits);
+		w->edits.v = planned;
+		w->edits.n = n;
+		w->edits.size = size;
+		return false;
+	}
+	free(planned);
+	r = *rp = mem_new(1, sizeof(*r));
+	r->w = *w;
+	r->is_with = true;
+	buf_init(&r->pseudo, 8 * MBOX_HEADER_MAX);
+	return true;
 }
 
 /* The new first message takes X-IMAPbase over. */
@@ -87,11 +138,23 @@ forget_removed(struct mbox_writing *w)
 	uint64_t more = 0;
 	size_t n = 0, k = 0, first = SIZE_MAX;
 
+	if (mb->has_pseudo)
+		for (; k < w->edits.n &&
+		     w->edits.v[k].off < mb->pseudo.off + mb->pseudo.from_len +
+			     mb->pseudo.head_len + 1 &&
+		     w->edits.v[k].ins.n > 0;
+		     k++) {
+			mb->pseudo.head_len +=
+			    (uint32_t)(w->edits.v[k].ins.n - w->edits.v[k].del);
+			more += w->edits.v[k].ins.n - w->edits.v[k].del;
+		}
 	for (size_t i = 0; i < mb->slots.n; i++) {
 		struct mbox_slot s = mb->slots.v[i];
 		uint64_t head_end = s.off + s.from_len + s.head_len;
 
-		if (s.flags & SLOT_GOING && first > n)
+		if (first > n &&
+		    (s.flags & SLOT_GOING || more != 0 ||
+			(k < w->edits.n && w->edits.v[k].off <= head_end)))
 			first = n;
 		if (s.flags & SLOT_GOING) {
 			mb->n_expunge--;
@@ -129,13 +192,16 @@ plan(struct mailbox *m, struct mbox_removal *r, struct err *e)
 	/* An UID that goes must not come again. */
 	if (mbox_write_last_uid(m, e) == -1)
 		return -1;
-	r->all = mb->n_expunge == mb->slots.n && !mb->has_pseudo;
-	add_removals(&r->w);
+	if (!r->is_with) {
+		r->all = mb->n_expunge == mb->slots.n && !mb->has_pseudo;
+		mbox_mark_going(mb);
+		add_removals(&r->w, NULL, 0);
+	}
 	if (r->all) {
 		mbox_pseudo_write(m->store, m->uidvalidity, mbox_last_uid(m),
 		    r->w.base_keywords, &r->pseudo);
 		r->w.edits.v[0].ins = buf_str(&r->pseudo);
-	} else if (add_new_base(&r->w, e) == -1) {
+	} else if (!r->is_with && add_new_base(&r->w, e) == -1) {
 		return -1;
 	}
 	if (mbox_shift_begin(&mb->shift, r->w.edits.v, r->w.edits.n, e) == -1)
@@ -158,7 +224,14 @@ settle(struct mailbox *m, struct mbox_removal *r, struct err *e)
 		r->phase = REMOVE_LOOK;
 		return 0;
 	}
-	return mbox_reload_base(m, e);
+	if (mbox_reload_base(m, e) == -1)
+		return -1;
+	if (!r->is_with)
+		return 0;
+	if (mb->has_base && !r->w.base_is_late)
+		mb->base_is_dirty = false;
+	mbox_was_sweep(m);
+	return mbox_write_last_uid(m, e);
 }
 
 static enum step
@@ -197,6 +270,7 @@ mbox_remove_step(struct mailbox *m, struct mbox_removal **rp, struct err *e)
 		return step;
 	if (step == STEP_FAIL) {
 		/* Whatever was done of it: look again. */
+		mbox_write_take_back(&r->w);
 		mbox_no_stamp(m);
 		mb->is_moving = false;
 	}

@@ -370,6 +370,14 @@ fits_backwards(const struct mbox_edit *v, size_t n, uint64_t *growth)
 	return true;
 }
 
+bool
+mbox_shift_is_one_way(const struct mbox_edit *v, size_t n)
+{
+	uint64_t growth;
+
+	return fits_forwards(v, n) || fits_backwards(v, n, &growth);
+}
+
 static int
 begin_one_way(
     struct mbox_shift *s, const struct mbox_edit *v, size_t n, struct err *e)
@@ -424,7 +432,7 @@ mbox_shift_begin(
     struct mbox_shift *s, const struct mbox_edit *v, size_t n, struct err *e)
 {
 	struct mbox_shift_work *w;
-	uint64_t size, growth;
+	uint64_t size;
 	size_t chunk;
 
 	ASSERT(s->work == NULL);
@@ -439,9 +447,8 @@ mbox_shift_begin(
 	w->chunk = chunk;
 	w->all = v;
 	w->n_all = n;
-	if ((fits_forwards(v, n) || fits_backwards(v, n, &growth)
-		    ? begin_one_way(s, v, n, &w->why)
-		    : begin_first(s, &w->why)) == -1)
+	if ((mbox_shift_is_one_way(v, n) ? begin_one_way(s, v, n, &w->why)
+					 : begin_first(s, &w->why)) == -1)
 		w->has_failed = true; /* the first step says so */
 	return 0;
 }

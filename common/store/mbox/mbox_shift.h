@@ -48,6 +48,8 @@ void mbox_shift_done(struct mbox_shift *s);
  */
 int mbox_shift_begin(
     struct mbox_shift *s, const struct mbox_edit *v, size_t n, struct err *e);
+/* Can they be made by moving every byte once? */
+bool mbox_shift_is_one_way(const struct mbox_edit *v, size_t n);
 enum step mbox_shift_step(struct mbox_shift *s, struct err *e);
 bool mbox_shift_is_busy(const struct mbox_shift *s);
 /* All steps at once. */

@@ -10,6 +10,7 @@
  *
  *	PLAN --all written in place--> done
  *	PLAN --headers that do not fit--> MOVE --> done
+ *	PLAN --only_plan--> mbox_remove.c moves it, with what goes
  *
  * What is written or planned counts as said from then on; what a session
  * changes meanwhile is unsaid again. When moving fails, the plan is taken back.
@@ -23,7 +24,6 @@
 #include "store/mbox/mbox_impl.h"
 
 #define PADDING 50
-#define EAGER_BYTES (1024 * 1024)
 #define SLOTS_PER_LOOK 16 /* at the clock */
 
 /* The first slot that ends behind `off`. */
@@ -127,7 +127,9 @@ mbox_finish_write(struct mailbox *m)
 static uint64_t
 eager_from(const struct mbox *mb)
 {
-	return mb->end > EAGER_BYTES ? mb->end - EAGER_BYTES : 0;
+	uint64_t bytes = mbox_tuning.eager_bytes;
+
+	return mb->end > bytes ? mb->end - bytes : 0;
 }
 
 bool
@@ -150,7 +152,7 @@ static bool
 is_wanted(const struct mailbox *m, const struct mbox_slot *s, bool all,
     bool with_uids)
 {
-	if (s->flags & SLOT_EXPUNGE)
+	if (s->flags & (SLOT_EXPUNGE | SLOT_GOING))
 		return false;
 	if (s->flags & SLOT_DIRTY)
 		return true;
@@ -178,8 +180,18 @@ begin(struct mbox_writing *w, struct err *e)
 	struct mbox *mb = mbox_of(m);
 
 	w->is_begun = true;
-	w->with_uids = w->all || mb->has_base || mb->end <= EAGER_BYTES;
-	w->base = base_is_wanted(m, w->with_uids);
+	if (w->only_plan)
+		mbox_mark_going(mb);
+	while (w->only_plan && w->base_at + 1 < mb->slots.n &&
+	    mb->slots.v[w->base_at].flags & SLOT_GOING)
+		w->base_at++;
+	w->with_uids =
+	    w->all || mb->has_base || mb->end <= mbox_tuning.eager_bytes;
+	/* The message that has it may go, and none of the UIDs may come again. */
+	w->base = base_is_wanted(m, w->with_uids) ||
+	    (w->only_plan &&
+		((w->base_at > 0 && !mb->has_pseudo) ||
+		    mb->disk_last_uid < mbox_last_uid(m)));
 	w->eager = w->all ? 0 : eager_from(mb);
 	if (mb->has_pseudo && w->base &&
 	    mbox_write_header(w, &mb->pseudo, true, true, PADDING, e) == -1)
@@ -217,7 +229,7 @@ write_slot(struct mbox_writing *w, size_t i, struct err *e)
 	struct mailbox *m = w->m;
 	struct mbox *mb = mbox_of(m);
 	struct mbox_slot *s = &mb->slots.v[i];
-	bool is_base = i == 0 && !mb->has_pseudo && m->lazy_top == 0;
+	bool is_base = i == w->base_at && !mb->has_pseudo && m->lazy_top == 0;
 	size_t planned = w->edits.n;
 
 	if (!(is_base && w->base) &&
@@ -300,9 +312,8 @@ plan(struct mbox_writing *w, int64_t until_ms, struct err *e)
 	return STEP_DONE;
 }
 
-/* The plan was not carried out. */
-static void
-take_back(struct mbox_writing *w)
+void
+mbox_write_take_back(struct mbox_writing *w)
 {
 	struct mailbox *m = w->m;
 
@@ -364,7 +375,7 @@ fail(struct mbox_writing *w, const struct err *e)
 {
 	struct mbox *mb = mbox_of(w->m);
 
-	take_back(w);
+	mbox_write_take_back(w);
 	/* Whatever was done of it: look again. */
 	if (w->phase == MBOX_WRITE_MOVE || e->code == ERR_GONE) {
 		mbox_no_stamp(w->m);
@@ -401,10 +412,11 @@ mbox_write_step(struct mbox_writing *w, struct err *e)
 		return fail(w, e);
 	if (w->phase == MBOX_WRITE_PLAN) {
 		step = plan(w, until, e);
-		if (step == STEP_DONE && begin_move(w, e) == -1)
+		if (step == STEP_DONE && !w->only_plan &&
+		    begin_move(w, e) == -1)
 			step = STEP_FAIL;
-		if (step != STEP_DONE)
-			return step == STEP_MORE ? step : fail(w, e);
+		if (step != STEP_DONE || w->only_plan)
+			return step == STEP_FAIL ? fail(w, e) : step;
 	}
 	step = move(w, until, e);
 	if (step == STEP_DONE && finish(w, e) == -1)
