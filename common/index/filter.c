@@ -47,13 +47,24 @@ filter_set_add(struct filter_set *s, struct str text, size_t fresh)
 	}
 }
 
+/* The compiler's own is a call where not every processor has it. */
+static inline uint32_t
+bits_of(uint64_t w)
+{
+	w -= w >> 1 & UINT64_C(0x5555555555555555);
+	w = (w & UINT64_C(0x3333333333333333)) +
+	    (w >> 2 & UINT64_C(0x3333333333333333));
+	w = (w + (w >> 4)) & UINT64_C(0x0f0f0f0f0f0f0f0f);
+	return (uint32_t)(w * UINT64_C(0x0101010101010101) >> 56);
+}
+
 static uint32_t
 count(const struct filter_set *s)
 {
 	uint32_t n = 0;
 
 	for (size_t i = 0; i < ARRAY_LEN(s->words); i++)
-		n += (uint32_t)__builtin_popcountll(s->words[i]);
+		n += bits_of(s->words[i]);
 	return n;
 }
 
@@ -95,10 +106,15 @@ put_bits(const struct filter_set *s, uint32_t n_bits, uint8_t *bits)
 static bool
 is_full(const uint8_t *bits, size_t n)
 {
-	size_t set = 0;
+	size_t set = 0, k;
 
-	for (size_t i = 0; i < n; i++)
-		set += (size_t)__builtin_popcount(bits[i]);
+	for (size_t i = 0; i < n; i += k) {
+		uint64_t w = 0;
+
+		k = n - i < sizeof(w) ? n - i : sizeof(w);
+		memcpy(&w, bits + i, k);
+		set += bits_of(w);
+	}
 	return set * 100 > n * 8 * FULL_PERCENT;
 }
 
