@@ -135,6 +135,7 @@ struct mbox {
 	bool is_dirty; /* inotify has told something */
 	bool is_taken; /* it was opened from the index */
 	bool is_own_tail; /* what is new at the end is ours */
+	bool is_tail_alone; /* ... and all before is what we know */
 	int64_t freshen_at_ms; /* sessions hear of other flags then */
 
 	/* While m->lazy_top is not 0: of slots that are in the index alone. */

@@ -110,16 +110,29 @@ check_of(struct str head, struct str data)
 	return mbox_bytes_hash(h, data.p, data.n);
 }
 
-/* A record at a place, whole and valid; NULL. The caller frees it. */
+/* Of most records, all. */
+#define FIRST_READ 512
+
+/*
+ * A record at a place, whole and valid; NULL. The caller frees it. *at_end: the
+ * journal ends before.
+ */
 static char *
-load_at(const struct mbox_shift *s, uint64_t at, struct mbox_record *r)
+load_at(const struct mbox_shift *s, uint64_t at, struct mbox_record *r,
+    bool *at_end)
 {
+	char first[FIRST_READ];
 	struct err e;
-	size_t n, n_head;
+	size_t n, n_head, got;
 	char *p;
 
-	if (mbox_bytes_read(s->journal, at, (char *)r, sizeof(*r), &e) == -1 ||
-	    memcmp(r->magic, magic, sizeof(magic)) != 0 || r->dev != s->dev ||
+	if (file_read_at(s->journal, at, first, sizeof(first), &got, &e) == -1)
+		return NULL;
+	*at_end = got == 0;
+	if (got < sizeof(*r))
+		return NULL;
+	memcpy(r, first, sizeof(*r));
+	if (memcmp(r->magic, magic, sizeof(magic)) != 0 || r->dev != s->dev ||
 	    r->ino != s->ino || r->n_hashes > 2 * MBOX_CHUNK_MAX / MBOX_BLOCK ||
 	    r->data_len > MBOX_CHUNK_MAX + MBOX_CHUNK_MAX / 2 ||
 	    r->start_len > MBOX_GUARD || r->before_len > MBOX_GUARD ||
@@ -128,7 +141,9 @@ load_at(const struct mbox_shift *s, uint64_t at, struct mbox_record *r)
 	n_head = sizeof(*r) + (size_t)r->n_hashes * sizeof(uint64_t);
 	n = n_head + (size_t)r->data_len;
 	p = mem_resize(NULL, 1, n);
-	if (mbox_bytes_read(s->journal, at, p, n, &e) == 0 &&
+	if (n <= got)
+		memcpy(p, first, n);
+	if ((n <= got || mbox_bytes_read(s->journal, at, p, n, &e) == 0) &&
 	    check_of(str_make(p, n_head), str_make(p + n_head, n - n_head)) ==
 		r->check)
 		return p;
@@ -143,13 +158,14 @@ mbox_journal_load(struct mbox_shift *s, struct mbox_record *out)
 	    HEAD_BYTES + 2 * HALF_SMALL,
 	    HEAD_BYTES + 2 * HALF_SMALL + UINT64_C(2) * MBOX_CHUNK_MAX};
 	char *best = NULL;
+	bool at_end = false;
 	struct err e;
 
 	if (mbox_journal_open(s, false, &e) == -1)
 		return NULL;
-	for (size_t i = 0; i < ARRAY_LEN(places); i++) {
+	for (size_t i = 0; i < ARRAY_LEN(places) && !at_end; i++) {
 		struct mbox_record r;
-		char *p = load_at(s, places[i], &r);
+		char *p = load_at(s, places[i], &r, &at_end);
 
 		if (p == NULL)
 			continue;

@@ -57,7 +57,8 @@ scan_some(struct mbox_reading *r, int64_t until_ms, struct err *e)
 			break;
 		if (mbox_take_msg(r, &msg, e) == -1)
 			return STEP_FAIL;
-		if (r->is_tail && r->slots.n == 1 && !is_known_tail(r))
+		if (r->is_tail && !r->is_alone && r->slots.n == 1 &&
+		    !is_known_tail(r))
 			break;
 		if (n % MBOX_MESSAGES_PER_LOOK == 0 ||
 		    msg.end - msg.off > MBOX_HEADER_MAX) {
@@ -66,7 +67,7 @@ scan_some(struct mbox_reading *r, int64_t until_ms, struct err *e)
 				return STEP_MORE;
 		}
 	}
-	if (r->is_tail && !is_known_tail(r)) {
+	if (r->is_tail && !r->is_alone && !is_known_tail(r)) {
 		(void)err_set(e, ERR_CORRUPT, "rewritten");
 		return STEP_FAIL;
 	}
@@ -87,7 +88,8 @@ begin_tail(
 	if (mb->has_base && mb->disk_last_uid >= r->next)
 		r->next = mb->disk_last_uid + 1;
 	r->uidvalidity = r->m->uidvalidity;
-	r->prev = before;
+	r->is_alone = mb->is_tail_alone;
+	r->prev = r->is_alone ? last->uid : before;
 	r->last = *last;
 }
 
@@ -254,7 +256,7 @@ begin_look(struct mailbox *m, bool flags, enum sync_how how, struct err *e)
 	    mbox_look_at_base(m)) {
 		r = begin_reading(m, READ_TAIL, (uint64_t)st.st_size);
 		begin_tail(r, &last, before);
-		begin_scan(r, last.off);
+		begin_scan(r, r->is_alone ? mb->end : last.off);
 	} else {
 		return begin_whole(m, (uint64_t)st.st_size, e);
 	}

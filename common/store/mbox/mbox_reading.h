@@ -42,6 +42,7 @@ struct mbox_reading {
 	bool has_kept; /* no base in the file, but we remember it */
 	bool is_blind; /* what the records' messages were is not known */
 	uint32_t blind_uid; /* the last that was found so */
+	bool is_alone; /* READ_TAIL without the message before it */
 	uint32_t n_moved;
 	struct mbox_slot last; /* of READ_TAIL: what must be there */
 	uint32_t disk_last_uid, uidvalidity;

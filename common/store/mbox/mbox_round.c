@@ -119,11 +119,11 @@ mbox_round_note(struct mbox_shift *s, struct mbox_record *r, struct str data,
 }
 
 int
-mbox_round_hole(struct mbox_shift *s, uint64_t off, uint64_t n,
-    struct str start, struct err *e)
+mbox_round_hole(struct mbox_shift *s, enum mbox_record_kind kind, uint64_t off,
+    uint64_t n, struct str start, struct err *e)
 {
 	struct mbox_record r = {
-	    .kind = MBOX_HOLE,
+	    .kind = kind,
 	    .hole_off = off,
 	    .hole_len = n,
 	    .start_len = start.n < MBOX_GUARD ? start.n : MBOX_GUARD,
@@ -141,7 +141,7 @@ mbox_round_hole(struct mbox_shift *s, uint64_t off, uint64_t n,
 int
 mbox_round_cut(struct mbox_shift *s, uint64_t off, uint64_t n, struct err *e)
 {
-	if (mbox_round_hole(s, off, n, STR(""), e) == -1)
+	if (mbox_round_hole(s, MBOX_HOLE, off, n, STR(""), e) == -1)
 		return -1;
 	if (ftruncate(s->fd, (off_t)off) == -1)
 		return err_sys(e, "cut %s", s->path);
@@ -192,36 +192,15 @@ is_old_or_new(
 	return broken <= 2;
 }
 
-/* Nothing but newlines and NULs; behind `start`, if that is how it begins. */
-static bool
-is_hole(const struct mbox_shift *s, const struct mbox_record *r)
+/* So many bytes are those that the hole was to begin with. */
+static size_t
+same_start(const struct mbox_record *r, const char *p, size_t n)
 {
-	uint64_t off = r->hole_off, left = r->hole_len;
-	char piece[MBOX_BLOCK];
-	struct err e;
 	size_t same = 0;
-	bool is_first = true;
 
-	while (left > 0) {
-		size_t k = left < MBOX_BLOCK ? (size_t)left : MBOX_BLOCK, i = 0;
-
-		if (mbox_bytes_read(s->fd, off, piece, k, &e) == -1)
-			return false;
-		if (is_first)
-			while (same < r->start_len && same < k &&
-			    piece[same] == r->start[same])
-				same++;
-		/* All that was asked for is there: the message is ours. */
-		if (same > 0 && same == r->start_len)
-			return true;
-		for (i = is_first ? same : 0; i < k; i++)
-			if (piece[i] != '\n' && piece[i] != '\0')
-				return false;
-		is_first = false;
-		off += k;
-		left -= k;
-	}
-	return true;
+	while (same < r->start_len && same < n && p[same] == r->start[same])
+		same++;
+	return same;
 }
 
 static bool
@@ -231,6 +210,100 @@ is_blank(const char *p, size_t n)
 		if (p[i] != '\n' && p[i] != '\0')
 			return false;
 	return true;
+}
+
+/* Is this what the hole was to begin with, or what is left of that? */
+static bool
+is_rest_of_start(const struct mbox_record *r, const char *p, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (p[i] != '\n' && p[i] != '\0' &&
+		    (i >= r->start_len || p[i] != r->start[i]))
+			return false;
+	return true;
+}
+
+/* Nothing but newlines and NULs; behind `start`, if that is how it begins. */
+static bool
+is_hole(const struct mbox_shift *s, const struct mbox_record *r)
+{
+	uint64_t off = r->hole_off, left = r->hole_len;
+	char piece[MBOX_BLOCK];
+	struct err e;
+
+	while (left > 0) {
+		size_t k = left < MBOX_BLOCK ? (size_t)left : MBOX_BLOCK;
+
+		if (mbox_bytes_read(s->fd, off, piece, k, &e) == -1)
+			return false;
+		if (off != r->hole_off) {
+			if (!is_blank(piece, k))
+				return false;
+		} else if (r->start_len > 0 &&
+		    same_start(r, piece, k) == r->start_len) {
+			/* All that was asked for is there: it is ours. */
+			return true;
+		} else if (!is_rest_of_start(r, piece, k)) {
+			return false;
+		}
+		off += k;
+		left -= k;
+	}
+	return true;
+}
+
+/* So much is written or not, whoever breaks it off, or it is a write's end. */
+#define UNIT 512
+
+static bool
+is_nul(const char *p, size_t n)
+{
+	return n > 0 && *p == '\0' && memcmp(p, p + 1, n - 1) == 0;
+}
+
+/* Is a unit of [off, off + n) missing, as `p` says? */
+static bool
+has_gap(const char *p, uint64_t off, size_t n)
+{
+	for (size_t i = 0, k; i < n; i += k) {
+		k = UNIT - (size_t)((off + i) % UNIT);
+		if (k > n - i)
+			k = n - i;
+		if (is_nul(p + i, k))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Has what was to come into this room not come all? It has no NUL, so a part
+ * that was not written shows; what is whole may have been acknowledged, and
+ * changed by others since.
+ */
+static bool
+is_half_filled(const struct mbox_shift *s, const struct mbox_record *r)
+{
+	uint64_t off = r->hole_off, left = r->hole_len;
+	char piece[MBOX_BLOCK];
+	bool has = false;
+	struct err e;
+
+	while (left > 0) {
+		size_t k = left < MBOX_BLOCK ? (size_t)left : MBOX_BLOCK, same;
+
+		if (mbox_bytes_read(s->fd, off, piece, k, &e) == -1)
+			return false;
+		same = off == r->hole_off ? same_start(r, piece, k) : k;
+		/* Somebody else's: ours, or nothing yet. */
+		if (same < k && same < r->start_len && piece[same] != '\0')
+			return false;
+		has = has || has_gap(piece, off, k) ||
+		    /* A write that broke off. */
+		    piece[k - 1] == '\0';
+		off += k;
+		left -= k;
+	}
+	return has;
 }
 
 /*
@@ -284,6 +357,6 @@ mbox_round_redo(struct mbox_shift *s, const struct mbox_record *r,
 		-1)
 		return -1;
 	*has_hole = r->hole_len > 0 && size >= r->hole_off + r->hole_len &&
-	    is_hole(s, r);
+	    (r->kind == MBOX_ROOM ? is_half_filled(s, r) : is_hole(s, r));
 	return 0;
 }

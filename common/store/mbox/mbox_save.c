@@ -63,17 +63,13 @@ dress(struct append *a, struct mbox_staged *st, bool with_uid, bool is_first)
 	buf_done(&b);
 }
 
-/* Some bytes of a part of the message; *left says how many there are still. */
+/* Writes what is next, or some of it. */
 static int
-write_part(struct append *a, struct str bytes, uint64_t *left, struct err *e)
+write_out(struct append *a, struct err *e)
 {
 	struct mbox_save *s = mbox_save_of(a);
-	ssize_t n;
+	ssize_t n = pwrite(mbox_of(a->m)->fd, s->out, s->n_out, (off_t)s->at);
 
-	*left = bytes.n;
-	if (bytes.n == 0)
-		return 0;
-	n = pwrite(mbox_of(a->m)->fd, bytes.p, bytes.n, (off_t)s->at);
 	if (n == -1 && errno == EINTR)
 		return 0;
 	if (n == -1)
@@ -81,9 +77,26 @@ write_part(struct append *a, struct str bytes, uint64_t *left, struct err *e)
 	if (n == 0)
 		return err_set(e, ERR_NO_SPACE, "append");
 	s->at += (uint64_t)n;
-	s->part_at += (uint64_t)n;
-	*left -= (uint64_t)n;
+	s->n_out -= (size_t)n;
+	memmove(s->out, s->out + n, s->n_out);
 	return 0;
+}
+
+/* Some bytes of a part of the message; *left says how many there are still. */
+static int
+write_part(struct append *a, struct str bytes, uint64_t *left, struct err *e)
+{
+	struct mbox_save *s = mbox_save_of(a);
+	size_t n = MBOX_COPY_BYTES - s->n_out;
+
+	if (n > bytes.n)
+		n = bytes.n;
+	if (n > 0)
+		memcpy(s->out + s->n_out, bytes.p, n);
+	s->n_out += n;
+	s->part_at += n;
+	*left = bytes.n - n;
+	return s->n_out == MBOX_COPY_BYTES ? write_out(a, e) : 0;
 }
 
 static int
@@ -91,18 +104,25 @@ write_staged(
     struct append *a, uint64_t off, uint64_t n, uint64_t *left, struct err *e)
 {
 	struct mbox_save *s = mbox_save_of(a);
-	uint64_t rest = n - s->part_at, of_piece;
+	uint64_t rest = n - s->part_at, at = off + s->part_at;
+	struct str bytes;
 	int got;
 
 	*left = rest;
 	if (rest == 0)
 		return 0;
-	if (s->piece == NULL)
-		s->piece = mem_new(1, MBOX_COPY_BYTES);
-	got = mbox_stage_read(s, off + s->part_at, s->piece,
-	    rest < MBOX_COPY_BYTES ? (size_t)rest : MBOX_COPY_BYTES, e);
-	if (got == -1 ||
-	    write_part(a, str_make(s->piece, (size_t)got), &of_piece, e) == -1)
+	if (at >= s->n_file) {
+		bytes = str_make(s->stage.p + (at - s->n_file), (size_t)rest);
+	} else {
+		if (s->piece == NULL)
+			s->piece = mem_new(1, MBOX_COPY_BYTES);
+		got = mbox_stage_read(s, at, s->piece,
+		    rest < MBOX_COPY_BYTES ? (size_t)rest : MBOX_COPY_BYTES, e);
+		if (got == -1)
+			return -1;
+		bytes = str_make(s->piece, (size_t)got);
+	}
+	if (write_part(a, bytes, left, e) == -1)
 		return -1;
 	*left = n - s->part_at;
 	return 0;
@@ -198,8 +218,12 @@ extend(struct append *a, struct err *e)
 	s->lead = lead ? STR("\n") : STR("");
 	start = arena_printf(
 	    &s->arena, "%s%.*s", lead ? "\n" : "", STR_ARG(s->all.v[0].from));
-	if (mbox_shift_extend(&mb->shift, n + lead, start, &s->off, e) == -1)
+	if (mbox_shift_extend(
+		&mb->shift, n + lead, start, s->has_nul, &s->off, e) == -1)
 		return -1;
+	if (s->out == NULL)
+		s->out = mem_resize(NULL, 1, MBOX_COPY_BYTES);
+	s->n_out = 0;
 	s->at = s->off;
 	s->msg = 0;
 	s->part = PART_FROM;
@@ -225,6 +249,9 @@ write_some(struct append *a, int64_t until_ms, struct err *e)
 		if (s->part == PART_BODY && clock_mono_ms() >= until_ms)
 			return STEP_MORE;
 	}
+	while (s->n_out > 0)
+		if (write_out(a, e) == -1)
+			return STEP_FAIL;
 	return STEP_DONE;
 }
 
@@ -295,8 +322,9 @@ read_tail(struct append *a, struct err *e)
 	enum step step;
 
 	mb->is_own_tail = true;
+	mb->is_tail_alone = mb->is_true && mb->end == mbox_save_of(a)->off;
 	step = mbox_look(a->m, SYNC_NORMAL, e);
-	mb->is_own_tail = false;
+	mb->is_own_tail = mb->is_tail_alone = false;
 	return step;
 }
 
@@ -313,6 +341,7 @@ end_commit(struct append *a)
 	mbox_finish_write(m);
 	mbox_unlock(m);
 	s->all.n = 0;
+	s->has_nul = false;
 }
 
 static enum step
@@ -410,6 +439,7 @@ save_free(struct append *a)
 	stop_commit(a);
 	mbox_stage_end_copy(s);
 	free(s->piece);
+	free(s->out);
 	if (s->fd != -1)
 		close(s->fd);
 	VEC_DONE(&s->all);

@@ -35,6 +35,7 @@ struct mbox_save {
 	struct msg_file copied;
 	uint64_t copied_to;
 	char *piece;
+	bool has_nul; /* in what is staged */
 	/* The commit. */
 	enum mbox_save_phase {
 		SAVE_FINISH,
@@ -52,7 +53,9 @@ struct mbox_save {
 	struct mbox_writing writing;
 	bool is_writing;
 	uint64_t off; /* of the first in the file */
-	uint64_t at; /* where the next bytes go */
+	uint64_t at; /* where `out` goes */
+	char *out; /* bytes that are next, in one write if possible */
+	size_t n_out;
 	struct str lead;
 	size_t msg; /* being written */
 	enum { PART_FROM, PART_HEAD, PART_BLOCK, PART_BODY, PART_END } part;

@@ -243,10 +243,10 @@ step_forwards(struct mbox_shift *s, struct err *e)
  * behind what we take.
  */
 static int
-extend(struct mbox_shift *s, uint64_t size, uint64_t n, struct str start,
-    struct err *e)
+extend(struct mbox_shift *s, enum mbox_record_kind kind, uint64_t size,
+    uint64_t n, struct str start, struct err *e)
 {
-	if (mbox_round_hole(s, size, n, start, e) == -1)
+	if (mbox_round_hole(s, kind, size, n, start, e) == -1)
 		return -1;
 	if (ftruncate(s->fd, (off_t)(size + n)) == -1)
 		return err_sys(e, "make %s longer", s->path);
@@ -301,7 +301,7 @@ begin_backwards(struct mbox_shift *s, const struct mbox_edit *v, size_t n,
 	uint64_t size;
 
 	if (mbox_bytes_size(s->fd, &size, e) == -1 ||
-	    extend(s, size, growth, STR(""), e) == -1 ||
+	    extend(s, MBOX_HOLE, size, growth, STR(""), e) == -1 ||
 	    mbox_bytes_newlines(s->fd, size, growth, e) == -1)
 		return -1;
 	w->way = BACKWARDS;
@@ -467,6 +467,16 @@ begin_recovery(struct mbox_shift *s, bool *lost, struct err *e)
 		return 0;
 	rc = mbox_round_redo(s, &r, p, lost, &has_hole, e);
 	free(p);
+	/*
+	 * Once it has newlines it would seem to be filled: from now on it is
+	 * known by its beginning, which may be missing.
+	 */
+	if (rc == 0 && has_hole && r.kind == MBOX_ROOM)
+		rc = mbox_bytes_write(
+		    s->fd, r.hole_off, r.start, (size_t)r.start_len, e);
+	if (rc == 0 && has_hole && r.kind == MBOX_ROOM)
+		rc = mbox_round_hole(s, MBOX_HOLE, r.hole_off, r.hole_len,
+		    str_make(r.start, (size_t)r.start_len), e);
 	if (rc == 0 && has_hole && r.start_len > 0)
 		rc = mbox_round_blank(s, &r, e);
 	if (rc == 0 && has_hole) {
@@ -595,11 +605,13 @@ mbox_shift_recover(struct mbox_shift *s, bool *lost, struct err *e)
 
 int
 mbox_shift_extend(struct mbox_shift *s, uint64_t n, struct str start,
-    uint64_t *off, struct err *e)
+    bool has_nul, uint64_t *off, struct err *e)
 {
+	s->is_room = !has_nul;
 	if (mbox_bytes_size(s->fd, off, e) == -1)
 		return -1;
-	if (extend(s, *off, n, start, e) == -1) {
+	if (extend(s, has_nul ? MBOX_HOLE : MBOX_ROOM, *off, n, start, e) ==
+	    -1) {
 		mbox_shift_cut(s, *off);
 		return -1;
 	}
@@ -607,15 +619,15 @@ mbox_shift_extend(struct mbox_shift *s, uint64_t n, struct str start,
 }
 
 /*
- * Here the end must be in the journal, durably: a message that begins as the
- * record says would be taken for one that was not finished.
+ * With NULs in it the end must be in the journal, durably: a message that begins
+ * as the record says would be taken for one that was not finished.
  */
 int
 mbox_shift_end(struct mbox_shift *s, struct err *e)
 {
 	if (file_sync_data(s->fd, s->path, e) == -1 ||
 	    mbox_journal_write_idle(s, e) == -1 ||
-	    file_sync_data(s->journal, "journal", e) == -1)
+	    (!s->is_room && file_sync_data(s->journal, "journal", e) == -1))
 		return -1;
 	return 0;
 }

@@ -34,6 +34,7 @@ struct mbox_shift {
 	struct mbox_shift_work *work; /* what is under way, or NULL */
 	uint64_t seq;
 	uint64_t dev, ino;
+	bool is_room; /* what is being appended has no NUL */
 };
 
 /* Zeroes all but fd, dir, path, keep, arg, chunk_bytes. */
@@ -58,10 +59,11 @@ int mbox_shift_apply(
 /*
  * Makes room of `n` bytes at the end for a message, which begins with `start`
  * (256 bytes at most are looked at). The caller fills it, then calls
- * mbox_shift_end(), or after a failure mbox_shift_cut().
+ * mbox_shift_end(), or after a failure mbox_shift_cut(). `has_nul`: there are
+ * NULs among the bytes, which costs a sync more.
  */
 int mbox_shift_extend(struct mbox_shift *s, uint64_t n, struct str start,
-    uint64_t *off, struct err *e);
+    bool has_nul, uint64_t *off, struct err *e);
 int mbox_shift_end(struct mbox_shift *s, struct err *e);
 void mbox_shift_cut(struct mbox_shift *s, uint64_t off);
 /* Is there a round that was not finished? */

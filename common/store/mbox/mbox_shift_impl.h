@@ -13,7 +13,12 @@
 #define MBOX_BLOCK 4096
 #define MBOX_GUARD 256
 
-enum mbox_record_kind { MBOX_IDLE = 0, MBOX_ROUND = 1, MBOX_HOLE = 2 };
+enum mbox_record_kind {
+	MBOX_IDLE = 0,
+	MBOX_ROUND = 1,
+	MBOX_HOLE = 2,
+	MBOX_ROOM = 3, /* a hole that is being filled by bytes without a NUL */
+};
 
 /* One half of the journal begins with this; then come hashes, then data. */
 struct mbox_record {
@@ -28,7 +33,7 @@ struct mbox_record {
 	uint64_t after_off, after_len, after;
 	uint64_t n_hashes; /* of the blocks of data_off.. as they were */
 	uint64_t start_len;
-	char start[MBOX_GUARD]; /* MBOX_HOLE: what may be found in the hole */
+	char start[MBOX_GUARD]; /* what may be found in the hole */
 };
 
 /* ---- mbox_bytes.c ---------------------------------------------------------- */
@@ -79,9 +84,9 @@ int mbox_round_write(const struct mbox_shift *s, const struct mbox_record *r,
     const char *data, struct err *e);
 int mbox_round_note(struct mbox_shift *s, struct mbox_record *r,
     struct str data, uint64_t size, struct err *e);
-/* Says that here is a hole, and nothing else is under way. */
-int mbox_round_hole(struct mbox_shift *s, uint64_t off, uint64_t n,
-    struct str start, struct err *e);
+/* Says that here is a hole, or room, and nothing else is under way. */
+int mbox_round_hole(struct mbox_shift *s, enum mbox_record_kind kind,
+    uint64_t off, uint64_t n, struct str start, struct err *e);
 /* Takes the hole off that the file ends with. */
 int mbox_round_cut(
     struct mbox_shift *s, uint64_t off, uint64_t n, struct err *e);

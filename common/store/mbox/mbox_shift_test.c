@@ -497,60 +497,193 @@ test_random(void **state)
 }
 
 /* Room for a message at the end, which is there whole or not at all. */
+#define MAIL_MAX 3000
+#define MAIL_AT 1000
+
+/* A message without a NUL, with room for it in the file of an append. */
+static struct str
+begin_append(struct world *w, bool has_nul, bool appends, struct mbox_shift *s)
+{
+	static char mail[MAIL_MAX + 1];
+	uint64_t off;
+	struct err e;
+
+	if (mail[0] == '\0') {
+		memset(mail, 'x', MAIL_MAX);
+		memcpy(mail, "From me Mon Mar  2 10:01:00 2026\nA: b\n\n", 40);
+		mail[MAIL_MAX - 1] = '\n';
+	}
+	write_file(w);
+	*s = shift_open(w);
+	assert_int_equal(mbox_shift_extend(s, MAIL_MAX,
+			     str_make(mail, MAIL_MAX), has_nul, &off, &e),
+	    0);
+	assert_int_equal(off, MAIL_AT);
+	if (appends)
+		append_to_file(w);
+	return str_make(mail, MAIL_MAX);
+}
+
+/* Who comes next: is the message there? No other byte is another. */
+static bool
+end_append(struct world *w, struct mbox_shift *s, bool appends, struct str mail,
+    unsigned at)
+{
+	struct str now;
+	struct err e;
+	bool lost;
+
+	shift_close(s);
+	*s = shift_open(w);
+	assert_int_equal(mbox_shift_recover(s, &lost, &e), 0);
+	assert_false(lost);
+	shift_close(s);
+	now = read_file(w);
+	if (now.n >= MAIL_AT + mail.n &&
+	    memcmp(now.p + MAIL_AT, mail.p, mail.n) == 0) {
+		if (appends)
+			assert_true(str_ends(now, STR(appended)));
+		assert_int_equal(now.n,
+		    MAIL_AT + mail.n + (appends ? sizeof(appended) - 1 : 0));
+		return true;
+	}
+	check(w, false, appends, "extend", at);
+	return false;
+}
+
+static void
+put(struct mbox_shift *s, struct str mail, size_t from, size_t to)
+{
+	if (to > from)
+		assert_int_equal(pwrite(s->fd, mail.p + from, to - from,
+				     (off_t)(MAIL_AT + from)),
+		    to - from);
+}
+
+/* An append that is killed: half of it never stays, the whole may. */
 static void
 test_extend(void **state)
 {
-	static const char mail[] = "From me Mon Mar  2 10:01:00 2026\nA: b\n\n"
-				   "text\n\n";
-	const size_t n = sizeof(mail) - 1;
 	struct world *w = *state;
+	struct mbox_shift s;
 
-	set_old(w, 1000);
-	for (size_t written = 0; written <= n; written++) {
-		for (int appends = 0; appends < 2; appends++) {
-			struct mbox_shift s;
-			struct err e;
-			uint64_t off;
-			bool lost;
+	set_old(w, MAIL_AT);
+	for (unsigned k = 0; k < 4; k++) {
+		bool has_nul = k & 1, appends = k & 2;
 
-			write_file(w);
-			s = shift_open(w);
+		for (size_t written = 0; written <= MAIL_MAX; written +=
+		     written < 50 || written > MAIL_MAX - 20 ? 1 : 37) {
+			struct str mail = begin_append(w, has_nul, appends, &s);
+
+			put(&s, mail, 0, written);
 			assert_int_equal(
-			    mbox_shift_extend(&s, n, STR(mail), &off, &e), 0);
-			assert_int_equal(off, 1000);
-			if (written > 0)
-				assert_int_equal(
-				    pwrite(s.fd, mail, written, 1000), written);
-			shift_close(&s);
-			if (appends)
-				append_to_file(w);
-			s = shift_open(w);
-			assert_int_equal(mbox_shift_recover(&s, &lost, &e), 0);
-			assert_false(lost);
-			shift_close(&s);
-			check(w, false, (unsigned)appends, "extend",
-			    (unsigned)written);
+			    end_append(w, &s, appends, mail, (unsigned)written),
+			    !has_nul && written == MAIL_MAX);
 		}
 	}
 	/* Killed before the file was made longer; then mail came. */
-	for (size_t more = 0; more < 3; more++) {
-		struct mbox_shift s;
+	for (unsigned more = 0; more < 3; more++) {
 		struct err e;
-		uint64_t off;
 		bool lost;
 
-		write_file(w);
-		s = shift_open(w);
-		assert_int_equal(
-		    mbox_shift_extend(&s, n, STR(mail), &off, &e), 0);
-		assert_int_equal(ftruncate(s.fd, 1000), 0);
+		(void)begin_append(w, false, false, &s);
+		assert_int_equal(ftruncate(s.fd, MAIL_AT), 0);
 		shift_close(&s);
 		for (size_t i = 0; i < more; i++)
 			append_to_file(w);
 		s = shift_open(w);
 		assert_int_equal(mbox_shift_recover(&s, &lost, &e), 0);
 		shift_close(&s);
-		check(w, false, (unsigned)more, "not extended", 0);
+		check(w, false, more, "not extended", 0);
+	}
+}
+
+/* After a power cut any part may be missing, not only the end. */
+static void
+test_power_cut(void **state)
+{
+	struct world *w = *state;
+	struct mbox_shift s;
+
+	set_old(w, MAIL_AT);
+	for (unsigned there = 0; there < 1 << 7; there++) {
+		bool appends = there % 2;
+		struct str mail = begin_append(w, false, appends, &s);
+
+		for (unsigned i = 0; i < 7; i++) {
+			size_t from = i == 0 ? 0 : 24 + (i - 1) * 512;
+			size_t to = i == 6 ? MAIL_MAX : 24 + i * 512;
+
+			if (there & 1u << i)
+				put(&s, mail, from, to);
+		}
+		assert_int_equal(end_append(w, &s, appends, mail, there),
+		    there == (1 << 7) - 1);
+	}
+}
+
+/* The end is not in the journal: what is whole is not touched any more. */
+static void
+test_after_append(void **state)
+{
+	struct world *w = *state;
+	struct mbox_shift s;
+	struct str mail;
+	struct err e;
+	bool lost;
+
+	set_old(w, MAIL_AT);
+	mail = begin_append(w, false, false, &s);
+	put(&s, mail, 0, mail.n);
+	assert_int_equal(file_sync_data(s.fd, "mbox", &e), 0);
+	assert_int_equal(pwrite(s.fd, "AB", 2, MAIL_AT + 34), 2);
+	append_to_file(w);
+	shift_close(&s);
+	s = shift_open(w);
+	assert_int_equal(mbox_shift_recover(&s, &lost, &e), 0);
+	assert_false(mbox_shift_is_pending(&s));
+	shift_close(&s);
+	assert_int_equal(
+	    read_file(w).n, MAIL_AT + MAIL_MAX + sizeof(appended) - 1);
+	assert_memory_equal(read_file(w).p + MAIL_AT + 34, "AB", 2);
+}
+
+/* Who takes it out again is killed as well, at each call. */
+static void
+test_extend_twice(void **state)
+{
+	struct world *w = *state;
+
+	set_old(w, MAIL_AT);
+	for (unsigned at = 1;; at++) {
+		struct mbox_shift s;
+		struct str mail = begin_append(w, false, true, &s);
+		int status;
+		pid_t pid;
+
+		/* Of a beginning that is missing, too. */
+		put(&s, mail, at % 3 ? 0 : 536, 1500);
+		shift_close(&s);
+		pid = fork();
+		assert_int_not_equal(pid, -1);
+		if (pid == 0) {
+			struct err e;
+			bool lost;
+
+			fault = at % 2 ? FAULT_HALF : FAULT_KILL;
+			fault_at = at;
+			calls = 0;
+			is_armed = true;
+			s = shift_open(w);
+			_exit(mbox_shift_recover(&s, &lost, &e) == -1);
+		}
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_true(WIFEXITED(status));
+		s = shift_open(w);
+		assert_false(end_append(w, &s, true, mail, at));
+		if (WEXITSTATUS(status) == 0)
+			break;
+		assert_int_equal(WEXITSTATUS(status), 9);
 	}
 }
 
@@ -593,6 +726,9 @@ main(void)
 	    cmocka_unit_test_setup_teardown(test_large, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_random, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_extend, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_power_cut, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_after_append, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_extend_twice, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_rewritten, setup, teardown),
 	};
 

@@ -89,6 +89,7 @@ put(struct append *a, struct str bytes, struct err *e)
 		s->n_file += s->stage.n;
 		buf_clear(&s->stage);
 	}
+	s->has_nul = s->has_nul || memchr(bytes.p, '\0', bytes.n) != NULL;
 	return buf_add_str(&s->stage, bytes)
 	    ? 0
 	    : err_set(e, ERR_LIMIT, "line too long");

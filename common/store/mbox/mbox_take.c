@@ -129,7 +129,7 @@ mbox_take_msg(struct mbox_reading *r, const struct mbox_msg *msg, struct err *e)
 	bool is_new;
 	uint32_t uid;
 
-	if (r->is_tail && r->slots.n == 0) {
+	if (r->is_tail && !r->is_alone && r->slots.n == 0) {
 		take_known(r, msg);
 		return 0;
 	}
@@ -205,8 +205,8 @@ adopt_slots(struct mbox_reading *r)
 	struct mbox *mb = mbox_of(r->m);
 
 	if (r->is_tail) {
-		/* The first is one that we know. */
-		for (size_t i = 1; i < r->slots.n; i++) {
+		/* The first is one that we know, if it was read. */
+		for (size_t i = r->is_alone ? 0 : 1; i < r->slots.n; i++) {
 			const struct mbox_slot *s = &r->slots.v[i];
 
 			*VEC_ADD(&mb->slots) = *s;
