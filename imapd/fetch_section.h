@@ -20,6 +20,7 @@ struct section_value {
 	uint64_t off, len; /* SECTION_RANGE, partial not applied */
 };
 
+/* What BODY[...] is of a message whose parts are known. ERR_GONE. */
 int fetch_section_find(struct msg *m, const struct fetch_section *sec,
     struct arena *a, struct section_value *out, struct err *e);
 

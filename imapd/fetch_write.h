@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "mime/part.h"
 
+/* ENVELOPE's value, in parentheses; absent fields are NIL. */
 void fetch_write_envelope(struct buf *b, const struct envelope *env);
 /*
  * BODYSTRUCTURE; without `extended` the form of BODY. message/global is shown

@@ -24,6 +24,7 @@ struct filter_job {
 	struct filterbuild *build; /* NULL: not BUILDING */
 };
 
+/* OFF; its timer is in the host's loop. */
 void filter_job_init(struct filter_job *j, struct host *h);
 /* A mailbox has been selected. */
 void filter_job_start(struct filter_job *j, struct view *v);

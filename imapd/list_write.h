@@ -20,6 +20,7 @@ struct list_line {
 	size_t n_child_info;
 };
 
+/* One untagged response, to s->out. */
 void list_write(struct session *s, const struct list_line *l);
 /* "/" as a quoted character. */
 void list_write_delimiter(struct buf *b, char c);

@@ -18,6 +18,7 @@
 
 struct notify;
 
+/* Has there been a NOTIFY, also NOTIFY NONE? */
 bool notify_is_on(const struct session *s);
 /* What is told of the selected mailbox: SYNC_* of sync.h. */
 unsigned notify_selected(const struct session *s);

@@ -62,6 +62,7 @@ session_has_utf8(const struct session *s)
 	return s->utf8 || s->imap4rev2;
 }
 
+/* Not selected; `h` and `conn` are the client's. */
 void session_init(struct session *s, struct host *h, struct conn *conn);
 void session_done(struct session *s);
 /* view_flags() as this client knows flags: no \Recent in IMAP4rev2. */

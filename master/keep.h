@@ -20,6 +20,7 @@ struct keep {
 	int penalty_fd; /* -1: not yet made */
 };
 
+/* Nothing is read yet; keep_done() wipes the salt and closes the memory. */
 void keep_init(struct keep *k);
 void keep_done(struct keep *k);
 /*

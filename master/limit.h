@@ -29,6 +29,7 @@ enum limit_verdict {
 	LIMIT_TOTAL,
 };
 
+/* No sessions. */
 void limit_init(struct limit_table *l);
 void limit_done(struct limit_table *l);
 /* `ip` of 4 or 16 bytes in network order, or none. */

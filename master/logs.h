@@ -27,6 +27,7 @@ struct logs {
 	struct chan *logd; /* NULL: none runs */
 };
 
+/* No channels, no logd; logs_done() closes all. */
 void logs_init(struct logs *l);
 void logs_done(struct logs *l);
 /* Makes a channel; *child_fd is the process's end, the caller closes it. */

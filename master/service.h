@@ -8,6 +8,7 @@
 
 #include "master.h"
 
+/* DOWN; `index` tells several of one program apart. */
 void service_init(struct service_proc *p, struct master *m,
     struct generation *g, enum program program, uint32_t index);
 /* "authd", "keyd 1": for logs. */

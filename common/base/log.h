@@ -36,6 +36,10 @@ void log_set_level(enum log_level level);
 bool log_is_debug(void);
 const char *log_level_name(enum log_level level);
 
+/*
+ * One line, as printf() makes it: a fixed phrase first, then key=value. Control
+ * bytes are escaped, long lines cut. Below the level nothing is done.
+ */
 void log_debug(const char *fmt, ...) PRINTF_LIKE(1, 2);
 void log_info(const char *fmt, ...) PRINTF_LIKE(1, 2);
 void log_warn(const char *fmt, ...) PRINTF_LIKE(1, 2);

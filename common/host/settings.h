@@ -12,8 +12,10 @@ struct settings {
 	struct map map;
 };
 
+/* Empty; settings_done() releases all values. */
 void settings_init(struct settings *s);
 void settings_done(struct settings *s);
+/* Both are copied; a later value takes the place of an earlier one. */
 void settings_put(struct settings *s, struct str name, struct str value);
 /* "name=value". ERR_SYNTAX. */
 int settings_put_line(struct settings *s, struct str line, struct err *e);

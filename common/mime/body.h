@@ -13,6 +13,7 @@ enum body_encoding { /* RFC 2045 section 6 */
 	BODY_UNKNOWN, /* anything else: can not be decoded, stays as it is */
 };
 
+/* By the part's Content-Transfer-Encoding; one that is not known: BODY_UNKNOWN. */
 enum body_encoding body_encoding_of(const struct part *part);
 
 enum body_form {

@@ -29,6 +29,10 @@ struct envelope_maker {
 	uint32_t *addresses; /* how many more may be taken */
 };
 
+/*
+ * Empties *e and makes `m` ready for the fields; *addresses is how many may be
+ * taken in all, over several messages, and both must live on.
+ */
 void envelope_begin(
     struct envelope_maker *m, struct envelope *e, uint32_t *addresses);
 /*

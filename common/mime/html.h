@@ -27,8 +27,10 @@ struct html {
 	const char *skip; /* the element whose text is left out */
 };
 
+/* `emit` gets each character of the text, with `arg`. */
 void html_init(
     struct html *h, void (*emit)(void *arg, uint32_t code), void *arg);
+/* The next character of the source, as a code point. */
 void html_feed(struct html *h, uint32_t code);
 /* The text ends: what looked like a tag or a reference was none. */
 void html_finish(struct html *h);

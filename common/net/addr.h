@@ -22,6 +22,7 @@ struct addr_prefix {
 	unsigned bits;
 };
 
+/* IPv4 in IPv6 as IPv4; of another family: n is 0. */
 struct addr addr_of_sockaddr(const struct sockaddr_storage *ss);
 /* Addresses of a connected socket; a socket without IP gives n 0. */
 int addr_peer(int fd, struct addr *out, struct err *e);

@@ -94,6 +94,7 @@ void conn_mark_dirty(struct conn *c);
 
 /* ---- conn_in.c ------------------------------------------------------------- */
 
+/* libev's callback: reads what there is room for and tells the owner. */
 void conn_on_readable(struct ev_loop *loop, ev_io *w, int revents);
 /* Reads from now on, or no longer, by what there is room for. */
 void conn_update_reader(struct conn *c);

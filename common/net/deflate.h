@@ -11,6 +11,7 @@
 
 struct deflate;
 
+/* Both directions of one connection; ERR_OTHER: zlib refuses to start. */
 int deflate_new(struct deflate **out, struct err *e);
 void deflate_free(struct deflate **d);
 /*

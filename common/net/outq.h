@@ -17,6 +17,7 @@ struct outq {
 	size_t n; /* bytes in all blocks */
 };
 
+/* Empty; outq_done() drops what was not sent. */
 void outq_init(struct outq *q);
 void outq_done(struct outq *q);
 /* Contiguous space for `n` bytes; then outq_filled() says how many. */

@@ -74,6 +74,7 @@ enum query_cost { /* the dearest thing that a tree needs */
 	QUERY_COST_BODY,
 };
 
+/* A node without children, all of it in the arena. */
 struct query *query_new(struct arena *a, enum query_key key);
 /* Puts `child` last among the children of `q`. */
 void query_add(struct query *q, struct query *child);

@@ -28,6 +28,7 @@ void check_tell(struct check *c, int weight, const char *kind,
     struct str mailbox, const char *cure, const char *fmt, ...)
     PRINTF_LIKE(6, 7);
 
+/* All mailboxes of the user's place; findings by check_tell(). */
 int maildir_check(struct check *c, struct err *e);
 int mbox_check(struct check *c, struct err *e);
 /* The user's index, if set->index_dir is one. */

@@ -70,6 +70,7 @@ struct meta_listener {
 	void *arg;
 };
 
+/* `l` is the caller's, filled in, and stays where it is until meta_unlisten(). */
 void meta_listen(struct store *s, struct meta_listener *l);
 void meta_unlisten(struct meta_listener *l);
 

@@ -82,6 +82,7 @@ int msg_load_all(struct msg *m, struct err *e);
  */
 bool msg_at_hand(struct msg *m, uint64_t off, size_t n, struct str *out);
 
+/* The one it was opened with. */
 uint32_t msg_uid(const struct msg *m);
 /* Seconds since 1970 of INTERNALDATE. */
 int msg_internal_date(struct msg *m, int64_t *out, struct err *e);

@@ -32,6 +32,7 @@ struct msg {
 	struct arena arena;
 };
 
+/* Opens the message's file, unless it is open. ERR_GONE. */
 int msg_need_file(struct msg *m, struct err *e);
 
 #endif

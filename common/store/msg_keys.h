@@ -31,6 +31,7 @@ struct thread_keys {
 	struct str refs;
 };
 
+/* Reads the header alone, if at all. Slices are in `a`. ERR_GONE. */
 int msg_thread_keys(
     struct msg *m, struct arena *a, struct thread_keys *out, struct err *e);
 

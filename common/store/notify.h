@@ -5,6 +5,7 @@
 
 #include "store/mailbox_impl.h"
 
+/* store->notify, and its end with the store. */
 void notify_new(struct store *s);
 void notify_free(struct store *s);
 /* Listeners that are due are called when the loop comes round. */

@@ -40,6 +40,7 @@ struct acl_sets {
 	size_t n;
 };
 
+/* For LISTRIGHTS (RFC 4314 section 3.7). ERR_NOT_FOUND, ERR_PERM. */
 int store_acl_sets(struct store *s, struct str name, const struct acl_id *id,
     struct acl_sets *out, struct err *e);
 
@@ -87,6 +88,7 @@ struct share_target {
 
 #define ACL_TIED (ACL_WRITE | ACL_DELETED | ACL_INSERT | ACL_EXPUNGE)
 
+/* The most of what the kernel can tell apart that these rights have whole. */
 enum share_level share_level_of(unsigned rights);
 /* Do users have uids of their own, as far as can be seen? */
 bool share_has_uids(struct store *s);

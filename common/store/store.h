@@ -34,6 +34,7 @@ struct store_waiter {
 	bool is_waiting;
 };
 
+/* Has the last STEP_MORE come because somebody else has a lock? */
 bool store_must_wait(const struct store *s);
 /*
  * False: call again at once. Else fn will be called from the loop, once. The

@@ -42,6 +42,7 @@ struct tree_listener {
 	bool is_listening;
 };
 
+/* `l` is the caller's, filled in, and stays where it is until tree_listen_end(). */
 void tree_listen(struct store *s, struct tree_listener *l);
 void tree_listen_end(struct tree_listener *l);
 

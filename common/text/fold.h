@@ -39,6 +39,7 @@ struct fold_window {
  */
 typedef bool fold_look_fn(void *arg, struct str window, size_t fresh);
 
+/* `keep`: bytes of what was shown that stand before what is new. */
 void fold_window_init(struct fold_window *w, size_t keep);
 void fold_window_done(struct fold_window *w);
 /* The next text begins. */
@@ -63,6 +64,7 @@ struct fold_search {
 	bool is_found;
 };
 
+/* The needle is folded and copied; an empty one is in every text. */
 void fold_search_init(struct fold_search *f, struct str needle_utf8);
 void fold_search_done(struct fold_search *f);
 /* The next text begins. */

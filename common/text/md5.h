@@ -16,6 +16,7 @@ struct md5 {
 	uint8_t block[64]; /* what does not fill one yet */
 };
 
+/* The digest (RFC 1321) of bytes that come in any pieces. */
 void md5_init(struct md5 *m);
 void md5_add(struct md5 *m, struct str bytes);
 /* The digest; `m` must be initialised before it is used again. */

@@ -25,6 +25,7 @@ struct penalty_who {
 	uint64_t pair; /* 0: never excused from the name's delay */
 };
 
+/* Empty, in memory of our own. */
 struct penalty *penalty_new(void);
 /*
  * The same in memory that others of us had before and have at the same time:

@@ -21,6 +21,7 @@ struct queue {
 	size_t n, max;
 };
 
+/* Empty; `max`: items in all. */
 void queue_init(struct queue *q, size_t max);
 /*
  * Appends `it` for the block with this key. When the queue is full, the last

@@ -9,6 +9,7 @@
 
 struct key_store;
 
+/* Without keys. */
 struct key_store *key_store_new(void);
 /* Wipes. */
 void key_store_free(struct key_store **s);

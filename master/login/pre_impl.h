@@ -26,6 +26,7 @@ struct pre_protocol {
 };
 extern const struct pre_protocol pre_imap, pre_pop3;
 
+/* Of the service that the connection came to. */
 const struct pre_protocol *pre_protocol_of(const struct pre *p);
 
 /* The connection ends after `out` is sent; `why` (static) is for the log. */

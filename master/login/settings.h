@@ -23,6 +23,7 @@ struct login_settings {
 	bool tls, only_tls13;
 };
 
+/* What is missing has its default. ERR_SYNTAX, ERR_LIMIT: of proxy_networks. */
 int login_settings_read(
     const struct child_settings *c, struct login_settings *out, struct err *e);
 

@@ -50,6 +50,7 @@ typedef void courier_name_fn(void *arg, size_t number, struct str name);
  * once for a message without any. */
 typedef void courier_set_fn(void *arg, struct str base, size_t number);
 
+/* Reads ":list", names first; a damaged line costs that line. */
 void courier_keywords_parse(struct str bytes, courier_name_fn *name_fn,
     courier_set_fn *set_fn, void *arg);
 /*

@@ -29,6 +29,7 @@ struct journal_line {
 	struct str name; /* of '+': final, with info; else a base name */
 };
 
+/* The text of a journal: `boot` says which run of the kernel wrote it. */
 void journal_begin(struct buf *b, struct str boot);
 void journal_add(struct buf *b, const struct journal_line *l);
 /* False: some name can not be written so, or it is too long. */

@@ -199,6 +199,7 @@ bool maildir_name_of_storage(
     struct store *s, struct str storage, struct buf *out);
 int maildir_subs_dir(struct store *s, const char **file);
 
+/* store_ops: the folder of a mailbox, and where its dovecot-acl is. */
 int maildir_rights_place(
     struct store *s, struct str name, struct rights_place *out, struct err *e);
 
@@ -262,6 +263,7 @@ void maildir_map_done(struct maildir *md);
 
 /* ---- maildir_scan.c, maildir_sync.c -------------------------------------- */
 
+/* store_ops: brings the records up to date with new/ and cur/. */
 enum step maildir_sync(struct mailbox *m, enum sync_how how, struct err *e);
 /* SYNC_FORCE to its end, waiting for no lock. */
 int maildir_sync_now(struct mailbox *m, struct err *e);
@@ -380,6 +382,7 @@ int maildir_repair(struct mailbox *m, struct err *e);
 
 /* ---- the rest ------------------------------------------------------------ */
 
+/* store_ops: the number of a keyword, made below the lock if need be. */
 enum step maildir_keyword(
     struct mailbox *m, struct str name, size_t *number, struct err *e);
 /* One attempt; ERR_NOT_FOUND: the file has another name now. */
@@ -416,6 +419,7 @@ void maildir_change_end(struct maildir *md);
 
 /* ---- maildir_index.c ----------------------------------------------------- */
 
+/* For store_ops, whose comments say what each of them does. */
 bool maildir_index_place(struct store *s, struct str name, struct buf *out);
 bool maildir_index_guess(struct store *s, struct str name, struct buf *out);
 bool maildir_index_is_settled(struct mailbox *m);
@@ -438,6 +442,7 @@ bool maildir_lazy_parts(
 
 extern const struct append_ops maildir_append;
 
+/* For store_ops: folders by their names. */
 enum step maildir_list(struct store *s, struct arena *a, void **at,
     struct mbox_entry **first, struct err *e);
 void maildir_list_end(void **at);

@@ -42,6 +42,7 @@ struct scan {
 
 #define BOTH_DIRS (1u << DIR_NEW | 1u << DIR_CUR)
 
+/* `dirs`: bits 1 << enum maildir_dir. scan_done() closes what is open. */
 void scan_init(struct scan *s, unsigned dirs);
 void scan_done(struct scan *s);
 /*

@@ -72,6 +72,10 @@ struct uidlist {
 	struct uidlist_reading *reading; /* of uidlist_read_some() */
 };
 
+/*
+ * Nothing is read yet. Both descriptors stay the caller's and must live on, as
+ * must `perm`; what is written anew is made in `tmp_dirfd`.
+ */
 void uidlist_init(
     struct uidlist *l, int dirfd, int tmp_dirfd, const struct file_perm *perm);
 void uidlist_done(struct uidlist *l);

@@ -43,6 +43,7 @@ struct mbox_slot {
 	uint32_t uid;
 	uint16_t from_len;
 	uint16_t flags;
+	uint32_t spare; /* a slot goes into the index as it is: no hole in it */
 };
 
 enum { OWN_SEEN = 1 << 0 }; /* in msg_rec.own: met by this scan */
@@ -210,6 +211,7 @@ mbox_stamp_eq(const struct file_stamp *a, const struct file_stamp *b)
 
 /* ---- mbox_list.c: names ---------------------------------------------------- */
 
+/* store_ops: the root and the spool; the folder is made if it is missing. */
 int mbox_place_open(struct store *s, struct err *e);
 void mbox_place_close(struct store *s);
 /* The file of a mailbox. ERR_NOT_FOUND, ERR_BAD_NAME. */
@@ -280,6 +282,7 @@ int mbox_peek(struct mailbox *m, struct err *e);
 
 /* ---- mbox_index.c: see store_ops -------------------------------------------- */
 
+/* For store_ops, whose comments say what each of them does. */
 bool mbox_index_place(struct store *s, struct str name, struct buf *out);
 bool mbox_index_is_settled(struct mailbox *m);
 bool mbox_index_save(struct mailbox *m, struct buf *out, bool *again);
@@ -356,6 +359,7 @@ enum step mbox_load(struct mailbox *m, struct err *e);
 
 /* ---- mbox_sync.c ----------------------------------------------------------- */
 
+/* store_ops: brings the records up to date with the file. */
 enum step mbox_sync(struct mailbox *m, enum sync_how how, struct err *e);
 bool mbox_is_syncing(const struct mailbox *m);
 void mbox_sync_abandon(struct mailbox *m);
@@ -408,6 +412,7 @@ struct mbox_writing {
 	VEC(struct mbox_planned) planned;
 };
 
+/* A pass over all slots; `all`: also what moves the rest of the file. */
 void mbox_writing_init(struct mbox_writing *w, struct mailbox *m, bool all);
 void mbox_writing_done(struct mbox_writing *w);
 /*
@@ -465,6 +470,7 @@ void mbox_removal_free(struct mbox_removal **r);
 
 /* ---- mbox_job.c ------------------------------------------------------------ */
 
+/* For store_ops: the change is in memory, mbox_flush() writes it. */
 int mbox_keyword(
     struct mailbox *m, struct str name, size_t *number, struct err *e);
 int mbox_set_flags(struct mailbox *m, uint32_t uid, const struct flag_change *c,
@@ -543,6 +549,7 @@ void mbox_was_done(struct mbox *mb);
 
 /* ---- mbox_msg.c ------------------------------------------------------------ */
 
+/* For store_ops: one message by the file's descriptor, which is shared. */
 int mbox_msg_open(
     struct mailbox *m, uint32_t uid, struct msg_file *out, struct err *e);
 int mbox_msg_stat(

@@ -89,6 +89,7 @@ int mbox_give_uid(
 
 /* ---- mbox_take.c ----------------------------------------------------------- */
 
+/* The next message of the file becomes a record, a known one or a new. */
 int mbox_take_msg(
     struct mbox_reading *r, const struct mbox_msg *msg, struct err *e);
 /* All was read: what has come and gone is told. */

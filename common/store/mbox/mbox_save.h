@@ -70,6 +70,7 @@ mbox_save_of(const struct append *a)
 
 /* ---- mbox_stage.c: see append_ops ------------------------------------------ */
 
+/* Messages are collected in their mbox form: in memory, large ones in a file. */
 int mbox_stage_begin(struct append *a, struct err *e);
 int mbox_stage_scratch(struct append *a, struct err *e);
 int mbox_stage_message(struct append *a, const struct flag_wish *wish,

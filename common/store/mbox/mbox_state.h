@@ -42,6 +42,7 @@ struct mbox_state {
 	uint64_t hash; /* of fields that name the message; for matching */
 };
 
+/* Which of the fields that hold state has this name, in any case of letters. */
 enum mbox_field mbox_field_of(struct str name);
 /* A field that clients do not see, by its whole text "Name: ...". */
 bool mbox_is_hidden(struct str field);

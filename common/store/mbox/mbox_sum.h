@@ -15,6 +15,7 @@ struct mbox_sum {
 	char held[40];
 };
 
+/* The sum of no bytes. */
 void mbox_sum_init(struct mbox_sum *s);
 /* However the bytes are cut into pieces, the sum is the same. */
 void mbox_sum_add(struct mbox_sum *s, struct str bytes);
