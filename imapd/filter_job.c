@@ -18,7 +18,9 @@
 #include "store/mailbox.h"
 
 /* A client that lists first and searches then should not find us at work. */
-#define QUIET_S 0.6
+#define QUIET_MS 600
+/* But where somebody is always at work it is not put off for ever. */
+#define WAITS_MAX 30
 #define SLICE_MS 3
 #define PAUSE_S 0.015
 /* Somebody has work, or the same mailbox is being done. */
@@ -98,13 +100,27 @@ build(struct filter_job *j, int64_t slice_ms)
 	return step;
 }
 
+/* Milliseconds until it may begin, 0: now. */
+static int64_t
+still_to_wait(struct filter_job *j)
+{
+	int64_t idle_ms = host_idle_ms(j->host);
+
+	if (idle_ms >= QUIET_MS || j->waits++ >= WAITS_MAX)
+		return 0;
+	return QUIET_MS - idle_ms;
+}
+
 static void
 on_timer(struct ev_loop *loop, ev_timer *w, UNUSED int revents)
 {
 	struct filter_job *j = w->data;
+	int64_t wait_ms;
 
 	ev_ref(loop); /* libev has stopped it */
-	if (host_is_busy(j->host)) {
+	if (j->build == NULL && (wait_ms = still_to_wait(j)) > 0) {
+		arm(j, (double)wait_ms / 1000.);
+	} else if (host_is_busy(j->host)) {
 		arm(j, LATER_S);
 	} else if (j->build == NULL && is_being_done(j)) {
 		arm(j, LATER_S);
@@ -128,14 +144,17 @@ filter_job_start(struct filter_job *j, struct view *v)
 {
 	filter_job_stop(j);
 	j->view = v;
-	arm(j, QUIET_S);
+	j->waits = 0;
+	arm(j, QUIET_MS / 1000.);
 }
 
 void
 filter_job_news(struct filter_job *j)
 {
-	if (j->view != NULL && j->build == NULL && !ev_is_active(&j->timer))
-		arm(j, QUIET_S);
+	if (j->view != NULL && j->build == NULL && !ev_is_active(&j->timer)) {
+		j->waits = 0;
+		arm(j, QUIET_MS / 1000.);
+	}
 }
 
 void

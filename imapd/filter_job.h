@@ -22,6 +22,7 @@ struct filter_job {
 	ev_timer timer;
 	struct view *view; /* NULL: OFF */
 	struct filterbuild *build; /* NULL: not BUILDING */
+	unsigned waits; /* how often it was not quiet */
 };
 
 /* OFF; its timer is in the host's loop. */

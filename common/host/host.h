@@ -71,6 +71,8 @@ uint64_t host_setting_bytes(
 bool host_setting_bool(struct host *h, const char *name, bool otherwise);
 /* Has any session work to do now? */
 bool host_is_busy(const struct host *h);
+/* For how long has none of them had any? */
+int64_t host_idle_ms(const struct host *h);
 /* The name of the user whose process this is. */
 const char *host_user(struct host *h);
 /* The folder (or file) at the root of the user's mail. */

@@ -44,6 +44,7 @@ struct host {
 	ev_timer linger;
 
 	struct list sessions, ready, ended;
+	int64_t turns_ms; /* when any of them had a turn last */
 	struct map by_session;
 	size_t n_sessions;
 	struct host_session *running; /* whose turn it is */

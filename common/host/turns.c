@@ -54,6 +54,7 @@ give_turns(struct host *h)
 	struct list round;
 	int64_t until = clock_mono_ms() + ROUND_MS;
 
+	h->turns_ms = until - ROUND_MS;
 	/* Each session once: who is woken meanwhile comes in the next round. */
 	list_init(&round);
 	list_prepend_all(&round, &h->ready);
@@ -242,6 +243,12 @@ bool
 host_is_busy(const struct host *h)
 {
 	return !list_is_empty(&h->ready);
+}
+
+int64_t
+host_idle_ms(const struct host *h)
+{
+	return host_is_busy(h) ? 0 : clock_mono_ms() - h->turns_ms;
 }
 
 void

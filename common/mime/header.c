@@ -11,6 +11,10 @@
 #include "mime/encword.h"
 #include "text/ascii.h"
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 /* Length of the first line of `s` with its LF; s.n when there is none. */
 static size_t
 line_length(struct str s)
@@ -96,6 +100,86 @@ header_find(struct str block, struct str name, struct header_field *out)
 		if (str_eq_nocase(out->name, name))
 			return true;
 	return false;
+}
+
+void
+header_find_each(struct str block, const struct str *names, size_t n,
+    struct header_field *out)
+{
+	struct header_field f;
+	struct header_iter it;
+	size_t missing = n;
+
+	memset(out, 0, n * sizeof(*out));
+	header_iter_init(&it, block);
+	while (missing > 0 && header_iter_next(&it, &f))
+		for (size_t i = 0; i < n; i++) {
+			if (f.name.n != names[i].n || out[i].raw.n > 0 ||
+			    !str_eq_nocase(f.name, names[i]))
+				continue;
+			out[i] = f;
+			missing--;
+			break;
+		}
+}
+
+#ifdef __SSE2__
+#define BLOCK 16
+
+/* Bit i: byte i of the block at `p` is `c`. */
+static inline unsigned
+mask_of(const char *p, char c)
+{
+	__m128i block = _mm_loadu_si128((const __m128i *)(const void *)p);
+
+	return (unsigned)_mm_movemask_epi8(
+	    _mm_cmpeq_epi8(block, _mm_set1_epi8(c)));
+}
+
+/* Whole blocks without an LF that has LF or CR behind it. */
+static size_t
+skip_lines(struct str s, size_t i)
+{
+	for (; s.n - i > BLOCK; i += BLOCK) {
+		const char *p = s.p + i;
+		unsigned end = mask_of(p, '\n') &
+		    (mask_of(p + 1, '\n') | mask_of(p + 1, '\r'));
+
+		if (end != 0)
+			return i + (unsigned)__builtin_ctz(end);
+	}
+	return i;
+}
+#else
+static size_t
+skip_lines(UNUSED struct str s, size_t i)
+{
+	return i;
+}
+#endif
+
+size_t
+header_block_end(struct str s, size_t from)
+{
+	/* A blank line at the very start: a message without a header. */
+	if (s.n >= 1 && s.p[0] == '\n')
+		return 1;
+	if (s.n >= 2 && s.p[0] == '\r' && s.p[1] == '\n')
+		return 2;
+	for (size_t i = from; i < s.n; i++) {
+		const char *lf;
+
+		i = skip_lines(s, i);
+		lf = memchr(s.p + i, '\n', s.n - i);
+		if (lf == NULL)
+			return 0;
+		i = (size_t)(lf - s.p);
+		if (i + 1 < s.n && s.p[i + 1] == '\n')
+			return i + 2;
+		if (i + 2 < s.n && s.p[i + 1] == '\r' && s.p[i + 2] == '\n')
+			return i + 3;
+	}
+	return 0;
 }
 
 size_t

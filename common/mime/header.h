@@ -36,6 +36,16 @@ bool header_iter_next(struct header_iter *it, struct header_field *out);
 bool header_iter_next_any(struct header_iter *it, struct header_field *out);
 /* First field of that name; false when there is none. */
 bool header_find(struct str block, struct str name, struct header_field *out);
+/*
+ * The first field of each of these names, in one walk; raw.n 0: there is none.
+ */
+void header_find_each(struct str block, const struct str *names, size_t n,
+    struct header_field *out);
+/*
+ * Length of the block at the begin of `s` with its blank line; 0: its end is not
+ * there. Up to `from` nothing of that line is.
+ */
+size_t header_block_end(struct str s, size_t from);
 /* Unfolds (RFC 5322 2.2.3: CRLF before blank goes) and trims, in `a`. */
 struct str header_unfold(struct arena *a, struct str value);
 /*

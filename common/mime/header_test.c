@@ -33,6 +33,70 @@ static const struct {
     {"lone CR", "A: b\rC: d\n\r\n", "A= b\rC: d|"},
 };
 
+/* The same, byte by byte. */
+static size_t
+block_end_by_bytes(struct str s)
+{
+	for (size_t i = 0; i < s.n; i++) {
+		bool at_start = i == 0 || s.p[i - 1] == '\n';
+
+		if (at_start && s.p[i] == '\n')
+			return i + 1;
+		if (at_start && i + 1 < s.n && s.p[i] == '\r' &&
+		    s.p[i + 1] == '\n')
+			return i + 2;
+	}
+	return 0;
+}
+
+/* Wherever it lies, whatever looks like it before, and read in two pieces. */
+static void
+test_block_end(UNUSED void **state)
+{
+	static const char few[] = "a\n\r:";
+	uint32_t seed = 1;
+	char text[80];
+
+	for (int round = 0; round < 20000; round++) {
+		struct str s = str_make(text, (size_t)round % sizeof(text));
+		size_t end, cut;
+
+		for (size_t i = 0; i < s.n; i++) {
+			seed = seed * 1664525 + 1013904223;
+			/* Line ends are as rare as in mail, or are all. */
+			text[i] = (seed >> 24) % 16 < (unsigned)round % 5 + 1
+			    ? few[(seed >> 16) % 4]
+			    : 'x';
+		}
+		end = block_end_by_bytes(s);
+		assert_int_equal(header_block_end(s, 0), end);
+		for (cut = 0; cut < s.n && (end == 0 || cut < end); cut += 7)
+			assert_int_equal(
+			    header_block_end(s, cut < 3 ? 0 : cut - 3), end);
+	}
+}
+
+static void
+test_find_each(UNUSED void **state)
+{
+	static const struct str names[] = {STR_LIT("B"), STR_LIT("Cc"),
+	    STR_LIT("None"), STR_LIT("A"), STR_LIT("Late")};
+	struct header_field f[ARRAY_LEN(names)], one;
+	struct str block = STR("a: 1\nx: 2\nb: 3\nA: 4\nB:\ncc: 5\n 6\n"
+			       "\nLate: 7\n");
+
+	header_find_each(block, names, ARRAY_LEN(names), f);
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		bool is_there = header_find(block, names[i], &one);
+
+		assert_int_equal(is_there, f[i].raw.n > 0);
+		assert_true(!is_there || str_eq(one.raw, f[i].raw));
+		assert_true(!is_there || str_eq(one.value, f[i].value));
+	}
+	assert_true(str_eq(f[1].value, STR(" 5\n 6")));
+	assert_true(str_eq(f[3].value, STR(" 1")));
+}
+
 static void
 test_blocks(UNUSED void **state)
 {
@@ -212,6 +276,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_blocks),
+	    cmocka_unit_test(test_block_end),
+	    cmocka_unit_test(test_find_each),
 	    cmocka_unit_test(test_unfold),
 	    cmocka_unit_test(test_words),
 	    cmocka_unit_test(test_many_beginnings),

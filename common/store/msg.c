@@ -11,6 +11,7 @@
 
 #include "base/bounds.h"
 #include "base/mem.h"
+#include "mime/header.h"
 #include "os/file.h"
 #include "store/derived.h"
 #include "store/mailbox_impl.h"
@@ -551,29 +552,6 @@ msg_load_all(struct msg *m, struct err *e)
 
 /* ---- header -------------------------------------------------------------- */
 
-/* Length of the header block with its blank line; 0: not there yet. */
-static size_t
-header_end(struct str s, size_t from)
-{
-	/* A blank line at the very start: a message without a header. */
-	if (s.n >= 1 && s.p[0] == '\n')
-		return 1;
-	if (s.n >= 2 && s.p[0] == '\r' && s.p[1] == '\n')
-		return 2;
-	for (size_t i = from; i < s.n; i++) {
-		const char *lf = memchr(s.p + i, '\n', s.n - i);
-
-		if (lf == NULL)
-			return 0;
-		i = (size_t)(lf - s.p);
-		if (i + 1 < s.n && s.p[i + 1] == '\n')
-			return i + 2;
-		if (i + 2 < s.n && s.p[i + 1] == '\r' && s.p[i + 2] == '\n')
-			return i + 3;
-	}
-	return 0;
-}
-
 /* The next one is read with one call, and not much more than it. */
 static void
 note_header(struct mailbox *mb, size_t n)
@@ -598,7 +576,7 @@ header_at_hand(struct msg *m)
 
 	if (f->first_n == 0)
 		return false;
-	end = header_end(first, 0);
+	end = header_block_end(first, 0);
 	if (end == 0 && f->first_n < f->size)
 		return false;
 	m->header_block = str_head(first, end == 0 ? first.n : end);
@@ -640,7 +618,7 @@ msg_header(struct msg *m, struct str *out, struct err *e)
 			return -1;
 		}
 		m->header.n += got;
-		end = header_end(buf_str(&m->header), from);
+		end = header_block_end(buf_str(&m->header), from);
 		from = m->header.n < 3 ? 0 : m->header.n - 3;
 		if (got == 0)
 			break;

@@ -111,19 +111,18 @@ parse_sort_keys(struct arena *a, struct str value, struct sort_keys *out)
 
 /* Local part, and what RFC 5957 shows, of the first address of a field. */
 static void
-first_address(struct arena *a, struct str block, struct str name,
-    struct str *local, struct str *shown)
+first_address(struct arena *a, const struct header_field *f, struct str *local,
+    struct str *shown)
 {
 	struct mime_addr *list = NULL;
-	struct header_field f;
 	uint32_t max = 1;
 
 	*local = STR("");
 	if (shown != NULL)
 		*shown = STR("");
-	if (!header_find(block, name, &f))
+	if (f->raw.n == 0)
 		return;
-	(void)addr822_parse(a, header_unfold(a, f.value), &max, &list);
+	(void)addr822_parse(a, header_unfold(a, f->value), &max, &list);
 	if (list == NULL || list->mailbox.p == NULL)
 		return;
 	*local = list->mailbox;
@@ -140,21 +139,25 @@ first_address(struct arena *a, struct str block, struct str name,
 static void
 find_sort_keys(struct arena *a, struct str block, struct sort_keys *out)
 {
-	struct header_field f;
+	enum { DATE, SUBJECT, FROM, TO, CC, FIELDS };
+	static const struct str names[FIELDS] = {STR_LIT("Date"),
+	    STR_LIT("Subject"), STR_LIT("From"), STR_LIT("To"), STR_LIT("Cc")};
+	struct header_field f[FIELDS];
 	struct date822 date;
 
 	*out = (struct sort_keys){.subject = STR("")};
-	if (header_find(block, STR("Date"), &f) &&
-	    date822_parse(header_unfold(a, f.value), &date)) {
+	header_find_each(block, names, FIELDS, f);
+	if (f[DATE].raw.n > 0 &&
+	    date822_parse(header_unfold(a, f[DATE].value), &date)) {
 		out->has_date = true;
 		out->sent_s = date.unix_s;
 	}
-	if (header_find(block, STR("Subject"), &f))
-		out->subject =
-		    subject_base(a, header_decode(a, f.value), &out->is_reply);
-	first_address(a, block, STR("From"), &out->from, &out->from_name);
-	first_address(a, block, STR("To"), &out->to, &out->to_name);
-	first_address(a, block, STR("Cc"), &out->cc, NULL);
+	if (f[SUBJECT].raw.n > 0)
+		out->subject = subject_base(
+		    a, header_decode(a, f[SUBJECT].value), &out->is_reply);
+	first_address(a, &f[FROM], &out->from, &out->from_name);
+	first_address(a, &f[TO], &out->to, &out->to_name);
+	first_address(a, &f[CC], &out->cc, NULL);
 }
 
 int
@@ -184,31 +187,27 @@ msg_sort_keys(
 /* ---- thread keys --------------------------------------------------------- */
 
 static struct str
-first_id(struct arena *a, struct str block, struct str name)
+first_id(struct arena *a, const struct header_field *f)
 {
-	struct header_field f;
-	struct str value, id;
+	struct str value = f->value, id;
 
-	if (!header_find(block, name, &f))
+	if (f->raw.n == 0)
 		return STR("");
-	value = f.value;
 	return msgid_next(a, &value, &id) ? id : STR("");
 }
 
 /* The ids of References: the first, and the last ones. */
 static void
-add_refs(struct arena *a, struct str block, struct buf *out)
+add_refs(struct arena *a, const struct header_field *refs,
+    const struct header_field *reply, struct buf *out)
 {
-	struct header_field f;
-	struct str value, id;
+	struct str value = refs->value, id;
 	VEC(struct str) ids = {0};
 
-	if (header_find(block, STR("References"), &f)) {
-		value = f.value;
+	if (refs->raw.n > 0)
 		while (msgid_next(a, &value, &id))
 			*VEC_ADD(&ids) = id;
-	}
-	if (ids.n == 0 && (id = first_id(a, block, STR("In-Reply-To"))).n > 0)
+	if (ids.n == 0 && (id = first_id(a, reply)).n > 0)
 		*VEC_ADD(&ids) = id;
 	for (size_t i = 0; i < ids.n; i++) {
 		if (i > 0 && i + REFS_MAX <= ids.n)
@@ -224,6 +223,10 @@ int
 msg_thread_keys(
     struct msg *m, struct arena *a, struct thread_keys *out, struct err *e)
 {
+	enum { ID, REFS, REPLY, FIELDS };
+	static const struct str names[FIELDS] = {STR_LIT("Message-ID"),
+	    STR_LIT("References"), STR_LIT("In-Reply-To")};
+	struct header_field f[FIELDS];
 	struct str value, block;
 	struct buf b, refs;
 
@@ -238,9 +241,9 @@ msg_thread_keys(
 	if (msg_header(m, &block, e) == -1)
 		return -1;
 	buf_init(&refs, 1024 * 1024);
-	add_refs(a, block, &refs);
-	out->id = arena_str(
-	    a, str_head(first_id(a, block, STR("Message-ID")), TEXT_MAX));
+	header_find_each(block, names, FIELDS, f);
+	add_refs(a, &f[REFS], &f[REPLY], &refs);
+	out->id = arena_str(a, str_head(first_id(a, &f[ID]), TEXT_MAX));
 	out->refs = arena_str(a, buf_str(&refs));
 	buf_init(&b, CACHE_VALUE_MAX);
 	(void)buf_add_byte(&b, FORM);
