@@ -31,6 +31,10 @@ test_str(UNUSED void **state)
 	assert_true(str_eq(str_trim(STR(" \tx y\r\n")), STR("x y")));
 	assert_int_equal(str_find_str(STR("hello"), STR("llo")), 2);
 	assert_int_equal(str_find_str(STR("hello"), STR("lo!")), 5);
+	assert_int_equal(str_find_str(STR("==?==?"), STR("=?")), 1);
+	assert_int_equal(str_find_str(STR("aaab"), STR("aab")), 1);
+	assert_int_equal(str_find_str(STR("a=="), STR("=?")), 3);
+	assert_int_equal(str_find_str(STR("hello, world"), STR("world")), 7);
 	assert_true(str_ends(STR("a.lock"), STR(".lock")));
 }
 

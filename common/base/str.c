@@ -85,6 +85,8 @@ str_rfind(struct str s, char c)
 	return at != NULL ? (size_t)(at - s.p) : s.n;
 }
 
+#define SHORT_NEEDLE 4
+
 size_t
 str_find_str(struct str s, struct str needle)
 {
@@ -94,8 +96,20 @@ str_find_str(struct str s, struct str needle)
 		return 0;
 	if (s.n < needle.n)
 		return s.n;
-	at = memmem(s.p, s.n, needle.p, needle.n);
-	return at != NULL ? (size_t)(at - s.p) : s.n;
+	if (needle.n > SHORT_NEEDLE) {
+		at = memmem(s.p, s.n, needle.p, needle.n);
+		return at != NULL ? (size_t)(at - s.p) : s.n;
+	}
+	/* memmem makes a table first. */
+	for (size_t i = 0; i + needle.n <= s.n; i++) {
+		at = memchr(s.p + i, needle.p[0], s.n - needle.n + 1 - i);
+		if (at == NULL)
+			return s.n;
+		i = (size_t)(at - s.p);
+		if (memcmp(at, needle.p, needle.n) == 0)
+			return i;
+	}
+	return s.n;
 }
 
 static bool

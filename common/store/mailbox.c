@@ -250,8 +250,14 @@ mailbox_sync_end(struct mailbox *m, struct sync_mark *mark)
 size_t
 mailbox_rec_index(const struct mailbox *m, uint32_t uid)
 {
-	size_t lo = 0, hi = m->recs.n;
+	size_t lo = 0, hi = m->recs.n, at;
 
+	/* Where it is while nothing has been expunged. */
+	if (hi > 0 && uid >= m->recs.v[0].uid) {
+		at = uid - m->recs.v[0].uid;
+		if (at < hi && m->recs.v[at].uid == uid)
+			return at;
+	}
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
 

@@ -25,21 +25,47 @@ mask_of(const char *p, char c)
 	    _mm_cmpeq_epi8(block, _mm_set1_epi8(c)));
 }
 
+static inline __m128i
+block_at(const char *p)
+{
+	return _mm_loadu_si128((const __m128i *)(const void *)p);
+}
+
+/* Of up to 255 blocks, each place of a block by itself in one byte. */
+static uint64_t
+count_lone(const char *p, size_t blocks)
+{
+	const __m128i lf = _mm_set1_epi8('\n'), cr = _mm_set1_epi8('\r');
+	__m128i sum = _mm_setzero_si128();
+
+	for (; blocks > 0; blocks--, p += BLOCK)
+		sum = _mm_sub_epi8(sum,
+		    _mm_andnot_si128(_mm_cmpeq_epi8(block_at(p - 1), cr),
+			_mm_cmpeq_epi8(block_at(p), lf)));
+	sum = _mm_sad_epu8(sum, _mm_setzero_si128());
+	return (uint64_t)_mm_cvtsi128_si64(sum) +
+	    (uint64_t)_mm_cvtsi128_si64(_mm_unpackhi_epi64(sum, sum));
+}
+
 static uint64_t
 count_blocks(const char **at, const char *end, bool *after_cr)
 {
-	unsigned lf, cr, before = *after_cr;
 	const char *p = *at;
-	uint64_t n = 0;
+	uint64_t n;
 
-	for (; end - p >= BLOCK; p += BLOCK) {
-		lf = mask_of(p, '\n');
-		cr = mask_of(p, '\r');
-		for (lf &= ~(cr << 1 | before); lf != 0; lf &= lf - 1)
-			n++;
-		before = cr >> (BLOCK - 1);
+	if (end - p <= BLOCK)
+		return 0;
+	/* The first byte alone: behind it each block has one before it. */
+	n = *p++ == '\n' && !*after_cr;
+	while (end - p >= BLOCK) {
+		size_t blocks = (size_t)(end - p) / BLOCK;
+
+		if (blocks > UINT8_MAX)
+			blocks = UINT8_MAX;
+		n += count_lone(p, blocks);
+		p += blocks * BLOCK;
 	}
-	*after_cr = before != 0;
+	*after_cr = p[-1] == '\r';
 	*at = p;
 	return n;
 }

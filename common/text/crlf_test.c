@@ -99,6 +99,22 @@ check_strip(struct str s, size_t step)
 	assert_memory_equal(got, expected, n);
 }
 
+/* More line ends than a byte can count, and every length at its end. */
+static void
+test_long_texts(UNUSED void **state)
+{
+	static const char *const units[] = {"\n", "\r\n", "\n\r", "ab\n"};
+	static char text[9000];
+
+	for (size_t u = 0; u < ARRAY_LEN(units); u++) {
+		for (size_t i = 0; i < sizeof(text); i++)
+			text[i] = units[u][i % strlen(units[u])];
+		for (size_t n = sizeof(text) - 40; n < sizeof(text); n++)
+			check(str_make(text, n), n + 1, 2 * n + 1);
+		check(str_make(text, sizeof(text)), 4097, 4096);
+	}
+}
+
 static void
 test_random_texts(UNUSED void **state)
 {
@@ -126,6 +142,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_random_texts),
+	    cmocka_unit_test(test_long_texts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

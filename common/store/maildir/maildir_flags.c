@@ -554,9 +554,13 @@ maildir_note_wire_size(
 	    (maildir_name_size(base, 'S', &in_name) && in_name != size))
 		return;
 	buf_init(&b, 4096);
-	if (!maildir_name_size(base, 'S', &in_name))
-		(void)buf_addf(&b, "S%llu ", (unsigned long long)size);
-	(void)buf_addf(&b, "W%llu", (unsigned long long)wire_size);
+	if (!maildir_name_size(base, 'S', &in_name)) {
+		(void)buf_add_byte(&b, 'S');
+		(void)buf_add_u64(&b, size);
+		(void)buf_add_byte(&b, ' ');
+	}
+	(void)buf_add_byte(&b, 'W');
+	(void)buf_add_u64(&b, wire_size);
 	old = maildir_extra(m, uid);
 	while (uidlist_field(&old, &key, &value))
 		if (key != 'S' && key != 'W')

@@ -247,6 +247,9 @@ extra_index(const struct maildir *md, uint32_t uid)
 {
 	size_t lo = 0, hi = md->extras.n;
 
+	/* They come in the order of their UIDs. */
+	if (hi > 0 && md->extras.v[hi - 1].uid < uid)
+		return hi;
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
 
