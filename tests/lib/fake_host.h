@@ -110,6 +110,12 @@ host_is_busy(const struct host *h)
 	return h->is_awake;
 }
 
+int64_t
+host_idle_ms(UNUSED const struct host *h)
+{
+	return 0;
+}
+
 /* Starts the session; `tag` as of a login command, or "" for PREAUTH. */
 static UNUSED void
 host_begin(struct host *h, struct store *store, const char *tag)
