@@ -288,6 +288,13 @@ client_state(struct client *cl)
 	return text;
 }
 
+void
+client_rest(struct client *cl)
+{
+	if (cl->s.out.n == 0)
+		buf_done(&cl->s.out);
+}
+
 /* ---- commands ------------------------------------------------------------------ */
 
 static void

@@ -18,6 +18,8 @@ struct client *client_new(
 bool client_turn(struct client *cl);
 /* Says BYE as soon as the present command allows it, and ends. */
 void client_bye(struct client *cl, const char *why);
+/* It has been idle for a while: what it does not need now goes. */
+void client_rest(struct client *cl);
 /* The selected mailbox or ""; valid until the next call. */
 const char *client_state(struct client *cl);
 

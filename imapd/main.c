@@ -33,12 +33,19 @@ session_state(void *session)
 	return client_state(session);
 }
 
+static void
+session_rest(void *session)
+{
+	client_rest(session);
+}
+
 static const struct host_ops ops = {
     .service = "imap",
     .session_new = session_new,
     .session_turn = session_turn,
     .session_end = session_end,
     .session_state = session_state,
+    .session_rest = session_rest,
 };
 
 int

@@ -14,7 +14,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 
-#define FIRST_BLOCK 2000
+#define FIRST_BLOCK 480 /* an idle session has three */
 #define BLOCK_MAX (256 * 1024)
 #define ALIGN _Alignof(max_align_t)
 

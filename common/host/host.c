@@ -105,8 +105,16 @@ trim_stack(void)
 }
 
 void
-host_trim(UNUSED struct host *h)
+host_trim(struct host *h)
 {
+	LIST_EACH(&h->sessions, l) {
+		struct host_session *hs = LIST_OF(l, struct host_session, all);
+
+		if (h->ops->session_rest != NULL)
+			h->ops->session_rest(hs->session);
+	}
+	if (h->store != NULL)
+		store_rest(h->store);
 	conn_trim();
 	(void)malloc_trim(0);
 	trim_stack();

@@ -40,6 +40,9 @@ struct host_ops {
 	void (*session_end)(void *session, const char *why);
 	/* For `who`: mailbox or state in words; "" when none. */
 	const char *(*session_state)(void *session);
+	/* Nothing has happened for a while: memory that is of no use now can go.
+	 * NULL: there is none. */
+	void (*session_rest)(void *session);
 };
 
 /* The main function of imapd and pop3d; returns the exit status. */

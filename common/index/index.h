@@ -33,6 +33,8 @@ uint64_t index_epoch(const struct index *ix);
  * the files have been removed. Nothing borrowed survives.
  */
 void index_pause(struct index *ix);
+/* Nothing is read for a while: the map costs this process nothing then. */
+void index_rest(struct index *ix);
 /* The next pause begins anew; what is open can still be read. */
 bool index_is_stale(const struct index *ix);
 /* Another number when what was borrowed has become void. */

@@ -32,6 +32,13 @@ give_back(struct walked *w)
 	*w = (struct walked){0};
 }
 
+void
+index_rest(struct index *ix)
+{
+	if (ix->env != NULL && !ix->is_reading && ix->walked.n > 0)
+		give_back(&ix->walked);
+}
+
 /* Of a value in the map, not one that a write has put into memory. */
 static void
 note_walked(struct walked *w, const MDB_val *v)

@@ -57,8 +57,11 @@ struct chan {
 static char *
 recv_room(void)
 {
-	static char room[MSG_MAX_BYTES];
+	/* Not static: among small variables it would take a page more. */
+	static char *room;
 
+	if (room == NULL)
+		room = mem_resize(NULL, 1, MSG_MAX_BYTES);
 	return room;
 }
 

@@ -31,6 +31,8 @@
 
 extern char **environ;
 
+#define STACK_BYTES ((size_t)64 * 1024)
+
 /* ---- start ---- */
 
 /* Why the child could not become the program. */
@@ -245,19 +247,21 @@ become_shared(void *arg)
 static pid_t
 spawn_shared(const struct proc_start *start, struct err *e)
 {
-	static char stack[64 * 1024] __attribute__((aligned(64)));
+	static char *stack;
 	struct shared_start s = {.start = start};
 	pid_t child = -1;
 	size_t i;
 
 	if (open_slots(e) == -1)
 		return -1;
+	if (stack == NULL)
+		stack = mem_resize(NULL, 1, STACK_BYTES);
 	for (i = 0; i < start->n_fds; i++)
 		if (start->fds[i] != -1 &&
 		    dup3(start->fds[i], slots[i], O_CLOEXEC) == -1)
 			break;
 	if (i == start->n_fds)
-		child = clone(become_shared, stack + sizeof(stack),
+		child = clone(become_shared, stack + STACK_BYTES,
 		    CLONE_VM | CLONE_VFORK | CLONE_FILES | SIGCHLD, &s);
 	if (child == -1)
 		err_sys(e, "start %s: clone", start->path);

@@ -138,17 +138,18 @@ deliver(struct watch_hub *h, const struct inotify_event *ev)
 void
 watch_drain(struct watch_hub *h)
 {
-	static char bytes[READ_BYTES]
-	    __attribute__((aligned(__alignof__(struct inotify_event))));
+	static char *bytes;
 	const struct inotify_event *ev;
 	ssize_t n;
 
 	if (h == NULL || h->depth > 0 || n_draining > 0)
 		return;
+	if (bytes == NULL)
+		bytes = mem_resize(NULL, 1, READ_BYTES);
 	h->depth++;
 	n_draining++;
 	do {
-		n = read(h->fd, bytes, sizeof(bytes));
+		n = read(h->fd, bytes, READ_BYTES);
 		for (char *p = bytes; p < bytes + n;
 		     p += sizeof(*ev) + ev->len) {
 			ev = (const struct inotify_event *)(void *)p;

@@ -195,6 +195,13 @@ derived_touch(struct store *s)
 }
 
 void
+derived_rest(struct store *s)
+{
+	if (s->derived != NULL && s->derived->ix != NULL)
+		index_rest(s->derived->ix);
+}
+
+void
 derived_pause(struct store *s)
 {
 	struct derived_store *ds = s->derived;

@@ -184,6 +184,8 @@ struct mailbox_status {
 	char mailbox_id[48]; /* MAILBOXID (object.h) */
 };
 
+/* Nothing happens for a while: memory that is of no use now goes. */
+void store_rest(struct store *s);
 /*
  * Before a command that looks at mailboxes which are not open: what has happened
  * there before the client sent it is to be known. `input`: a number that changes

@@ -31,7 +31,7 @@ static struct {
 	uint32_t code; /* 0: empty */
 	uint8_t n;
 	char key[CACHE_KEY_MAX];
-} cache[CACHE_SIZE];
+} * cache; /* NULL until it is needed: most sessions never fold */
 
 /* Decomposes `code` fully; a small stack instead of recursion. */
 static size_t
@@ -63,6 +63,8 @@ add_char(struct buf *out, uint32_t code)
 	char mapped[MAPPED_MAX];
 	size_t slot = code % CACHE_SIZE, n;
 
+	if (cache == NULL)
+		cache = mem_new(CACHE_SIZE, sizeof(*cache));
 	if (cache[slot].code == code)
 		return buf_add(out, cache[slot].key, cache[slot].n);
 	n = map_char(code, mapped);

@@ -169,14 +169,16 @@ open_dirs(struct mailbox *m, struct err *e)
 	const struct maildir_place *p = m->store->impl;
 	struct maildir *md = maildir_of(m);
 	struct str name = str_of(m->name);
-	char rel[PATH_MAX];
+	char rel[PATH_MAX], path[PATH_MAX];
 
 	if (maildir_path(m->store, name, rel, e) == -1)
 		return -1;
 	if (rel[0] == '/')
-		(void)snprintf(md->path, sizeof(md->path), "%s", rel);
-	else if (snprintf(md->path, sizeof(md->path), "%s/%s", m->store->root,
-		     rel) >= (int)sizeof(md->path))
+		md->path = mem_strdup(rel);
+	else if (snprintf(path, sizeof(path), "%s/%s", m->store->root, rel) <
+	    (int)sizeof(path))
+		md->path = mem_strdup(path);
+	else
 		return err_set(e, ERR_LIMIT, "path too long");
 	md->dirfd = file_open_dir(p->rootfd, rel, true, e);
 	if (md->dirfd == -1)
@@ -338,6 +340,7 @@ close_mailbox(struct mailbox *m)
 		close(md->newfd);
 	if (md->dirfd != -1)
 		close(md->dirfd);
+	free(md->path);
 	free(md);
 	m->impl = NULL;
 }

@@ -84,7 +84,7 @@ struct maildir {
 	unsigned share_gen;
 	bool is_shared;
 	struct file_perm map_perm; /* of the UID map */
-	char path[PATH_MAX]; /* absolute, of the folder */
+	char *path; /* absolute, of the folder */
 	struct file_perm perm;
 	uid_t euid; /* ours */
 	struct dir_state dirs[2];

@@ -128,8 +128,8 @@ static bool
 is_reserved_in_fs(struct str level)
 {
 	static const char *const exact[] = {"cur", "new", "tmp",
-	    "subscriptions", "maildirfolder", "restante-keywords",
-	    JOURNAL_FILE, "maildirsize"};
+	    "subscriptions", "maildirfolder", "restante-keywords", JOURNAL_FILE,
+	    "maildirsize"};
 
 	for (size_t i = 0; i < ARRAY_LEN(exact); i++)
 		if (str_eq(level, str_of(exact[i])))
