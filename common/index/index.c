@@ -23,6 +23,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "index/index_impl.h"
+#include "os/fd.h"
 
 #define MAP_MIN_BYTES (UINT64_C(64) << 20)
 #define MAP_MAX_BYTES (UINT64_C(64) << 30)
@@ -310,7 +311,7 @@ index_open(
 	struct index *ix = mem_new(1, sizeof(*ix));
 
 	ix->dir = mem_strdup(dir);
-	ix->dirfd = ix->state.fd = -1;
+	ix->dirfd = ix->state.fd = ix->pin = -1;
 	ix->max_bytes = max_bytes == 0 ? MAP_MAX_BYTES : max_bytes;
 	ix->epoch = ++epochs << 32;
 	if (open_dir(ix, e) == -1 || open_files(ix, e) == -1) {
@@ -359,10 +360,12 @@ index_close(struct index **ixp)
 			*o = ix->next_open;
 			break;
 		}
-	if (ix->env != NULL) {
+	/* For what is to be brought to the disk. */
+	if (ix->env != NULL || (ix->has_written && index_wake(ix))) {
 		leave_clean(ix);
 		close_env(ix);
 	}
+	fd_close(&ix->pin);
 	index_state_close(&ix->state);
 	if (ix->dirfd != -1)
 		close(ix->dirfd);
@@ -391,6 +394,77 @@ index_serial(const struct index *ix)
 bool
 index_is_open(const struct index *ix)
 {
+	return ix->env != NULL || ix->is_resting;
+}
+
+/* ---- rest ---------------------------------------------------------------- */
+
+static bool
+is_same_file(const struct stat *a, const struct stat *b)
+{
+	return a->st_ino == b->st_ino && a->st_dev == b->st_dev;
+}
+
+void
+index_rest(struct index *ix)
+{
+	struct stat own, named;
+	int fd;
+
+	if (ix->env == NULL || ix->is_reading || ix->writing != NULL ||
+	    ix->is_stale)
+		return;
+	ix->pin =
+	    openat(ix->dirfd, "data.mdb", O_PATH | O_CLOEXEC | O_NOFOLLOW);
+	if (ix->pin == -1 || mdb_env_get_fd(ix->env, &fd) != 0 ||
+	    fstat(fd, &own) == -1 || fstat(ix->pin, &named) == -1 ||
+	    !is_same_file(&own, &named)) {
+		fd_close(&ix->pin);
+		return;
+	}
+	index_end_reading(ix);
+	close_env(ix);
+	ix->is_resting = true;
+}
+
+/* Under the lock of those who open: nobody puts another one there meanwhile. */
+static bool
+open_again(struct index *ix)
+{
+	struct stat own, named;
+	struct err e;
+	int rc;
+
+	if (fstat(ix->pin, &own) == -1 ||
+	    fstatat(ix->dirfd, "data.mdb", &named, AT_SYMLINK_NOFOLLOW) == -1 ||
+	    !is_same_file(&own, &named) ||
+	    !index_state_is_same(&ix->state, ix->dirfd) ||
+	    make_lock_file(ix, &e) == -1)
+		return false;
+	index_state_enter(&ix->state);
+	rc = open_env(ix);
+	index_state_leave();
+	if (rc == 0)
+		return true;
+	close_env(ix);
+	if (index_rc_is_damage(rc))
+		index_note_damage(ix, mdb_strerror(rc));
+	return false;
+}
+
+bool
+index_wake(struct index *ix)
+{
+	if (ix->env != NULL || !ix->is_resting)
+		return ix->env != NULL;
+	ix->is_resting = false;
+	if (index_state_lock(&ix->state)) {
+		ix->is_stale = !open_again(ix);
+		index_state_unlock(&ix->state);
+	} else {
+		ix->is_stale = true;
+	}
+	fd_close(&ix->pin);
 	return ix->env != NULL;
 }
 
@@ -426,7 +500,8 @@ index_pause(struct index *ix)
 	int64_t now;
 	int dead;
 
-	if (ix == NULL || ix->env == NULL)
+	/* Without one and stale: the rest has ended badly. */
+	if (ix == NULL || (ix->env == NULL && !ix->is_stale))
 		return;
 	index_end_reading(ix);
 	if (ix->is_stale) {
@@ -449,7 +524,7 @@ index_figures(struct index *ix, struct index_figures *out)
 	MDB_stat st = {0};
 
 	*out = (struct index_figures){0};
-	if (ix->env == NULL)
+	if (!index_wake(ix))
 		return;
 	(void)mdb_env_info(ix->env, &info);
 	(void)mdb_env_stat(ix->env, &st);

@@ -33,7 +33,11 @@ uint64_t index_epoch(const struct index *ix);
  * the files have been removed. Nothing borrowed survives.
  */
 void index_pause(struct index *ix);
-/* Nothing is read for a while: the map costs this process nothing then. */
+/*
+ * Nothing is read or written for a while: what LMDB has of memory, descriptors
+ * and maps goes, until the next call. Between two steps. Where another database
+ * lies there then, this one is stale, and index_pause() begins anew.
+ */
 void index_rest(struct index *ix);
 /* The next pause begins anew; what is open can still be read. */
 bool index_is_stale(const struct index *ix);

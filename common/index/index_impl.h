@@ -44,12 +44,14 @@ struct index {
 	char *dir;
 	int dirfd;
 	struct index_state state;
-	MDB_env *env; /* NULL: closed for good */
+	MDB_env *env; /* NULL: resting, or closed for good */
 	MDB_dbi dbi;
 	MDB_txn *reading; /* made once, renewed */
 	MDB_cursor *cursor;
 	struct lane lanes[INDEX_LANES];
 	bool is_reading, is_stale, is_damaged, has_written;
+	bool is_resting;
+	int pin; /* of data.mdb meanwhile, so that its number stays its own */
 	struct walked walked;
 	struct checked checked[CHECKED];
 	MDB_txn *writing;
@@ -64,6 +66,8 @@ struct index {
 int index_fail(struct err *e, int rc, const char *what);
 /* Does this answer of LMDB mean that the file is not what it should be? */
 bool index_rc_is_damage(int rc);
+/* Is the database open? After a rest it is opened again. */
+bool index_wake(struct index *ix);
 /* What was read is let go. */
 void index_end_reading(struct index *ix);
 /* Another size of the map; 0: the one that it has on disk. Nothing is held. */

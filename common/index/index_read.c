@@ -32,13 +32,6 @@ give_back(struct walked *w)
 	*w = (struct walked){0};
 }
 
-void
-index_rest(struct index *ix)
-{
-	if (ix->env != NULL && !ix->is_reading && ix->walked.n > 0)
-		give_back(&ix->walked);
-}
-
 /* Of a value in the map, not one that a write has put into memory. */
 static void
 note_walked(struct walked *w, const MDB_val *v)
@@ -117,7 +110,7 @@ begin_reading(struct index *ix)
 {
 	int rc;
 
-	if (ix->env == NULL || ix->is_damaged)
+	if (!index_wake(ix) || ix->is_damaged)
 		return false;
 	if (ix->is_reading || ix->writing != NULL)
 		return true;

@@ -133,6 +133,19 @@ index_state_close(struct index_state *s)
 	s->fd = -1;
 }
 
+bool
+index_state_lock(struct index_state *s)
+{
+	const struct timespec step = {.tv_nsec = LOCK_STEP_NS};
+
+	for (int i = 0; i < LOCK_TRIES; i++) {
+		if (flock(s->fd, LOCK_EX | LOCK_NB) == 0)
+			return true;
+		(void)nanosleep(&step, NULL);
+	}
+	return false;
+}
+
 void
 index_state_unlock(struct index_state *s)
 {

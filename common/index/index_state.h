@@ -24,6 +24,8 @@ const char *index_state_boot(void);
 /* Opens or makes it and takes its lock, which is held while others open. */
 int index_state_open(int dirfd, struct index_state *s, struct err *e);
 void index_state_close(struct index_state *s);
+/* Once more, of what is open; false: somebody holds it too long. */
+bool index_state_lock(struct index_state *s);
 void index_state_unlock(struct index_state *s);
 enum index_verdict index_state_judge(struct index_state *s, int dirfd);
 /* Seconds since 1970 of the last damage, 0: none. */

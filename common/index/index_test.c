@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 
 #include "base/num.h"
+#include "index/index_impl.h"
 #include "index/index_state.h"
 #include "tests/lib/test_index.h"
 
@@ -149,6 +150,119 @@ test_removed_while_open(void **state)
 	assert_int_equal(put_range(ix, 30, 40, 10), -1);
 	index_pause(ix);
 	index_close(&ix);
+}
+
+/* What it knows is there again; so is what it wrote, clean, at its end. */
+static void
+test_rest(void **state)
+{
+	struct index *ix = open_it();
+	uint64_t epoch = index_epoch(ix), serial;
+
+	(void)state;
+	assert_int_equal(put_range(ix, 1, 10, 10), 0);
+	/* Not while something is held. */
+	assert_true(has(ix, 1));
+	serial = index_serial(ix);
+	index_pause(ix);
+	for (int i = 0; i < 3; i++) {
+		index_rest(ix);
+		index_rest(ix);
+		assert_true(index_is_open(ix));
+		assert_false(index_is_stale(ix));
+		assert_true(index_serial(ix) > serial);
+		index_pause(ix);
+		assert_true(has(ix, 1));
+		assert_false(has(ix, 10 + (uint32_t)i));
+		index_pause(ix);
+		index_rest(ix);
+		assert_int_equal(
+		    put_range(ix, 10 + (uint32_t)i, 11 + (uint32_t)i, 10), 0);
+		assert_true(has(ix, 10 + (uint32_t)i));
+		index_pause(ix);
+	}
+	assert_true(index_epoch(ix) == epoch);
+	index_rest(ix);
+	index_close(&ix);
+	ix = open_it();
+	assert_true(index_state_is_clean(&ix->state));
+	assert_true(has(ix, 12));
+	index_pause(ix);
+	index_rest(ix);
+	index_close(&ix);
+}
+
+static void
+copy_database(void)
+{
+	char bytes[4096], path[200];
+	ssize_t n;
+	int from = open(file("data.mdb"), O_RDONLY), to;
+
+	assert_true(from != -1);
+	to = open(file("copy"), O_CREAT | O_WRONLY, 0600);
+	assert_true(to != -1);
+	while ((n = read(from, bytes, sizeof(bytes))) > 0)
+		assert_int_equal(write(to, bytes, (size_t)n), n);
+	close(from);
+	close(to);
+	(void)snprintf(path, sizeof(path), "%s", file("copy"));
+	assert_int_equal(rename(path, file("data.mdb")), 0);
+}
+
+static void
+remove_database(void)
+{
+	assert_int_equal(unlink(file("data.mdb")), 0);
+}
+
+static void
+remove_state(void)
+{
+	assert_int_equal(unlink(file("state")), 0);
+}
+
+static void
+remove_lock_file(void)
+{
+	assert_int_equal(unlink(file("lock.mdb")), 0);
+}
+
+/* What others do to the files while it rests. */
+static void
+test_changed_at_rest(void **state)
+{
+	static const struct {
+		void (*fn)(void);
+		bool is_kept;
+	} cases[] = {
+	    {remove_database, false},
+	    {remove_state, false},
+	    {copy_database, false},
+	    {remove_lock_file, true},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct index *ix = open_it();
+		uint64_t epoch = index_epoch(ix);
+
+		assert_int_equal(put_range(ix, 1, 10, 10), 0);
+		index_pause(ix);
+		index_rest(ix);
+		cases[i].fn();
+		assert_true(has(ix, 1) == cases[i].is_kept);
+		assert_true(index_is_stale(ix) != cases[i].is_kept);
+		if (!cases[i].is_kept)
+			assert_int_equal(put_range(ix, 1, 10, 10), -1);
+		index_pause(ix);
+		assert_true((index_epoch(ix) == epoch) == cases[i].is_kept);
+		assert_true(has(ix, 1) == cases[i].is_kept);
+		assert_int_equal(put_range(ix, 10, 20, 10), 0);
+		assert_true(has(ix, 10));
+		index_pause(ix);
+		index_close(&ix);
+	}
 }
 
 static void
@@ -695,6 +809,8 @@ main(int argc, char **argv)
 	    T(test_map_limit),
 	    T(test_missing),
 	    T(test_removed_while_open),
+	    T(test_rest),
+	    T(test_changed_at_rest),
 	    T(test_other_version),
 	    T(test_reboot),
 	    T(test_wrong_sum),

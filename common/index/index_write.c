@@ -164,7 +164,7 @@ index_write(struct index *ix,
 {
 	int rc = -1;
 
-	if (ix->env != NULL)
+	if (index_wake(ix))
 		index_end_reading(ix);
 	if (ix->env == NULL || ix->is_stale)
 		return err_set(e, ERR_UNSUPPORTED, "no index");

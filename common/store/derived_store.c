@@ -197,8 +197,12 @@ derived_touch(struct store *s)
 void
 derived_rest(struct store *s)
 {
-	if (s->derived != NULL && s->derived->ix != NULL)
-		index_rest(s->derived->ix);
+	struct derived_store *ds = s->derived;
+
+	if (ds == NULL || ds->ix == NULL || ev_is_active(&ds->prepare) ||
+	    ev_is_active(&ds->save) || ev_is_active(&ds->facts))
+		return;
+	index_rest(ds->ix);
 }
 
 void
