@@ -386,3 +386,18 @@ def test_renaming_what_is_selected(box):
     assert b"UNSEEN 0" in c.ok("STATUS behind (UNSEEN)")[0]
     c.ok("DELETE behind")
     c.bad("CHECK")
+
+
+@pytest.mark.parametrize("how, folder", [
+    ("mutf7", ".&AMQ-rger"), ("utf8", ".\u00c4rger"), ("auto", ".&AMQ-rger")])
+def test_folder_names(tunnel, how, folder):
+    """The setting folder_names: how a new folder is spelt on disk; both
+    spellings are found."""
+    c = tunnel.connect("folder_names=" + how)
+    c.ok("CREATE &AMQ-rger")
+    assert os.path.isdir(tunnel.maildir(folder))
+    other = ".\u00fcbrig" if how != "utf8" else ".&APw-brig"
+    for name in ("", "cur", "new", "tmp"):
+        os.mkdir(os.path.join(tunnel.maildir(other), name))
+        tunnel.own(os.path.join(tunnel.maildir(other), name))
+    c.ok("STATUS &APw-brig (MESSAGES)")

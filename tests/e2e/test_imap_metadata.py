@@ -56,11 +56,14 @@ def test_announced(box):
 
 def test_examples(box):
     """RFC 5464 sections 4.2 to 4.4."""
-    c = box.connect("mail_server_comment=Shared comment") \
+    c = box.connect("mail_server_comment=Shared comment",
+                    "mail_server_admin=mailto:joe@example.org") \
         if box.kind == "tunnel" else box.connect()
     if box.kind == "tunnel":
         assert metadata(c, 'GETMETADATA "" /shared/comment') == \
             {"": {"/shared/comment": b"Shared comment"}}
+        assert metadata(c, 'GETMETADATA "" /shared/admin') == \
+            {"": {"/shared/admin": b"mailto:joe@example.org"}}
     status, _, _ = c.literal(
         "SETMETADATA INBOX (/private/comment",
         b"My new comment across\r\ntwo lines.\r\n", b")")

@@ -334,3 +334,36 @@ def test_bad_initial(all_mechs):
         c.err(bad)
     assert c.err("AUTH PLAIN =").startswith(b"-ERR")
     c.ok("AUTH PLAIN " + b64(b"\0p0\0secret"))
+
+
+# ---- pop3_no_flag_updates, pop3_client_workarounds ----------------------------
+
+@pytest.mark.parametrize("off", ["no", "yes"])
+def test_no_flag_updates(begin, off):
+    s = begin(pop3_no_flag_updates=off)
+    pop3_store.deliver(s, "p0", M(1))
+    c = s.pop3("p0")
+    c.multi("RETR 1")
+    c.ok("QUIT")
+    i = s.imap("p0")
+    i.ok("SELECT INBOX")
+    assert ("\\Seen" in i.flags()[1]) == (off == "no")
+
+
+@pytest.mark.parametrize("words, nul, blank", [
+    (None, b"\x80", False), ([], b"\0", False),
+    ("oe-ns-eoh", b"\0", True), (["outlook-no-nuls", "oe-ns-eoh"], b"\x80", True)])
+def test_workarounds(begin, words, nul, blank):
+    """What a message has that clients can not bear: NULs, no end of header."""
+    s = begin(**({} if words is None else
+                 {"pop3_client_workarounds": words}))
+    if s.store == "mbox" and blank:
+        pytest.skip("there the blank line is part of the file")
+    pop3_store.deliver(s, "p0", b"Subject: x\n\none\0two\n")
+    pop3_store.deliver(s, "p0", b"Subject: y\n")
+    c = s.pop3("p0")
+    got = {m[0]: m for m in (c.multi("RETR 1"), c.multi("RETR 2"))}
+    assert [x for x in got[b"Subject: x"] if b"one" in x] == \
+        [b"one" + nul + b"two"]
+    if s.store == "maildir":
+        assert got[b"Subject: y"] == [b"Subject: y"] + [b""] * blank
