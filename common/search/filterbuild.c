@@ -229,6 +229,9 @@ filterbuild_step(struct filterbuild *b, int64_t until_ms, struct err *e)
 
 	while (
 	    set32_next(view_uids(b->v), b->uid, &b->uid) && b->uid <= b->top) {
+		/* The one that was half done is gone: this is another. */
+		if (b->msg != NULL && msg_uid(b->msg) != b->uid)
+			leave_message(b);
 		if (b->msg == NULL && view_filter(b->v, b->uid, &value)) {
 			write_group(b);
 		} else {

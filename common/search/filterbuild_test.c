@@ -119,6 +119,14 @@ search(struct view *v, enum query_key key, const char *text, unsigned *n_read)
 	return hits;
 }
 
+static bool
+has_filter(struct view *v, uint32_t uid)
+{
+	struct str value;
+
+	return view_filter(v, uid, &value);
+}
+
 static unsigned
 count_groups(struct view *v)
 {
@@ -177,6 +185,49 @@ test_made_once(void **state)
 }
 
 /* Mail that comes one by one joins the last group. */
+/*
+ * A message that is expunged while its filter is half made: the next one does not
+ * get what it has.
+ */
+static void
+test_gone_halfway(void **state)
+{
+	struct box *b = *state;
+	struct view *v;
+	struct filterbuild *fb;
+	unsigned n_read;
+	struct err e;
+	FILE *f;
+
+	put(b, 2);
+	put(b, 3);
+	f = fopen(box_path(b, "cur/1001.m1:2,S"), "w");
+	assert_non_null(f);
+	(void)fputs("Subject: large\n\n", f);
+	for (unsigned i = 0; i < 100000; i++)
+		(void)fputs("The same line again and again.\n", f);
+	assert_int_equal(fclose(f), 0);
+	box_open(b);
+	v = box_view(b, "INBOX", false);
+	fb = filterbuild_new(v, 10);
+	assert_non_null(fb);
+	/* Some pieces of it, not all. */
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(filterbuild_step(fb, 0, &e), STEP_MORE);
+	assert_false(has_filter(v, 1));
+	box_unlink(b, "cur/1001.m1:2,S");
+	assert_non_null(strstr(box_sync(v, true), "x1"));
+	while (filterbuild_step(fb, 0, &e) == STEP_MORE)
+		;
+	filterbuild_free(&fb);
+	derived_flush(b->store);
+	assert_true(has_filter(v, 2));
+	assert_true(has_filter(v, 3));
+	assert_int_equal(search(v, QUERY_BODY, word(2), &n_read), 1);
+	assert_int_equal(search(v, QUERY_BODY, word(3), &n_read), 1);
+	view_close(&v);
+}
+
 static void
 test_new_mail(void **state)
 {
@@ -409,6 +460,7 @@ main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup_fast, teardown)
 	const struct CMUnitTest tests[] = {
 	    TEST(test_made_once),
+	    TEST(test_gone_halfway),
 	    TEST(test_new_mail),
 	    TEST(test_vanished),
 	    TEST(test_replaced),
