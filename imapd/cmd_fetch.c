@@ -18,6 +18,7 @@
  *	NEXT --no more--> tagged reply
  */
 #include "base/bounds.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "imap/imap_set.h"
 #include "imapd/commands.h"
@@ -27,6 +28,7 @@
 #include "imapd/fetch_facts.h"
 #include "imapd/fetch_job.h"
 #include "imapd/modseq.h"
+#include "imapd/progress.h"
 #include "imapd/reply.h"
 #include "imapd/resync.h"
 #include "imapd/session.h"
@@ -523,16 +525,42 @@ answer_all(struct cmd *c)
 	}
 }
 
+/*
+ * How far it is (RFC 9585): told where no response has been for long, as when a
+ * message has to be read first, and never within one.
+ */
+static enum step
+give_way(struct cmd *c, uint32_t before)
+{
+	struct fetch *f = c->state;
+	uint32_t total = set32_count(&f->uids);
+
+	c->is_within = f->in_message;
+	if (f->in_choose)
+		progress_set(c, 0, 0);
+	else if (f->limited != 0)
+		progress_set(c, total - f->down, total);
+	else
+		progress_set(c, set32_count_le(&f->uids, f->uid), total);
+	if (f->uid != before && !f->in_choose)
+		progress_begin(c, clock_mono_ms());
+	return STEP_MORE;
+}
+
 enum step
 cmd_fetch(struct cmd *c)
 {
 	struct fetch *f = c->state;
+	uint32_t before;
 
 	if (f == NULL && (f = start(c)) == NULL)
 		return STEP_DONE;
+	before = f->uid;
 	if (f->in_choose && choose(c) == STEP_MORE)
-		return STEP_MORE;
-	return answer_all(c) == STEP_MORE ? STEP_MORE : finish(c);
+		return give_way(c, before);
+	if (answer_all(c) == STEP_MORE)
+		return give_way(c, before);
+	return finish(c);
 }
 
 void

@@ -15,6 +15,7 @@
 #include "imapd/acl_write.h"
 #include "imapd/commands.h"
 #include "imapd/list_arg.h"
+#include "imapd/list_below.h"
 #include "imapd/list_write.h"
 #include "imapd/modseq.h"
 #include "imapd/name.h"
@@ -27,6 +28,10 @@ struct listing {
 	struct list_job *job; /* until all names are there */
 	bool is_read;
 	struct mbox_entry *at; /* the next one to be looked at */
+	struct session *s;
+	struct list_below below; /* for RECURSIVEMATCH */
+	bool has_below;
+	size_t number; /* of `at` */
 	struct status_job *status; /* of `at`, whose LIST was told */
 	bool in_status;
 	struct buf wire; /* the name being looked at */
@@ -79,28 +84,42 @@ is_selected(const struct listing *l, const struct mbox_entry *m)
 	    (m->attrs & MBOX_HAS_CHILDREN) != 0;
 }
 
-static bool
-is_below(const struct mbox_entry *m, const struct mbox_entry *top)
+/* Those that no pattern matches are not told themselves. */
+static unsigned
+judge(void *arg, const struct mbox_entry *m)
 {
-	return m->name.n > top->name.n && str_starts(m->name, top->name) &&
-	    m->name.p[top->name.n] == top->delimiter;
+	struct listing *l = arg;
+
+	if (!is_selected(l, m))
+		return 0;
+	return matches(l, m, wire_of(l->s, l, m))
+	    ? BELOW_SELECTED
+	    : BELOW_SELECTED | BELOW_UNMATCHED;
 }
 
-/*
- * A mailbox below `m` that meets the criteria; with `unmatched` only one that
- * no pattern matches, and which is not told itself, therefore.
- */
-static bool
-has_selected_child(struct session *s, struct listing *l,
-    const struct mbox_entry *m, bool unmatched)
+/* What RECURSIVEMATCH has to know of all names, before the first is told. */
+static enum step
+look_below(struct cmd *c, struct listing *l)
 {
-	const struct mbox_entry *i;
+	if ((l->arg.select & SELECT_RECURSIVEMATCH) == 0)
+		return STEP_DONE;
+	if (!l->has_below) {
+		l->has_below = true;
+		l->s = c->s;
+		l->below.judge = judge;
+		l->below.arg = l;
+		list_below_begin(&l->below, c->arena, l->at);
+	}
+	return list_below_step(c, &l->below);
+}
 
-	for (i = m->next; i != NULL && is_below(i, m); i = i->next)
-		if (is_selected(l, i) &&
-		    (!unmatched || !matches(l, i, wire_of(s, l, i))))
-			return true;
-	return false;
+/* A mailbox below the present one meets the criteria. */
+static bool
+has_selected_child(const struct listing *l, bool unmatched)
+{
+	unsigned bit = unmatched ? BELOW_UNMATCHED : BELOW_SELECTED;
+
+	return (l->below.v[l->number].bits & bit) != 0;
 }
 
 /* ---- one name -------------------------------------------------------------- */
@@ -168,7 +187,7 @@ list_one(struct cmd *c, struct listing *l, const struct mbox_entry *m)
 		return false;
 	if (!matches(l, m, wire_of(c->s, l, m)))
 		return selected && list_alias(c, l, m);
-	child_info = recursive && has_selected_child(c->s, l, m, !selected);
+	child_info = recursive && has_selected_child(l, !selected);
 	if (!selected && !child_info)
 		return false;
 	tell(c, l, m, wire_of(c->s, l, m), child_info);
@@ -317,6 +336,7 @@ tell_all(struct cmd *c, struct listing *l)
 			return STEP_MORE;
 		l->in_status = false;
 		l->at = l->at->next;
+		l->number++;
 	}
 	return STEP_DONE;
 }
@@ -335,6 +355,8 @@ cmd_list(struct cmd *c)
 	step = read_names(c, l, &e);
 	if (step == STEP_FAIL)
 		return reply_err(c, &e);
+	if (step == STEP_DONE)
+		step = look_below(c, l);
 	if (step == STEP_DONE)
 		step = tell_all(c, l);
 	return step == STEP_MORE ? STEP_MORE : reply_ok(c, NULL, "Done");

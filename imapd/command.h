@@ -34,8 +34,8 @@ enum command_flag {
 	CMD_NO_SYNC = 1 << 3, /* changes are not told at its end */
 	CMD_STREAM = 1 << 4, /* wants its literals as IMAP_ARG_STREAM */
 	CMD_STREAM_2 = 1 << 8, /* the same behind its second argument */
-	CMD_PROGRESS =
-	    1 << 10, /* gives way between responses alone (progress.h) */
+	/* gives way between responses alone, but for is_within (progress.h) */
+	CMD_PROGRESS = 1 << 10,
 	CMD_SECTION = 1 << 5, /* its atoms may have [sections] */
 	CMD_LONG = 1 << 6, /* its line may be long: it has a set */
 	/* 8-bit in quoted strings, as clients send it that enable nothing */
@@ -64,6 +64,7 @@ struct cmd {
 	struct buf tagged;
 	bool is_replied;
 	uint64_t done, total; /* progress.h */
+	bool is_within; /* gave way in the middle of a response */
 	int64_t told_ms;
 	/* Called once when the command ends or the client vanishes. */
 	void (*cleanup)(struct cmd *c);

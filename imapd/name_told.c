@@ -43,8 +43,8 @@ name_told_find(struct cmd *c, struct name_told *t, struct str name,
 	struct err e;
 
 	while (!t->is_read) {
-		step = store_list(
-		    store, LIST_EXISTING, c->arena, &t->job, &t->first, &e);
+		step = store_list_for(
+		    store, name, c->arena, &t->job, &t->first, &e);
 		t->is_read = step != STEP_MORE;
 		if (step == STEP_FAIL)
 			t->first = NULL;

@@ -190,10 +190,12 @@ void
 mailbox_release(struct mailbox **mp)
 {
 	struct mailbox *m = *mp;
+	struct store *s;
 
 	*mp = NULL;
 	if (m == NULL)
 		return;
+	s = m->store;
 	ASSERT(m->n_users > 0);
 	if (--m->n_users > 0)
 		return;
@@ -202,8 +204,8 @@ mailbox_release(struct mailbox **mp)
 		return;
 	}
 	m->idle_since_ms = clock_mono_ms();
-	close_surplus(m->store);
-	notify_idle(m->store, KEPT_MS);
+	close_surplus(s); /* it may be the one that goes */
+	notify_idle(s, KEPT_MS);
 }
 
 /* ---- sync ---------------------------------------------------------------- */

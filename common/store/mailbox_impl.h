@@ -177,6 +177,7 @@ struct store {
 	char *state; /* folder of journals; may not exist yet */
 	char *mbox_read_locks, *mbox_write_locks; /* or NULL */
 	uint32_t mbox_lock_timeout_s, mbox_dotlock_stale_s;
+	bool lists_bare; /* ops->list: marks are not wanted */
 	bool is_fs_layout;
 	bool is_utf8; /* CREATE writes UTF-8 names */
 	bool folder_names_auto; /* the backend finds out which */

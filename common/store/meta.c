@@ -67,8 +67,7 @@ meta_name_is_valid(struct str name)
 	for (size_t i = 0; i < name.n; i++) {
 		char c = name.p[i];
 
-		if (ascii_is_ctl(c) || ascii_is_8bit(c) || c == '*' ||
-		    c == '%' || c == ' ')
+		if (ascii_is_ctl(c) || ascii_is_8bit(c) || c == '*' || c == '%')
 			return false;
 	}
 	return true;

@@ -30,11 +30,18 @@ cut_entry(struct arena *a, struct str *bytes, struct meta_entry **out)
 	struct str rest = *bytes, line, name;
 	struct meta_entry *e;
 	uint32_t n;
+	size_t at;
 
-	if (!str_cut(&rest, '\n', &line) || !str_cut(&line, ' ', &name) ||
-	    name.n == 0 || name.n > META_NAME_MAX ||
-	    !num_parse_u32(line, 0, META_VALUE_MAX, &n) || rest.n <= n ||
-	    rest.p[n] != '\n')
+	if (!str_cut(&rest, '\n', &line))
+		return false;
+	/* Names may have blanks (RFC 5464 section 3.2), sizes have none. */
+	at = str_rfind(line, ' ');
+	if (at >= line.n)
+		return false;
+	name = str_head(line, at);
+	if (name.n == 0 || name.n > META_NAME_MAX ||
+	    !num_parse_u32(str_skip(line, at + 1), 0, META_VALUE_MAX, &n) ||
+	    rest.n <= n || rest.p[n] != '\n')
 		return false;
 	e = arena_new(a, 1, sizeof(*e));
 	e->name = arena_str(a, name);

@@ -47,7 +47,7 @@ test_names(UNUSED void **state)
 	    {"/private//x", false, false},
 	    {"/private/*", false, false},
 	    {"/private/a%", false, false},
-	    {"/private/a b", false, false},
+	    {"/private/a b", true, true},
 	    {"/private/\xc3\xa4", false, false},
 	    {"/private/\x01", false, false},
 	};

@@ -253,6 +253,32 @@ test_kept_for_a_minute(void **state)
 	assert_int_equal(open_mailboxes(b), 0);
 }
 
+/*
+ * Mailboxes that nobody has open any more stay for those who come back, a few
+ * of them; what goes may be the very one that was left just now.
+ */
+static void
+test_left_at_the_same_time(void **state)
+{
+	static const char *const names[] = {"INBOX", "a", "b", "c", "d", "e"};
+	struct box *b = *state;
+	struct view *v[ARRAY_LEN(names)];
+	struct err e;
+
+	box_open(b);
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		if (i > 0 && store_create(b->store, str_of(names[i]), &e) == -1)
+			fail_msg("%s", e.text);
+		v[i] = box_view(b, names[i], false);
+	}
+	clock_set_for_test(clock_mono_ms(), -1);
+	for (size_t i = ARRAY_LEN(names); i > 0; i--)
+		view_close(&v[i - 1]);
+	clock_set_for_test(-1, -1);
+	v[0] = box_view(b, "INBOX", false);
+	view_close(&v[0]);
+}
+
 int
 main(void)
 {
@@ -263,6 +289,7 @@ main(void)
 	    T(test_other_sessions_hear_at_once),
 	    T(test_listener_may_close),
 	    T(test_kept_for_a_minute),
+	    T(test_left_at_the_same_time),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

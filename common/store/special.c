@@ -270,8 +270,10 @@ special_default_name(enum special_use use)
 enum special_use
 special_of_name(struct str last_level, unsigned *rank)
 {
-	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-		if (!str_eq_nocase(str_of(names[i].name), last_level))
+	/* A LIST asks it of thousands: most differ in the first letter. */
+	for (size_t i = 0; last_level.n > 0 && i < ARRAY_LEN(names); i++) {
+		if (((names[i].name[0] ^ last_level.p[0]) & ~0x20) != 0 ||
+		    !str_eq_nocase(str_of(names[i].name), last_level))
 			continue;
 		*rank = (unsigned)i;
 		return names[i].use;

@@ -153,6 +153,12 @@ enum list_what {
  */
 enum step store_list(struct store *s, enum list_what what, struct arena *a,
     struct list_job **job, struct mbox_entry **first, struct err *e);
+/*
+ * The same for what LIST_EXISTING knows of one name: without marks, which would
+ * mean a look into each mailbox, and without what is others' if it is not.
+ */
+enum step store_list_for(struct store *s, struct str name, struct arena *a,
+    struct list_job **job, struct mbox_entry **first, struct err *e);
 void list_job_free(struct list_job **job);
 /* Is there a mailbox spelt just so? */
 bool store_exists(struct store *s, struct str name);

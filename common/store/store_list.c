@@ -55,6 +55,8 @@ on_subscribed(void *arg, struct str storage)
 struct list_job {
 	struct store *s; /* being listed: the head, then the others */
 	void *at; /* the backend's */
+	bool is_bare; /* without marks */
+	bool is_own; /* the head alone */
 	bool is_begun; /* the others are known */
 	bool is_listed; /* the backend has told all; */
 	struct mbox_entry **judged; /* but may they be seen? */
@@ -159,12 +161,48 @@ begin_list(struct list_job *job, struct arena *a, struct err *e)
 	const char *file;
 	int dirfd;
 
-	if (spaces_find_others(head) == STEP_MORE)
+	if (!job->is_own && spaces_find_others(head) == STEP_MORE)
 		return STEP_MORE;
 	dirfd = head->ops->subs_dir(head, &file);
 	return subs_load(dirfd, file, head->delimiter, keep_name, &r, e) == -1
 	    ? STEP_FAIL
 	    : STEP_DONE;
+}
+
+static struct list_job *
+job_new(struct store *s)
+{
+	struct list_job *job = mem_new(1, sizeof(*job));
+
+	job->s = s;
+	job->tail = &job->first;
+	return job;
+}
+
+/* Looking into each mailbox for its mark is most of the work. */
+static enum step
+list_entries(struct list_job *job, struct arena *a, struct err *e)
+{
+	enum step step;
+
+	if (job->is_listed)
+		return STEP_DONE;
+	job->s->lists_bare = job->is_bare;
+	step = job->s->ops->list(job->s, a, &job->at, &job->all, e);
+	job->s->lists_bare = false;
+	return step;
+}
+
+enum step
+store_list_for(struct store *s, struct str name, struct arena *a,
+    struct list_job **jobp, struct mbox_entry **first, struct err *e)
+{
+	if (*jobp == NULL) {
+		*jobp = job_new(s);
+		(*jobp)->is_bare = true;
+		(*jobp)->is_own = !space_is_foreign(store_head(s), name);
+	}
+	return store_list(s, LIST_EXISTING, a, jobp, first, e);
 }
 
 enum step
@@ -175,20 +213,15 @@ store_list(struct store *s, enum list_what what, struct arena *a,
 	enum step step;
 
 	store_begin_step(s);
-	if (job == NULL) {
-		job = *jobp = mem_new(1, sizeof(*job));
-		job->s = s;
-		job->tail = &job->first;
-	}
+	if (job == NULL)
+		job = *jobp = job_new(s);
 	if (!job->is_begun) {
 		step = begin_list(job, a, e);
 		if (step != STEP_DONE)
 			return step;
 		job->is_begun = true;
 	}
-	step = job->is_listed
-	    ? STEP_DONE
-	    : job->s->ops->list(job->s, a, &job->at, &job->all, e);
+	step = list_entries(job, a, e);
 	if (step == STEP_FAIL && job->s->head != NULL) {
 		/* What others do to theirs does not hide our own. */
 		store_warn(
@@ -205,7 +238,7 @@ store_list(struct store *s, enum list_what what, struct arena *a,
 	job->s->ops->list_end(&job->at);
 	job->is_listed = false;
 	job->all = NULL;
-	if (next_space(job->s) != NULL) {
+	if (!job->is_own && next_space(job->s) != NULL) {
 		job->s = next_space(job->s);
 		return STEP_MORE;
 	}

@@ -171,3 +171,45 @@ def test_never_within_another_response(tunnel):
             if b"INPROGRESS" in r:
                 assert NOTICE.match(r), r
                 assert r.count(b"* ") == 1
+
+
+def test_fetch_of_what_takes_long(tunnel):
+    """Between responses alone; the message that is being read is one."""
+    line = b"=41" * 25 + b"=\n"
+    for i in range(6):
+        tunnel.deliver(b"Subject: %d\nMIME-Version: 1.0\n"
+                       b"Content-Transfer-Encoding: quoted-printable\n"
+                       b"Content-Type: text/plain\n\n" % i + line * 40000)
+    c = tunnel.connect("progress_interval=0", "index_dir=none")
+    c.ok("SELECT INBOX")
+    notices = []
+    for command in ("FETCH 1:* BODYSTRUCTURE", "FETCH 1:* BINARY.SIZE[1]",
+                    "FETCH 1:* BODY.PEEK[]"):
+        tag = c.start(command)
+        status, _, told = c.finish(tag)
+        assert status == "OK"
+        rest = [r for r in told if not r.startswith(b"* OK [INPROGRESS")]
+        assert [int(r.split()[1]) for r in rest] == [1, 2, 3, 4, 5, 6]
+        assert not any(b"INPROGRESS" in r for r in rest)
+        counts_are_right([NOTICE.match(r).groups() for r in told
+                          if r not in rest], tag)
+        notices += [r for r in told if r not in rest]
+    assert notices
+
+
+def test_status_and_list(box):
+    """mbox files that have to be read, behind a lock."""
+    box.fill(3)
+    c = box.connect("progress_interval=0", "index_dir=none")
+    lock = Lock(box)
+    tag = c.start("STATUS INBOX (MESSAGES)")
+    c.send(b"y NOOP\r\n")
+    notices, responses, answer = told_or_not(c, tag, lock)
+    assert answer.startswith(b"OK")
+    assert responses == [b"* STATUS INBOX (MESSAGES 3)"]
+    counts_are_right(notices, tag)
+    tag = c.start('LIST "" * RETURN (STATUS (MESSAGES))')
+    status, _, told_all = c.finish(tag)
+    notices = [r for r in told_all if b"INPROGRESS" in r]
+    assert status == "OK" and b"* STATUS INBOX (MESSAGES 3)" in told_all
+    counts_are_right([NOTICE.match(r).groups() for r in notices], tag)

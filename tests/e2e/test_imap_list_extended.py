@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """LIST-EXTENDED (RFC 5258), LIST-STATUS (RFC 5819), SPECIAL-USE in LIST (RFC
 6154)."""
+import random
 import re
 
 import pytest
@@ -245,3 +246,41 @@ def test_list_status_asked_again(box):
     assert not c.ok(poll)
     c.ok("CREATE Sub")
     assert b"* STATUS Sub (MESSAGES 0 UNSEEN 0)" in c.ok(poll)
+
+
+def test_recursive_match_of_any_tree(box):
+    """Section 3.5 in plain words, for trees and subscriptions at random."""
+    c = box.connect()
+    sep = d(c)
+    r = random.Random(5258)
+    tree, subscribed = set(), set()
+    for _ in range(60):
+        top = r.choice(sorted(tree) + [""] * 20)
+        name = (top + sep if top else "") + r.choice("abxyz") + \
+            str(r.randrange(9))
+        if name.count(sep) < 8:
+            tree.add(name)
+    for name in sorted(tree):
+        c.ok("CREATE " + name)
+        if r.random() < .3:
+            c.ok("SUBSCRIBE " + name)
+            subscribed.add(name)
+
+    def below(name):
+        return [n for n in subscribed if n.startswith(name + sep)]
+
+    for pattern in ("%", "*", "a*", "*1", "%" + sep + "%", "x%", "*" + sep + "b*"):
+        glob = re.compile(re.escape(pattern).replace(r"\*", ".*").replace(
+            "%", "[^" + re.escape(sep) + "]*"))
+        want = {}
+        for name in tree:
+            if not glob.fullmatch(name):
+                continue
+            children = [n for n in below(name) if name in subscribed or
+                        not glob.fullmatch(n)]
+            if name in subscribed or children:
+                want[name] = bool(children)
+        got = lists(c.ok('LIST (SUBSCRIBED RECURSIVEMATCH) "" "%s"' % pattern))
+        got.pop("INBOX", None)
+        assert {n: "CHILDINFO" in x for n, (_, x) in got.items()} == want, \
+            pattern

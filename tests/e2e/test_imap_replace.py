@@ -288,6 +288,41 @@ def test_uidonly(c):
     assert c.literal("UID REPLACE 1 Drafts", NEW)[0] == "OK"
 
 
+def test_uidonly_beside_a_session_that_is_notified(box):
+    """RFC 9586 and RFC 5465: neither hears of a message number."""
+    c, o = box.connect(), box.connect()
+    c.append("INBOX", OLD)
+    c.append("INBOX", OLD)
+    for x in (c, o):
+        x.ok("ENABLE UIDONLY QRESYNC")
+        x.ok("SELECT INBOX")
+    o.ok("NOTIFY SET (selected (MessageNew (UID FLAGS) MessageExpunge "
+         "FlagChange))")
+    status, text, untagged = c.literal("UID REPLACE 1 INBOX (\\Draft)", NEW)
+    assert status == "OK" and re.match(rb"\[HIGHESTMODSEQ \d+\]", text)
+    assert [k for k in kinds(untagged) if "RECENT" not in k and
+            "MODSEQ" not in k] == ["* OK [APPENDUID", "* 3 EXISTS",
+                                   "* VANISHED"]
+    assert b"* VANISHED 1" in untagged
+    heard = []
+    while not any(b"UIDFETCH" in r for r in heard) or \
+            b"* VANISHED 1" not in heard:
+        heard.append(o.response())
+    assert not any(re.match(rb"\* \d+ (FETCH|EXPUNGE)", r) for r in heard)
+    new, = [r for r in heard if b"UIDFETCH" in r]
+    assert new.startswith(b"* 3 UIDFETCH (") and b"\\Draft" in new
+    # Without UIDONLY, and silent until it is asked: the same in its words.
+    p = box.connect()
+    p.ok("SELECT INBOX")
+    p.ok("NOTIFY SET (selected (MessageNew (UID) MessageExpunge))")
+    assert c.literal("UID REPLACE 2 INBOX", NEW)[0] == "OK"
+    heard = []
+    while b"* 1 EXPUNGE" not in heard or \
+            not any(re.match(rb"\* \d FETCH \(UID 4", r) for r in heard):
+        heard.append(p.response())
+    assert p.ok("UID SEARCH ALL") == [b"* SEARCH 3 4"]
+
+
 def test_only_the_difference_counts_for_the_quota(start):
     """Section 3.4: who is at his limit can still replace a draft."""
     s = start(users=["bob"], settings={"maildir_quota": "20000S,4C"})

@@ -309,6 +309,38 @@ def test_qresync(six):
     assert list(uidfetch(found)) == [3] and number_words(found) == []
 
 
+def test_qresync_beside_others(six):
+    """RFC 7162 section 3.2.10 in the words of RFC 9586: what others remove is
+    VANISHED at once, and EARLIER when the session comes back."""
+    c = six
+    c.ok("ENABLE QRESYNC")
+    validity, modseq = state(c)
+    other = c.box.connect()
+    other.ok("ENABLE QRESYNC UIDONLY")
+    other.ok("SELECT INBOX")
+    other.ok("UID STORE 3 +FLAGS (\\Deleted)")
+    assert b"* VANISHED 3" in other.ok("UID EXPUNGE 3")
+    told = []
+    while b"* VANISHED 3" not in told:
+        told += c.ok("NOOP")
+    assert number_words(told) == []
+    status, text, told = c.cmd("UID STORE 4 (UNCHANGEDSINCE 1) +FLAGS (x)")
+    assert status == "OK" and text.startswith(b"[MODIFIED 4]")
+    status, text, told = c.cmd("UID MOVE 4 Other")
+    assert b"* VANISHED 4" in told and number_words(told) == []
+    # The one that moved it away and back: another UID, nothing of the old.
+    found = c.ok("SELECT INBOX (QRESYNC (%d %d))" % (validity, modseq))
+    # (1 and 2 were gone before, which it may say once more.)
+    assert earlier(found).endswith((b" 3:4", b" 1:4")), found
+    assert number_words(found) == []
+    c.ok("UNSELECT")
+    found = c.ok("EXAMINE INBOX (QRESYNC (%d %d 3:4))" % (validity, modseq))
+    assert earlier(found).endswith(b" 3:4")
+    # another UIDVALIDITY: nothing of it is told
+    found = c.ok("SELECT INBOX (QRESYNC (%d %d))" % (validity + 1, modseq))
+    assert not any(b"VANISHED" in r or b"UIDFETCH" in r for r in found)
+
+
 def test_qresync_match_data(six):
     c = six
     c.ok("ENABLE QRESYNC")

@@ -102,7 +102,7 @@ list_dir(struct store *s, struct arena *a, struct mbox_entry **first,
 {
 	struct buf name;
 
-	if (!(attrs & MBOX_NOSELECT))
+	if (!(attrs & MBOX_NOSELECT) && !s->lists_bare)
 		attrs |= mark_of(s, path.p);
 	buf_init(&name, 4 * PATH_MAX);
 	if (maildir_name_of_dir(s, path, &name)) {
