@@ -2,6 +2,7 @@
 """./quickstart, as a person calls it."""
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -49,7 +50,6 @@ class Quick:
 
     def remove(self):
         self.stop()
-        import shutil
         shutil.rmtree(self.top, ignore_errors=True)
 
 
@@ -64,6 +64,23 @@ def quick():
     yield make
     for q in made:
         q.remove()
+
+
+def test_one_that_has_ended_does_not_run(quick):
+    """Also while nobody has waited for it, as in a container without init."""
+    q = quick()
+    os.makedirs(q.dir)
+    program = os.path.join(q.top, "restanted")
+    shutil.copy("/bin/true", program)
+    with subprocess.Popen([program]) as ended:
+        os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
+        with open(os.path.join(q.dir, "restanted.pid"), "w",
+                  encoding="ascii") as f:
+            f.write("%d\n" % ended.pid)
+        said = subprocess.run(
+            [os.path.join(restante.TOP, "quickstart"), "stop", "--dir", q.dir],
+            check=True, capture_output=True, timeout=30)
+    assert b"Nothing runs" in said.stdout + said.stderr
 
 
 def test_start_and_stop(quick):
