@@ -25,6 +25,9 @@ derived_note_state(struct mailbox *m)
 static bool
 is_told(const struct mailbox *m)
 {
+	/* Also that there are none. */
+	if (m->told_modseq != 0 && m->told_modseq == m->highest_modseq)
+		return true;
 	for (const struct list *l = m->views.next; l != &m->views; l = l->next)
 		if (LIST_OF(l, const struct view, link)->top > 0)
 			return true;
@@ -68,8 +71,10 @@ note_arrival(struct mailbox *m, uint32_t uid)
 	if (derived_arrival_of(d, uid) != NULL)
 		return;
 	last = d->arrivals.n == 0 ? NULL : &d->arrivals.v[d->arrivals.n - 1];
+	/* Those that come together have one, until somebody knows it. */
 	if (last != NULL && last->modseq == m->highest_modseq &&
-	    last->last < UINT32_MAX && last->last + 1 == uid) {
+	    m->told_modseq < m->highest_modseq && last->last < UINT32_MAX &&
+	    last->last + 1 == uid) {
 		last->last = uid;
 		return;
 	}

@@ -484,7 +484,8 @@ save_head(struct index *ix, struct job *j, struct err *e)
 	h->uidvalidity = m->uidvalidity;
 	h->uidnext = m->uidnext;
 	h->messages = set32_count(&m->live);
-	h->highest_modseq = m->highest_modseq;
+	/* Other processes tell it from there. */
+	h->highest_modseq = mailbox_highest_modseq(m);
 	memcpy(h->guid, m->guid, sizeof(h->guid));
 	h->keywords = buf_str(&names);
 	h->backend = buf_str(&backend);

@@ -129,6 +129,7 @@ struct mailbox {
 	/* But for these, ascending, a few: they are being changed. */
 	VEC(struct msg_rec) singles;
 	uint64_t highest_modseq; /* 0: none was given yet */
+	uint64_t told_modseq; /* somebody may know it: new mail is above it */
 	struct derived *derived; /* NULL: not in the index */
 };
 

@@ -12,13 +12,22 @@
 #include "store/derived.h"
 #include "store/modseq_floor.h"
 
+/* Said to a client: RFC 7162 section 3.1.1, what comes now is above it. */
+static uint64_t
+tell(struct mailbox *m, uint64_t modseq)
+{
+	if (modseq > m->told_modseq)
+		m->told_modseq = modseq;
+	return modseq;
+}
+
 uint64_t
 mailbox_highest_modseq(struct mailbox *m)
 {
 	if (m->highest_modseq == 0)
 		m->highest_modseq =
 		    modseq_next(m->store, modseq_floor(m->store));
-	return m->highest_modseq;
+	return tell(m, m->highest_modseq);
 }
 
 uint64_t
@@ -33,7 +42,7 @@ view_modseq(struct view *v, uint32_t uid)
 	uint64_t own = derived_modseq(v->m, uid);
 
 	/* Without an index every message is as new as the last change. */
-	return own != 0 ? own : view_highest_modseq(v);
+	return own != 0 ? tell(v->m, own) : view_highest_modseq(v);
 }
 
 bool
@@ -46,7 +55,7 @@ uint64_t
 view_told_modseq(struct view *v)
 {
 	return view_keeps_back(v) && v->told_modseq != 0
-	    ? v->told_modseq
+	    ? tell(v->m, v->told_modseq)
 	    : view_highest_modseq(v);
 }
 

@@ -484,3 +484,58 @@ def test_a_lost_index_loses_nothing(quick):
     assert {4} <= vanished(got, True) <= {2, 4, 6}
     assert set(modseqs(got)) == {1, 3, 5, 7, 8, 9, 10}
     assert highest(got) > start
+
+
+# ---- what comes after HIGHESTMODSEQ was told ----------------------------------
+
+
+def told(c, name):
+    r, = c.ok("STATUS %s (HIGHESTMODSEQ)" % name)
+    return int(re.search(rb"HIGHESTMODSEQ (\d+)", r).group(1))
+
+
+@pytest.mark.parametrize("how", ["APPEND", "COPY"])
+def test_new_mail_is_above_what_was_told(box, how):
+    """RFC 7162 section 3.1.1; also the first message, and one on its own after
+    each question: a client that knows HIGHESTMODSEQ must hear of it."""
+    c, other = box.connect(), box.connect()
+    c.ok("CREATE Rising")
+    c.append("INBOX", b"Subject: x\r\n\r\n")
+    other.ok("ENABLE QRESYNC")
+    c.ok("SELECT INBOX")
+    tops = [told(other, "Rising")]
+    uidvalidity = None
+    for uid in range(1, 5):
+        if how == "COPY":
+            c.ok("COPY 1 Rising")
+        else:
+            c.append("Rising", b"Subject: y\r\n\r\n")
+        if uidvalidity:
+            got = other.ok("SELECT Rising (QRESYNC (%d %d))" % (
+                uidvalidity, tops[-1]))
+            assert any(b"(UID %d " % uid in r for r in got), got
+        else:
+            got = other.ok("SELECT Rising")
+            uidvalidity = int(re.search(
+                rb"UIDVALIDITY (\d+)", b"".join(got)).group(1))
+        r, = other.ok("UID FETCH %d (MODSEQ)" % uid)
+        modseq = int(re.search(rb"MODSEQ \((\d+)\)", r).group(1))
+        other.ok("UNSELECT")
+        assert modseq > tops[-1], tops
+        tops.append(told(other, "Rising"))
+        assert tops[-1] >= modseq
+
+
+def test_first_mail_is_above_what_select_said(box):
+    """Two sessions, nothing asked but SELECT; both hear of what is new."""
+    c = box.connect()
+    c.ok("CREATE Empty")
+    c.ok("ENABLE QRESYNC")
+    other = box.connect()
+    got = b"\n".join(c.ok("SELECT Empty"))
+    uidvalidity, top = (int(re.search(rb"%s (\d+)" % w, got).group(1))
+                        for w in (b"UIDVALIDITY", b"HIGHESTMODSEQ"))
+    other.append("Empty", b"Subject: y\r\n\r\n")
+    c.ok("UNSELECT")
+    got = c.ok("SELECT Empty (QRESYNC (%d %d))" % (uidvalidity, top))
+    assert any(b"FETCH (UID 1 " in r for r in got), got
