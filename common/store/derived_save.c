@@ -367,20 +367,21 @@ clear_records(struct index *ix, struct job *j, struct err *e)
 	return cache_remove(ix, box, &j->others, e);
 }
 
+/* Above `top` there are no records: none is looked for there. */
 static int
-edit_records(struct index *ix, struct job *j, struct err *e)
+edit_records(struct index *ix, struct job *j, uint32_t top, struct err *e)
 {
 	uint32_t *uids;
+	size_t n = 0;
 	int rc;
 
-	if (j->items.n == 0)
+	if (j->items.n == 0 || j->items.v[0].uid > top)
 		return 0;
 	uids = mem_new(j->items.n, sizeof(*uids));
-	for (size_t i = 0; i < j->items.n; i++)
-		uids[i] = j->items.v[i].uid;
+	for (; n < j->items.n && j->items.v[n].uid <= top; n++)
+		uids[n] = j->items.v[n].uid;
 	j->at = 0;
-	rc = index_box_edit(
-	    ix, j->head.box, uids, j->items.n, edit_rec, j, &j->sums, e);
+	rc = index_box_edit(ix, j->head.box, uids, n, edit_rec, j, &j->sums, e);
 	free(uids);
 	return rc;
 }
@@ -550,7 +551,7 @@ write_records(struct index *ix, void *arg, struct err *e)
 		if (clear_records(ix, j, e) == -1)
 			return -1;
 		top = 0;
-	} else if (edit_records(ix, j, e) == -1) {
+	} else if (edit_records(ix, j, top, e) == -1) {
 		return -1;
 	}
 	j->top = top;
@@ -593,7 +594,8 @@ write_facts(struct index *ix, void *arg, struct err *e)
 		}
 	}
 	sums_of_head(&j->head, &j->sums);
-	if (edit_records(ix, j, e) == 0 && put_slots(ix, j, e) == 0) {
+	if (edit_records(ix, j, UINT32_MAX, e) == 0 &&
+	    put_slots(ix, j, e) == 0) {
 		sums_to_head(&j->sums, &j->head);
 		rc = index_box_save_head(ix, &j->head, e);
 	}
