@@ -214,12 +214,13 @@ index_seek_back(struct index *ix, const struct index_key *k,
     const struct index_key *prefix, struct str *key, struct str *value)
 {
 	MDB_val v = index_val_of(k), raw;
-	MDB_cursor *c = ix->cursor;
+	MDB_cursor *c;
 	bool ok = false;
 	int rc;
 
 	if (!begin_reading(ix))
 		return false;
+	c = ix->cursor; /* which is made with the database, after a rest too */
 	if (ix->writing != NULL &&
 	    mdb_cursor_open(ix->writing, ix->dbi, &c) != 0)
 		return false;

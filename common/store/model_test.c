@@ -24,9 +24,19 @@
 #include "../tests/lib/model_ops.h"
 #include "../tests/lib/model_outside.h"
 #include "base/clock.h"
+#include "store/derived.h"
 
 #define SEEDS 1000
 #define OPS 40
+
+/* As after a while in which nothing was done. */
+static void
+rest(struct store *s)
+{
+	trace("rest");
+	derived_pause(s);
+	derived_rest(s);
+}
 
 static void
 act(void)
@@ -73,6 +83,8 @@ act(void)
 		op_read(s);
 	}
 	w->how->touch();
+	if (w->box.has_index && pick(6) == 0)
+		rest(w->stores[pick(2)]);
 }
 
 /* ---- runs ---------------------------------------------------------------- */
