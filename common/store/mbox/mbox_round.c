@@ -335,6 +335,14 @@ mbox_round_blank(
 	return file_sync_data(s->fd, s->path, e);
 }
 
+/* What we write lies in the file, which has been made long enough before. */
+static bool
+is_within(const struct mbox_record *r, uint64_t size)
+{
+	return r->data_off <= size && r->data_len <= size - r->data_off &&
+	    r->lines_off <= size && r->lines_len <= size - r->lines_off;
+}
+
 int
 mbox_round_redo(struct mbox_shift *s, const struct mbox_record *r,
     const char *p, bool *lost, bool *has_hole, struct err *e)
@@ -347,7 +355,8 @@ mbox_round_redo(struct mbox_shift *s, const struct mbox_record *r,
 		return -1;
 	if (!is_guard_there(s, r->before_off, r->before_len, r->before) ||
 	    (r->kind == MBOX_ROUND &&
-		(!is_guard_there(s, r->after_off, r->after_len, r->after) ||
+		(!is_within(r, size) ||
+		    !is_guard_there(s, r->after_off, r->after_len, r->after) ||
 		    !is_old_or_new(s, r, rest)))) {
 		*lost = true;
 		return 0;
@@ -356,7 +365,8 @@ mbox_round_redo(struct mbox_shift *s, const struct mbox_record *r,
 	    mbox_round_write(s, r, rest + r->n_hashes * sizeof(uint64_t), e) ==
 		-1)
 		return -1;
-	*has_hole = r->hole_len > 0 && size >= r->hole_off + r->hole_len &&
+	*has_hole = r->hole_len > 0 && r->start_len <= r->hole_len &&
+	    r->hole_off <= size && r->hole_len <= size - r->hole_off &&
 	    (r->kind == MBOX_ROOM ? is_half_filled(s, r) : is_hole(s, r));
 	return 0;
 }
