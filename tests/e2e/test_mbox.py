@@ -433,3 +433,59 @@ def test_index_older_than_the_file(mbox):
     assert all(b"UID %d " % uid not in x for x in got for uid in range(2, 10))
     assert sum(b"\\Flagged" in x for x in got) == 1
     bodies_of(mbox, 10, 20, 30)
+
+
+# ---- identity ---------------------------------------------------------------
+
+
+def mailbox_id(c, name):
+    _, _, lines = c.cmd("STATUS %s (MAILBOXID)" % name)
+    return re.search(rb"MAILBOXID \((.*?)\)", b"".join(lines)).group(1)
+
+
+def email_ids(c, name):
+    c.ok("SELECT " + name)
+    _, _, lines = c.cmd("FETCH 1:* (EMAILID)")
+    return re.findall(rb"EMAILID \((.*?)\)", b"".join(lines))
+
+
+def test_mailbox_id_on_rename(mbox):
+    """RFC 8474 section 4: it stays, whoever has looked before, in new
+    processes, and of what lies below; the old name is another mailbox."""
+    mbox.write(piece(1), "seen")
+    mbox.write(piece(2), "unseen")
+    c = mbox.imap()
+    c.ok("CREATE made")
+    c.ok("CREATE made/below")
+    c.ok("CREATE level/leaf")
+    names = ["seen", "made", "made/below", "level/leaf"]
+    ids = {n: mailbox_id(c, n) for n in names}
+    assert len(set(ids.values())) == len(names)
+    emails = email_ids(c, "seen")
+    c.ok("COPY 1 made")
+    assert email_ids(c, "made") == emails and len(emails) == 1
+    c.ok("UNSELECT")
+    c.ok("RENAME seen seen2")
+    c.ok("RENAME made made2")
+    c.ok("RENAME level level2")
+    c.ok("RENAME unseen unseen2")
+    fresh = {"seen": "seen2", "made": "made2", "made/below": "made2/below",
+             "level/leaf": "level2/leaf"}
+    unseen = mailbox_id(c, "unseen2")
+    c.ok("RENAME unseen2 level2/unseen3")
+    for old, name in fresh.items():
+        assert mailbox_id(c, name) == ids[old], name
+    assert mailbox_id(c, "level2/unseen3") == unseen
+    assert email_ids(c, "seen2") == emails
+    c.ok("CREATE made")
+    assert mailbox_id(c, "made") not in ids.values()
+    c.logout()
+    c = mbox.imap()
+    for old, name in fresh.items():
+        assert mailbox_id(c, name) == ids[old], name
+    c.ok("RENAME made2 made3")
+    assert mailbox_id(c, "made3") == ids["made"]
+    c.ok("SELECT made3/below")
+    c.ok("RENAME made3/below up")
+    assert mailbox_id(c, "up") == ids["made/below"]
+    c.logout()

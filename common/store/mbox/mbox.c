@@ -137,18 +137,6 @@ note_wire_size(UNUSED struct mailbox *m, UNUSED uint32_t uid,
 /* ---- as steps ------------------------------------------------------------ */
 
 static enum step
-list_step(struct store *s, struct arena *a, UNUSED void **at,
-    struct mbox_entry **first, struct err *e)
-{
-	return whole(mbox_list(s, a, first, e));
-}
-
-static void
-list_end(UNUSED void **at)
-{
-}
-
-static enum step
 remove_step(
     struct store *s, struct str name, UNUSED unsigned *phase, struct err *e)
 {
@@ -193,8 +181,8 @@ const struct store_ops mbox_ops = {
     .driver = "mbox",
     .place_open = mbox_place_open,
     .place_close = mbox_place_close,
-    .list = list_step,
-    .list_end = list_end,
+    .list = mbox_list,
+    .list_end = mbox_list_end,
     .create = mbox_create,
     .exists = exists,
     .remove = remove_step,

@@ -329,6 +329,8 @@ mbox_check(struct check *c, struct err *e)
 	    .is_utf8 = c->loc->is_utf8,
 	};
 	struct mbox_entry *m = NULL;
+	void *at = NULL;
+	enum step step;
 	struct err ignored;
 
 	if (!str_to_c(c->loc->root, root, sizeof(root)) ||
@@ -338,7 +340,11 @@ mbox_check(struct check *c, struct err *e)
 	s.inbox = c->loc->inbox.p != NULL ? inbox : NULL;
 	place.rootfd = file_open_dir(AT_FDCWD, root, true, &ignored);
 	place.is_uw = str_eq(c->loc->root, str_of(c->set->home));
-	if (mbox_list(&s, c->arena, &m, e) == -1)
+	do
+		step = mbox_list(&s, c->arena, &at, &m, e);
+	while (step == STEP_MORE);
+	mbox_list_end(&at);
+	if (step == STEP_FAIL)
 		return -1;
 	for (; m != NULL; m = m->next)
 		if (!(m->attrs & (MBOX_NOSELECT | MBOX_NONEXISTENT)) &&

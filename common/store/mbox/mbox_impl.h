@@ -138,6 +138,7 @@ struct mbox {
 	bool is_own_tail; /* what is new at the end is ours */
 	bool is_tail_alone; /* ... and all before is what we know */
 	int64_t freshen_at_ms; /* sessions hear of other flags then */
+	int64_t freshen_began_ms;
 
 	/* While m->lazy_top is not 0: of slots that are in the index alone. */
 	uint32_t lazy_dirty, lazy_recent; /* when it was taken */
@@ -166,6 +167,8 @@ struct mbox {
 		MBOX_SYNC_LOCK,
 		MBOX_SYNC_LOOK, /* for what has come and gone */
 		MBOX_SYNC_SAY, /* UIDs that were given are written */
+		MBOX_SYNC_FLAGS_LOCK,
+		MBOX_SYNC_FLAGS, /* of messages that were there before */
 	} sync;
 	struct lock_wait sync_wait, ready_wait;
 	int64_t locked_out_ms; /* when a sync could not have the lock */
@@ -217,8 +220,9 @@ void mbox_place_close(struct store *s);
 /* The file of a mailbox. ERR_NOT_FOUND, ERR_BAD_NAME. */
 int mbox_path(
     struct store *s, struct str name, char out[PATH_MAX], struct err *e);
-int mbox_list(
-    struct store *s, struct arena *a, struct mbox_entry **first, struct err *e);
+enum step mbox_list(struct store *s, struct arena *a, void **at,
+    struct mbox_entry **first, struct err *e);
+void mbox_list_end(void **at);
 int mbox_create(struct store *s, struct str name, struct err *e);
 int mbox_remove(struct store *s, struct str name, struct err *e);
 int mbox_rename(struct store *s, struct str from, struct str to, struct err *e);
@@ -518,6 +522,9 @@ const struct mbox_kept *mbox_kept_of(const struct mailbox *m);
 /* Sets m->guid; writes down what has changed. */
 void mbox_keep(struct mailbox *m);
 void mbox_keep_remove(const struct store *s, const char *path);
+/* Of a mailbox with none below it: no other is looked at. */
+void mbox_keep_rename_one(
+    const struct store *s, const char *from, const char *to);
 /* Of a mailbox or a folder, with all below it. */
 void mbox_keep_rename(const struct store *s, const char *from, const char *to);
 

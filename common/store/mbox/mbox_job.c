@@ -579,7 +579,7 @@ mbox_work(struct mailbox *m, uint32_t *again_ms)
 	bool all;
 
 	*again_ms = 0;
-	if (mb->sync == MBOX_SYNC_LOOK) {
+	if (mb->sync == MBOX_SYNC_LOOK || mb->sync == MBOX_SYNC_FLAGS) {
 		(void)mbox_sync(m, SYNC_NORMAL, &e);
 		*again_ms = 1;
 		return;

@@ -254,6 +254,19 @@ rename_one(int fd, const char *name, const char *from, const char *to)
 }
 
 void
+mbox_keep_rename_one(const struct store *s, const char *from, const char *to)
+{
+	char key[MBOX_KEY_BYTES];
+	int fd = open_folder(s, false);
+
+	if (fd == -1)
+		return;
+	mbox_key(from, key);
+	rename_one(fd, key, from, to);
+	close(fd);
+}
+
+void
 mbox_keep_rename(const struct store *s, const char *from, const char *to)
 {
 	int fd = open_folder(s, false), dup_fd;

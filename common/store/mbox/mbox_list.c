@@ -350,10 +350,14 @@ mbox_rights_place(
 
 /* ---- list ------------------------------------------------------------------ */
 
+/* A folder that is being read, and the name of what lies in it. */
+struct level {
+	DIR *dir;
+	char *prefix;
+};
+
 struct listing {
-	struct store *s;
-	struct arena *a;
-	struct mbox_entry **first;
+	VEC(struct level) levels; /* from the root down */
 };
 
 static bool
@@ -365,18 +369,40 @@ name_of_level(struct str file, struct buf *out)
 }
 
 static void
-add_entry(struct listing *l, struct str name, unsigned attrs)
+add_entry(
+    struct arena *a, struct mbox_entry **first, struct str name, unsigned attrs)
 {
-	struct mbox_entry *e = arena_new(l->a, 1, sizeof(*e));
+	struct mbox_entry *e = arena_new(a, 1, sizeof(*e));
 
-	e->name = arena_str(l->a, name);
+	e->name = arena_str(a, name);
 	e->attrs = attrs;
-	e->next = *l->first;
-	*l->first = e;
+	e->next = *first;
+	*first = e;
 }
 
-static void list_dir(struct listing *l, int dirfd, const char *dir,
-    struct str prefix, int depth);
+static void
+push_level(struct listing *l, int dirfd, const char *name, const char *prefix)
+{
+	struct err ignored;
+	int fd = l->levels.n > DEPTH_MAX
+	    ? -1
+	    : file_open_dir(dirfd, name, false, &ignored);
+	DIR *dir = fd == -1 ? NULL : fdopendir(fd);
+
+	if (dir != NULL)
+		*VEC_ADD(&l->levels) = (struct level){dir, mem_strdup(prefix)};
+	else if (fd != -1)
+		close(fd);
+}
+
+static void
+pop_level(struct listing *l)
+{
+	struct level *top = &l->levels.v[--l->levels.n];
+
+	closedir(top->dir);
+	free(top->prefix);
+}
 
 /* Is "a.sbd" the folder of what lies below the mailbox "a"? */
 static bool
@@ -392,73 +418,87 @@ is_below(int fd, struct str file, char base[NAME_BYTES_MAX + 1])
 	    S_ISREG(st.st_mode);
 }
 
+/* An entry of the folder that is being read. */
 static void
-list_one(
-    struct listing *l, int fd, const char *file, struct str prefix, int depth)
+list_one(struct store *s, struct listing *l, struct arena *a,
+    struct mbox_entry **first, const char *file)
 {
+	const struct level *top = &l->levels.v[l->levels.n - 1];
+	bool is_top = l->levels.n == 1, below, is_dir, is_inbox;
+	int fd = dirfd(top->dir);
 	char base[NAME_BYTES_MAX + 1];
-	const char *shown = file;
-	bool below, is_dir;
 	struct buf name;
 	struct stat st;
 
-	if (is_hidden(l->s, str_of(file), depth == 0) ||
+	if (strcmp(file, ".") == 0 || strcmp(file, "..") == 0 ||
+	    is_hidden(s, str_of(file), is_top) ||
 	    fstatat(fd, file, &st, AT_SYMLINK_NOFOLLOW) == -1 ||
 	    (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode)))
 		return;
 	is_dir = S_ISDIR(st.st_mode);
 	below = is_dir && is_below(fd, str_of(file), base);
-	if (below)
-		shown = base;
 	buf_init(&name, 4 * PATH_MAX);
-	(void)buf_add_str(&name, prefix);
-	if (name_of_level(str_of(shown), &name) && !buf_is_over(&name) &&
-	    (depth > 0 || !str_eq_nocase(buf_str(&name), STR("INBOX")) ||
-		is_dir)) {
-		if (!below &&
-		    !(depth == 0 &&
-			str_eq_nocase(buf_str(&name), STR("INBOX"))))
-			add_entry(
-			    l, buf_str(&name), is_dir ? MBOX_NOSELECT : 0);
-		(void)buf_add_byte(&name, '/');
-		if (is_dir)
-			list_dir(l, fd, file, buf_str(&name), depth + 1);
+	(void)buf_add_c(&name, top->prefix);
+	if (name_of_level(str_of(below ? base : file), &name) &&
+	    !buf_is_over(&name)) {
+		is_inbox =
+		    is_top && str_eq_nocase(buf_str(&name), STR("INBOX"));
+		if (!below && !is_inbox)
+			add_entry(a, first, buf_str(&name),
+			    is_dir ? MBOX_NOSELECT : 0);
+		if (is_dir && buf_add(&name, "/", sizeof("/")))
+			push_level(l, fd, file, name.p);
 	}
 	buf_done(&name);
 }
 
-static void
-list_dir(
-    struct listing *l, int dirfd, const char *dir, struct str prefix, int depth)
+void
+mbox_list_end(void **at)
 {
-	struct err e;
-	struct dirent *d;
-	int fd = depth > DEPTH_MAX ? -1 : file_open_dir(dirfd, dir, false, &e);
-	DIR *all = fd == -1 ? NULL : fdopendir(fd);
+	struct listing *l = *at;
 
-	if (all == NULL) {
-		if (fd != -1)
-			close(fd);
+	*at = NULL;
+	if (l == NULL)
 		return;
-	}
-	while ((d = readdir(all)) != NULL)
-		if (strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0)
-			list_one(l, fd, d->d_name, prefix, depth);
-	closedir(all);
+	while (l->levels.n > 0)
+		pop_level(l);
+	VEC_DONE(&l->levels);
+	free(l);
 }
 
-int
-mbox_list(
-    struct store *s, struct arena *a, struct mbox_entry **first, struct err *e)
+static struct listing *
+begin_listing(struct store *s, struct arena *a, struct mbox_entry **first)
 {
-	struct listing l = {s, a, first};
+	struct listing *l = mem_new(1, sizeof(*l));
 
-	(void)e;
 	*first = NULL;
-	add_entry(&l, STR("INBOX"), 0);
+	add_entry(a, first, STR("INBOX"), 0);
 	if (place_of(s)->rootfd != -1)
-		list_dir(&l, place_of(s)->rootfd, ".", STR(""), 0);
-	return 0;
+		push_level(l, place_of(s)->rootfd, ".", "");
+	return l;
+}
+
+enum step
+mbox_list(struct store *s, struct arena *a, void **at,
+    struct mbox_entry **first, UNUSED struct err *e)
+{
+	int64_t until = clock_mono_ms() + STEP_SLICE_MS;
+	struct listing *l;
+	const struct dirent *d;
+
+	if (*at == NULL)
+		*at = begin_listing(s, a, first);
+	l = *at;
+	while (l->levels.n > 0) {
+		d = readdir(l->levels.v[l->levels.n - 1].dir);
+		if (d == NULL)
+			pop_level(l);
+		else
+			list_one(s, l, a, first, d->d_name);
+		if (clock_mono_ms() >= until && l->levels.n > 0)
+			return STEP_MORE;
+	}
+	return STEP_DONE;
 }
 
 /* ---- create, remove, rename ------------------------------------------------ */
@@ -571,9 +611,10 @@ remove_rest(const struct store *s, const char *path)
 	}
 }
 
-/* The same of one that has another name now. */
+/* The same of one that has another name now; `is_one`: with none below it. */
 static void
-rename_rest(const struct store *s, const char *old, const char *fresh)
+rename_rest(
+    const struct store *s, const char *old, const char *fresh, bool is_one)
 {
 	char from[PATH_MAX], to[PATH_MAX], dir[PATH_MAX];
 	int fd = place_of(s)->rootfd;
@@ -589,7 +630,10 @@ rename_rest(const struct store *s, const char *old, const char *fresh)
 	}
 	if (snprintf(from, sizeof(from), "%s/%s", s->root, old) < PATH_MAX &&
 	    snprintf(to, sizeof(to), "%s/%s", s->root, fresh) < PATH_MAX) {
-		mbox_keep_rename(s, from, to);
+		if (is_one)
+			mbox_keep_rename_one(s, from, to);
+		else
+			mbox_keep_rename(s, from, to);
 		meta_file_moved(s, from, to);
 	}
 }
@@ -686,7 +730,7 @@ mbox_rename(struct store *s, struct str from, struct str to, struct err *e)
 	if (file_rename_new(p->rootfd, old, p->rootfd, fresh, e) == -1)
 		return -1;
 	follow(s, old, fresh);
-	rename_rest(s, old, fresh);
+	rename_rest(s, old, fresh, kind == A_FILE && !has_below);
 	if (has_below) {
 		if (file_rename_new(
 			p->rootfd, old_below, p->rootfd, fresh_below, e) == -1)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /* mbox_list_test.c - names of mbox files. */
 #include "store/location.h"
+#include "tests/lib/test_store.h"
+
 #include "store/mbox/mbox_test.h"
 
 static bool

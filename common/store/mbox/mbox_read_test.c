@@ -2,6 +2,8 @@
 /* mbox_read_test.c - what others have left in mbox files, and UIDs for it. */
 #include <utime.h>
 
+#include "tests/lib/test_store.h"
+
 #include "store/mbox/mbox_test.h"
 
 static void

@@ -2,6 +2,8 @@
 /* mbox_save_test.c - flags, new messages, removal, through the store's own calls. */
 #include <time.h>
 
+#include "tests/lib/test_store.h"
+
 #include "store/mbox/mbox_test.h"
 
 /* B3: in the spaces, nothing moves, the second of the time changes. */

@@ -171,6 +171,104 @@ test_copy(void **state)
 	view_close(&other);
 }
 
+/*
+ * Mail came, and another program changed a flag of a message far before it:
+ * all headers are looked at again, some at a time.
+ */
+static void
+test_flags_of_others(void **state)
+{
+	static const struct view_sink quiet;
+	int64_t freshen_ms = mbox_tuning.freshen_ms;
+	struct box *b = *state;
+	struct view *v, *other;
+	struct times t;
+	enum step step;
+	struct err e;
+	char line[200];
+	FILE *f;
+
+	fill(b, true);
+	box_open(b);
+	mbox_tuning.freshen_ms = 0;
+	other = box_view(b, "other", false);
+	v = box_view(b, "INBOX", false);
+	assert_string_equal(box_flags(v, 3000), "S");
+	f = fopen(box_path(b, INBOX), "r+");
+	assert_non_null(f);
+	do
+		assert_non_null(fgets(line, sizeof(line), f));
+	while (strncmp(line, "X-UID: 3000 ", 12) != 0);
+	assert_int_equal(fseek(f, 0, SEEK_CUR), 0);
+	assert_true(fputs("Status: O ", f) > 0);
+	assert_int_equal(fseek(f, 0, SEEK_END), 0);
+	assert_true(fputs(MSG("new"), f) > 0);
+	assert_int_equal(fclose(f), 0);
+	times_begin(&t);
+	do {
+		step = STEP(&t, b->store, view_sync(v, true, &quiet, NULL, &e));
+		other_noop(&t, other);
+	} while (step == STEP_MORE);
+	assert_int_equal(step, STEP_DONE);
+	assert_int_equal(view_count(v), MANY + 1);
+	assert_int_equal(view_mailbox(v)->unsure_top, 0);
+	assert_short_steps(&t, 4);
+	assert_string_equal(box_flags(v, 3000), "");
+	mbox_tuning.freshen_ms = freshen_ms;
+	view_close(&v);
+	view_close(&other);
+}
+
+/* Many names, in folders in folders. */
+static void
+test_list(void **state)
+{
+	struct box *b = *state;
+	struct list_job *job = NULL;
+	struct mbox_entry *first = NULL;
+	struct view *other;
+	struct times t;
+	struct arena a;
+	int64_t slice_ms = store_slice_ms;
+	unsigned n = 0;
+	char name[80];
+	enum step step;
+	struct err e;
+	int fd;
+
+	for (unsigned i = 0; i < 3000; i++) {
+		if (i % 100 == 0) {
+			(void)snprintf(name, sizeof(name), "mail/d%u", i / 100);
+			assert_int_equal(mkdir(box_path(b, name), 0700), 0);
+		}
+		(void)snprintf(name, sizeof(name), "mail/d%u/f%u", i / 100, i);
+		fd = openat(AT_FDCWD, box_path(b, name),
+		    O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+		assert_int_not_equal(fd, -1);
+		close(fd);
+	}
+	box_open(b);
+	other = box_view(b, "other", false);
+	store_slice_ms = 1; /* of names there are never so many */
+	arena_init(&a);
+	times_begin(&t);
+	do {
+		step = STEP(&t, b->store,
+		    store_list(b->store, LIST_EXISTING, &a, &job, &first, &e));
+		other_noop(&t, other);
+	} while (step == STEP_MORE);
+	store_slice_ms = slice_ms;
+	assert_int_equal(step, STEP_DONE);
+	for (; first != NULL; first = first->next)
+		n++;
+	/* And INBOX, "other", the folders, others that there are for all. */
+	assert_true(n >= 3000 + 2 + 30);
+	assert_short_steps(&t, 2);
+	list_job_free(&job);
+	arena_done(&a);
+	view_close(&other);
+}
+
 /* Given up at many steps: the target is as it was, nothing is locked. */
 static void
 test_copy_given_up(void **state)
@@ -503,6 +601,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    TEST(test_open),
 	    TEST(test_expunge),
+	    TEST(test_flags_of_others),
+	    TEST(test_list),
 	    TEST(test_copy),
 	    TEST(test_copy_given_up),
 	    TEST(test_waits),

@@ -11,6 +11,8 @@
  *	NONE --> LOCK --> LOOK --> NONE
  *	         LOCK --somebody has it for long--> NONE, what we know will do
  *	LOOK --UIDs were given--> SAY --written, or locked--> NONE
+ *	NONE, SAY --flags were not looked at, and it is time--> FLAGS_LOCK
+ *	FLAGS_LOCK --> FLAGS --> NONE
  */
 #include <stdio.h>
 #include <unistd.h>
@@ -57,21 +59,16 @@ is_known(const struct mailbox *m)
 	return !m->is_opening || mbox_of(m)->is_taken;
 }
 
-/* Sessions that know the old ones hear of other flags, but not at once. */
+/* What it took says when it is done again. */
 static void
-tell_flags(struct mailbox *m)
+freshen_later(struct mbox *mb)
 {
-	struct mbox *mb = mbox_of(m);
-	int64_t now_ms;
-	struct err e;
+	int64_t now_ms = clock_mono_ms();
+	int64_t pause_ms = FRESHEN_SHARE * (now_ms - mb->freshen_began_ms);
 
-	if (m->unsure_top == 0 || list_is_empty(&m->views))
-		return;
-	now_ms = clock_mono_ms();
-	if (now_ms < mb->freshen_at_ms)
-		notify_within(m->store, (uint32_t)(mb->freshen_at_ms - now_ms));
-	else if (mbox_freshen(m, &e) == -1)
-		store_warn(m->store, "mailbox=%s: %s", m->name, e.text);
+	if (pause_ms > FRESHEN_MOST * mbox_tuning.freshen_ms)
+		pause_ms = FRESHEN_MOST * mbox_tuning.freshen_ms;
+	mb->freshen_at_ms = now_ms + pause_ms;
 }
 
 static enum step
@@ -82,9 +79,59 @@ end_sync(struct mailbox *m, enum step step)
 	mb->sync = MBOX_SYNC_NONE;
 	if (mbox_is_locked_by(m, &mb->sync))
 		mbox_unlock(m);
-	if (step == STEP_DONE)
-		tell_flags(m);
 	return step;
+}
+
+/*
+ * Sessions that know the old messages hear of other flags, but not at once.
+ * Whoever is at work there looks at them, or has done so.
+ */
+static bool
+begin_flags(struct mailbox *m)
+{
+	struct mbox *mb = mbox_of(m);
+	int64_t now_ms;
+
+	if (m->unsure_top == 0 || list_is_empty(&m->views))
+		return false;
+	now_ms = clock_mono_ms();
+	if (now_ms < mb->freshen_at_ms) {
+		notify_within(m->store, (uint32_t)(mb->freshen_at_ms - now_ms));
+		return false;
+	}
+	if (mb->owner != NULL || mb->fd == -1)
+		return false;
+	mb->sync = MBOX_SYNC_FLAGS_LOCK;
+	mb->sync_wait = (struct lock_wait){0};
+	mb->freshen_began_ms = now_ms;
+	return true;
+}
+
+static enum step
+look_at_flags(struct mailbox *m)
+{
+	struct mbox *mb = mbox_of(m);
+	enum step step = STEP_DONE;
+	struct err e;
+
+	if (mb->sync == MBOX_SYNC_FLAGS_LOCK)
+		step = mbox_lock(m, &mb->sync, MBOX_READ, &mb->sync_wait,
+		    MBOX_WAIT_BUSY_MS, &e);
+	if (step == STEP_DONE) {
+		mb->sync = MBOX_SYNC_FLAGS;
+		if (mb->reading == NULL && mailbox_load(m, &e) == -1)
+			step = STEP_FAIL;
+	}
+	if (step == STEP_DONE)
+		step = mbox_look_at_flags(m, &e);
+	if (step == STEP_MORE)
+		return step;
+	if (step == STEP_FAIL && mb->sync == MBOX_SYNC_FLAGS)
+		mbox_look_end(m);
+	if (step == STEP_FAIL && e.code != ERR_IN_USE)
+		store_warn(m->store, "mailbox=%s: %s", m->name, e.text);
+	freshen_later(mb);
+	return end_sync(m, STEP_DONE);
 }
 
 /* The lock is not to be had. */
@@ -115,7 +162,6 @@ begin_sync(struct mailbox *m, enum sync_how how)
 	mb->is_dirty = false;
 	if (is_known(m) && how == SYNC_NORMAL && !mb->is_moving &&
 	    (mb->is_true || !has_changed(mb))) {
-		tell_flags(m);
 		if (mb->reading == NULL)
 			mbox_purge(m);
 		return false;
@@ -175,7 +221,8 @@ say(struct mailbox *m)
 
 	if (mb->job == mb->said && mbox_job_step(m, &ignored) == STEP_MORE)
 		return STEP_MORE;
-	return end_sync(m, STEP_DONE);
+	(void)end_sync(m, STEP_DONE);
+	return begin_flags(m) ? STEP_MORE : STEP_DONE;
 }
 
 enum step
@@ -189,7 +236,7 @@ mbox_sync(struct mailbox *m, enum sync_how how, struct err *e)
 		return end_sync(m, STEP_FAIL);
 	}
 	if (mb->sync == MBOX_SYNC_NONE && !begin_sync(m, how))
-		return begin_say(m) ? STEP_MORE : STEP_DONE;
+		return begin_say(m) || begin_flags(m) ? STEP_MORE : STEP_DONE;
 	if (mb->sync == MBOX_SYNC_LOCK) {
 		step = lock(m, e);
 		if (mb->sync == MBOX_SYNC_LOCK || mb->sync == MBOX_SYNC_NONE)
@@ -197,11 +244,14 @@ mbox_sync(struct mailbox *m, enum sync_how how, struct err *e)
 	}
 	if (mb->sync == MBOX_SYNC_SAY)
 		return say(m);
+	if (mb->sync == MBOX_SYNC_FLAGS_LOCK || mb->sync == MBOX_SYNC_FLAGS)
+		return look_at_flags(m);
 	step = mbox_look(m, how, e);
 	if (step == STEP_MORE)
 		return step;
 	(void)end_sync(m, step);
-	return step == STEP_DONE && begin_say(m) ? STEP_MORE : step;
+	return step == STEP_DONE && (begin_say(m) || begin_flags(m)) ? STEP_MORE
+								     : step;
 }
 
 bool
@@ -232,7 +282,6 @@ int
 mbox_freshen(struct mailbox *m, struct err *e)
 {
 	struct mbox *mb = mbox_of(m);
-	int64_t began_ms = clock_mono_ms(), pause_ms;
 	enum step step;
 
 	/* Whoever is at work there looks at them, or has done so. */
@@ -241,6 +290,7 @@ mbox_freshen(struct mailbox *m, struct err *e)
 	if (mbox_lock_now(m, &mb->reading, MBOX_READ, MBOX_WAIT_BUSY_MS, e) ==
 	    -1)
 		return e->code == ERR_IN_USE ? 0 : -1;
+	mb->freshen_began_ms = clock_mono_ms();
 	m->unsure_top = 0;
 	step = mailbox_load(m, e) == -1 ? STEP_FAIL : STEP_MORE;
 	while (step == STEP_MORE)
@@ -248,10 +298,7 @@ mbox_freshen(struct mailbox *m, struct err *e)
 	if (step == STEP_FAIL)
 		mbox_look_end(m);
 	mbox_unlock(m);
-	pause_ms = FRESHEN_SHARE * (clock_mono_ms() - began_ms);
-	if (pause_ms > FRESHEN_MOST * mbox_tuning.freshen_ms)
-		pause_ms = FRESHEN_MOST * mbox_tuning.freshen_ms;
-	mb->freshen_at_ms = clock_mono_ms() + pause_ms;
+	freshen_later(mb);
 	return step == STEP_FAIL ? -1 : 0;
 }
 

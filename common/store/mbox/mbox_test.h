@@ -4,9 +4,6 @@
 #define STORE_MBOX_TEST_H
 
 #include "store/mbox/mbox_impl.h"
-#include "tests/lib/test_store.h"
-
-#include "tests/lib/test_store.h"
 
 #define F "From a@b Mon Mar  2 10:01:00 2026\n"
 #define MSG(n) F "Subject: " n "\nMessage-ID: <" n "@x>\n\nbody " n "\n\n"
