@@ -6,6 +6,7 @@ import os
 import random
 import re
 import threading
+import time
 
 import pytest
 from lib import agree
@@ -280,6 +281,28 @@ def test_d9_hard_link(box):
     c.ok("NOOP")
     c.logout()
     assert len([x for x in box.list("cur") if x.startswith(B1)]) == 2
+
+
+@pytest.mark.skipif(os.environ.get("RESTANTE_ABUSE") != "full",
+                    reason="takes half a minute")
+def test_d9_old_hard_link(box):
+    """The same when both are old: one of the names goes, the message stays."""
+    fill_m1(box)
+    os.link(box.path("cur/%s:2,S" % B1), box.path("cur/%s:2,FS" % B1))
+    time.sleep(32)
+    c = box.ours()
+    c.ok("SELECT INBOX")
+    end = time.monotonic() + 60
+    while len([x for x in box.list("cur") if x.startswith(B1)]) > 1:
+        assert time.monotonic() < end
+        box.write("tmp/x", b"")
+        os.rename(box.path("tmp/x"), box.path("cur/x"))
+        os.unlink(box.path("cur/x"))
+        c.ok("CHECK")
+        time.sleep(0.2)
+    c.logout()
+    assert len([x for x in box.list("cur") if x.startswith(B1)]) == 1
+    assert len(look(box, "ours")["messages"]) == 3
 
 
 def test_d10_odd_names(box):

@@ -507,6 +507,30 @@ def test_l2_breaks_the_lock_of_a_dead_process(box, which):
     c.logout()
 
 
+@pytest.mark.skipif(os.environ.get("RESTANTE_ABUSE") != "full",
+                    reason="takes two minutes")
+def test_l2_waits_for_another_host(box):
+    """Nobody here knows whether that process lives: its lock stays for two
+    minutes, then it is broken."""
+    fill_m1(box)
+    lock = box.path("dovecot-uidlist.lock")
+    box.write("dovecot-uidlist.lock", "1:otherhost")
+    made = time.monotonic()
+    c = box.ours()
+    c.sock.settimeout(300)
+    c.append("INBOX", msg(4))
+    while time.monotonic() < made + 110:
+        with open(lock) as f:
+            assert f.read() == "1:otherhost"
+        time.sleep(1)
+    while os.path.exists(lock):
+        assert time.monotonic() < made + 250
+        c.append("INBOX", msg(5))
+    c.logout()
+    assert time.monotonic() > made + 115
+    box.agree()
+
+
 def test_l3_both_append_at_once(box):
     """Two sessions of each server append, another one changes flags."""
     fill_m1(box)
