@@ -616,7 +616,10 @@ append_job_commit(struct cmd *c, struct append_job *j, uint32_t *uidvalidity,
 
 	do
 		step = append_commit(j->append, uidvalidity, uids, e);
-	while (step == STEP_MORE && !cmd_time_is_up(c));
+	while (step == STEP_MORE && !append_yields(j->append) &&
+	    !cmd_time_is_up(c));
+	if (step == STEP_MORE && append_yields(j->append))
+		cmd_yield(c);
 	return step;
 }
 

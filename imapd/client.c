@@ -569,6 +569,12 @@ cmd_time_is_up(struct cmd *c)
 	    store_must_wait(c->s->store);
 }
 
+void
+cmd_yield(struct cmd *c)
+{
+	client_of(c)->turn_until_ms = 0;
+}
+
 /* ---- for handlers --------------------------------------------------------------- */
 
 enum step

@@ -78,5 +78,7 @@ const struct command *command_find(struct str word);
  * worth a try.
  */
 bool cmd_time_is_up(struct cmd *c);
+/* Other sessions have their turn before this one goes on. */
+void cmd_yield(struct cmd *c);
 
 #endif

@@ -447,6 +447,12 @@ append_commit(
 	return STEP_FAIL;
 }
 
+bool
+append_yields(const struct append *a)
+{
+	return a->yields;
+}
+
 void
 append_free(struct append **ap)
 {

@@ -263,6 +263,9 @@ int append_data(struct append *a, struct str bytes, struct err *e);
 /* uids: of the new messages in order; *uidvalidity 0 when unknown. */
 enum step append_commit(
     struct append *a, uint32_t *uidvalidity, struct set32 *uids, struct err *e);
+/* Behind its STEP_MORE: what other sessions add now would share its waits for
+ * the disk, so they should have their turn. */
+bool append_yields(const struct append *a);
 /* Removes what was not committed. */
 void append_free(struct append **a);
 

@@ -551,6 +551,8 @@ struct append {
 	/* Set before the first copy: what is copied vanishes from its mailbox
 	 * by `expunge` behind the commit, so its file may move. */
 	bool moves;
+	/* Set by a commit that has STEP_MORE: let others have their turn. */
+	bool yields;
 };
 
 extern const struct store_ops maildir_ops;

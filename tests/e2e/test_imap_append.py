@@ -250,3 +250,29 @@ def test_many_appends(box):
         assert appenduid(c.append("INBOX", message(i, crlf=True)))[1] == \
             str(i + 1)
     assert len(box.files()) == 100
+
+
+def test_sessions_that_append_at_the_same_time(box):
+    """They share their waits for the disk, and nothing else: each gets the
+    UID of its own message, also when one of them goes in between."""
+    conns = [box.connect() for _ in range(6)]
+    told = {}
+    for turn in range(4):
+        texts = [message(100 * turn + i, crlf=True)
+                 for i in range(len(conns))]
+        for c, text in zip(conns, texts):
+            c.send(b"t%d APPEND INBOX {%d+}\r\n" % (turn, len(text)))
+        for c, text in zip(conns, texts):
+            c.send(text + b"\r\n")
+        if turn == 1:
+            conns.pop().close()
+        for i, c in enumerate(conns):
+            status, why, _ = c.finish(b"t%d" % turn)
+            assert status == "OK", why
+            told[int(appenduid(why)[1])] = texts[i]
+    c = conns[0]
+    c.ok("SELECT INBOX")
+    for uid, text in told.items():
+        r, = c.ok("UID FETCH %d BODY.PEEK[]" % uid)
+        assert text in r
+    assert len(told) == 6 + 5 + 5 + 5

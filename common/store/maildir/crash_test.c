@@ -240,6 +240,41 @@ op_append(struct box *b, uint32_t *uid, struct err *e)
 	return append_some(b, NULL, 1, uid, e);
 }
 
+/* Two who append at the same time; the second is told that it is there. */
+static int
+op_group(struct box *b, uint32_t *uid, struct err *e)
+{
+	const struct flag_wish w = {.system = FLAG_SEEN};
+	struct append *a[2] = {NULL, NULL};
+	enum step step[2] = {STEP_MORE, STEP_MORE};
+	struct set32 uids[2];
+	uint32_t validity;
+	struct err other;
+
+	set32_init(&uids[0]);
+	set32_init(&uids[1]);
+	for (unsigned i = 0; i < 2; i++)
+		if (now_append_begin(b->store, STR("INBOX"), &a[i], e) == -1 ||
+		    append_message(a[i], &w, 5000, sizeof(TEST_MSG) - 1, e) ==
+			-1 ||
+		    append_data(a[i], str_of(text_of((char)('x' + i))), e) ==
+			-1)
+			step[0] = step[1] = STEP_FAIL;
+	while (step[0] == STEP_MORE || step[1] == STEP_MORE)
+		for (unsigned i = 0; i < 2; i++)
+			if (step[i] == STEP_MORE)
+				step[i] =
+				    append_commit(a[i], &validity, &uids[i],
+					step[1 - i] == STEP_FAIL ? &other : e);
+	if (step[1] == STEP_DONE)
+		*uid = set32_at(&uids[1], 1);
+	append_free(&a[0]);
+	append_free(&a[1]);
+	set32_done(&uids[0]);
+	set32_done(&uids[1]);
+	return step[0] == STEP_DONE && step[1] == STEP_DONE ? 0 : -1;
+}
+
 /* RFC 3502: all or none. */
 static int
 op_multiappend(struct box *b, uint32_t *uid, struct err *e)
@@ -515,6 +550,7 @@ struct op {
 
 static const struct op ops[] = {
     {"append", op_append, 3, 4, 4, 3, 1, 1, 1, 1, false},
+    {"group", op_group, 3, 5, 5, ANY, 1, 1, 1, 1, false},
     {"multiappend", op_multiappend, 3, 6, 6, 3, 1, 1, 1, 1, false},
     {"redo", op_redo, 6, 6, 6, ANY, 1, 1, 1, 1, false},
     {"undo", op_undo, 3, 3, 3, 3, 1, 1, 1, 1, false},

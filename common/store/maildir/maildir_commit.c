@@ -12,7 +12,8 @@
  * (replacing nothing); directory synced; UID record appended and synced. All
  * messages of one append share the lock, the directory sync and the write.
  *
- *	FINISH --> LOCK --> LIST --> NAMES --> PLACE --> DIRS --> UIDS --> RECORDS
+ *	FINISH --> GATHER --> SYNC_FILES --> LOCK (maildir_group.c)
+ *	           LOCK --> LIST --> NAMES --> PLACE --> DIRS --> UIDS --> RECORDS
  *	           LOCK --busy for very long--> NAMES --> PLACE --> DIRS --+
  *	of several, under the lock: NAMES --> JOURNAL --> PLACE --> DIRS -->
  *	CLOSE_JOURNAL --> UIDS (maildir_journal.c); of one that replaces another
@@ -413,7 +414,7 @@ add_record(struct append *a, const struct staged *st)
 	r->own |= OWN_IN_FILE;
 	derived_note_put(m, st->uid);
 	maildir_set_extra(m, st->uid, st->fields);
-	set32_add(&a->uids, st->uid);
+	set32_add(st->of != NULL ? &st->of->uids : &a->uids, st->uid);
 	md->courier_is_dirty |= st->keywords != 0 || st->n_more > 0;
 	mailbox_set_more(m, r, st->more, st->n_more);
 	if (!is_current || !maildir_name_parse(st->name, &name)) {
@@ -524,7 +525,12 @@ advance(struct append *a, int64_t until_ms, struct err *e)
 
 	switch (s->phase) {
 	case FINISH:
-		return of_int(maildir_save_finish(a, e));
+		return of_int(maildir_save_write(a, e));
+	case GATHER:
+		return maildir_group_gather(a) ? STEP_MORE : STEP_DONE;
+	case SYNC_FILES:
+		maildir_group_take(a);
+		return of_int(maildir_group_sync(a, e));
 	case LOCK:
 		return s->all.n == 0 ? STEP_DONE : lock(a, e);
 	case LIST:
@@ -589,24 +595,54 @@ commit_step(struct append *a, int64_t until_ms, struct err *e)
 	return s->phase++ == COUNT ? STEP_DONE : STEP_MORE;
 }
 
-enum step
-maildir_commit(struct append *a, struct err *e)
+/* STEP_DONE, STEP_FAIL: and all who are with it. */
+static enum step
+drive(struct append *a, int64_t until_ms, struct err *e)
 {
 	struct save *s = save_of(a);
-	int64_t until = clock_mono_ms() + STEP_SLICE_MS;
 	enum step step;
 	struct err ignored;
 
 	do
-		step = commit_step(a, until, e);
-	while (step == STEP_MORE && !store_must_wait(a->m->store) &&
-	    clock_mono_ms() < until);
+		step = commit_step(a, until_ms, e);
+	while (step == STEP_MORE && !a->yields &&
+	    !store_must_wait(a->m->store) && clock_mono_ms() < until_ms);
+	if (step == STEP_MORE)
+		return step;
 	if (step == STEP_DONE) {
 		(void)maildir_flush(a->m, &ignored);
 		s->all.n = 0;
 		s->phase = FINISH;
+		s->result = COMMIT_DONE;
+	} else {
+		s->why = *e;
+		s->result = COMMIT_FAILED;
 	}
+	maildir_group_end(a, step, &s->why);
 	return step;
+}
+
+enum step
+maildir_commit(struct append *a, struct err *e)
+{
+	struct save *s = save_of(a);
+
+	a->yields = false;
+	if (s->result == COMMIT_OPEN)
+		(void)drive(s->leader != NULL ? s->leader : a,
+		    clock_mono_ms() + STEP_SLICE_MS, e);
+	switch (s->result) {
+	case COMMIT_OPEN:
+		return STEP_MORE;
+	case COMMIT_DONE:
+		s->all.n = 0;
+		s->result = COMMIT_OPEN;
+		return STEP_DONE;
+	case COMMIT_FAILED:
+		break;
+	}
+	*e = s->why;
+	return STEP_FAIL;
 }
 
 void
@@ -615,6 +651,10 @@ maildir_commit_end(struct append *a)
 	struct save *s = save_of(a);
 	struct err ignored;
 
+	if (!maildir_group_leave(a))
+		while (drive(s->leader != NULL ? s->leader : a, INT64_MAX,
+			   &ignored) == STEP_MORE)
+			;
 	if (s->phase >= REPLACE_OLD && s->phase <= COUNT) {
 		while (commit_step(a, INT64_MAX, &ignored) == STEP_MORE)
 			;

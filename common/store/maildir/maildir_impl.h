@@ -13,6 +13,7 @@
  *	maildir_flags.c  flags, keywords, expunge
  *	maildir_save.c   append and copy: what comes, until it is whole
  *	maildir_commit.c  the same: what makes it seen
+ *	maildir_group.c  what several sessions append at the same time
  *	maildir_journal.c  several at once, all or none
  *	maildir_list.c   folders
  *	maildir_courier.c  Courier's UIDs, in and out
@@ -143,6 +144,8 @@ struct maildir {
 	const void *lock_owner; /* who has list.lock between two steps */
 	struct lock_wait open_wait, keyword_wait;
 	uint32_t own_changes; /* counts renames and so on of ours */
+	unsigned n_appends; /* that are under way */
+	struct list ready; /* of them, for a commit; next NULL: not used yet */
 	/* A group of changes, until the next flush or sync. */
 	bool is_changing;
 	struct dir_touch changing[2];

@@ -76,7 +76,8 @@ maildir_journal_is_wanted(const struct append *a)
 
 	/* What moves is whole at any time, each message by itself (RFC 6851
 	 * section 3.3). */
-	return s->is_locked && !a->moves && !maildir_of(a->m)->has_own_map &&
+	return s->is_locked && !a->moves && list_is_empty(&s->taken) &&
+	    !maildir_of(a->m)->has_own_map &&
 	    (s->all.n > 1 || (s->all.n == 1 && a->replaces != 0));
 }
 

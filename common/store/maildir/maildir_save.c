@@ -42,6 +42,10 @@ begin(struct append *a, struct err *e)
 	s = mem_new(1, sizeof(*s));
 	arena_init(&s->arena);
 	s->fd = -1;
+	s->append = a;
+	list_init(&s->ready);
+	list_init(&s->taken);
+	md->n_appends++;
 	a->impl = s;
 	return 0;
 }
@@ -112,7 +116,7 @@ set_date(struct save *s, struct err *e)
 }
 
 int
-maildir_save_finish(struct append *a, struct err *e)
+maildir_save_write(struct append *a, struct err *e)
 {
 	struct save *s = save_of(a);
 	struct staged *st;
@@ -123,14 +127,30 @@ maildir_save_finish(struct append *a, struct err *e)
 	if (s->has_cr && put(s, STR("\r"), e) == -1)
 		return -1;
 	s->has_cr = false;
-	if (flush(s, e) == -1 || set_date(s, e) == -1 ||
-	    file_sync(s->fd, "message", e) == -1 ||
-	    file_close(&s->fd, "message", e) == -1)
+	if (flush(s, e) == -1 || set_date(s, e) == -1)
 		return -1;
 	st->base =
 	    arena_printf(&s->arena, "%.*s,S=%llu,W=%llu", STR_ARG(st->tmp),
 		(unsigned long long)s->size, (unsigned long long)s->wire_size);
 	return 0;
+}
+
+int
+maildir_save_sync(struct append *a, struct err *e)
+{
+	struct save *s = save_of(a);
+
+	if (s->fd == -1)
+		return 0;
+	return file_sync(s->fd, "message", e) == -1
+	    ? -1
+	    : file_close(&s->fd, "message", e);
+}
+
+static int
+finish(struct append *a, struct err *e)
+{
+	return maildir_save_write(a, e) == -1 ? -1 : maildir_save_sync(a, e);
 }
 
 static struct staged *
@@ -175,7 +195,7 @@ message(
 	struct staged *st;
 	char name[MAILDIR_NAME_MAX + 1];
 
-	if (maildir_save_finish(a, e) == -1)
+	if (finish(a, e) == -1)
 		return -1;
 	st = stage(a, w);
 	if (name_tmp(a, st, name, e) == -1) {
@@ -341,7 +361,7 @@ copy(struct append *a, struct mailbox *from, uint32_t uid,
 	step = sync_target(a, e);
 	if (step != STEP_DONE)
 		return step;
-	if (maildir_save_finish(a, e) == -1)
+	if (finish(a, e) == -1)
 		return STEP_FAIL;
 	st = stage(a, w);
 	if (s->from == NULL) {
@@ -373,6 +393,7 @@ save_free(struct append *a)
 	struct err ignored;
 
 	maildir_commit_end(a);
+	md->n_appends--;
 	mailbox_sync_end(a->m, &s->sync);
 	if (s->from != NULL && a->moves)
 		(void)maildir_flush(s->from, &ignored);

@@ -24,10 +24,13 @@ struct staged {
 	const uint16_t *more;
 	size_t n_more;
 	uint32_t uid;
+	struct append *of; /* that of a group it came with; NULL: the leader */
 };
 
 enum commit_phase {
 	FINISH,
+	GATHER,
+	SYNC_FILES,
 	LOCK,
 	LIST,
 	NAMES,
@@ -56,7 +59,14 @@ struct save {
 	bool has_journal; /* ours is on disk */
 	size_t at; /* message of the present phase */
 	struct dir_touch t_new, t_cur;
+	/* Another one may have brought it to its end: maildir_group.c */
+	enum { COMMIT_OPEN, COMMIT_DONE, COMMIT_FAILED } result;
 	struct err why; /* it failed */
+	struct append *append; /* its own */
+	struct append *leader; /* who commits it, or NULL */
+	struct list ready; /* in md->ready, or in the leader's `taken` */
+	struct list taken; /* by this one */
+	bool has_gathered;
 	/* The message that is being written. */
 	int fd;
 	int64_t date_s;
@@ -73,8 +83,27 @@ save_of(const struct append *a)
 	return a->impl;
 }
 
-/* Ends the message that is being written: durable, sizes in its name. */
-int maildir_save_finish(struct append *a, struct err *e);
+/* Ends the message that is being written: all of it, sizes in its name. */
+int maildir_save_write(struct append *a, struct err *e);
+/* Makes it durable. */
+int maildir_save_sync(struct append *a, struct err *e);
+
+/* ---- maildir_group.c ----------------------------------------------------- */
+
+/* True: others may come to the same point, let them have their turn. */
+bool maildir_group_gather(struct append *a);
+/* Takes along those who wait; their messages stand behind its own. */
+void maildir_group_take(struct append *a);
+/* Makes the files of all durable. */
+int maildir_group_sync(struct append *a, struct err *e);
+/* It has come to its end, `why` with STEP_FAIL: so have the others. */
+void maildir_group_end(struct append *a, enum step step, const struct err *why);
+/*
+ * This one is given up. False: it is too late for that, who leads it must come
+ * to his end first.
+ */
+bool maildir_group_leave(struct append *a);
+
 /*
  * Links message `uid` of `from` to `name` in `dirfd`, or, with `moves` and where
  * it can be done, renames it to there: then it stands in `moved` of its mailbox,
