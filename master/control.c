@@ -336,10 +336,13 @@ static void
 send_settings(struct client *c, const struct grant_entry *g)
 {
 	int fds[2] = {-1, -1}, closed[2];
-	struct buf *b;
+	struct buf *b, shares;
 	struct err e;
 
-	fds[0] = users_settings(c->m->now->settings, g, &e);
+	buf_init(&shares, SHARES_MAX);
+	users_shares(c->m->now, g, &shares);
+	fds[0] = users_settings(c->m->now->settings, g, buf_str(&shares), &e);
+	buf_done(&shares);
 	if (fds[0] == -1) {
 		log_error(
 		    "settings for a shell user=<%s>: %s", g->user, e.text);

@@ -368,6 +368,7 @@ init(struct master *m)
 {
 	m->ready_fd = m->log_fd = -1;
 	keep_init(&m->keep);
+	shares_init(&m->shares);
 	m->error_fd = 2;
 	m->started_wall_s = clock_wall_s();
 	list_init(&m->generations);
@@ -396,6 +397,7 @@ run(struct master *m, struct settings *s)
 		    "restanted: could not start, see the log (%s)\n",
 		    m->now != NULL ? m->now->settings->log : "");
 	reload_done(m);
+	shares_done(&m->shares);
 	keep_done(&m->keep);
 	listen_close_all(&m->listeners);
 	logs_done(&m->logs);

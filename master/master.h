@@ -19,6 +19,7 @@
 #include "listen.h"
 #include "logs.h"
 #include "settings.h"
+#include "shares.h"
 
 struct control;
 struct reload;
@@ -102,6 +103,7 @@ struct master {
 	struct control *control;
 	struct reload *reload;
 	struct keep keep;
+	struct shares shares;
 	char ticket_key[TICKET_KEY_BYTES];
 	int64_t ticket_key_ms;
 	int64_t started_wall_s;

@@ -282,6 +282,20 @@ on_close(UNUSED struct chan *c, const struct err *why, void *arg)
 	free_if_gone(p);
 }
 
+static int
+on_share(UNUSED struct chan *c, struct chan_msg *m, void *arg, struct err *e)
+{
+	struct user_proc *p = arg;
+	struct share_record r = {
+	    .owner_uid = p->sysuid, .owner = str_of(p->user)};
+
+	if (session_share_parse(&m->in, &r, e) == -1)
+		return -1;
+	shares_take(
+	    &p->m->shares, p->m->loop, p->m->now->settings->state_dir, &r);
+	return 0;
+}
+
 static const struct chan_entry entries[] = {
     {SESSION_HAVE, 0, CHAN_ANY_STATE, SESSION_FRAME_MAX, on_have},
     {SESSION_STATE, 0, CHAN_ANY_STATE, SESSION_FRAME_MAX, on_state},
@@ -289,6 +303,7 @@ static const struct chan_entry entries[] = {
     {SESSION_REFUSE, 0, CHAN_ANY_STATE, SESSION_FRAME_MAX, on_refuse},
     {SESSION_LEAVING, 0, CHAN_ANY_STATE, SESSION_FRAME_MAX, on_leaving},
     {SESSION_SPOOL, 0, CHAN_ANY_STATE, SESSION_FRAME_MAX, on_spool},
+    {SESSION_SHARE, 0, CHAN_ANY_STATE, SESSION_FRAME_MAX, on_share},
 };
 static const struct chan_def def = {.name = "user process",
     .entries = entries,
@@ -422,8 +437,8 @@ state_place(const struct settings *s, const struct grant_entry *g, char *out,
 }
 
 int
-users_settings(
-    const struct settings *s, const struct grant_entry *g, struct err *e)
+users_settings(const struct settings *s, const struct grant_entry *g,
+    struct str shares, struct err *e)
 {
 	char index[PATH_BYTES], state[PATH_BYTES];
 	struct buf b;
@@ -447,6 +462,8 @@ users_settings(
 	    child_settings_add(&b, "home", str_of(g->home)) &&
 	    child_settings_add(&b, "index_dir", str_of(index)) &&
 	    child_settings_add(&b, "state_dir", str_of(state));
+	if (shares.n > 0)
+		ok = ok && child_settings_add(&b, "shares", shares);
 	/*
 	 * It becomes the user itself, as soon as it has read this: between
 	 * here and the exec its user could stop it, and master with it.
@@ -491,8 +508,8 @@ settings_sums(struct generation *g, enum service service, bool session)
 
 /* All that must be equal for two sessions to share a process. */
 static void
-identity_of(
-    struct generation *g, const struct grant_entry *grant, struct buf *out)
+identity_of(struct generation *g, const struct grant_entry *grant,
+    struct str shares, struct buf *out)
 {
 	const char *const parts[] = {
 	    grant->user, grant->home, grant->mail_location, grant->extra};
@@ -510,6 +527,7 @@ identity_of(
 		buf_add(out, parts[i], strlen(parts[i]) + 1);
 	buf_add(out, settings_sums(g, grant->service, session),
 	    sizeof(g->identity_sums[0][0]));
+	buf_add_str(out, shares);
 }
 
 static int
@@ -574,8 +592,8 @@ user_new(struct master *m, const struct grant_entry *grant, struct str identity)
 }
 
 static struct user_proc *
-start(struct generation *g, struct grant_entry *grant, struct str identity,
-    struct err *e)
+start(struct generation *g, struct grant_entry *grant, struct str shares,
+    struct str identity, struct err *e)
 {
 	const struct settings *s = g->settings;
 	int pair[2] = {-1, -1}, log_fd = -1, settings_fd = -1, rc = -1;
@@ -584,7 +602,7 @@ start(struct generation *g, struct grant_entry *grant, struct str identity,
 
 	(void)snprintf(
 	    name, sizeof(name), "%s(%s)", program_name(p->service), p->user);
-	settings_fd = users_settings(s, grant, e);
+	settings_fd = users_settings(s, grant, shares, e);
 	if (settings_fd == -1 || fd_pair(pair, e) == -1)
 		goto out;
 	p->feed = logs_new(&g->m->logs, name, &log_fd, e);
@@ -615,26 +633,42 @@ out:
 	return NULL;
 }
 
+/* POP3 has but the user's own mail. */
+void
+users_shares(
+    struct generation *g, const struct grant_entry *grant, struct buf *out)
+{
+	if (grant->service != SERVICE_IMAP)
+		return;
+	shares_of(&g->m->shares, g->settings->state_dir, grant->sysuid,
+	    grant->sysgid, out);
+	if (buf_is_over(out))
+		buf_clear(out);
+}
+
 struct user_proc *
 users_find_or_start(
     struct generation *g, struct grant_entry *grant, struct err *e)
 {
 	struct user_proc *p;
 	struct str identity;
-	struct buf b;
+	struct buf b, shares;
 
-	buf_init(&b, 32768);
-	identity_of(g, grant, &b);
+	buf_init(&shares, SHARES_MAX);
+	users_shares(g, grant, &shares);
+	buf_init(&b, 32768 + SHARES_MAX);
+	identity_of(g, grant, buf_str(&shares), &b);
 	identity = buf_str(&b);
 	p = map_find(&g->m->users, identity);
 	if (p == NULL) {
 		if (limit_may_start(&g->m->limits, identity, clock_mono_ms()))
-			p = start(g, grant, identity, e);
+			p = start(g, grant, buf_str(&shares), identity, e);
 		else
 			err_set(e, ERR_TIMEOUT,
 			    "its process crashed too often, waiting");
 	}
 	buf_done(&b);
+	buf_done(&shares);
 	return p;
 }
 

@@ -44,8 +44,12 @@ struct user_proc *users_find_or_start(
     struct generation *g, struct grant_entry *grant, struct err *e);
 /* The settings of such a process, as a descriptor of lines; -1. Makes the
  * user's index and state directories. */
-int users_settings(
-    const struct settings *s, const struct grant_entry *g, struct err *e);
+int users_settings(const struct settings *s, const struct grant_entry *g,
+    struct str shares, struct err *e);
+#define SHARES_MAX (256 * 1024)
+/* Whose mail may be looked for: the setting `shares` (shares.h). */
+void users_shares(
+    struct generation *g, const struct grant_entry *grant, struct buf *out);
 int users_send(struct user_proc *p, const struct buf *b, const int *fds,
     size_t n_fds, struct err *e);
 /* No new sessions for processes whose settings differ from `g`'s. */

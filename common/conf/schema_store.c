@@ -197,7 +197,11 @@ static const struct schema_setting TABLE[] = {
 	    ".Ql #user/OWNER/NAME ;\n"
 	    "what a user may read or change there is what the permissions of\n"
 	    "the files let him.\n"
-	    "A user's process then reaches all of the folder in front of\n"
+	    "Without this setting a user finds there what others have shared\n"
+	    "with him by SETACL or\n"
+	    ".Xr restantectl 8 .\n"
+	    "With it, also what is readable for him by other means; his\n"
+	    "process then reaches all of the folder in front of\n"
 	    ".Ql %u .\n"
 	    "At most 64 owners' mail is open in one process.",
 }, {

@@ -7,6 +7,7 @@
  * Runs in: imapd and pop3d, before the first byte of a client.
  * Trusts:  the settings; a place that does not exist is left out.
  */
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -15,6 +16,7 @@
 #include "base/num.h"
 #include "base/vec.h"
 #include "host/host_impl.h"
+#include "ipc/share_record.h"
 #include "os/file.h"
 #include "os/sandbox.h"
 
@@ -103,6 +105,62 @@ add_mail_place(const char *path, void *arg, UNUSED struct err *e)
 	return 0;
 }
 
+/*
+ * A folder of the owner's, which a link that somebody puts in its place does not
+ * lead away from: the rule is for what was looked at. -1: it is not his.
+ */
+static void
+add_folder_of(struct places *p, struct str path, uint32_t owner,
+    enum sandbox_access access)
+{
+	struct stat st;
+	int fd = open(arena_c(&p->arena, path),
+	    O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd == -1)
+		return;
+	if (fstat(fd, &st) == -1 || st.st_uid != owner) {
+		close(fd);
+		return;
+	}
+	*VEC_ADD(&p->paths) = (struct sandbox_path){.fd = fd, .access = access};
+}
+
+/*
+ * What others share with this user, by master's list: of a Maildir the names in
+ * its root and the shared folder, of mbox files what lies with them. The uid is
+ * from master; the paths are whatever the owner's process has said.
+ */
+static void
+add_shares(struct places *p, const char *shares)
+{
+	struct str rest = str_of(shares != NULL ? shares : ""), root;
+	struct share_record r;
+	struct store_share sh;
+
+	while (store_share_next(&rest, &sh)) {
+		r = (struct share_record){.owner = sh.owner,
+		    .kind = SHARE_USER,
+		    .gives = true,
+		    .location = sh.location,
+		    .folder = sh.folder};
+		if (!share_record_is_sound(&r) || sh.owner_uid == 0)
+			continue;
+		root = share_record_root(&r);
+		if (str_starts(sh.location, STR("mbox:"))) {
+			add_folder_of(p, root, sh.owner_uid, SANDBOX_MAIL);
+			continue;
+		}
+		/* In INBOX, which is the root, nobody else can be let write. */
+		if (str_eq(root, sh.folder)) {
+			add_folder_of(p, root, sh.owner_uid, SANDBOX_READ);
+			continue;
+		}
+		add_folder_of(p, root, sh.owner_uid, SANDBOX_LIST);
+		add_folder_of(p, sh.folder, sh.owner_uid, SANDBOX_MAIL);
+	}
+}
+
 static uint64_t
 descriptors(struct host *h)
 {
@@ -141,6 +199,7 @@ confine_enter(struct host *h, const struct store_settings *set, struct err *e)
 		add_path(&p, dir, SANDBOX_MAIL);
 	for (i = 0; i < ARRAY_LEN(read_only); i++)
 		add_path(&p, read_only[i], SANDBOX_READ);
+	add_shares(&p, set->shares);
 	s.paths = p.paths.v;
 	s.n_paths = p.paths.n;
 	s.descriptors = descriptors(h);
@@ -151,6 +210,9 @@ confine_enter(struct host *h, const struct store_settings *set, struct err *e)
 		log_debug("sandbox: %s", report.text);
 out:
 	MEM_FREE(h->filter);
+	VEC_EACH(&p.paths, path)
+		if (path->path == NULL)
+			close(path->fd);
 	VEC_DONE(&p.paths);
 	arena_done(&p.arena);
 	return rc;

@@ -240,6 +240,7 @@ open_mail(struct host *h, struct err *e)
 	    .inbox_alias = host_setting(h, "inbox_alias"),
 	    .public_location = host_setting(h, "public_location"),
 	    .others_location = host_setting(h, "other_users_location"),
+	    .shares = host_setting(h, "shares"),
 	    .poll_only = host_setting_bool(h, "poll_only", false),
 	    .poll_ms = host_setting_seconds(h, "poll_interval", 5) * 1000,
 	    .index_dir = host_setting(h, "index_dir"),
@@ -252,6 +253,7 @@ open_mail(struct host *h, struct err *e)
 	(void)malloc_trim(0);
 	if (store_open(&set, h->loop, &h->store, e) == -1)
 		return err_in(e, "can not open the mail of %s", h->user);
+	store_on_share(h->store, intake_tell_share, h);
 	return 0;
 }
 

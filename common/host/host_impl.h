@@ -92,6 +92,8 @@ void intake_idle(struct host *h);
 void intake_tell_end(struct host *h, const struct host_session *hs);
 void intake_tell_state(struct host *h, const struct host_session *hs);
 
+/* For store_on_share(): tells master. */
+void intake_tell_share(void *host, const struct store_shared *sh);
 /* Asks master for a channel to spoold. False: there is no master. */
 bool intake_ask_spool(struct host *h);
 

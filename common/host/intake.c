@@ -74,6 +74,30 @@ intake_tell_state(struct host *h, const struct host_session *hs)
 	tell_text(h, SESSION_STATE, hs->session_id, str_of(hs->state));
 }
 
+void
+intake_tell_share(void *host, const struct store_shared *sh)
+{
+	struct host *h = host;
+	const struct share_record r = {
+	    .owner = str_of(h->user),
+	    .kind = (enum share_kind)sh->kind,
+	    .number = sh->number,
+	    .gives = sh->gives,
+	    .location = str_of(sh->location),
+	    .folder = str_of(sh->folder),
+	};
+	struct buf *frame;
+
+	/* A path that no list can hold: other_users_location finds it. */
+	if (!share_record_is_sound(&r)) {
+		log_debug("share of %s is not kept", sh->folder);
+		return;
+	}
+	frame = chan_frame();
+	session_share_write(&r, frame);
+	send_frame(h, frame);
+}
+
 /* ---- a connection -------------------------------------------------------- */
 
 static bool

@@ -128,3 +128,32 @@ session_spool_parse(struct msg_in *in, struct err *e)
 {
 	return msg_end(in, e);
 }
+
+void
+session_share_write(const struct share_record *r, struct buf *out)
+{
+	msg_begin(out, SESSION_SHARE, 0);
+	msg_put_u8(out, (uint8_t)r->kind);
+	msg_put_u32(out, r->number);
+	msg_put_bool(out, r->gives);
+	msg_put_str(out, r->location);
+	msg_put_str(out, r->folder);
+}
+
+int
+session_share_parse(struct msg_in *in, struct share_record *r, struct err *e)
+{
+	struct share_record got = *r;
+
+	got.kind = (enum share_kind)msg_get_u8(in);
+	got.number = msg_get_u32(in);
+	got.gives = msg_get_bool(in);
+	got.location = msg_get_str(in, SHARE_PATH_MAX + 20);
+	got.folder = msg_get_str(in, SHARE_PATH_MAX);
+	if (!in->bad && !share_record_is_sound(&got))
+		msg_refuse(in);
+	if (msg_end(in, e) == -1)
+		return -1;
+	*r = got;
+	return 0;
+}

@@ -15,6 +15,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "ipc/msg.h"
+#include "ipc/share_record.h"
 
 enum {
 	SESSION_CONNECTION = 64,
@@ -27,6 +28,7 @@ enum {
 	SESSION_REFUSE = 71,
 	SESSION_SPOOL = 72,
 	SESSION_SPOOL_IS = 73,
+	SESSION_SHARE = 74,
 };
 
 #define SESSION_FRAME_MAX 4096
@@ -94,5 +96,16 @@ void session_spool_write(struct buf *out);
 void session_spool_is_write(bool there, struct buf *out);
 /* Of both. */
 int session_spool_parse(struct msg_in *in, struct err *e);
+
+/*
+ * SESSION_SHARE  process -> master: a mailbox of its user's is shared with
+ *                somebody, or no more; who the owner is master knows
+ *   u8 kind, u32 number, bool gives, str location, str folder: share_record.h
+ * ERR_VIOLATION also for one that is not sound. `owner` is filled in by the
+ * reader before.
+ */
+void session_share_write(const struct share_record *r, struct buf *out);
+int session_share_parse(
+    struct msg_in *in, struct share_record *r, struct err *e);
 
 #endif

@@ -30,6 +30,7 @@ enum sandbox_profile {
 
 enum sandbox_access {
 	SANDBOX_READ, /* files and directories below */
+	SANDBOX_LIST, /* names below, no file */
 	SANDBOX_MAIL, /* all that a mail store needs below */
 	SANDBOX_WRITE_FILE, /* this one file, or files directly in use below */
 	SANDBOX_LOCK, /* make, write and remove files below, list none */

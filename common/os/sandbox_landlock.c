@@ -58,6 +58,8 @@ rights_of(enum sandbox_access access)
 	switch (access) {
 	case SANDBOX_READ:
 		return FS_READ_FILE | FS_READ_DIR;
+	case SANDBOX_LIST:
+		return FS_READ_DIR;
 	case SANDBOX_WRITE_FILE:
 		return FS_READ_FILE | FS_READ_DIR | FS_WRITE_FILE | FS_TRUNCATE;
 	case SANDBOX_LOCK:

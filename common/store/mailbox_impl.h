@@ -208,9 +208,14 @@ struct store {
 	enum space_kind kind;
 	char *prefix; /* of names, with the delimiter, or "" */
 	char *others_location; /* or NULL */
+	char *shares; /* the setting, or NULL */
+	struct str shares_left; /* not yet looked for */
+	void (*on_share)(void *arg, const struct store_shared *);
+	void *on_share_arg;
 	int64_t others_seen_ms; /* when others were last looked for */
 	DIR *others_dir; /* being looked through, or NULL */
 	unsigned others_n; /* names of it that were tried */
+	bool is_searching;
 	bool has_alias;
 	struct viewer *viewer; /* rights.c; of the head */
 	bool is_making; /* a mailbox, which has no rights yet */

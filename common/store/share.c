@@ -367,12 +367,8 @@ find_targets(struct share_job *job, const struct acl_change *c, struct err *e)
 	if (!add_target(job, &c->id, is_in_list(&job->acl, &c->id), true) &&
 	    c->op <= ACL_ADD && c->rights != 0 && !c->id.is_negative)
 		return err_set(e, ERR_UNSUPPORTED,
-		    store_head(job->s)->others_location == NULL
-			? "Other users' mail is not served here: the setting "
-			  "other_users_location names no place"
-			: c->id.kind == ACL_USER
-			? "No such user is known here"
-			: "No such group is known here");
+		    c->id.kind == ACL_USER ? "No such user is known here"
+					   : "No such group is known here");
 	VEC_EACH(&job->acl.v, it)
 		(void)add_target(job, &it->id, true, false);
 	if (!share_can_list(&job->place))
@@ -508,6 +504,73 @@ tidy(struct share_job *job, struct err *e)
 	return STEP_DONE;
 }
 
+void
+store_on_share(struct store *s,
+    void (*fn)(void *arg, const struct store_shared *), void *arg)
+{
+	s->on_share = fn;
+	s->on_share_arg = arg;
+}
+
+static void
+tell_one(struct store *s, const struct rights_place *p, char kind,
+    uint32_t number, bool gives)
+{
+	char location[PATH_MAX + 40];
+
+	if (s->head != NULL || s->on_share == NULL)
+		return;
+	(void)snprintf(location, sizeof(location), "%s:%s%s", s->ops->driver,
+	    s->root, s->is_fs_layout ? ":LAYOUT=fs" : "");
+	s->on_share(s->on_share_arg,
+	    &(struct store_shared){.kind = kind,
+		.number = number,
+		.gives = gives,
+		.location = location,
+		.folder = p->path});
+}
+
+/* Whom the kernel lets in by now, or no more. */
+static void
+tell(const struct share_job *job)
+{
+	VEC_EACH(&job->targets, t)
+		if (t->is_changed)
+			tell_one(job->s, &job->place,
+			    t->kind == POSIX_ACL_USER        ? 'u'
+				: t->kind == POSIX_ACL_GROUP ? 'g'
+							     : 'a',
+			    t->number, t->level != SHARE_NONE);
+}
+
+void
+share_tell_gone(struct store *s, const struct rights_place *p)
+{
+	if (p->path[0] != '\0')
+		tell_one(s, p, '*', 0, false);
+}
+
+void
+share_tell_again(struct store *s, struct str name)
+{
+	struct share_job *job;
+	struct err e;
+
+	if (s->head != NULL || s->on_share == NULL || !share_has_uids(s))
+		return;
+	job = mem_new(1, sizeof(*job));
+	job->s = s;
+	arena_init(&job->arena);
+	acl_init(&job->acl);
+	if (s->ops->rights_place(s, name, &job->place, &e) == 0 &&
+	    !job->place.is_level &&
+	    rights_load(&job->place, &job->acl, &e) == 0)
+		VEC_EACH(&job->acl.v, it)
+			(void)add_target(job, &it->id, true, true);
+	tell(job);
+	share_job_free(&job);
+}
+
 enum step
 store_acl_change(struct store *s, struct str name, const struct acl_change *c,
     struct share_job **jobp, struct share_result *out, struct err *e)
@@ -536,6 +599,8 @@ store_acl_change(struct store *s, struct str name, const struct acl_change *c,
 		step = tidy(job, e);
 		if (step == STEP_DONE)
 			*out = job->result;
+		if (step == STEP_DONE)
+			tell(job);
 		return step;
 	}
 	if (step != STEP_DONE)

@@ -73,6 +73,13 @@ void share_job_free(struct share_job **job);
  */
 void share_inherit(struct store *s, struct str name);
 
+/*
+ * For store_on_share(): the mailbox that had this place is no more, and the one
+ * of this name has come to another with its rights.
+ */
+void share_tell_gone(struct store *s, const struct rights_place *p);
+void share_tell_again(struct store *s, struct str name);
+
 /* ---- share_posix.c --------------------------------------------------------- */
 
 enum share_level { SHARE_NONE, SHARE_LOOK, SHARE_READ, SHARE_CHANGE };

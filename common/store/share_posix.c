@@ -57,18 +57,35 @@ share_level_of(unsigned rights)
 
 /* ---- names to numbers ------------------------------------------------------ */
 
+/* "/home/bob", where ours is "/home/alice". */
+static bool
+beside_ours(
+    const struct store *head, struct arena *a, struct str user, struct str *out)
+{
+	struct str home = str_of(head->home);
+	size_t at = str_rfind(home, '/');
+
+	if (at == home.n || at == 0 ||
+	    !str_eq(str_skip(home, at + 1), str_of(head->user)))
+		return false;
+	*out = arena_printf(
+	    a, "%.*s/%.*s", STR_ARG(str_head(home, at)), STR_ARG(user));
+	return true;
+}
+
 /* "/home/bob" of "maildir:/home/%u/Maildir"; false: there is no pattern. */
 static bool
 home_of(struct store *head, struct arena *a, struct str user, struct str *out)
 {
-	struct str text = str_of(head->others_location);
+	struct str text =
+	    str_of(head->others_location == NULL ? "" : head->others_location);
 	struct store_settings set = {.home = head->home};
 	struct location loc;
 	struct err e;
 	size_t at, end;
 
 	if (head->others_location == NULL)
-		return false;
+		return beside_ours(head, a, user, out);
 	at = str_find(text, '%');
 	if (at == text.n)
 		return false;

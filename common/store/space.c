@@ -12,11 +12,13 @@
 #include <dirent.h>
 #include <stdlib.h>
 #include <strings.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/bounds.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/num.h"
 #include "store/location.h"
 #include "store/space.h"
 
@@ -97,6 +99,14 @@ spaces_open(struct store *head, const struct store_settings *set)
 		store_warn(head, "no public mailboxes: %s", e.text);
 	if (is_set(set->others_location))
 		head->others_location = mem_strdup(set->others_location);
+	if (is_set(set->shares))
+		head->shares = mem_strdup(set->shares);
+}
+
+static bool
+has_others(const struct store *head)
+{
+	return head->others_location != NULL || head->shares != NULL;
 }
 
 static void
@@ -106,6 +116,8 @@ end_search(struct store *head)
 		closedir(head->others_dir);
 	head->others_dir = NULL;
 	head->others_n = 0;
+	head->shares_left = STR("");
+	head->is_searching = false;
 }
 
 void
@@ -135,20 +147,56 @@ find_space(struct store *head, struct str prefix)
 	return NULL;
 }
 
-/* Where this owner's mail would be; false: no such name, or not to be read. */
+bool
+store_share_next(struct str *rest, struct store_share *out)
+{
+	struct str uid;
+
+	return str_cut(rest, '\t', &uid) &&
+	    num_parse_u32(uid, 0, UINT32_MAX, &out->owner_uid) &&
+	    str_cut(rest, '\t', &out->owner) &&
+	    str_cut(rest, '\t', &out->location) &&
+	    (str_cut(rest, '\t', &out->folder) || out->folder.n > 0);
+}
+
+/* Can it be read, and is it the mail of `uid`, unless that is NULL? */
 static bool
-may_read(const struct store *head, struct arena *a, const char *owner)
+may_read(const struct store *head, struct arena *a, const char *owner,
+    const char *location, const uint32_t *uid)
 {
 	const struct store_settings set = {
 	    .user = owner,
 	    .home = head->home,
-	    .mail_location = head->others_location,
+	    .mail_location = location,
 	};
 	struct location loc;
+	struct stat st;
 	struct err e;
 
 	return location_get(a, &set, &loc, &e) == 0 &&
-	    access(arena_c(a, loc.root), R_OK | X_OK) == 0;
+	    access(arena_c(a, loc.root), R_OK | X_OK) == 0 &&
+	    (uid == NULL ||
+		(stat(arena_c(a, loc.root), &st) == 0 && st.st_uid == *uid));
+}
+
+/* Where this owner's mail is; NULL: no such name, or not to be read. */
+static const char *
+location_of(const struct store *head, struct arena *a, const char *owner)
+{
+	struct str rest = str_of(head->shares != NULL ? head->shares : "");
+	struct store_share sh;
+
+	if (head->others_location != NULL &&
+	    may_read(head, a, owner, head->others_location, NULL))
+		return head->others_location;
+	while (store_share_next(&rest, &sh)) {
+		const char *location = arena_c(a, sh.location);
+
+		if (str_eq(sh.owner, str_of(owner)) &&
+		    may_read(head, a, owner, location, &sh.owner_uid))
+			return location;
+	}
+	return NULL;
 }
 
 static size_t
@@ -165,6 +213,7 @@ count_spaces(const struct store *head)
 static struct store *
 open_other(struct store *head, struct str owner, struct err *e)
 {
+	const char *location = NULL;
 	struct store *s;
 	struct str prefix;
 	struct arena a;
@@ -176,9 +225,9 @@ open_other(struct store *head, struct str owner, struct err *e)
 		(void)err_set(e, ERR_LIMIT, "too many users' mail is open");
 	else if (s == NULL && memchr(owner.p, '\0', owner.n) == NULL &&
 	    !str_eq(owner, str_of(head->user)) &&
-	    may_read(head, &a, arena_c(&a, owner)))
-		s = add_space(head, SPACE_OTHERS, head->others_location,
-		    arena_c(&a, owner), prefix, e);
+	    (location = location_of(head, &a, arena_c(&a, owner))) != NULL)
+		s = add_space(head, SPACE_OTHERS, location, arena_c(&a, owner),
+		    prefix, e);
 	else if (s == NULL)
 		(void)err_set(e, ERR_NOT_FOUND, "no such mailbox");
 	arena_done(&a);
@@ -209,7 +258,8 @@ begin_search(const struct store *head)
 	DIR *dir = NULL;
 
 	arena_init(&a);
-	if (folder_of_owners(head->others_location, &a, &folder))
+	if (head->others_location != NULL &&
+	    folder_of_owners(head->others_location, &a, &folder))
 		dir = opendir(arena_c(&a, folder));
 	arena_done(&a);
 	return dir;
@@ -219,15 +269,25 @@ enum step
 spaces_find_others(struct store *head)
 {
 	int64_t now = clock_mono_ms(), until = now + STEP_SLICE_MS;
+	struct store_share sh;
 	const struct dirent *d;
 	struct err e;
 
-	if (head->others_location == NULL ||
-	    (head->others_dir == NULL && head->others_seen_ms > 0 &&
+	if (!has_others(head) ||
+	    (!head->is_searching && head->others_seen_ms > 0 &&
 		now - head->others_seen_ms < OTHERS_FRESH_MS))
 		return STEP_DONE;
-	if (head->others_dir == NULL)
+	if (!head->is_searching) {
+		head->is_searching = true;
 		head->others_dir = begin_search(head);
+		if (head->shares != NULL)
+			head->shares_left = str_of(head->shares);
+	}
+	while (store_share_next(&head->shares_left, &sh)) {
+		(void)open_other(head, sh.owner, &e);
+		if (clock_mono_ms() >= until)
+			return STEP_MORE;
+	}
 	while (head->others_dir != NULL && head->others_n < OTHERS_MAX &&
 	    (d = readdir(head->others_dir)) != NULL) {
 		if (d->d_name[0] == '.')
@@ -330,8 +390,7 @@ space_of(struct store **sp, struct arena *a, struct str *name, struct err *e)
 		*name = str_skip(*name, strlen(s->prefix));
 		return foreign_name(s, a, name, e);
 	}
-	if (head->others_location != NULL &&
-	    str_starts(rest, STR(OTHERS_PREFIX))) {
+	if (has_others(head) && str_starts(rest, STR(OTHERS_PREFIX))) {
 		rest = str_skip(rest, strlen(OTHERS_PREFIX));
 		if (!str_cut(&rest, OUTER, &owner) || owner.n == 0)
 			return err_set(e, ERR_NOT_FOUND, "no such mailbox");
@@ -371,8 +430,7 @@ space_is_foreign(const struct store *head, struct str name)
 		if (str_starts(name,
 			str_of(LIST_OF(l, const struct store, link)->prefix)))
 			return true;
-	return head->others_location != NULL &&
-	    str_starts(name, STR(OTHERS_PREFIX));
+	return has_others(head) && str_starts(name, STR(OTHERS_PREFIX));
 }
 
 /* ---- what callers hear of ------------------------------------------------ */
@@ -395,9 +453,9 @@ store_space(const struct store *s, size_t i, struct space *out)
 	if (i == 0)
 		*out = (struct space){
 		    SPACE_PERSONAL, str_of(s->prefix), s->delimiter};
-	else if (i == 1 && s->others_location != NULL)
+	else if (i == 1 && has_others(s))
 		*out = (struct space){SPACE_OTHERS, STR(OTHERS_PREFIX), OUTER};
-	else if (i == (s->others_location != NULL ? 2 : 1) && has_public)
+	else if (i == (has_others(s) ? 2 : 1) && has_public)
 		*out = (struct space){SPACE_SHARED, STR(PUBLIC_PREFIX), OUTER};
 	else
 		return false;

@@ -213,6 +213,7 @@ store_close(struct store **sp)
 	free(s->mbox_write_locks);
 	free(s->prefix);
 	free(s->others_location);
+	free(s->shares);
 	rights_close(s);
 	free(s);
 }

@@ -66,6 +66,9 @@ struct store_settings {
 	const char *inbox_alias; /* "auto", "yes", "no" */
 	const char *public_location; /* as mail_location */
 	const char *others_location; /* the same, with %u for the owner */
+	/* The setting that master makes of its list of shares (shares.h):
+	 * UID, OWNER, LOCATION and FOLDER, tabs between; NULL or "": none. */
+	const char *shares;
 	bool poll_only; /* no inotify */
 	uint32_t poll_ms; /* interval of the polling fallback */
 	/* For what is derived from the mail; NULL, "none": in memory only. */
@@ -85,6 +88,27 @@ const char *store_driver(const struct store *s);
 int store_places(const struct store_settings *set,
     int (*fn)(const char *path, void *arg, struct err *e), void *arg,
     struct err *e);
+
+/* ---- sharing without a setting ------------------------------------------ */
+
+/* A mailbox that its owner has let this user at. */
+struct store_share {
+	uint32_t owner_uid;
+	struct str owner, location, folder; /* borrowed */
+};
+/* The next one of the setting; false: no more. *rest begins as the whole. */
+bool store_share_next(struct str *rest, struct store_share *out);
+
+/* What SETACL has changed, as ipc/share_record.h has it. */
+struct store_shared {
+	char kind; /* 'u', 'g', 'a'; '*': nobody has it any more */
+	uint32_t number; /* uid or gid */
+	bool gives;
+	const char *location, *folder;
+};
+/* From now on fn is called for each of the user's own mailboxes. */
+void store_on_share(struct store *s,
+    void (*fn)(void *arg, const struct store_shared *), void *arg);
 
 /* ---- namespaces (RFC 2342) ----------------------------------------------- */
 

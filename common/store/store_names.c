@@ -177,6 +177,8 @@ store_delete(struct store *s, struct str name, unsigned *phase, struct err *e)
 	struct buf place;
 	enum step step = STEP_FAIL;
 	bool was_gone = *phase == REMOVE_GONE;
+	struct rights_place shared = {0};
+	struct err ignored;
 
 	store_begin_step(s);
 	arena_init(&a);
@@ -191,10 +193,13 @@ store_delete(struct store *s, struct str name, unsigned *phase, struct err *e)
 		/* It has none any more afterwards. */
 		if (!was_gone)
 			index_place(s, name, &place);
+		if (!was_gone && s->on_share != NULL)
+			(void)s->ops->rights_place(s, name, &shared, &ignored);
 		step = s->ops->remove(s, name, phase, e);
 	}
 	if (!was_gone && (step == STEP_DONE || *phase == REMOVE_GONE)) {
 		mark_gone(s, name);
+		share_tell_gone(s, &shared);
 		if (place.n > 0)
 			derived_forget(s, buf_str(&place));
 	}
@@ -304,6 +309,7 @@ store_rename(struct store *s, struct str from, struct str to,
 	struct arena a;
 	struct store *target = s;
 	struct str outer_to = to;
+	struct rights_place shared = {0};
 	enum step step = STEP_FAIL;
 
 	store_begin_step(s);
@@ -330,7 +336,13 @@ store_rename(struct store *s, struct str from, struct str to,
 	    rights_above(s, to, ACL_CREATE, e) == -1)
 		goto out;
 	mailbox_close_idle(s, true);
+	if (s->on_share != NULL)
+		(void)s->ops->rights_place(s, from, &shared, e);
 	step = rename_folder(s, from, to, e);
+	if (step == STEP_DONE && shared.path[0] != '\0') {
+		share_tell_gone(s, &shared);
+		share_tell_again(s, to);
+	}
 out:
 	arena_done(&a);
 	return step;

@@ -10,10 +10,16 @@
  *
  *	share	MAILBOX	IDENTIFIER	RIGHTS
  *	note	TEXT
+ *	record	KIND	NUMBER	+|-	LOCATION	FOLDER: share_record.h
  */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
+#include <unistd.h>
 
+#include "ipc/share_record.h"
+#include "os/file.h"
 #include "store/share.h"
 #include "user.h"
 
@@ -125,6 +131,18 @@ change(struct store *s, const struct sharing *sh, struct buf *out)
 	return 0;
 }
 
+/* A path that has what separates here makes a record that is not sound. */
+static void
+tell_record(void *arg, const struct store_shared *sh)
+{
+	struct buf *out = arg;
+
+	(void)buf_addf(out, "record\t%c\t%u\t%c\t", sh->kind, sh->number,
+	    sh->gives ? '+' : '-');
+	add_field(out, str_of(sh->location), '\t');
+	add_field(out, str_of(sh->folder), '\n');
+}
+
 static int
 in_child(const struct store_settings *set, struct buf *out, void *arg)
 {
@@ -139,9 +157,61 @@ in_child(const struct store_settings *set, struct buf *out, void *arg)
 		(void)buf_addf(out, "%s", e.text);
 		return 1;
 	}
+	store_on_share(s, tell_record, out);
 	rc = sh->mailbox.p == NULL ? tell_all(s, out) : change(s, sh, out);
 	store_close(&s);
 	return rc == 0 ? 0 : 1;
+}
+
+/* ---- for master's list ------------------------------------------------------------ */
+
+/* Lines that master takes in before it starts the next process. */
+static int
+append_lines(const char *state_dir, struct str lines, struct err *e)
+{
+	int dir = file_open_dir(AT_FDCWD, state_dir, true, e), fd, rc = -1;
+
+	if (dir == -1)
+		return -1;
+	fd = openat(dir, SHARE_ADD_FILE,
+	    O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd == -1 || flock(fd, LOCK_EX) == -1)
+		(void)err_sys(e, SHARE_ADD_FILE);
+	else
+		rc = file_write(fd, lines, e);
+	if (fd != -1)
+		close(fd);
+	close(dir);
+	return rc;
+}
+
+/* What the user's process says becomes what he may say of himself. */
+static void
+keep_records(const struct ctl_user *u, const struct buf *said)
+{
+	struct str rest = buf_str(said), line;
+	struct buf lines, one;
+	struct err e;
+
+	buf_init(&lines, OUTPUT_MAX_BYTES);
+	while (str_next(&rest, '\n', &line)) {
+		struct share_record r;
+
+		if (!str_starts(line, STR("record\t")))
+			continue;
+		buf_init(&one, 8192);
+		(void)buf_addf(&one, "%u\t%s\t%.*s", (unsigned)u->sysuid,
+		    u->name, STR_ARG(str_skip(line, 7)));
+		if (share_record_parse(buf_str(&one), &r))
+			share_record_write(&lines, &r);
+		buf_done(&one);
+	}
+	if (lines.n > 0 &&
+	    append_lines(u->state_dir, buf_str(&lines), &e) == -1)
+		(void)ctl_complain("the other user will not find it in #user/ "
+				   "(SETACL over IMAP would say so): %s",
+		    e.text);
+	buf_done(&lines);
 }
 
 /* ---- output ---------------------------------------------------------------------- */
@@ -221,8 +291,10 @@ run(const struct ctl_options *o, const char *name, struct sharing *sh)
 			rc = ctl_complain("%s", e.text);
 		else if (rc != 0)
 			rc = ctl_complain("%.*s", STR_ARG(buf_str(&said)));
-		else
+		else {
+			keep_records(&u, &said);
 			rc = print(o, &said);
+		}
 	}
 	buf_done(&said);
 	arena_done(&a);

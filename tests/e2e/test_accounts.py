@@ -330,3 +330,34 @@ def test_new_user_gets_a_maildir(system):
     """Without any mail there is still a mailbox to open."""
     c = imap(system, "cat")
     assert b"* 0 EXISTS" in c.ok("SELECT INBOX")
+
+
+@inner
+def test_sharing_needs_no_setting(system):
+    """SETACL by the one, `#user/` for the other, and for nobody else."""
+    def others(user):
+        with imap(system, user) as c:
+            return [r for r in c.ok('LIST "" "#user/*"')
+                    if b"\\Noselect" not in r]
+
+    def until(user, test):
+        end = time.monotonic() + 40
+        while not test(others(user)):
+            assert time.monotonic() < end, others(user)
+            time.sleep(0.1)
+
+    os.chmod(system.home("cat"), 0o700)
+    a = imap(system, "cat")
+    a.ok("CREATE Team")
+    a.append("Team", maildir.message(1))
+    a.ok("SETACL Team ben lrswite")
+    until("ben", lambda found: len(found) == 1 and found[0].endswith(
+        b"#user/cat/Team"))
+    assert others("ann") == []
+    with imap(system, "ben") as b:
+        b.ok("SELECT #user/cat/Team")
+        b.ok("STORE 1 +FLAGS (\\Flagged)")
+    a.ok("SELECT Team")
+    assert b"\\Flagged" in a.ok("FETCH 1 FLAGS")[0]
+    a.ok("DELETEACL Team ben")
+    until("ben", lambda found: found == [])

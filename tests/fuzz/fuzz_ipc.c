@@ -101,6 +101,20 @@ session_spool(struct msg_in *in, struct buf *out)
 	return true;
 }
 
+/* Who the owner is the reader knows. */
+static bool
+share(struct msg_in *in, struct buf *out)
+{
+	struct share_record r = {.owner_uid = 1000, .owner = STR("alice")};
+	struct err e;
+
+	if (session_share_parse(in, &r, &e) == -1)
+		return false;
+	ASSERT(share_record_is_sound(&r));
+	session_share_write(&r, out);
+	return true;
+}
+
 AGAIN(spool_which, struct spool_which, spool_which_parse(in, &m, &e),
     spool_which_write(in->type, &m, out))
 AGAIN(spool_cut, uint32_t, spool_cut_parse(in, &m, &e), spool_cut_write(m, out))
@@ -150,6 +164,7 @@ static const struct {
     {SESSION_SPOOL, 0, session_spool},
     {SESSION_SPOOL_IS, 0, session_spool},
     {SESSION_SPOOL_IS, 1, session_spool},
+    {SESSION_SHARE, 0, share},
     {SPOOL_CLIENT, 1, spool_client},
     {SPOOL_LOCK, 0, spool_lock},
     {SPOOL_UNLOCK, 0, spool_which},

@@ -110,6 +110,11 @@ is_current(struct mailbox *m)
 	if (mbox_path(m->store, str_of(m->name), path, &e) == -1 ||
 	    strcmp(path, mb->path) != 0)
 		return false;
+	/* Its owner may have given this user more since, or less. */
+	if (m->store->head != NULL && mb->fd != -1 &&
+	    (faccessat(mb->dirfd, mb->name, W_OK, AT_EACCESS) == 0) !=
+		mb->can_write)
+		return false;
 	return mb->fd == -1 ||
 	    (fstatat(mb->dirfd, mb->name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
 		st.st_ino == mb->stamp.ino && st.st_dev == mb->stamp.dev);

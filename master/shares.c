@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * shares.c - the list of who shares what with whom.
+ *
+ * Owns:    state_dir/.shares; what restantectl has added in .shares.add.
+ * Runs in: master.
+ * Trusts:  of a user's process that it speaks of its user, whose name and uid
+ *          are master's own; nothing in paths, which share_record.c has looked
+ *          at and which a process of the other user looks at again, with his
+ *          rights (confine.c). Master opens none of them.
+ */
+#include "shares.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "os/fd.h"
+#include "os/file.h"
+
+#define FILE_MAX ((size_t)32 * 1024 * 1024)
+#define ALL_MAX 20000
+#define OWNER_SHARES_MAX 500
+#define TOLD_MAX 64 /* to one user's process */
+#define SAVE_S 1.
+
+/* ---- the list ---- */
+
+static void
+drop(struct shares *s, size_t i)
+{
+	free(s->v.v[i].line);
+	VEC_REMOVE(&s->v, i);
+	s->is_dirty = true;
+}
+
+static bool
+is_same(const struct share_record *a, const struct share_record *b)
+{
+	return a->owner_uid == b->owner_uid && str_eq(a->owner, b->owner) &&
+	    str_eq(a->folder, b->folder) &&
+	    (b->kind == SHARE_ALL ||
+		(a->kind == b->kind && a->number == b->number));
+}
+
+/* His oldest, when there are too many. */
+static void
+make_room(struct shares *s, uint32_t owner_uid)
+{
+	size_t n = 0, first = s->v.n;
+
+	for (size_t i = s->v.n; i > 0; i--)
+		if (s->v.v[i - 1].r.owner_uid == owner_uid) {
+			n++;
+			first = i - 1;
+		}
+	if (n >= OWNER_SHARES_MAX)
+		drop(s, first);
+}
+
+static void
+add(struct shares *s, const struct share_record *r)
+{
+	struct share_entry *e;
+	struct buf b;
+
+	make_room(s, r->owner_uid);
+	if (s->v.n >= ALL_MAX) {
+		log_warn("too many shares: user=<%.*s> folder=<%.*s> will not "
+			 "appear to others",
+		    STR_ARG(r->owner), STR_ARG(r->folder));
+		return;
+	}
+	buf_init(&b, 8192);
+	share_record_write(&b, r);
+	e = VEC_ADD(&s->v);
+	e->line = mem_dup(b.p, b.n);
+	if (!share_record_parse(str_make(e->line, b.n - 1), &e->r)) {
+		free(e->line);
+		s->v.n--;
+	} else {
+		s->is_dirty = true;
+	}
+	buf_done(&b);
+}
+
+static void
+apply(struct shares *s, const struct share_record *r)
+{
+	bool is_there = false;
+
+	for (size_t i = s->v.n; i > 0; i--) {
+		struct share_record *had = &s->v.v[i - 1].r;
+
+		if (!is_same(had, r))
+			continue;
+		if (r->gives && str_eq(had->location, r->location))
+			is_there = true;
+		else
+			drop(s, i - 1);
+	}
+	if (r->gives && !is_there)
+		add(s, r);
+}
+
+/* ---- files ---- */
+
+static void
+apply_lines(struct shares *s, struct str text)
+{
+	struct share_record r;
+	struct str line;
+
+	while (str_cut(&text, '\n', &line))
+		if (share_record_parse(line, &r))
+			apply(s, &r);
+}
+
+static void
+load(struct shares *s, const char *state_dir)
+{
+	struct buf b;
+	struct err e;
+	int fd;
+
+	if (s->dir != NULL)
+		return;
+	s->dir = mem_strdup(state_dir);
+	fd = file_open_dir(AT_FDCWD, s->dir, true, &e);
+	if (fd == -1)
+		return;
+	buf_init(&b, FILE_MAX);
+	if (file_load(fd, SHARE_FILE, &b, NULL, &e) == 0)
+		apply_lines(s, buf_str(&b));
+	else if (e.code != ERR_NOT_FOUND)
+		log_warn("shares can not be read reason=\"%s\"", e.text);
+	s->is_dirty = false;
+	buf_done(&b);
+	close(fd);
+}
+
+static void
+save_now(struct shares *s)
+{
+	static const struct file_perm perm = {
+	    .dir_mode = 0700, .file_mode = 0600, .gid = (gid_t)-1};
+	struct buf b;
+	struct err e;
+	int fd;
+
+	if (!s->is_dirty || s->dir == NULL)
+		return;
+	s->is_dirty = false;
+	buf_init(&b, FILE_MAX);
+	VEC_EACH(&s->v, x)
+		share_record_write(&b, &x->r);
+	fd = file_open_dir(AT_FDCWD, s->dir, true, &e);
+	if (fd == -1 ||
+	    file_replace(fd, SHARE_FILE, SHARE_FILE ".new", buf_str(&b), &perm,
+		NULL, &e) == -1)
+		log_warn("shares can not be kept reason=\"%s\"", e.text);
+	buf_done(&b);
+	fd_close(&fd);
+}
+
+static void
+on_save(struct ev_loop *loop, ev_timer *t, UNUSED int events)
+{
+	ev_timer_stop(loop, t);
+	save_now(t->data);
+}
+
+static void
+save_soon(struct shares *s)
+{
+	if (!s->is_dirty || ev_is_active(&s->save))
+		return;
+	ev_timer_set(&s->save, SAVE_S, 0.);
+	ev_timer_start(s->loop, &s->save);
+}
+
+/* Lines that restantectl has appended below its lock. */
+static void
+take_added(struct shares *s)
+{
+	struct buf b;
+	struct err e;
+	int dir = file_open_dir(AT_FDCWD, s->dir, true, &e), fd;
+
+	if (dir == -1)
+		return;
+	fd = openat(dir, SHARE_ADD_FILE, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+	/* Who has the lock is about to write: the next one takes it in. */
+	if (fd == -1 || flock(fd, LOCK_EX | LOCK_NB) == -1)
+		goto out;
+	buf_init(&b, FILE_MAX);
+	if (file_read_rest(fd, 0, &b, &e) == 0)
+		apply_lines(s, buf_str(&b));
+	buf_done(&b);
+	save_now(s);
+	if (ftruncate(fd, 0) == -1 || unlinkat(dir, SHARE_ADD_FILE, 0) == -1)
+		log_warn("shares: %s: %s", SHARE_ADD_FILE, strerror(errno));
+out:
+	fd_close(&fd);
+	close(dir);
+}
+
+/* ---- for the rest of master ---- */
+
+void
+shares_init(struct shares *s)
+{
+	*s = (struct shares){0};
+	ev_timer_init(&s->save, on_save, SAVE_S, 0.);
+	s->save.data = s;
+}
+
+void
+shares_done(struct shares *s)
+{
+	if (s->loop != NULL)
+		ev_timer_stop(s->loop, &s->save);
+	save_now(s);
+	VEC_EACH(&s->v, x)
+		free(x->line);
+	VEC_DONE(&s->v);
+	MEM_FREE(s->dir);
+}
+
+void
+shares_take(struct shares *s, struct ev_loop *loop, const char *state_dir,
+    const struct share_record *r)
+{
+	s->loop = loop;
+	load(s, state_dir);
+	apply(s, r);
+	save_soon(s);
+}
+
+static bool
+concerns(const struct share_record *r, uint32_t sysuid, uint32_t sysgid,
+    enum share_kind kind)
+{
+	return r->kind == kind && r->owner_uid != sysuid &&
+	    (kind == SHARE_ANYONE ||
+		r->number == (kind == SHARE_USER ? sysuid : sysgid));
+}
+
+void
+shares_of(struct shares *s, const char *state_dir, uint32_t sysuid,
+    uint32_t sysgid, struct buf *out)
+{
+	/* Nobody's share with all hides one with him. */
+	static const enum share_kind kinds[] = {
+	    SHARE_USER, SHARE_GROUP, SHARE_ANYONE};
+	unsigned n = 0;
+
+	load(s, state_dir);
+	take_added(s);
+	for (size_t k = 0; k < ARRAY_LEN(kinds); k++)
+		VEC_EACH(&s->v, x) {
+			if (!concerns(&x->r, sysuid, sysgid, kinds[k]))
+				continue;
+			if (n++ == TOLD_MAX)
+				return;
+			(void)buf_addf(out, "%s%u\t%.*s\t%.*s\t%.*s",
+			    n > 1 ? "\t" : "", x->r.owner_uid,
+			    STR_ARG(x->r.owner), STR_ARG(x->r.location),
+			    STR_ARG(x->r.folder));
+		}
+}
