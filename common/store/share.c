@@ -397,15 +397,18 @@ save_acl(const struct rights_place *p, const struct acl *l, struct err *e)
 		return -1;
 	buf_init(&b, ACL_FILE_MAX);
 	acl_write(l, &b);
-	if (file_perm_of(dirfd, &perm, e) == -1)
-		rc = -1;
-	else if (buf_is_over(&b))
+	rc = file_perm_of(dirfd, &perm, e);
+	/* Those who may bring mail to the folder may not write this, not even
+	 * between its making and what share_files() does to it. */
+	if (rc == 0)
+		perm.file_mode &= (mode_t)~022;
+	if (rc == 0 && buf_is_over(&b))
 		rc = err_set(e, ERR_LIMIT, "dovecot-acl too large");
-	else if (b.n == 0)
+	else if (rc == 0 && b.n == 0)
 		rc = unlinkat(dirfd, ACL_FILE, 0) == -1 && errno != ENOENT
 		    ? err_sys(e, "remove dovecot-acl")
 		    : 0;
-	else
+	else if (rc == 0)
 		rc = file_replace(
 		    dirfd, ACL_FILE, ACL_TEMP, buf_str(&b), &perm, NULL, e);
 	if (rc == 0)
