@@ -78,7 +78,7 @@ struct creating {
 	/* RFC 6154 section 3 */
 	struct str uses; /* "\\Sent \\Drafts"; p NULL: not asked for */
 	struct meta_job giving;
-	bool is_given, is_refused;
+	bool is_made, is_given, is_refused;
 	struct err why;
 	unsigned phase; /* of taking it back */
 };
@@ -180,7 +180,6 @@ static bool
 create_begin(struct cmd *c)
 {
 	struct creating *cr = arena_new(c->arena, 1, sizeof(*cr));
-	struct err e;
 
 	if (!create_parse(c, cr) || !new_name_check(c, cr->name))
 		return false;
@@ -188,14 +187,29 @@ create_begin(struct cmd *c)
 		(void)reply_no(c, "ALREADYEXISTS", "INBOX exists always");
 		return false;
 	}
-	if (store_create(c->s->store, cr->name, &e) == -1) {
-		(void)reply_err(c, &e);
-		return false;
-	}
-	notify_own_create(c->s, cr->name);
 	c->state = cr;
 	c->cleanup = create_done;
 	return true;
+}
+
+/* STEP_FAIL: answered. */
+static enum step
+make(struct cmd *c, struct creating *cr)
+{
+	struct err e;
+
+	if (cr->is_made)
+		return STEP_DONE;
+	while (store_count_mailboxes(c->s->store) == STEP_MORE)
+		if (cmd_time_is_up(c))
+			return STEP_MORE;
+	if (store_create(c->s->store, cr->name, &e) == -1) {
+		(void)reply_err(c, &e);
+		return STEP_FAIL;
+	}
+	cr->is_made = true;
+	notify_own_create(c->s, cr->name);
+	return STEP_DONE;
 }
 
 /* Made; who knows of identifiers is told the new one (RFC 8474 section 4.1). */
@@ -210,6 +224,9 @@ cmd_create(struct cmd *c)
 	if (c->state == NULL && !create_begin(c))
 		return STEP_DONE;
 	cr = c->state;
+	step = make(c, cr);
+	if (step != STEP_DONE)
+		return step == STEP_MORE ? STEP_MORE : STEP_DONE;
 	step = give_uses(c, cr);
 	if (step == STEP_MORE)
 		return STEP_MORE;

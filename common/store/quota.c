@@ -44,6 +44,9 @@ struct quota {
 	uint32_t mailboxes_max;
 	/* Names being counted. */
 	bool is_listing;
+	struct mbox_entry *listed; /* so far */
+	bool is_counted; /* `counted` is of this very moment */
+	uint64_t counted;
 	void *list_at;
 	struct arena names;
 };
@@ -228,22 +231,45 @@ end_listing(struct quota *q)
 static enum step
 count_mailboxes(struct quota *q, uint64_t *n, struct err *e)
 {
-	struct mbox_entry *all = NULL;
 	enum step step;
 
 	if (!q->is_listing) {
 		arena_init(&q->names);
+		q->listed = NULL;
 		q->is_listing = true;
 	}
-	step = q->store->ops->list(q->store, &q->names, &q->list_at, &all, e);
+	step = q->store->ops->list(
+	    q->store, &q->names, &q->list_at, &q->listed, e);
 	if (step == STEP_MORE)
 		return step;
 	*n = 1;
-	for (const struct mbox_entry *m = all; m != NULL; m = m->next)
+	for (const struct mbox_entry *m = q->listed; m != NULL; m = m->next)
 		*n += (m->attrs & (MBOX_NOSELECT | MBOX_NONEXISTENT)) == 0 &&
 		    !str_eq(m->name, STR("INBOX"));
 	end_listing(q);
 	return step;
+}
+
+enum step
+store_count_mailboxes(struct store *s)
+{
+	struct quota *q = s->quota;
+	enum step step;
+	struct err e;
+
+	if (q->mailboxes_max == 0)
+		return STEP_DONE;
+	store_begin_step(s);
+	step = count_mailboxes(q, &q->counted, &e);
+	q->is_counted = step == STEP_DONE;
+	return step == STEP_MORE ? STEP_MORE : STEP_DONE;
+}
+
+void
+quota_created(struct store *s)
+{
+	end_listing(s->quota);
+	s->quota->is_counted = false;
 }
 
 int
@@ -255,13 +281,18 @@ quota_may_create(struct store *s, struct err *e)
 
 	if (s->head != NULL || q->mailboxes_max == 0)
 		return 0;
-	/* A count for somebody else would be of names before this one. */
-	end_listing(q);
-	do
-		step = count_mailboxes(q, &n, e);
-	while (step == STEP_MORE);
-	if (step == STEP_FAIL)
-		return -1;
+	if (q->is_counted) {
+		n = q->counted;
+		q->is_counted = false;
+	} else {
+		/* One for somebody else would be of names before this one. */
+		end_listing(q);
+		do
+			step = count_mailboxes(q, &n, e);
+		while (step == STEP_MORE);
+		if (step == STEP_FAIL)
+			return -1;
+	}
 	return n < q->mailboxes_max
 	    ? 0
 	    : err_set(e, ERR_OVER_QUOTA, "%llu mailboxes of %u",

@@ -40,6 +40,8 @@ enum step store_quota_may_add(struct store *s, struct str mailbox,
  * limit. What is made when it is first used is not asked for, but counts.
  */
 int quota_may_create(struct store *s, struct err *e);
+/* One has come: counts that are under way begin anew. */
+void quota_created(struct store *s);
 
 /* Is there a quota of the mail at all? Else nobody need know sizes. */
 bool quota_is_kept(struct store *s);

@@ -6,6 +6,7 @@
  * kernel says it to a process of theirs, and the same change once more completes
  * it.
  */
+#include <grp.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>

@@ -246,6 +246,46 @@ test_list_and_delete(void **state)
 	assert_false(box_has(b, "..DOVECOT-TRASHED"));
 }
 
+/* With a limit, CREATE counts first: others have their turn meanwhile. */
+static void
+test_create_counts(void **state)
+{
+	struct box *b = *state;
+	struct view *other;
+	struct times t;
+	char name[40];
+	enum step step;
+	struct err e;
+
+	for (unsigned i = 0; i < MANY; i++) {
+		(void)snprintf(name, sizeof(name), ".f%u", i);
+		assert_int_equal(mkdir(box_path(b, name), 0700), 0);
+	}
+	b->mailboxes_max = MANY + 3; /* with INBOX */
+	box_open(b);
+	other = box_view(b, "INBOX", false);
+	times_begin(&t);
+	do {
+		step = STEP(&t, b->store, store_count_mailboxes(b->store));
+		other_noop(&t, other);
+	} while (step == STEP_MORE);
+	assert_int_equal(step, STEP_DONE);
+	assert_short_steps(&t, 2);
+	view_close(&other);
+	if (store_create(b->store, STR("one"), &e) == -1)
+		fail_msg("%s", e.text);
+	/* What was counted before another one came counts no more. */
+	while (store_count_mailboxes(b->store) == STEP_MORE)
+		;
+	assert_int_equal(store_create(b->store, STR("two"), &e), 0);
+	assert_int_equal(store_create(b->store, STR("three"), &e), -1);
+	assert_int_equal(e.code, ERR_OVER_QUOTA);
+	while (store_count_mailboxes(b->store) == STEP_MORE)
+		;
+	assert_int_equal(store_create(b->store, STR("three"), &e), -1);
+	assert_int_equal(e.code, ERR_OVER_QUOTA);
+}
+
 static void
 test_status_with_sizes(void **state)
 {
@@ -398,6 +438,7 @@ main(void)
 	    TEST(test_copy_given_up),
 	    TEST(test_sync),
 	    TEST(test_list_and_delete),
+	    TEST(test_create_counts),
 	    TEST(test_status_with_sizes),
 	    TEST(test_lock),
 	    TEST(test_sync_without_the_lock),

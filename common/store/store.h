@@ -189,6 +189,12 @@ bool store_exists(struct store *s, struct str name);
 /* ERR_EXISTS, ERR_BAD_NAME, ERR_PERM, ERR_NO_SPACE. A trailing delimiter is dropped. */
 int store_create(struct store *s, struct str name, struct err *e);
 /*
+ * What store_create() has to count where the number of mailboxes is limited, in
+ * steps; it is to be called at once when this has come to STEP_DONE, and counts
+ * by itself otherwise.
+ */
+enum step store_count_mailboxes(struct store *s);
+/*
  * ERR_NOT_FOUND; ERR_PERM for INBOX; with children: see RFC 3501 6.3.4. *phase
  * begins as 0. Given up on, the mailbox is gone or as it was.
  */

@@ -140,6 +140,8 @@ store_create(struct store *s, struct str name, struct err *e)
 		rc = s->ops->create(s, name, e);
 		s->is_making = false;
 	}
+	if (rc == 0 && s->head == NULL)
+		quota_created(s);
 	if (rc == 0)
 		share_inherit(s, name);
 	arena_done(&a);

@@ -21,6 +21,8 @@ done
 useradd -b $T/home -m -s /usr/sbin/nologin old
 echo old:s3cret | chpasswd
 chage -d 2001-01-01 -M 10 old
+groupadd team
+useradd -b $T/home -m -g team -s /usr/sbin/nologin dan; echo dan:s3cret | chpasswd
 useradd -u 500 -M -d $T/home/low low; echo low:s3cret | chpasswd
 for s in imap pop3; do
 cat >/etc/pam.d/$s <<X
@@ -361,3 +363,25 @@ def test_sharing_needs_no_setting(system):
     assert b"\\Flagged" in a.ok("FETCH 1 FLAGS")[0]
     a.ok("DELETEACL Team ben")
     until("ben", lambda found: found == [])
+
+
+@inner
+def test_sharing_with_a_group(system):
+    """The kernel's idea of a group and ours are one: /etc/group."""
+    a = imap(system, "cat")
+    a.ok("CREATE Plans")
+    a.append("Plans", maildir.message(1))
+    a.ok("SETACL Plans $team lr")
+    with imap(system, "dan") as d:
+        assert b"* 1 EXISTS" in d.ok("EXAMINE #user/cat/Plans")
+        assert d.ok("MYRIGHTS #user/cat/Plans")[0].endswith(b" lr")
+        assert b"Subject" in d.ok("FETCH 1 BODY[]")[0]
+        d.no("APPEND #user/cat/Plans {1+}\r\nx")
+    with imap(system, "ben") as b:
+        b.no("EXAMINE #user/cat/Plans")
+    a.ok("SETACL Plans $team lrswite")
+    with imap(system, "dan") as d:
+        d.append("#user/cat/Plans", maildir.message(2))
+    a.ok("DELETEACL Plans $team")
+    with imap(system, "dan") as d:
+        d.no("EXAMINE #user/cat/Plans")

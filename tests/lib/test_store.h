@@ -41,6 +41,7 @@ struct box {
 	bool has_index; /* in home/index, or that name below home */
 	const char *index_name;
 	struct ev_loop *loop;
+	uint32_t mailboxes_max;
 };
 
 /* A whole test program once more, with an index for every store. */
@@ -186,6 +187,7 @@ box_open(struct box *b)
 {
 	char index[80];
 	struct store_settings set = {
+	    .mailboxes_max = b->mailboxes_max,
 	    .user = "joe",
 	    .home = b->home,
 	    .mail_location = b->location,
