@@ -570,6 +570,7 @@ others_session(struct box *b)
 	(void)box_store(v, 11, 11, STORE_ADD, FLAG_DELETED, NULL, &e);
 	while (view_expunge(v, &s, &at, &e) == STEP_MORE)
 		;
+	set32_done(&s);
 	view_close(&v);
 	box_close(&own);
 }
