@@ -50,6 +50,18 @@ store_close(UNUSED struct store **s)
 {
 }
 
+bool
+store_share_next(UNUSED struct str *rest, UNUSED struct store_share *out)
+{
+	return false;
+}
+
+void
+store_on_share(UNUSED struct store *s,
+    UNUSED void (*fn)(void *arg, const struct store_shared *), UNUSED void *arg)
+{
+}
+
 int
 store_places(const struct store_settings *set,
     int (*fn)(const char *path, void *arg, struct err *e), void *arg,
