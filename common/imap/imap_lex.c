@@ -325,6 +325,13 @@ in_atom(struct imap_lex *l, char c)
 	return RESULT(TAKE);
 }
 
+/* May 8-bit bytes stand in a string of this command? */
+static bool
+is_8bit(const struct imap_lex *l, char c)
+{
+	return (l->utf8 || l->raw8bit) && (c & 0x80) != 0;
+}
+
 /* RFC 3501: section. "]" inside the list of header names is part of one. */
 static struct result
 in_section(struct imap_lex *l, char c)
@@ -355,7 +362,7 @@ in_section_quoted(struct imap_lex *l, char c)
 		l->state = IMAP_LEX_IN_SECTION_ESCAPE;
 	else if (c == '"')
 		l->state = IMAP_LEX_IN_SECTION;
-	else if (!imap_char_is(c, IMAP_CHAR_QUOTED))
+	else if (!imap_char_is(c, IMAP_CHAR_QUOTED) && !is_8bit(l, c))
 		return bad_in_text(l, "Byte not allowed in a quoted string");
 	buf_add_byte(&l->text, c);
 	return RESULT(TAKE);
@@ -381,8 +388,7 @@ in_quoted(struct imap_lex *l, char c)
 		if (l->utf8 && !l->raw8bit && !utf8_is_valid(buf_str(&l->text)))
 			return bad(l, "Quoted string is not UTF-8");
 		text_done(l, IMAP_ARG_QUOTED);
-	} else if (imap_char_is(c, IMAP_CHAR_QUOTED) ||
-	    ((l->utf8 || l->raw8bit) && (c & 0x80) != 0)) {
+	} else if (imap_char_is(c, IMAP_CHAR_QUOTED) || is_8bit(l, c)) {
 		buf_add_byte(&l->text, c);
 	} else {
 		return bad_in_text(l, "Byte not allowed in a quoted string");
@@ -570,7 +576,8 @@ section_literal_add(struct imap_lex *l, struct str piece)
 	size_t i;
 
 	for (i = 0; i < piece.n; i++) {
-		if (!imap_char_is(piece.p[i], IMAP_CHAR_TEXT))
+		if (!imap_char_is(piece.p[i], IMAP_CHAR_TEXT) &&
+		    !is_8bit(l, piece.p[i]))
 			return false;
 		if (piece.p[i] == '"' || piece.p[i] == '\\')
 			buf_add_byte(&l->text, '\\');

@@ -212,3 +212,16 @@ def test_login_is_not_extended(shared, user):
         status, _, _ = c.cmd('LOGIN "ü" "x"')
         assert status in ("BAD", "NO")
         c.ok("NOOP")
+
+
+@pytest.mark.parametrize("enabled", [False, True])
+def test_names_of_fields(box, enabled):
+    """UTF-8 in the strings of a section, too; no message has such a field."""
+    box.deliver(b"Subject: x\r\n\r\nhi\r\n", flags="")
+    c = box.connect()
+    if enabled:
+        c.ok("ENABLE UTF8=ACCEPT")
+    c.ok("SELECT INBOX")
+    for name in ('"\u00fcx"', "{3+}\r\n\u00fcx"):
+        got = c.ok("FETCH 1 BODY.PEEK[HEADER.FIELDS (SUBJECT %s)]" % name)
+        assert got[0].endswith(b" {14}\r\nSubject: x\r\n\r\n)"), got
