@@ -357,8 +357,8 @@ may_pass(int fd, const struct share_target *t)
 }
 
 /*
- * What the root of the mail has closed to others, or to its group, stays closed to
- * them when somebody may pass it: each mailbox is, by itself.
+ * What the root of the mail, or a folder above it, has closed to others or to its
+ * group stays closed to them when somebody may pass it: each mailbox is, by itself.
  */
 static int
 shut_one(int at, const char *name, bool others, bool group, struct err *e)
@@ -383,26 +383,6 @@ shut_one(int at, const char *name, bool others, bool group, struct err *e)
 	rc = posix_acl_save(fd, false, POSIX_ACL_ACCESS, &l, e);
 out:
 	close(fd);
-	return rc;
-}
-
-static int
-shut_mailboxes(const char *root, const struct posix_acl *l, struct err *e)
-{
-	bool others = (l->other & 1) == 0;
-	bool group = ((l->has_mask ? l->group & l->mask : l->group) & 1) == 0;
-	const struct dirent *d;
-	int rc = 0;
-	DIR *dir;
-
-	if (!others && !group)
-		return 0;
-	dir = opendir(root);
-	while (dir != NULL && rc == 0 && (d = readdir(dir)) != NULL)
-		if (strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0)
-			rc = shut_one(dirfd(dir), d->d_name, others, group, e);
-	if (dir != NULL)
-		closedir(dir);
 	return rc;
 }
 
@@ -449,8 +429,6 @@ open_one(int fd, const char *path, const struct perms *p,
 			return 0;
 		if (t->kind != POSIX_ACL_OTHER && has == 0)
 			has = l.other;
-		if (p == &of_list && shut_mailboxes(path, &l, e) == -1)
-			return -1;
 		if (p == &of_list && t->kind == POSIX_ACL_OTHER &&
 		    (l.other & 1) == 0 && shut_later(fd, &l, e) == -1)
 			return -1;
@@ -530,6 +508,38 @@ open_folder(void *arg, int fd, const char *path, struct err *e)
 		if (open_one(fd, path, perms_above(w->s, path), &w->t[i],
 			w->note, e) == -1)
 			return -1;
+	return 0;
+}
+
+/* What the folders above close, and whether one must be opened. */
+struct way_look {
+	struct way way;
+	bool others, group, opens;
+};
+
+static int
+look_at_folder(void *arg, int fd, const char *path, struct err *e)
+{
+	struct way_look *k = arg;
+	const struct perms *p = perms_above(k->way.s, path);
+	struct posix_acl l;
+	bool is_there;
+	struct stat st;
+
+	if (fstat(fd, &st) == -1 || st.st_uid != geteuid())
+		return 0;
+	if (posix_acl_load(fd, true, POSIX_ACL_ACCESS, &l, &is_there, e) == -1)
+		return -1;
+	k->others |= (l.other & 1) == 0;
+	k->group |= ((l.has_mask ? l.group & l.mask : l.group) & 1) == 0;
+	for (size_t i = 0; i < k->way.n; i++) {
+		const struct share_target *t = &k->way.t[i];
+		int has =
+		    posix_acl_of(&l, (enum posix_acl_kind)t->kind, t->number);
+
+		k->opens |= t->level != SHARE_NONE &&
+		    (p->access[t->level] & ~(has < 0 ? 0 : has)) != 0;
+	}
 	return 0;
 }
 
@@ -627,7 +637,8 @@ static const struct {
 };
 
 struct share_files {
-	enum { TO_DIRS, TO_FILES, TO_MESSAGES } phase;
+	enum { TO_SHUT, TO_OPEN, TO_DIRS, TO_FILES, TO_MESSAGES } phase;
+	bool others, group; /* TO_SHUT: to whom */
 	size_t part;
 	int fd; /* the folder */
 	DIR *dir; /* being gone through */
@@ -730,21 +741,58 @@ close_acl_dir(const struct store *s, const struct rights_place *p,
 	return rc;
 }
 
+/* Before a way is opened: else a kill in between would leave all open. */
 static int
 begin(const struct store *s, const struct rights_place *p,
     const struct share_target *t, size_t n, struct share_files **at,
-    char note[300], struct err *e)
+    struct err *e)
+{
+	struct way_look look = {.way = {s, t, n, NULL}};
+	struct share_files *f = *at = mem_new(1, sizeof(*f));
+
+	f->fd = p->is_file
+	    ? open(p->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
+	    : file_open_dir(AT_FDCWD, p->path, true, e);
+	if (f->fd == -1)
+		return err_sys(e, "%s", p->path);
+	if (each_above(p->path, look_at_folder, &look, e) == -1 ||
+	    (p->holds_all && look_at_folder(&look, f->fd, p->path, e) == -1))
+		return -1;
+	f->others = look.others;
+	f->group = look.group;
+	if (look.opens && (look.others || look.group))
+		f->dir = opendir(s->root);
+	return 0;
+}
+
+static enum step
+shut_mailboxes(struct share_files *f, int64_t until, struct err *e)
+{
+	const struct dirent *d;
+
+	while (f->dir != NULL && (d = readdir(f->dir)) != NULL) {
+		if (strcmp(d->d_name, ".") != 0 &&
+		    strcmp(d->d_name, "..") != 0 &&
+		    shut_one(
+			dirfd(f->dir), d->d_name, f->others, f->group, e) == -1)
+			return STEP_FAIL;
+		if (clock_mono_ms() >= until)
+			return STEP_MORE;
+	}
+	if (f->dir != NULL)
+		closedir(f->dir);
+	f->dir = NULL;
+	return STEP_DONE;
+}
+
+static int
+open_way(const struct store *s, const struct rights_place *p,
+    const struct share_target *t, size_t n, char note[300], struct err *e)
 {
 	struct way w = {s, t, n, note};
 	char below[PATH_MAX + 4];
 	int dirfd, rc;
 
-	*at = mem_new(1, sizeof(**at));
-	(*at)->fd = p->is_file
-	    ? open(p->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
-	    : file_open_dir(AT_FDCWD, p->path, true, e);
-	if ((*at)->fd == -1)
-		return err_sys(e, "%s", p->path);
 	if (each_above(p->path, open_folder, &w, e) == -1)
 		return -1;
 	(void)snprintf(below, sizeof(below), "%s/x", p->acl_dir);
@@ -769,9 +817,20 @@ share_files(const struct store *s, const struct rights_place *p,
 	struct share_files *f;
 	enum step step = STEP_DONE;
 
-	if (*at == NULL && begin(s, p, t, n, at, note, e) == -1)
+	if (*at == NULL && begin(s, p, t, n, at, e) == -1)
 		return STEP_FAIL;
 	f = *at;
+	if (f->phase == TO_SHUT) {
+		step = shut_mailboxes(f, until, e);
+		if (step != STEP_DONE)
+			return step;
+		f->phase = TO_OPEN;
+	}
+	if (f->phase == TO_OPEN) {
+		if (open_way(s, p, t, n, note, e) == -1)
+			return STEP_FAIL;
+		f->phase = TO_DIRS;
+	}
 	if (p->is_file)
 		return set_fd(f->fd, &of_mbox, t, n, e) == -1 ? STEP_FAIL
 							      : STEP_DONE;

@@ -288,6 +288,40 @@ def test_inbox(place):
     place.listed(BOB, {"#user/alice/INBOX"})
 
 
+@pytest.mark.parametrize("shared", ["Shared", "INBOX"])
+def test_closed_by_home_alone(place, shared):
+    """Under umask 022 only the home keeps others out: once bob may pass it, the
+    other mailboxes stay closed to him all the same."""
+    a = place.make()
+    a.ok("CREATE Private")
+    a.append("Private", message(1))
+    if place.store == "maildir":
+        place.s.deliver(ALICE, message(1))
+    else:
+        mbox.deliver(place.path("inbox"), message(1),
+                     owner=place.s.uid_of(ALICE))
+    a.ok("SELECT INBOX")
+    a.ok("UNSELECT")
+    root = os.path.dirname(place.path())
+    for base, dirs, files in os.walk(root):
+        for name in [""] + dirs:
+            os.chmod(os.path.join(base, name), 0o755)
+        for name in files:
+            os.chmod(os.path.join(base, name), 0o644)
+    a.ok("SETACL %s bob lr" % shared)
+    inbox = place.path("inbox")
+    if place.store == "maildir":
+        inbox = os.path.join(root, "cur")
+    shut = [place.path("Private")]
+    shut.append(inbox if shared == "Shared" else place.path())
+    for path in shut:
+        assert not place.can(BOB, path, os.R_OK), path
+        assert not place.can(CAROL, path, os.R_OK), path
+    assert place.can(BOB, place.path() if shared == "Shared" else inbox,
+                     os.R_OK)
+    place.listed(BOB, {"#user/alice/" + shared})
+
+
 def test_closed_above(place):
     """A folder that is not hers keeps him out: she is told."""
     a = place.make()
