@@ -306,8 +306,10 @@ view_expunge(
 	    may_write(v, e) == -1)
 		return STEP_FAIL;
 	mailbox_freshen(v->m, 0);
-	if (*at == 0)
+	if (*at == 0) {
 		expect(v->m, count_deleted(v->m));
+		v->finish_mark = 0; /* *at may rise before remove_some() */
+	}
 	/* Nothing to look for among those that are not even loaded. */
 	if (derived_counts(v->m).deleted == 0 && *at <= v->m->lazy_top &&
 	    v->m->lazy_top < UINT32_MAX)
