@@ -195,7 +195,8 @@ class Bench:
         for s in ("restante", "dovecot"):
             points = [(n, sizes[n].get(s, {}).get(row.figure))
                       for n in sorted(sizes)]
-            points = [(n, v) for n, v in points if v]
+            # What is left of few ticks may be less than nothing.
+            points = [(n, v) for n, v in points if v and v > 0]
             if len(points) < 2 or not row.less:
                 exponents.append(None)
                 continue
