@@ -578,6 +578,20 @@ mailbox_note_expunged(struct mailbox *m, struct msg_rec *r)
 }
 
 void
+mailbox_known_uids(const struct mailbox *m, struct set32 *out)
+{
+	set32_init(out);
+	set32_copy(out, &m->live);
+	LIST_EACH(&m->views, l) {
+		const struct view *v = LIST_OF(l, struct view, link);
+
+		for (size_t i = 0; i < v->uids.n; i++)
+			set32_add_range(
+			    out, v->uids.r[i].first, v->uids.r[i].last);
+	}
+}
+
+void
 mailbox_note_news(struct mailbox *m)
 {
 	bool any = false;

@@ -648,6 +648,8 @@ void mailbox_note_expunged(struct mailbox *m, struct msg_rec *r);
 void mailbox_note_news(struct mailbox *m);
 /* True when no view shows an EXPUNGED record: they may be removed. */
 bool mailbox_is_all_told(struct mailbox *m);
+/* All UIDs that the mailbox or a view of it has; set32_done() is the caller's. */
+void mailbox_known_uids(const struct mailbox *m, struct set32 *out);
 /* Never 0: a mailbox without one gets one now (view_modseq.h). */
 uint64_t mailbox_highest_modseq(struct mailbox *m);
 

@@ -449,16 +449,8 @@ maildir_reload(struct mailbox *m, struct err *e)
 	int rc;
 
 	set32_init(&live);
-	set32_init(&known);
 	set32_copy(&live, &m->live);
-	set32_copy(&known, &m->live);
-	LIST_EACH(&m->views, l) {
-		const struct view *v = LIST_OF(l, struct view, link);
-
-		for (size_t i = 0; i < v->uids.n; i++)
-			set32_add_range(
-			    &known, v->uids.r[i].first, v->uids.r[i].last);
-	}
+	mailbox_known_uids(m, &known);
 	m->n_expunged = 0;
 	maildir_forget_map(m);
 	md->n_new = md->lazy_new = 0;

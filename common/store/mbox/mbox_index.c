@@ -410,15 +410,7 @@ mbox_reload(struct mailbox *m, struct err *e)
 	m->n_expunged = 0;
 	mbox_forget_lazy(mb);
 	mb->n_dirty = mb->n_expunge = 0;
-	set32_init(&known);
-	set32_copy(&known, &m->live);
-	LIST_EACH(&m->views, l) {
-		const struct view *v = LIST_OF(l, struct view, link);
-
-		for (size_t i = 0; i < v->uids.n; i++)
-			set32_add_range(
-			    &known, v->uids.r[i].first, v->uids.r[i].last);
-	}
+	mailbox_known_uids(m, &known);
 	for (; set32_next(&known, uid, &uid); uid++) {
 		struct msg_rec *r = mailbox_add_rec(m, uid);
 
