@@ -12,6 +12,18 @@
 #include "store/mboxlist.h"
 #include "store/special.h"
 
+void
+mboxlist_add(
+    struct arena *a, struct mbox_entry **first, struct str name, unsigned attrs)
+{
+	struct mbox_entry *e = arena_new(a, 1, sizeof(*e));
+
+	e->name = arena_str(a, name);
+	e->attrs = attrs;
+	e->next = *first;
+	*first = e;
+}
+
 static struct mbox_entry *
 find(const struct mboxlist *l, struct str name)
 {

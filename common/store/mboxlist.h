@@ -17,6 +17,10 @@ struct mboxlist {
 	size_t n;
 };
 
+/* For backends: one more name that is there, before the others. */
+void mboxlist_add(struct arena *a, struct mbox_entry **first, struct str name,
+    unsigned attrs);
+
 /*
  * Takes the entries of a backend; the list lives in `a`. Set the fields prefix,
  * has_special and given behind it.

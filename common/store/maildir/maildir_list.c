@@ -18,6 +18,7 @@
 #include "base/mem.h"
 #include "store/maildir/maildir_impl.h"
 #include "store/maildir/maildir_quiet.h"
+#include "store/mboxlist.h"
 
 #define TRASH "..DOVECOT-TRASHED"
 #define TRASH_OLD_S 3600
@@ -36,18 +37,6 @@ is_dir(int dirfd, const char *name, struct stat *st)
 }
 
 /* ---- list ---------------------------------------------------------------- */
-
-static void
-add_entry(
-    struct arena *a, struct mbox_entry **first, struct str name, unsigned attrs)
-{
-	struct mbox_entry *e = arena_new(a, 1, sizeof(*e));
-
-	e->name = arena_str(a, name);
-	e->attrs = attrs;
-	e->next = *first;
-	*first = e;
-}
 
 /*
  * MBOX_MARKED when something lies in new/: no session that would have moved it
@@ -120,7 +109,7 @@ list_dir(struct store *s, struct arena *a, struct mbox_entry **first,
 				(void)buf_add_c(&name, "?utf8");
 		}
 		if (!str_eq_nocase(buf_str(&name), STR("INBOX")))
-			add_entry(a, first, buf_str(&name), attrs);
+			mboxlist_add(a, first, buf_str(&name), attrs);
 	}
 	buf_done(&name);
 }
@@ -237,7 +226,7 @@ maildir_list(struct store *s, struct arena *a, void **at,
 		char inbox[PATH_MAX];
 
 		*first = NULL;
-		add_entry(a, first, STR("INBOX"),
+		mboxlist_add(a, first, STR("INBOX"),
 		    maildir_path(s, STR("INBOX"), inbox, e) == 0
 			? mark_of(s, inbox)
 			: 0);

@@ -23,6 +23,7 @@
 #include "base/clock.h"
 #include "os/watch.h"
 #include "store/mbox/mbox_impl.h"
+#include "store/mboxlist.h"
 #include "store/meta.h"
 #include "store/rights.h"
 #include "store/tree.h"
@@ -369,18 +370,6 @@ name_of_level(struct str file, struct buf *out)
 }
 
 static void
-add_entry(
-    struct arena *a, struct mbox_entry **first, struct str name, unsigned attrs)
-{
-	struct mbox_entry *e = arena_new(a, 1, sizeof(*e));
-
-	e->name = arena_str(a, name);
-	e->attrs = attrs;
-	e->next = *first;
-	*first = e;
-}
-
-static void
 push_level(struct listing *l, int dirfd, const char *name, const char *prefix)
 {
 	struct err ignored;
@@ -444,7 +433,7 @@ list_one(struct store *s, struct listing *l, struct arena *a,
 		is_inbox =
 		    is_top && str_eq_nocase(buf_str(&name), STR("INBOX"));
 		if (!below && !is_inbox)
-			add_entry(a, first, buf_str(&name),
+			mboxlist_add(a, first, buf_str(&name),
 			    is_dir ? MBOX_NOSELECT : 0);
 		if (is_dir && buf_add(&name, "/", sizeof("/")))
 			push_level(l, fd, file, name.p);
@@ -472,7 +461,7 @@ begin_listing(struct store *s, struct arena *a, struct mbox_entry **first)
 	struct listing *l = mem_new(1, sizeof(*l));
 
 	*first = NULL;
-	add_entry(a, first, STR("INBOX"), 0);
+	mboxlist_add(a, first, STR("INBOX"), 0);
 	if (place_of(s)->rootfd != -1)
 		push_level(l, place_of(s)->rootfd, ".", "");
 	return l;
