@@ -515,6 +515,8 @@ extern const struct append_ops mbox_append;
 
 /* A name for the files that belong to the mailbox at `path`. */
 void mbox_key(const char *path, char out[MBOX_KEY_BYTES]);
+/* A folder of the user's state; the descriptor is the caller's. -1: not there. */
+int mbox_state_dir(const struct store *s, const char *name, bool make);
 void mbox_keep_load(
     const struct store *s, const char *path, struct mbox_kept *out);
 /* What holds for the file that is open; NULL: nothing. */

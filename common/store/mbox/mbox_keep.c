@@ -46,14 +46,13 @@ mbox_key(const char *path, char out[MBOX_KEY_BYTES])
 	md5_end_hex(&sum, out);
 }
 
-/* The folder of what is kept; -1. */
-static int
-open_folder(const struct store *s, bool make)
+int
+mbox_state_dir(const struct store *s, const char *name, bool make)
 {
 	char path[PATH_MAX];
 	struct err e;
 
-	if (snprintf(path, sizeof(path), "%s/" FOLDER, s->state) >= PATH_MAX ||
+	if (snprintf(path, sizeof(path), "%s/%s", s->state, name) >= PATH_MAX ||
 	    (make && file_make_path(path, &e) == -1))
 		return -1;
 	return file_open_dir(AT_FDCWD, path, true, &e);
@@ -108,7 +107,7 @@ void
 mbox_keep_load(const struct store *s, const char *path, struct mbox_kept *out)
 {
 	char key[MBOX_KEY_BYTES];
-	int fd = open_folder(s, false);
+	int fd = mbox_state_dir(s, FOLDER, false);
 
 	*out = (struct mbox_kept){0};
 	if (fd == -1)
@@ -206,7 +205,7 @@ mbox_keep(struct mailbox *m)
 	k->uidnext = m->uidnext;
 	k->ino = ino;
 	memcpy(k->guid, m->guid, sizeof(k->guid));
-	fd = open_folder(m->store, true);
+	fd = mbox_state_dir(m->store, FOLDER, true);
 	if (fd == -1)
 		return;
 	if (save_at(fd, mb->path, k, !mb->has_base, &e) == -1 && !mb->has_base)
@@ -219,7 +218,7 @@ void
 mbox_keep_remove(const struct store *s, const char *path)
 {
 	char key[MBOX_KEY_BYTES];
-	int fd = open_folder(s, false);
+	int fd = mbox_state_dir(s, FOLDER, false);
 
 	if (fd == -1)
 		return;
@@ -257,7 +256,7 @@ void
 mbox_keep_rename_one(const struct store *s, const char *from, const char *to)
 {
 	char key[MBOX_KEY_BYTES];
-	int fd = open_folder(s, false);
+	int fd = mbox_state_dir(s, FOLDER, false);
 
 	if (fd == -1)
 		return;
@@ -269,7 +268,7 @@ mbox_keep_rename_one(const struct store *s, const char *from, const char *to)
 void
 mbox_keep_rename(const struct store *s, const char *from, const char *to)
 {
-	int fd = open_folder(s, false), dup_fd;
+	int fd = mbox_state_dir(s, FOLDER, false), dup_fd;
 	struct dirent *d;
 	DIR *all;
 

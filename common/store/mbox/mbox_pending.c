@@ -30,18 +30,6 @@
 #define FOLDER "mbox-flags"
 #define FILE_BYTES_MAX (64 * 1024 * 1024)
 
-static int
-open_folder(const struct store *s, bool make)
-{
-	char path[PATH_MAX];
-	struct err e;
-
-	if (snprintf(path, sizeof(path), "%s/" FOLDER, s->state) >= PATH_MAX ||
-	    (make && file_make_path(path, &e) == -1))
-		return -1;
-	return file_open_dir(AT_FDCWD, path, true, &e);
-}
-
 static void
 own_name(const struct mbox *mb, char out[MBOX_KEY_BYTES + 24])
 {
@@ -130,7 +118,7 @@ mbox_pending_save(struct mailbox *m, struct err *e)
 	collect(m, &b);
 	if (b.n == 0 || (!mb->has_pending && mb->was.n == 0))
 		goto out;
-	dirfd = open_folder(m->store, true);
+	dirfd = mbox_state_dir(m->store, FOLDER, true);
 	own_name(mb, name);
 	fd = dirfd == -1 ? -1
 			 : openat(dirfd, name,
@@ -159,7 +147,7 @@ mbox_pending_end(struct mailbox *m)
 	if (!mb->has_pending || mb->was.n > 0)
 		return;
 	mb->has_pending = false;
-	dirfd = open_folder(m->store, false);
+	dirfd = mbox_state_dir(m->store, FOLDER, false);
 	if (dirfd == -1)
 		return;
 	own_name(mb, name);
@@ -173,7 +161,8 @@ mbox_pending_rename(struct mailbox *m, const char *path)
 	struct mbox *mb = mbox_of(m);
 	char old[MBOX_KEY_BYTES + 24], key[MBOX_KEY_BYTES];
 	char fresh[MBOX_KEY_BYTES + 24];
-	int dirfd = mb->has_pending ? open_folder(m->store, false) : -1;
+	int dirfd =
+	    mb->has_pending ? mbox_state_dir(m->store, FOLDER, false) : -1;
 
 	if (dirfd == -1)
 		return;
@@ -340,7 +329,7 @@ mbox_pending_load(struct mailbox *m)
 
 	if (m->is_read_only || mb->fd == -1)
 		return;
-	dirfd = open_folder(m->store, false);
+	dirfd = mbox_state_dir(m->store, FOLDER, false);
 	if (dirfd == -1)
 		return;
 	all = fdopendir(dirfd);
