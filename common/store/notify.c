@@ -285,34 +285,29 @@ notify_idle(struct store *s, uint32_t ms)
 	ev_timer_start(s->loop, &s->notify->idle);
 }
 
+/* Not later than that; it may be on its way to come earlier. */
+static void
+be_within(struct ev_loop *loop, ev_timer *t, uint32_t ms)
+{
+	if (ev_is_active(t) && ev_timer_remaining(loop, t) <= ms / 1000.)
+		return;
+	ev_timer_stop(loop, t);
+	ev_timer_set(t, ms / 1000., 0.);
+	ev_timer_start(loop, t);
+}
+
 void
 notify_work(struct store *s, uint32_t ms)
 {
-	ev_timer *t;
-
-	if (s->notify == NULL)
-		return;
-	t = &s->notify->work;
-	if (ev_is_active(t) && ev_timer_remaining(s->loop, t) <= ms / 1000.)
-		return;
-	ev_timer_stop(s->loop, t);
-	ev_timer_set(t, ms / 1000., 0.);
-	ev_timer_start(s->loop, t);
+	if (s->notify != NULL)
+		be_within(s->loop, &s->notify->work, ms);
 }
 
 void
 notify_within(struct store *s, uint32_t ms)
 {
-	ev_timer *t;
-
-	if (s->notify == NULL)
-		return;
-	t = &s->notify->poll;
-	if (ev_is_active(t) && ev_timer_remaining(s->loop, t) <= ms / 1000.)
-		return;
-	ev_timer_stop(s->loop, t);
-	ev_timer_set(t, ms / 1000., 0.);
-	ev_timer_start(s->loop, t);
+	if (s->notify != NULL)
+		be_within(s->loop, &s->notify->poll, ms);
 }
 
 void
