@@ -53,23 +53,13 @@ struct give {
 /* ---- in the process of the user ------------------------------------------------ */
 
 static void
-add_field(struct buf *out, struct str s, char end)
-{
-	for (size_t i = 0; i < s.n; i++)
-		(void)buf_add_byte(out,
-		    (unsigned char)s.p[i] < 0x20 || s.p[i] == 0x7f ? '?'
-								   : s.p[i]);
-	(void)buf_add_byte(out, end);
-}
-
-static void
 on_box(void *arg, const struct give_back_box *b)
 {
 	struct buf *out = arg;
 
 	(void)buf_addf(out, "box\t%u\t%u\t%u\t%llu\t", b->uidvalidity,
 	    b->uidnext, b->messages, (unsigned long long)b->highest_modseq);
-	add_field(out, b->name, '\n');
+	ctl_add_field(out, b->name, '\n');
 }
 
 static void
@@ -79,9 +69,9 @@ on_found(void *arg, const struct check_finding *f)
 
 	(void)buf_addf(out, "%s\t%s\t",
 	    f->weight == CHECK_FAULT ? "fault" : "note", f->kind);
-	add_field(out, f->mailbox, '\t');
-	add_field(out, f->text, '\t');
-	add_field(out, f->cure, '\n');
+	ctl_add_field(out, f->mailbox, '\t');
+	ctl_add_field(out, f->text, '\t');
+	ctl_add_field(out, f->cure, '\n');
 }
 
 static void
@@ -108,7 +98,7 @@ tell_location(const struct store_settings *set, struct buf *out)
 
 	if (given.n > 0 && !str_eq_nocase(given, STR("auto"))) {
 		(void)buf_add_c(out, "location\t");
-		add_field(out, given, '\n');
+		ctl_add_field(out, given, '\n');
 		return;
 	}
 	arena_init(&a);
@@ -146,7 +136,7 @@ run_give_back(const struct store_settings *set, struct buf *out, void *arg)
 		rc = store_give_back(&own, uidl, loop, &sink, &e);
 	if (rc == -1) {
 		(void)buf_add_c(out, "fault\topen\t\t");
-		add_field(out, str_of(e.text), '\t');
+		ctl_add_field(out, str_of(e.text), '\t');
 		(void)buf_add_byte(out, '\n');
 	}
 	if (loop != NULL)

@@ -33,28 +33,18 @@ struct sharing {
 /* ---- in the process of the user ------------------------------------------------ */
 
 static void
-add_field(struct buf *out, struct str s, char end)
-{
-	for (size_t i = 0; i < s.n; i++)
-		(void)buf_add_byte(out,
-		    (unsigned char)s.p[i] < 0x20 || s.p[i] == 0x7f ? '?'
-								   : s.p[i]);
-	(void)buf_add_byte(out, end);
-}
-
-static void
 tell_entry(struct buf *out, struct str mailbox, const struct acl_entry *it)
 {
 	struct buf b;
 
 	buf_init(&b, 1024);
 	(void)buf_add_c(out, "share\t");
-	add_field(out, mailbox, '\t');
+	ctl_add_field(out, mailbox, '\t');
 	acl_id_write(&b, &it->id);
-	add_field(out, buf_str(&b), '\t');
+	ctl_add_field(out, buf_str(&b), '\t');
 	buf_clear(&b);
 	acl_rights_write(&b, it->rights);
-	add_field(out, buf_str(&b), '\n');
+	ctl_add_field(out, buf_str(&b), '\n');
 	buf_done(&b);
 }
 
@@ -71,9 +61,9 @@ tell_mailbox(struct store *s, struct str mailbox, struct buf *out)
 			tell_entry(out, mailbox, it);
 	} else if (e.code != ERR_NOT_FOUND && e.code != ERR_PERM) {
 		(void)buf_add_c(out, "note\t");
-		add_field(out, mailbox, ':');
+		ctl_add_field(out, mailbox, ':');
 		(void)buf_add_byte(out, ' ');
-		add_field(out, str_of(e.text), '\n');
+		ctl_add_field(out, str_of(e.text), '\n');
 	}
 	acl_done(&l);
 }
@@ -121,7 +111,7 @@ change(struct store *s, const struct sharing *sh, struct buf *out)
 	}
 	if (result.note[0] != '\0') {
 		(void)buf_add_c(out, "note\t");
-		add_field(out, str_of(result.note), '\n');
+		ctl_add_field(out, str_of(result.note), '\n');
 	}
 	if (result.left_out != 0)
 		(void)buf_add_c(out,
@@ -139,8 +129,8 @@ tell_record(void *arg, const struct store_shared *sh)
 
 	(void)buf_addf(out, "record\t%c\t%u\t%c\t", sh->kind, sh->number,
 	    sh->gives ? '+' : '-');
-	add_field(out, str_of(sh->location), '\t');
-	add_field(out, str_of(sh->folder), '\n');
+	ctl_add_field(out, str_of(sh->location), '\t');
+	ctl_add_field(out, str_of(sh->folder), '\n');
 }
 
 static int

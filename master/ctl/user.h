@@ -49,6 +49,9 @@ int ctl_user_state(
 int ctl_user_imapd(const struct ctl_options *o, const struct ctl_user *u,
     char *program, char *index, size_t size, struct err *e);
 
+/* For what such a process tells: a field of a line, and what ends it. */
+void ctl_add_field(struct buf *out, struct str s, char end);
+
 /* Runs in a process of the user; returns its exit status. */
 typedef int ctl_user_fn(
     const struct store_settings *set, struct buf *out, void *arg);

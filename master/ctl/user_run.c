@@ -184,3 +184,13 @@ ctl_user_run(const struct ctl_user *u, bool read_only, ctl_user_fn *fn,
 		return err_set(e, ERR_OTHER, "%.*s", STR_ARG(buf_str(out)));
 	return WEXITSTATUS(status);
 }
+
+void
+ctl_add_field(struct buf *out, struct str s, char end)
+{
+	for (size_t i = 0; i < s.n; i++)
+		(void)buf_add_byte(out,
+		    (unsigned char)s.p[i] < 0x20 || s.p[i] == 0x7f ? '?'
+								   : s.p[i]);
+	(void)buf_add_byte(out, end);
+}
