@@ -62,6 +62,8 @@ struct host {
 /* ---- turns.c ---- */
 void turns_init(struct host *h);
 void turns_done(struct host *h);
+/* Of a connection until turns_add() gives it to the service. */
+extern const struct conn_handlers turns_no_handlers;
 /* Makes a session of a connection; false when the service refused it. */
 bool turns_add(struct host *h, struct conn **conn, const struct host_peer *p);
 /* Asks all sessions (`session_id` 0) or one to say goodbye. */

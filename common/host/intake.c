@@ -156,19 +156,6 @@ read_handoff(int fd, struct buf *room, struct handoff *out, struct err *e)
 }
 
 static void
-nothing(UNUSED struct conn *c, UNUSED void *arg)
-{
-}
-
-static void
-nothing_more(UNUSED struct conn *c, UNUSED const struct err *e, UNUSED void *a)
-{
-}
-
-static const struct conn_handlers no_handlers = {
-    nothing, nothing, nothing_more};
-
-static void
 begin(struct host *h, int fd, const struct session_connection *m,
     const struct handoff *ho, struct tls_record *tls)
 {
@@ -183,7 +170,7 @@ begin(struct host *h, int fd, const struct session_connection *m,
 	    .tls = ho->tls_text,
 	    .client_id = ho->client_id,
 	};
-	struct conn *c = conn_new(h->loop, fd, fd, &no_handlers, NULL);
+	struct conn *c = conn_new(h->loop, fd, fd, &turns_no_handlers, NULL);
 
 	if (tls != NULL)
 		conn_start_tls(c, tls);

@@ -273,19 +273,6 @@ shell_index_dir(struct host *h)
 
 /* ---- the session --------------------------------------------------------- */
 
-static void
-nothing(UNUSED struct conn *c, UNUSED void *arg)
-{
-}
-
-static void
-nothing_more(UNUSED struct conn *c, UNUSED const struct err *e, UNUSED void *a)
-{
-}
-
-static const struct conn_handlers no_handlers = {
-    nothing, nothing, nothing_more};
-
 /*
  * The descriptors of the connection must not be 0 and 1: they are closed with
  * it, and whatever is opened next would become standard output.
@@ -322,8 +309,8 @@ shell_start(struct host *h)
 	    .user = str_of(h->user),
 	    .from_shell = true,
 	};
-	struct conn *c =
-	    conn_new(h->loop, h->shell_in, h->shell_out, &no_handlers, NULL);
+	struct conn *c = conn_new(
+	    h->loop, h->shell_in, h->shell_out, &turns_no_handlers, NULL);
 
 	(void)turns_add(h, &c, &p);
 }

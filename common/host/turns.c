@@ -160,6 +160,18 @@ refused_close(struct conn *c, UNUSED const struct err *why, void *arg)
 	host_session_count_changed(h, NULL);
 }
 
+static void
+nothing(UNUSED struct conn *c, UNUSED void *arg)
+{
+}
+
+static void
+nothing_more(UNUSED struct conn *c, UNUSED const struct err *e, UNUSED void *a)
+{
+}
+
+const struct conn_handlers turns_no_handlers = {nothing, nothing, nothing_more};
+
 static const struct conn_handlers refused_handlers = {
     refused_input, refused_drain, refused_close};
 
