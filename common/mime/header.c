@@ -10,10 +10,7 @@
 
 #include "mime/encword.h"
 #include "text/ascii.h"
-
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
+#include "text/block.h"
 
 /* Length of the first line of `s` with its LF; s.n when there is none. */
 static size_t
@@ -124,26 +121,14 @@ header_find_each(struct str block, const struct str *names, size_t n,
 }
 
 #ifdef __SSE2__
-#define BLOCK 16
-
-/* Bit i: byte i of the block at `p` is `c`. */
-static inline unsigned
-mask_of(const char *p, char c)
-{
-	__m128i block = _mm_loadu_si128((const __m128i *)(const void *)p);
-
-	return (unsigned)_mm_movemask_epi8(
-	    _mm_cmpeq_epi8(block, _mm_set1_epi8(c)));
-}
-
 /* Whole blocks without an LF that has LF or CR behind it. */
 static size_t
 skip_lines(struct str s, size_t i)
 {
-	for (; s.n - i > BLOCK; i += BLOCK) {
+	for (; s.n - i > BLOCK_BYTES; i += BLOCK_BYTES) {
 		const char *p = s.p + i;
-		unsigned end = mask_of(p, '\n') &
-		    (mask_of(p + 1, '\n') | mask_of(p + 1, '\r'));
+		unsigned end = block_mask(p, '\n') &
+		    (block_mask(p + 1, '\n') | block_mask(p + 1, '\r'));
 
 		if (end != 0)
 			return i + (unsigned)__builtin_ctz(end);

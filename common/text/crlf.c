@@ -10,21 +10,9 @@
  * are compared and stored whole: 2.5 times as fast for mail.
  */
 #include "text/crlf.h"
+#include "text/block.h"
 
 #ifdef __SSE2__
-#include <emmintrin.h>
-#define BLOCK 16
-
-/* Bit i: byte i of the block at `p` is `c`. */
-static inline unsigned
-mask_of(const char *p, char c)
-{
-	__m128i block = _mm_loadu_si128((const __m128i *)(const void *)p);
-
-	return (unsigned)_mm_movemask_epi8(
-	    _mm_cmpeq_epi8(block, _mm_set1_epi8(c)));
-}
-
 static inline __m128i
 block_at(const char *p)
 {
@@ -38,7 +26,7 @@ count_lone(const char *p, size_t blocks)
 	const __m128i lf = _mm_set1_epi8('\n'), cr = _mm_set1_epi8('\r');
 	__m128i sum = _mm_setzero_si128();
 
-	for (; blocks > 0; blocks--, p += BLOCK)
+	for (; blocks > 0; blocks--, p += BLOCK_BYTES)
 		sum = _mm_sub_epi8(sum,
 		    _mm_andnot_si128(_mm_cmpeq_epi8(block_at(p - 1), cr),
 			_mm_cmpeq_epi8(block_at(p), lf)));
@@ -53,17 +41,17 @@ count_blocks(const char **at, const char *end, bool *after_cr)
 	const char *p = *at;
 	uint64_t n;
 
-	if (end - p <= BLOCK)
+	if (end - p <= BLOCK_BYTES)
 		return 0;
 	/* The first byte alone: behind it each block has one before it. */
 	n = *p++ == '\n' && !*after_cr;
-	while (end - p >= BLOCK) {
-		size_t blocks = (size_t)(end - p) / BLOCK;
+	while (end - p >= BLOCK_BYTES) {
+		size_t blocks = (size_t)(end - p) / BLOCK_BYTES;
 
 		if (blocks > UINT8_MAX)
 			blocks = UINT8_MAX;
 		n += count_lone(p, blocks);
-		p += blocks * BLOCK;
+		p += blocks * BLOCK_BYTES;
 	}
 	*after_cr = p[-1] == '\r';
 	*at = p;
@@ -78,13 +66,13 @@ convert_blocks(
 	const char *p = *at, *start = p;
 	unsigned lf;
 
-	while (end - p >= BLOCK && out_end - out >= BLOCK + 2) {
+	while (end - p >= BLOCK_BYTES && out_end - out >= BLOCK_BYTES + 2) {
 		_mm_storeu_si128((__m128i *)(void *)out,
 		    _mm_loadu_si128((const __m128i *)(const void *)p));
-		lf = mask_of(p, '\n');
+		lf = block_mask(p, '\n');
 		if (lf == 0) {
-			p += BLOCK;
-			out += BLOCK;
+			p += BLOCK_BYTES;
+			out += BLOCK_BYTES;
 			continue;
 		}
 		/* What lies before the first LF is copied already. */
