@@ -6,10 +6,9 @@
 #include <sys/wait.h>
 
 #include "base/clock.h"
-#include "base/mem.h"
 #include "net/line.h"
 #include "pop3d/maildrop.h"
-#include "tests/lib/test_store.h"
+#include "tests/lib/fresh_box.h"
 
 #define FOREVER INT64_MAX
 
@@ -40,24 +39,6 @@ open_drop(struct box *b, struct maildrop *d, const char *format)
 	if (maildrop_open(d, b->store, way_of(b, format), &e) == -1 ||
 	    maildrop_load(d, FOREVER, &e) != STEP_DONE)
 		fail_msg("maildrop: %s", e.text);
-}
-
-static int
-setup(void **state)
-{
-	struct box *b = mem_new(1, sizeof(*b));
-
-	box_init(b);
-	*state = b;
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	box_done(*state);
-	free(*state);
-	return 0;
 }
 
 /* Octets of RETR: lines ends as CRLF, without stuffing and the last dot. */

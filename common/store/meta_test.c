@@ -3,27 +3,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "base/mem.h"
 #include "store/meta.h"
-#include "tests/lib/test_store.h"
-
-static int
-setup(void **state)
-{
-	struct box *b = mem_new(1, sizeof(*b));
-
-	box_init(b);
-	*state = b;
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	box_done(*state);
-	free(*state);
-	return 0;
-}
+#include "tests/lib/fresh_box.h"
 
 static void
 test_names(UNUSED void **state)

@@ -7,24 +7,7 @@
 #include "store/location.h"
 #include "store/maildir/maildir_impl.h"
 #include "store/subs.h"
-#include "tests/lib/test_store.h"
-
-static int
-setup(void **state)
-{
-	static struct box b;
-
-	box_init(&b);
-	*state = &b;
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	box_done(*state);
-	return 0;
-}
+#include "tests/lib/fresh_box.h"
 
 /* ---- mail_location --------------------------------------------------------- */
 

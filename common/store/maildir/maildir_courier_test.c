@@ -1,28 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /* maildir_courier_test.c - Courier's mail is taken over and given back
  * (compat-tests.md section 7). */
-#include "tests/lib/test_store.h"
+#include "tests/lib/fresh_box.h"
 
 #define NAME1 "1700000001.M1P1.h,S=127"
 #define NAME2 "1700000002.M1P1.h"
 #define NAME3 "1795300736.M787952P31468V000_2.mx1,S=127"
-
-static int
-setup(void **state)
-{
-	static struct box b;
-
-	box_init(&b);
-	*state = &b;
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	box_done(*state);
-	return 0;
-}
 
 static void
 make_dir(struct box *b, const char *rel)

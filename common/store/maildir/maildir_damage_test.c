@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* maildir_damage_test.c - damaged and odd Maildirs (compat-tests.md 3). */
 #include "base/clock.h"
-#include "tests/lib/test_store.h"
+#include "tests/lib/fresh_box.h"
 
 #include "store/maildir/maildir_test.h"
 

@@ -5,7 +5,7 @@
  */
 #include <sys/syscall.h>
 
-#include "tests/lib/test_store.h"
+#include "tests/lib/fresh_box.h"
 #include "store/maildir/maildir_save.h"
 #include "store/maildir/maildir_test.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* maildir_size_test.c - sizes in names and in the UID map. */
 
-#include "tests/lib/test_store.h"
+#include "tests/lib/fresh_box.h"
 
 #include "store/maildir/maildir_test.h"
 

@@ -3,7 +3,7 @@
 #include <sys/wait.h>
 
 #include "base/clock.h"
-#include "tests/lib/test_store.h"
+#include "tests/lib/fresh_box.h"
 
 #include "store/maildir/maildir_impl.h"
 #include "store/maildir/maildir_test.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* maildir_test.c - what Dovecot wrote, read and changed (compat-tests.md 1). */
 
-#include "tests/lib/test_store.h"
+#include "tests/lib/fresh_box.h"
 
 #include "store/maildir/maildir_test.h"
 

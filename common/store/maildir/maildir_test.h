@@ -13,23 +13,6 @@
 	"90"
 #define GUID "620a5138f51b026bb745000083ecc375"
 
-static int
-setup(void **state)
-{
-	static struct box b;
-
-	box_init(&b);
-	*state = &b;
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	box_done(*state);
-	return 0;
-}
-
 static UNUSED void
 write_m1(struct box *b)
 {
