@@ -1,35 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 /* notify_test.c - who waits is called; what nobody uses is kept, then closed. */
-#include <ev.h>
 #include <time.h>
 
 #include "base/clock.h"
 #include "store/maildir/maildir_impl.h"
-#include "tests/lib/test_store.h"
+#include "tests/lib/loop_box.h"
 
 #define TIMEOUT_S 5.
-
-static int
-setup(void **state)
-{
-	static struct box b;
-
-	box_init(&b);
-	b.loop = ev_loop_new(0);
-	*state = &b;
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	struct box *b = *state;
-	struct ev_loop *loop = b->loop;
-
-	box_done(b);
-	ev_loop_destroy(loop);
-	return 0;
-}
 
 /* A session that waits; counts its calls. */
 struct waiter {

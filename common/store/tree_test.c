@@ -1,33 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /* tree_test.c - what happens in mailboxes that are not open is noticed. */
-#include <ev.h>
-
 #include "store/tree.h"
-#include "tests/lib/test_store.h"
+#include "tests/lib/loop_box.h"
 
 #define TIMEOUT_S 5.
-
-static int
-setup(void **state)
-{
-	static struct box b;
-
-	box_init(&b);
-	b.loop = ev_loop_new(0);
-	*state = &b;
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	struct box *b = *state;
-	struct ev_loop *loop = b->loop;
-
-	box_done(b);
-	ev_loop_destroy(loop);
-	return 0;
-}
 
 static void
 on_news(void *arg)
