@@ -32,19 +32,6 @@ struct other_mbox {
 	size_t n;
 };
 
-/* A home with spool/joe for INBOX and mail/ for the others. */
-static UNUSED void
-box_init_mbox(struct box *b)
-{
-	*b = (struct box){.location = "mbox:~/mail:INBOX=~/spool/%u"};
-	(void)snprintf(b->home, sizeof(b->home), "%s/restante-test.XXXXXX",
-	    access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
-	assert_non_null(mkdtemp(b->home));
-	(void)snprintf(b->root, sizeof(b->root), "%s", b->home);
-	assert_int_equal(mkdir(box_path(b, "spool"), 0700), 0);
-	assert_int_equal(mkdir(box_path(b, "mail"), 0700), 0);
-}
-
 /* ---- locks ----------------------------------------------------------------- */
 
 static UNUSED void

@@ -175,11 +175,36 @@ box_init(struct box *b)
 	box_init_in(b, "/tmp");
 }
 
+static UNUSED const char *
+box_fast_dir(void)
+{
+	return access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+}
+
 /* In memory, for tests that sync thousands of times. */
 static UNUSED void
 box_init_fast(struct box *b)
 {
-	box_init_in(b, access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+	box_init_in(b, box_fast_dir());
+}
+
+/* A home with spool/joe for INBOX and mail/ for the others, no Maildir. */
+static UNUSED void
+box_init_mbox_in(struct box *b, const char *dir)
+{
+	*b = (struct box){.location = "mbox:~/mail:INBOX=~/spool/%u"};
+	(void)snprintf(
+	    b->home, sizeof(b->home), "%s/restante-test.XXXXXX", dir);
+	assert_non_null(mkdtemp(b->home));
+	(void)snprintf(b->root, sizeof(b->root), "%s", b->home);
+	assert_int_equal(mkdir(box_path(b, "spool"), 0700), 0);
+	assert_int_equal(mkdir(box_path(b, "mail"), 0700), 0);
+}
+
+static UNUSED void
+box_init_mbox(struct box *b)
+{
+	box_init_mbox_in(b, box_fast_dir());
 }
 
 static UNUSED void

@@ -22,13 +22,7 @@ setup(void **state)
 {
 	struct box *b = mem_new(1, sizeof(*b));
 
-	b->location = "mbox:~/mail:INBOX=~/spool/%u";
-	(void)snprintf(b->home, sizeof(b->home), "%s/restante-test.XXXXXX",
-	    access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
-	assert_non_null(mkdtemp(b->home));
-	(void)snprintf(b->root, sizeof(b->root), "%s", b->home);
-	assert_int_equal(mkdir(box_path(b, "spool"), 0700), 0);
-	assert_int_equal(mkdir(box_path(b, "mail"), 0700), 0);
+	box_init_mbox(b);
 	b->poll_only = true;
 	box_write(b, "mail/other", MSG("o"));
 	*state = b;

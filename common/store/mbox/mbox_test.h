@@ -24,12 +24,7 @@ setup(void **state)
 {
 	static struct box b;
 
-	b = (struct box){.location = "mbox:~/mail:INBOX=~/spool/%u"};
-	(void)snprintf(b.home, sizeof(b.home), "/tmp/restante-test.XXXXXX");
-	assert_non_null(mkdtemp(b.home));
-	(void)snprintf(b.root, sizeof(b.root), "%s", b.home);
-	assert_int_equal(mkdir(box_path(&b, "spool"), 0700), 0);
-	assert_int_equal(mkdir(box_path(&b, "mail"), 0700), 0);
+	box_init_mbox_in(&b, "/tmp");
 	*state = &b;
 	return 0;
 }
