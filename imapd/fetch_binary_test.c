@@ -3,33 +3,12 @@
  * fetch_binary_test.c - every partial of decoded parts, with and without a
  * place to go on from, against decoding in one go.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-#include <cmocka.h>
-
 #include "imapd/fetch_binary.h"
 #include "imapd/fetch_stream.h"
 #include "mime/body.h"
+#include "tests/lib/fake_message.h"
 
-/* A message in memory and a connection that keeps what it is given. */
-static struct str stored;
 static struct part part;
-static struct buf sent;
-static size_t room_until_full, shrunk_to = SIZE_MAX;
-
-int
-msg_read(UNUSED struct msg *m, uint64_t off, void *p, size_t n, size_t *got,
-    UNUSED struct err *e)
-{
-	struct str s =
-	    str_head(str_skip(str_head(stored, shrunk_to), (size_t)off), n);
-
-	if (s.n > 0)
-		memcpy(p, s.p, s.n);
-	*got = s.n;
-	return 0;
-}
 
 int
 msg_size(UNUSED struct msg *m, uint64_t *out, UNUSED struct err *e)
@@ -55,31 +34,6 @@ bool
 msg_header_is_cut(UNUSED const struct msg *m)
 {
 	return false;
-}
-
-bool
-msg_at_hand(UNUSED struct msg *m, UNUSED uint64_t off, UNUSED size_t n,
-    UNUSED struct str *out)
-{
-	return false;
-}
-
-bool
-conn_is_full(UNUSED const struct conn *c)
-{
-	return sent.n >= room_until_full;
-}
-
-char *
-conn_write_room(UNUSED struct conn *c, size_t n)
-{
-	return buf_room(&sent, n);
-}
-
-void
-conn_written(UNUSED struct conn *c, size_t n)
-{
-	sent.n += n;
 }
 
 void

@@ -3,55 +3,8 @@
  * fetch_stream_test.c - every partial of messages with all kinds of line ends,
  * against a plain conversion of the whole.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-#include <cmocka.h>
-
 #include "imapd/fetch_stream.h"
-
-/* A message in memory and a connection that keeps what it is given. */
-static struct str stored;
-static struct buf sent;
-static size_t room_until_full, bytes_read;
-
-int
-msg_read(UNUSED struct msg *m, uint64_t off, void *p, size_t n, size_t *got,
-    UNUSED struct err *e)
-{
-	struct str s = str_head(str_skip(stored, (size_t)off), n);
-
-	if (s.n > 0)
-		memcpy(p, s.p, s.n);
-	bytes_read += s.n;
-	*got = s.n;
-	return 0;
-}
-
-bool
-msg_at_hand(UNUSED struct msg *m, UNUSED uint64_t off, UNUSED size_t n,
-    UNUSED struct str *out)
-{
-	return false;
-}
-
-bool
-conn_is_full(UNUSED const struct conn *c)
-{
-	return sent.n >= room_until_full;
-}
-
-char *
-conn_write_room(UNUSED struct conn *c, size_t n)
-{
-	return buf_room(&sent, n);
-}
-
-void
-conn_written(UNUSED struct conn *c, size_t n)
-{
-	sent.n += n;
-}
+#include "tests/lib/fake_message.h"
 
 static struct str
 send_range(uint64_t off, uint64_t len, uint64_t start, uint64_t count,
