@@ -4,9 +4,7 @@ kill in the middle of its renames leaves a part of them in a Maildir."""
 import os
 import random
 import re
-import signal
 import subprocess
-import threading
 
 import pytest
 from lib import box as boxes
@@ -204,31 +202,17 @@ def test_killed_at_any_moment(box):
     base = 0
     for _ in range(4):
         c = box.connect()
-        killer = threading.Timer(rng.random() * .03, os.kill,
-                                 (c.process.pid, signal.SIGKILL))
-        killer.start()
         sent = acked = 0
-        try:
+        with box.killed_within(c, rng.random() * .03):
             while True:
                 c.send(b"x APPEND INBOX" + many(5, first=base + sent * 5) + b"\r\n")
                 sent += 1
                 status, answer, _ = c.finish(b"x")
                 assert status == "OK", answer
                 acked += 1
-        except (wire.Closed, OSError):
-            pass
-        killer.join()
-        c.process.wait(10)
-        box.open.remove(c)
-        c.sock.close()
-        after = box.connect()
-        after.ok("SELECT INBOX")
-        box.outwait_lock(after)
-        n = count(after) - base
-        assert box.store == "mbox" or n == len(box.files()) - base
-        assert acked * 5 <= n <= sent * 5, (n, acked, sent)
-        assert box.store == "maildir" or n % 5 == 0, (n, acked, sent)
+        with box.after_kill() as after:
+            n = count(after) - base
+            assert box.store == "mbox" or n == len(box.files()) - base
+            assert acked * 5 <= n <= sent * 5, (n, acked, sent)
+            assert box.store == "maildir" or n % 5 == 0, (n, acked, sent)
         base += n
-        after.logout()
-        box.open.remove(after)
-        after.process.wait(10)

@@ -3,8 +3,6 @@
 import os
 import random
 import re
-import signal
-import threading
 
 import pytest
 from lib import maildir, server, wire
@@ -355,10 +353,7 @@ def test_killed_at_any_moment(box):
     for _ in range(4):
         c = box.connect()
         c.ok("SELECT INBOX")
-        killer = threading.Timer(rng.random() * .02, os.kill,
-                                 (c.process.pid, signal.SIGKILL))
-        killer.start()
-        try:
+        with box.killed_within(c, rng.random() * .02):
             for i in range(acked + 1, acked + 400):
                 text = b"Subject: n %d\r\n\r\n" % i + b"x" * 3000 + b"\r\n"
                 c.send(b"x REPLACE 1 INBOX {%d+}\r\n" % len(text) + text +
@@ -366,28 +361,17 @@ def test_killed_at_any_moment(box):
                 latest = i
                 assert c.finish(b"x")[0] == "OK"
                 acked = i
-        except (wire.Closed, OSError):
-            pass
-        killer.join()
-        c.process.wait(10)
-        box.open.remove(c)
-        c.sock.close()
-        after = box.connect()
-        after.ok("SELECT INBOX")
-        box.outwait_lock(after)
-        # One that was removed is missed only by a second look.
-        if after.cmd("FETCH 1:* BODY.PEEK[]")[0] != "OK":
-            after.ok("NOOP")
-        found = [int(s[2:]) for s in subjects(after)]
-        assert found and set(found) <= {acked, acked + 1}, (found, acked)
-        assert len(found) == len(set(found))
-        acked = max(found)
-        if len(found) > 1:
-            after.ok("STORE 1 +FLAGS.SILENT (\\Deleted)")
-            after.ok("EXPUNGE")
-        after.logout()
-        box.open.remove(after)
-        after.process.wait(10)
+        with box.after_kill() as after:
+            # One that was removed is missed only by a second look.
+            if after.cmd("FETCH 1:* BODY.PEEK[]")[0] != "OK":
+                after.ok("NOOP")
+            found = [int(s[2:]) for s in subjects(after)]
+            assert found and set(found) <= {acked, acked + 1}, (found, acked)
+            assert len(found) == len(set(found))
+            acked = max(found)
+            if len(found) > 1:
+                after.ok("STORE 1 +FLAGS.SILENT (\\Deleted)")
+                after.ok("EXPUNGE")
     assert latest > 0
 
 

@@ -7,10 +7,13 @@ the caller (each connection is a process of its own on the same Maildir),
 What holds for one must hold for the other. A tunnel's mail can be in mbox files
 instead; "Maildir" stands for the place of either below.
 """
+import contextlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
+import threading
 import time
 
 from . import maildir, mbox, restante, server, wire
@@ -114,6 +117,33 @@ class Box:
     def fill(self, n, folder="", **kw):
         for i in range(1, n + 1):
             self.deliver(maildir.message(i), folder, **kw)
+
+    @contextlib.contextmanager
+    def killed_within(self, c, seconds):
+        """`with`: imapd of `c` is killed so much later; what fails for that is
+        what the block ends with."""
+        killer = threading.Timer(seconds, os.kill,
+                                 (c.process.pid, signal.SIGKILL))
+        killer.start()
+        try:
+            yield
+        except (wire.Closed, OSError):
+            pass
+        killer.join()
+        c.process.wait(10)
+        self.open.remove(c)
+        c.sock.close()
+
+    @contextlib.contextmanager
+    def after_kill(self):
+        """`with`: INBOX in a new session, which has ended after the block."""
+        c = self.connect()
+        c.ok("SELECT INBOX")
+        self.outwait_lock(c)
+        yield c
+        c.logout()
+        self.open.remove(c)
+        c.process.wait(10)
 
     def outwait_lock(self, c, folder=""):
         """What a killed process had begun gets its UIDs when its lock counts
