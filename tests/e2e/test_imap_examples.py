@@ -3,10 +3,9 @@
 there: a client line, then what the server must answer. "..." in an expected
 line stands for anything; untagged lines may come in any order, the tagged one
 comes last."""
-import re
-
 import pytest
 from lib.maildir import message
+from lib.script import play
 
 MBOX = True
 MAILDIR_ALONE = {"test_example", "test_the_session_of_section_8"}
@@ -20,38 +19,6 @@ PETER = (b"Date: Mon, 7 Feb 1994 21:52:25 -0800 (PST)\r\n"
          b"Content-Type: TEXT/PLAIN; CHARSET=US-ASCII\r\n"
          b"\r\n"
          b"Hello Joe, do you think we can meet at 3:30 tomorrow?\r\n")
-
-
-def play(c, script):
-    """Lines "C: ..." and "S: ..."; all S of one command at once."""
-    steps = []
-    for line in script.strip().splitlines():
-        line = line.strip()
-        if not line:
-            continue
-        who, text = line[:2], line[3:]
-        if who == "C:":
-            steps.append((text, []))
-        else:
-            steps[-1][1].append(text)
-    for sent, wanted in steps:
-        c.send(sent.encode() + b"\r\n")
-        for want in wanted:
-            if want.startswith("+"):
-                assert c.response().startswith(b"+")
-        rest = [w for w in wanted if not w.startswith("+")]
-        if not rest:
-            continue
-        got = []
-        while True:
-            r = c.response().decode("latin-1")
-            got.append(r)
-            if not r.startswith("* "):
-                break
-        for want in rest:
-            pattern = ".*".join(re.escape(p) for p in want.split("..."))
-            assert [r for r in got if re.fullmatch(pattern, r, re.S)], \
-                (sent, want, got)
 
 
 def prepare(box, n, **kw):

@@ -10,6 +10,7 @@ import re
 
 import pytest
 from lib.maildir import message
+from lib.script import refused
 
 SEED = int(os.environ.get("RESTANTE_SEED", "1"))
 ROUNDS = int(os.environ.get("RESTANTE_ROUNDS", "250"))
@@ -407,14 +408,7 @@ def test_broken_commands_change_nothing(box, seed):
     before = state(other)
     for i in range(ROUNDS):
         line = g.broken()
-        c.send(b"t%d " % i + line + b"\r\nu%d NOOP\r\n" % i)
-        seen = []
-        while not seen or not seen[-1].startswith(b"u%d " % i):
-            seen.append(c.response())
-        assert seen[-1].startswith(b"u%d OK" % i), (seed, i, line, seen)
-        tagged = [r for r in seen if r.startswith(b"t%d " % i)]
-        assert len(tagged) == 1 and \
-            tagged[0].split()[1] in (b"BAD", b"NO"), (seed, i, line, seen)
+        seen = refused(c, i, line, seed)
         assert len(seen) == 2, (seed, i, line, seen)
         if i % 10 == 9:
             assert state(other) == before, (seed, i, line)

@@ -6,7 +6,7 @@ import re
 
 import pytest
 from lib import maildir
-from test_imap_examples import play
+from lib.script import play
 
 MBOX = True
 
