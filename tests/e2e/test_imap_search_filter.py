@@ -37,13 +37,6 @@ def mail(request):
     b.close()
 
 
-@pytest.fixture
-def tunnel():
-    b = boxes.Box("tunnel")
-    yield b
-    b.close()
-
-
 def encoded(text, charset, encoding):
     raw = text.encode(charset)
     if encoding == "base64":
