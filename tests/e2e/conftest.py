@@ -64,17 +64,6 @@ def built():
         "run make first (RESTANTE_BUILD=%s)" % restante.BUILD
 
 
-def run_server(s):
-    try:
-        s.start()
-        yield s
-    finally:
-        try:
-            s.stop()
-        finally:
-            s.remove()
-
-
 @pytest.fixture(scope="module", params=["plain", "separate"])
 def form(request):
     """Both ways to run: one uid for all, and full privilege separation."""
@@ -90,9 +79,9 @@ def shared(form):
     """A server for all tests of a file; each takes a user of its own."""
     users = ["u%d" % i for i in range(1, 61)]
     if REFERENCE:
-        yield from run_server(dovecot.Dovecot(users=users, tls=True))
+        yield from server.serving(dovecot.Dovecot(users=users, tls=True))
     else:
-        yield from run_server(restante.Restante(
+        yield from server.serving(restante.Restante(
             users=users, separate=form == "separate"))
 
 
@@ -108,38 +97,14 @@ def user(shared):
 @pytest.fixture
 def start():
     """start(users=..., settings=..., more=...): a server for one test."""
-    running = []
-
-    def begin(**kw):
-        s = restante.Restante(**kw)
-        running.append(s)
-        return s.start()
-
-    yield begin
-    for s in running:
-        try:
-            s.stop()
-        finally:
-            s.remove()
+    yield from server.starting(restante.Restante)
 
 
 @pytest.fixture
 def start_dovecot():
     if not dovecot.is_there():
         pytest.skip("needs root and Debian's Dovecot")
-    running = []
-
-    def begin(**kw):
-        s = dovecot.Dovecot(**kw)
-        running.append(s)
-        return s.start()
-
-    yield begin
-    for s in running:
-        try:
-            s.stop()
-        finally:
-            s.remove()
+    yield from server.starting(dovecot.Dovecot)
 
 
 class BoxServer(restante.Restante):
@@ -159,7 +124,7 @@ class BoxServer(restante.Restante):
 @pytest.fixture(scope="session")
 def box_server():
     """One server for all tests with a `box`; each takes a user of its own."""
-    yield from run_server(BoxServer(
+    yield from server.serving(BoxServer(
         users=["b%d" % i for i in range(1, 2001)]))
 
 

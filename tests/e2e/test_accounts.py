@@ -78,13 +78,7 @@ class System(restante.Restante):
 @pytest.fixture(scope="module")
 def system():
     s = System()
-    try:
-        yield s.start()
-    finally:
-        try:
-            s.stop()
-        finally:
-            s.remove()
+    yield from server.serving(s)
 
 
 def imap(system, user="ann", tls=True):

@@ -6,7 +6,7 @@ import os
 import re
 
 import pytest
-from lib import agree, dovecot
+from lib import agree, dovecot, server
 from lib.agree import msg
 
 SETTINGS = "mail_plugins = zlib\n"
@@ -21,13 +21,7 @@ def pair():
     p.dovecot.settings = SETTINGS
     p.dovecot.extra = {
         u: "maildir:~/Maildir userdb_zlib_save=" + how[u] for u in how}
-    try:
-        yield p.start()
-    finally:
-        try:
-            p.stop()
-        finally:
-            p.remove()
+    yield from server.serving(p)
 
 
 def bodies(c):

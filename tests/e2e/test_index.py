@@ -35,14 +35,7 @@ def srv(form):
     for sub in ("cur", "new"):
         os.utime(os.path.join(root, sub), (old, old))
     s.root = root
-    try:
-        s.start()
-        yield s
-    finally:
-        try:
-            s.stop()
-        finally:
-            s.remove()
+    yield from server.serving(s)
 
 
 def listing(s):

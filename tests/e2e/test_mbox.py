@@ -6,7 +6,7 @@ import re
 import shutil
 
 import pytest
-from lib import restante
+from lib import restante, server
 
 PIECE = (b"From a@b Mon Mar  2 10:01:%02d 2026\n"
          b"From: a@example.org\nSubject: msg %d\n"
@@ -60,21 +60,8 @@ class Mbox:
 @pytest.fixture(scope="module")
 def running(form):
     users = ["m%d" % i for i in range(1, 41)]
-    s = restante.Restante(users=users, separate=form == "separate")
-    spool = os.path.join(s.dir, "spool")
-    os.makedirs(spool, exist_ok=True)
-    if form == "plain":
-        os.chmod(spool, 0o1777)
-    s.extra = {u: "userdb_mail=mbox:~/mail:INBOX=%s/%s" % (spool, u)
-               for u in users}
-    s.write_passwd()
-    try:
-        yield s.start()
-    finally:
-        try:
-            s.stop()
-        finally:
-            s.remove()
+    yield from server.serving(restante.with_spool(
+        users, separate=form == "separate"))
 
 
 @pytest.fixture

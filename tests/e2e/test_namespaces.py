@@ -26,17 +26,7 @@ def run(users=(ALICE, BOB, CAROL), separate=None, **settings):
 
 @pytest.fixture
 def starts():
-    started = []
-
-    def start(s):
-        started.append(s)
-        return s.start()
-    yield start
-    for s in started:
-        try:
-            s.stop()
-        finally:
-            s.remove()
+    yield from server.starting(lambda s: s)
 
 
 # ---- the user's own

@@ -64,13 +64,7 @@ def system(request):
     except FileNotFoundError:
         pass
     s = System(**getattr(request, "param", {}))
-    try:
-        yield s.start()
-    finally:
-        try:
-            s.stop()
-        finally:
-            s.remove()
+    yield from server.serving(s)
 
 
 def sessions():

@@ -67,20 +67,9 @@ class Place:
         c.logout()
 
 
-def has_lists():
-    path = server.scratch()
-    try:
-        os.getxattr(path, ACCESS)
-    except OSError as e:
-        return e.errno != 95
-    finally:
-        os.rmdir(path)
-    return True
-
-
 @pytest.fixture(params=["maildir", "mbox"])
 def place(request):
-    if not has_lists():
+    if not server.has_access_lists():
         pytest.skip("no access lists on /tmp")
     p = Place(request.param)
     try:

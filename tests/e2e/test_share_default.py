@@ -13,20 +13,9 @@ pytestmark = pytest.mark.skipif(not server.is_root(), reason="needs uids")
 ALICE, BOB, CAROL = "alice", "bob", "carol"
 
 
-def has_lists():
-    path = server.scratch()
-    try:
-        os.getxattr(path, "system.posix_acl_access")
-    except OSError as e:
-        return e.errno != 95
-    finally:
-        os.rmdir(path)
-    return True
-
-
 @pytest.fixture(scope="module", params=["maildir", "mbox"])
 def place(request):
-    if not has_lists():
+    if not server.has_access_lists():
         pytest.skip("no access lists on /tmp")
     s = restante.Restante(users=[ALICE, BOB, CAROL], separate=True, tls=False,
                           settings={"process_linger": 1})
@@ -36,14 +25,7 @@ def place(request):
     for user in s.users:
         os.chmod(s.home(user), 0o700)
         os.chmod(s.maildir(user), 0o700)
-    try:
-        s.start()
-        yield s
-    finally:
-        try:
-            s.stop()
-        finally:
-            s.remove()
+    yield from server.serving(s)
 
 
 def others(s, user):

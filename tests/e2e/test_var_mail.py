@@ -53,13 +53,7 @@ def pair():
     p.ours.separate = True
     p.ours.uid_of = p.dovecot.uid_of
     p.ours.settings["spool_dir"] = SPOOL
-    try:
-        yield p.start()
-    finally:
-        try:
-            p.stop()
-        finally:
-            p.remove()
+    yield from server.serving(p)
 
 
 @inner

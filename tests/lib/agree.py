@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from . import dovecot, restante
+from . import dovecot, restante, server
 
 DATE = re.compile(rb'INTERNALDATE "([^"]*)"')
 # Made by us on first use; listed before they are on disk.
@@ -86,13 +86,7 @@ def serving(users, extra=None, ours=None):
         pytest.skip("needs root and Debian's Dovecot")
     p = Pair(users, extra=extra)
     p.ours.extra.update(ours or {})
-    try:
-        yield p.start()
-    finally:
-        try:
-            p.stop()
-        finally:
-            p.remove()
+    yield from server.serving(p)
 
 
 def facts(c, name):

@@ -267,3 +267,16 @@ class Restante(server.Server):
                 return pids
             assert time.monotonic() < end, (program, pids, self.log())
             time.sleep(0.02)
+
+
+def with_spool(users, separate=False):
+    """Mail in mbox files: each user's INBOX in the folder spool/."""
+    s = Restante(users=users, separate=separate)
+    spool = os.path.join(s.dir, "spool")
+    os.makedirs(spool, exist_ok=True)
+    if not separate:
+        os.chmod(spool, 0o1777)
+    s.extra = {u: "userdb_mail=mbox:~/mail:INBOX=%s/%s" % (spool, u)
+               for u in users}
+    s.write_passwd()
+    return s

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ISC
 """server.py - what the servers under test have in common."""
+import errno
 import os
 import re
 import shutil
@@ -27,6 +28,48 @@ def scratch(prefix="restante-test."):
     path = tempfile.mkdtemp(prefix=prefix, dir="/tmp")
     os.chmod(path, 0o755)
     return path
+
+
+def has_access_lists():
+    """Whether the file system of scratch() has POSIX ones."""
+    path = scratch()
+    try:
+        os.getxattr(path, "system.posix_acl_access")
+    except OSError as e:
+        return e.errno != errno.EOPNOTSUPP
+    finally:
+        os.rmdir(path)
+    return True
+
+
+def serving(s):
+    """For a fixture: a server (or a pair of them) while it is in use."""
+    try:
+        s.start()
+        yield s
+    finally:
+        try:
+            s.stop()
+        finally:
+            s.remove()
+
+
+def starting(make):
+    """For a fixture: a function that starts what make(...) gives, for as long
+    as the test lasts."""
+    running = []
+
+    def begin(*args, **kw):
+        s = make(*args, **kw)
+        running.append(s)
+        return s.start()
+
+    yield begin
+    for s in running:
+        try:
+            s.stop()
+        finally:
+            s.remove()
 
 
 class Server:
