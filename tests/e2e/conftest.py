@@ -2,6 +2,8 @@
 """Fixtures of the end-to-end tests. A server is started for a whole file of
 tests where they can share it; a test that changes settings starts its own."""
 import os
+import pathlib
+import shutil
 import sys
 
 import pytest
@@ -150,3 +152,12 @@ def tunnel():
     b = boxes.Box("tunnel")
     yield b
     b.close()
+
+
+@pytest.fixture
+def place():
+    """A home of its own for a client program."""
+    path = pathlib.Path(server.scratch("restante-client."))
+    (path / "home").mkdir()
+    yield path
+    shutil.rmtree(path, ignore_errors=True)

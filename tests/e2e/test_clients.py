@@ -2,66 +2,22 @@
 """Real programs from Debian against the real server. A program that is not
 installed is skipped; ./quickstart check installs them all."""
 import os
-import pathlib
 import re
-import shutil
 import time
 
 import pytest
 
-from lib import maildir, server
+from lib import maildir, programs, server
 from lib.programs import Terminal, needs, run, to_user, write
 
 M = maildir.message
 
 
-@pytest.fixture
-def place():
-    """A home of its own for a client program."""
-    path = pathlib.Path(server.scratch("restante-client."))
-    (path / "home").mkdir()
-    yield path
-    shutil.rmtree(path, ignore_errors=True)
-
-
 # ---- mbsync ------------------------------------------------------------------
 
-MBSYNC = """
-IMAPAccount far
-Host localhost
-Port {port}
-User {user}
-Pass {password}
-SSLType {ssl}
-AuthMechs {mechs}
-{more}
-
-IMAPStore far
-Account far
-
-MaildirStore near
-Path {dir}/near/
-Inbox {dir}/near/INBOX
-SubFolders Verbatim
-
-Channel all
-Far :far:
-Near :near:
-Patterns *
-Create Both
-Expunge Both
-Sync All
-SyncState *
-"""
-
-
-def mbsync(shared, user, place, tls=False, more="", mechs="LOGIN"):
-    (place / "near").mkdir(exist_ok=True)
-    rc = write(place / "mbsyncrc", MBSYNC.format(
-        port=shared.imaps_port if tls else shared.imap_port, user=user,
-        password=server.PASSWORD, ssl="IMAPS" if tls else "None",
-        dir=place, more=more, mechs=mechs))
-    return run(["mbsync", "-c", rc, "-a"], place)
+def mbsync(shared, user, place, tls=False, **kw):
+    programs.mbsync(place, shared.imaps_port if tls else shared.imap_port,
+                    user, tls=tls, **kw)
 
 
 @needs("mbsync")

@@ -7,33 +7,20 @@ import subprocess
 import pytest
 from lib import maildir, restante, server
 from lib.maildir import message
+from lib.programs import MBSYNC
 
-MBSYNC = """
+FAR = """
 IMAPStore far
-Tunnel "exec {imapd} maildir:{far}"
-
-MaildirStore near
-Path {near}/
-Inbox {near}/INBOX
-SubFolders Verbatim
-
-Channel all
-Far :far:
-Near :near:
-Patterns *
-Create Both
-Expunge Both
-Sync All
-SyncState *
+Tunnel "exec {imapd} maildir:{maildir}"
 """
 
 
 def mbsync(box, near):
     rc = os.path.join(box.dir, "mbsyncrc")
     with open(rc, "w") as f:
-        f.write(MBSYNC.format(
+        f.write(MBSYNC.format(near=near, far=FAR.format(
             imapd=os.path.join(restante.programs(), "imapd"),
-            far=box.maildir(), near=near))
+            maildir=box.maildir())))
     kw = {"user": box.uid, "group": box.uid, "extra_groups": []} \
         if server.is_root() else {}
     os.makedirs(near, exist_ok=True)

@@ -2,9 +2,7 @@
 """Debian's programs on the same mbox files as our server, directly and by IMAP
 and POP3 at the same time. A program that is not installed is skipped."""
 import os
-import pathlib
 import re
-import shutil
 import subprocess
 import threading
 import time
@@ -12,37 +10,15 @@ import time
 import pytest
 
 from lib import maildir, mbox, restante, server
-from lib.programs import Terminal, needs, run, write
+from lib.programs import Terminal, mbsync, needs, run, write
 
 M = maildir.message
-
-
-@pytest.fixture
-def place():
-    """A home of its own for a program."""
-    path = pathlib.Path(server.scratch("restante-client."))
-    (path / "home").mkdir()
-    yield path
-    shutil.rmtree(path, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")
 def running():
     users = ["m%d" % i for i in range(1, 21)]
-    s = restante.Restante(users=users)
-    spool = os.path.join(s.dir, "spool")
-    os.makedirs(spool, exist_ok=True)
-    os.chmod(spool, 0o1777)
-    s.extra = {u: "userdb_mail=mbox:~/mail:INBOX=%s/%s" % (spool, u)
-               for u in users}
-    s.write_passwd()
-    try:
-        yield s.start()
-    finally:
-        try:
-            s.stop()
-        finally:
-            s.remove()
+    yield from server.serving(restante.with_spool(users))
 
 
 class Mail:
@@ -335,36 +311,8 @@ auth user
 @needs("mbsync")
 def test_mbsync_both_ways(mail, place):
     mail.fill(6)
-    (place / "near").mkdir()
-    rc = write(place / "mbsyncrc", """
-IMAPAccount far
-Host localhost
-Port {port}
-User {user}
-Pass {password}
-SSLType None
-AuthMechs LOGIN
-
-IMAPStore far
-Account far
-
-MaildirStore near
-Path {dir}/near/
-Inbox {dir}/near/INBOX
-SubFolders Verbatim
-
-Channel all
-Far :far:
-Near :near:
-Patterns *
-Create Both
-Expunge Both
-Sync All
-SyncState *
-""".format(port=mail.server.imap_port, user=mail.user,
-           password=server.PASSWORD, dir=place))
     near = str(place / "near" / "INBOX")
-    run(["mbsync", "-c", rc, "-a"], place)
+    mbsync(place, mail.server.imap_port, mail.user)
     assert len(maildir.files(near)) == 6
     maildir.deliver(near, M(77), flags="S")
     maildir.create(str(place / "near" / "Fresh"))
@@ -375,12 +323,12 @@ SyncState *
     c.ok(r"STORE 3 +FLAGS (\Flagged)")
     c.ok("EXPUNGE")
     mail.deliver(M(9))
-    run(["mbsync", "-c", rc, "-a"], place)
+    mbsync(place, mail.server.imap_port, mail.user)
     assert sorted(mail.state()) == [1, 3, 4, 5, 6, 9, 77]
     assert b"* STATUS Fresh (MESSAGES 1)" in c.ok("STATUS Fresh (MESSAGES)")
     assert sorted(f or "" for f in maildir.files(near).values()).count(
         "F") == 1
     before = maildir.files(near)
-    run(["mbsync", "-c", rc, "-a"], place)
+    mbsync(place, mail.server.imap_port, mail.user)
     assert maildir.files(near) == before
     c.logout()

@@ -45,6 +45,49 @@ def write(path, text, mode=0o600):
     return str(path)
 
 
+MBSYNC = """
+{far}
+
+MaildirStore near
+Path {near}/
+Inbox {near}/INBOX
+SubFolders Verbatim
+
+Channel all
+Far :far:
+Near :near:
+Patterns *
+Create Both
+Expunge Both
+Sync All
+SyncState *
+"""
+MBSYNC_ACCOUNT = """
+IMAPAccount far
+Host localhost
+Port {port}
+User {user}
+Pass {password}
+SSLType {ssl}
+AuthMechs {mechs}
+{more}
+
+IMAPStore far
+Account far
+"""
+
+
+def mbsync(place, port, user, tls=False, more="", mechs="LOGIN"):
+    """All mailboxes with the folder near/, both ways."""
+    near = place / "near"
+    near.mkdir(exist_ok=True)
+    far = MBSYNC_ACCOUNT.format(
+        port=port, user=user, password=server.PASSWORD,
+        ssl="IMAPS" if tls else "None", more=more, mechs=mechs)
+    rc = write(place / "mbsyncrc", MBSYNC.format(far=far, near=near))
+    return run(["mbsync", "-c", rc, "-a"], place)
+
+
 class Terminal:
     """A program in tmux, with a server of its own."""
 
