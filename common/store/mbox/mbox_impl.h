@@ -223,9 +223,6 @@ int mbox_path(
 enum step mbox_list(struct store *s, struct arena *a, void **at,
     struct mbox_entry **first, struct err *e);
 void mbox_list_end(void **at);
-int mbox_create(struct store *s, struct str name, struct err *e);
-int mbox_remove(struct store *s, struct str name, struct err *e);
-int mbox_rename(struct store *s, struct str from, struct str to, struct err *e);
 int mbox_rights_place(
     struct store *s, struct str name, struct rights_place *out, struct err *e);
 int mbox_subs_dir(struct store *s, const char **file);
@@ -235,6 +232,13 @@ bool mbox_names_spot(struct store *s, struct str name, struct tree_spot *out);
 bool mbox_is_name(struct store *s, uint32_t mask, struct str entry);
 bool mbox_storage_name(struct store *s, struct str name, struct buf *out);
 bool mbox_name_of_storage(struct store *s, struct str storage, struct buf *out);
+
+/* ---- mbox_folder.c --------------------------------------------------------- */
+
+/* store_ops. */
+int mbox_create(struct store *s, struct str name, struct err *e);
+int mbox_remove(struct store *s, struct str name, struct err *e);
+int mbox_rename(struct store *s, struct str from, struct str to, struct err *e);
 
 /* ---- mbox_lock.c ----------------------------------------------------------- */
 

@@ -1,19 +1,18 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * mbox_list.c - names and files of mailboxes; list, create, remove, rename.
+ * mbox_list.c - names and files of mailboxes; their list.
  *
- * Owns:    the folders below the root.
+ * Owns:    where they lie below the root.
  * Runs in: imapd, as the mail user.
  * Trusts:  no name on disk; links are neither listed nor followed below the
  *          root.
- * Spec:    formats.md 7.1, 7.2, 1.10; RFC 3501 sections 6.3.3 to 6.3.5.
+ * Spec:    formats.md 7.1, 7.2, 1.10.
  *
  * A mailbox is a file, a folder is \Noselect. Mailboxes below the mailbox "a"
  * lie in the folder "a.sbd" beside it, as Thunderbird has them; other servers
  * show that folder under its own name.
  */
 #include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,17 +20,15 @@
 
 #include "base/bounds.h"
 #include "base/clock.h"
-#include "os/watch.h"
 #include "store/mbox/mbox_impl.h"
+#include "store/mbox/mbox_name.h"
 #include "store/mboxlist.h"
-#include "store/meta.h"
 #include "store/rights.h"
 #include "store/tree.h"
 #include "text/ascii.h"
 #include "text/utf7.h"
 #include "text/utf8.h"
 
-#define BELOW ".sbd"
 #define DEPTH_MAX 32
 #define NAME_BYTES_MAX 255
 
@@ -167,18 +164,16 @@ check_name(const struct store *s, struct str name, struct err *e)
 	return 0;
 }
 
-enum kind { NOTHING, A_FILE, A_DIR };
-
-static enum kind
-kind_of(const struct store *s, const char *path)
+enum mbox_kind
+mbox_kind_of(const struct store *s, const char *path)
 {
 	struct stat st;
 
 	if (fstatat(place_of(s)->rootfd, path, &st, AT_SYMLINK_NOFOLLOW) == -1)
-		return NOTHING;
-	return S_ISDIR(st.st_mode) ? A_DIR
-	    : S_ISREG(st.st_mode)  ? A_FILE
-				   : NOTHING;
+		return MBOX_NOTHING;
+	return S_ISDIR(st.st_mode) ? MBOX_A_DIR
+	    : S_ISREG(st.st_mode)  ? MBOX_A_FILE
+				   : MBOX_NOTHING;
 }
 
 static bool
@@ -195,8 +190,8 @@ spell(struct str level, bool is_utf8, struct buf *out)
  * as a new one is spelt. False: it can not be spelt.
  */
 static bool
-add_level(
-    const struct store *s, struct buf *b, struct str level, enum kind *kind)
+add_level(const struct store *s, struct buf *b, struct str level,
+    enum mbox_kind *kind)
 {
 	size_t start = b->n;
 
@@ -212,8 +207,8 @@ add_level(
 		if (buf_is_over(b))
 			return false;
 		b->n--;
-		*kind = kind_of(s, b->p);
-		if (*kind != NOTHING)
+		*kind = mbox_kind_of(s, b->p);
+		if (*kind != MBOX_NOTHING)
 			return true;
 	}
 	b->n = start;
@@ -226,7 +221,7 @@ add_level(
  */
 static int
 resolve(const struct store *s, struct str name, bool make, struct buf *b,
-    enum kind *kind, struct err *e)
+    enum mbox_kind *kind, struct err *e)
 {
 	const struct mbox_place *p = place_of(s);
 	struct str rest = name, level;
@@ -238,22 +233,22 @@ resolve(const struct store *s, struct str name, bool make, struct buf *b,
 	while (str_next(&rest, '/', &level)) {
 		bool is_last = rest.p == NULL || rest.p >= name.p + name.n;
 
-		*kind = NOTHING;
+		*kind = MBOX_NOTHING;
 		if (!add_level(s, b, level, kind))
 			return err_set(e, ERR_BAD_NAME, "name too long");
 		if (is_last)
 			break;
-		if (*kind == A_FILE) {
-			(void)buf_add(b, BELOW, sizeof(BELOW));
+		if (*kind == MBOX_A_FILE) {
+			(void)buf_add(b, MBOX_BELOW, sizeof(MBOX_BELOW));
 			if (buf_is_over(b))
 				return err_set(
 				    e, ERR_BAD_NAME, "name too long");
 			b->n--;
-			*kind = kind_of(s, b->p);
+			*kind = mbox_kind_of(s, b->p);
 		}
-		if (*kind == A_FILE || (*kind == NOTHING && !make))
+		if (*kind == MBOX_A_FILE || (*kind == MBOX_NOTHING && !make))
 			return err_set(e, ERR_NOT_FOUND, "no such mailbox");
-		if (*kind == NOTHING) {
+		if (*kind == MBOX_NOTHING) {
 			(void)buf_add_byte(b, '\0');
 			b->n--;
 			if (file_make_dir(p->rootfd, b->p, &p->perm, e) == -1 &&
@@ -266,9 +261,9 @@ resolve(const struct store *s, struct str name, bool make, struct buf *b,
 	return buf_is_over(b) ? err_set(e, ERR_BAD_NAME, "name too long") : 0;
 }
 
-static int
-path_below(const struct store *s, struct str name, bool make,
-    char out[PATH_MAX], enum kind *kind, struct err *e)
+int
+mbox_path_below(const struct store *s, struct str name, bool make,
+    char out[PATH_MAX], enum mbox_kind *kind, struct err *e)
 {
 	struct buf b;
 	int rc;
@@ -285,7 +280,7 @@ int
 mbox_path(struct store *s, struct str name, char out[PATH_MAX], struct err *e)
 {
 	char below[PATH_MAX];
-	enum kind kind;
+	enum mbox_kind kind;
 
 	if (str_eq(name, STR("INBOX"))) {
 		if (s->inbox != NULL
@@ -295,23 +290,22 @@ mbox_path(struct store *s, struct str name, char out[PATH_MAX], struct err *e)
 			return err_set(e, ERR_LIMIT, "path too long");
 		return 0;
 	}
-	if (path_below(s, name, false, below, &kind, e) == -1)
+	if (mbox_path_below(s, name, false, below, &kind, e) == -1)
 		return -1;
 	if (snprintf(out, PATH_MAX, "%s/%s", s->root, below) >= PATH_MAX)
 		return err_set(e, ERR_LIMIT, "path too long");
-	if (kind == NOTHING) {
+	if (kind == MBOX_NOTHING) {
 		/* What comes under this name some day is another one. */
 		mbox_keep_remove(s, out);
 		return err_set(e, ERR_NOT_FOUND, "no such mailbox");
 	}
-	if (kind == A_DIR)
+	if (kind == MBOX_A_DIR)
 		return err_set(e, ERR_NOT_FOUND, "no mailbox, only a folder");
 	return 0;
 }
 
-/* Where Dovecot has its index of a mailbox: "dir/.imap/name". */
-static bool
-imap_of(const char *path, char out[PATH_MAX])
+bool
+mbox_imap_of(const char *path, char out[PATH_MAX])
 {
 	const char *slash = strrchr(path, '/');
 	int n = slash == NULL ? 0 : (int)(slash - path) + 1;
@@ -326,23 +320,23 @@ mbox_rights_place(
 {
 	bool is_inbox = str_eq(name, STR("INBOX"));
 	char below[PATH_MAX], imap[PATH_MAX];
-	enum kind kind = A_FILE;
+	enum mbox_kind kind = MBOX_A_FILE;
 
 	*out = (struct rights_place){0};
 	if (is_inbox && mbox_path(s, name, out->path, e) == -1)
 		return -1;
 	if (!is_inbox) {
-		if (path_below(s, name, false, below, &kind, e) == -1)
+		if (mbox_path_below(s, name, false, below, &kind, e) == -1)
 			return -1;
-		if (kind == NOTHING)
+		if (kind == MBOX_NOTHING)
 			return err_set(e, ERR_NOT_FOUND, "no such mailbox");
 		if (snprintf(out->path, PATH_MAX, "%s/%s", s->root, below) >=
 		    PATH_MAX)
 			return err_set(e, ERR_LIMIT, "path too long");
 	}
-	out->is_file = kind == A_FILE;
-	out->is_level = kind == A_DIR;
-	if (!imap_of(is_inbox ? "INBOX" : below, imap) ||
+	out->is_file = kind == MBOX_A_FILE;
+	out->is_level = kind == MBOX_A_DIR;
+	if (!mbox_imap_of(is_inbox ? "INBOX" : below, imap) ||
 	    snprintf(out->acl_dir, PATH_MAX, "%s/%s", s->root, imap) >=
 		PATH_MAX)
 		return err_set(e, ERR_LIMIT, "path too long");
@@ -399,8 +393,8 @@ is_below(int fd, struct str file, char base[NAME_BYTES_MAX + 1])
 {
 	struct stat st;
 
-	return str_ends(file, STR(BELOW)) &&
-	    str_to_c(str_head(file, file.n - (sizeof(BELOW) - 1)), base,
+	return str_ends(file, STR(MBOX_BELOW)) &&
+	    str_to_c(str_head(file, file.n - (sizeof(MBOX_BELOW) - 1)), base,
 		NAME_BYTES_MAX + 1) &&
 	    base[0] != '\0' &&
 	    fstatat(fd, base, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
@@ -490,245 +484,6 @@ mbox_list(struct store *s, struct arena *a, void **at,
 	return STEP_DONE;
 }
 
-/* ---- create, remove, rename ------------------------------------------------ */
-
-/* The folder of a path below the root, made durable. */
-static int
-sync_folder(const struct store *s, const char *path, struct err *e)
-{
-	const char *slash = strrchr(path, '/');
-	char dir[PATH_MAX] = ".";
-	int fd, rc;
-
-	if (slash != NULL)
-		(void)snprintf(
-		    dir, sizeof(dir), "%.*s", (int)(slash - path), path);
-	fd = file_open_dir(place_of(s)->rootfd, dir, false, e);
-	if (fd == -1)
-		return -1;
-	rc = file_sync(fd, "folder", e);
-	close(fd);
-	return rc;
-}
-
-/*
- * A new file with an identity that it keeps while it is empty. It gets its
- * name when it is whole: mail may come at once.
- */
-static int
-make_file(struct store *s, const char *path, struct err *e)
-{
-	const struct mbox_place *p = place_of(s);
-	char temp[64];
-	struct buf b;
-	int fd, rc;
-
-	(void)snprintf(temp, sizeof(temp), ".restante.%ld.%lld", (long)getpid(),
-	    (long long)clock_wall_us());
-	fd = file_create(p->rootfd, temp, &p->perm, e);
-	if (fd == -1)
-		return -1;
-	buf_init(&b, MBOX_HEADER_MAX);
-	mbox_pseudo_write(s, mbox_new_uidvalidity(), 0, STR(""), &b);
-	rc = file_write(fd, buf_str(&b), e);
-	if (rc == 0)
-		rc = file_sync(fd, temp, e);
-	close(fd);
-	buf_done(&b);
-	if (rc == 0)
-		rc = file_rename_new(p->rootfd, temp, p->rootfd, path, e);
-	if (rc == -1)
-		(void)unlinkat(p->rootfd, temp, 0);
-	return rc;
-}
-
-int
-mbox_create(struct store *s, struct str name, struct err *e)
-{
-	char path[PATH_MAX];
-	enum kind kind;
-
-	if (path_below(s, name, true, path, &kind, e) == -1)
-		return -1;
-	if (kind != NOTHING)
-		return err_set(e, ERR_EXISTS, "mailbox exists");
-	return make_file(s, path, e) == -1 ? -1 : sync_folder(s, path, e);
-}
-
-/* "a" and "a.sbd". */
-static void
-below_of(const char *path, char out[PATH_MAX + 8])
-{
-	(void)snprintf(out, PATH_MAX + 8, "%s" BELOW, path);
-}
-
-/*
- * The mailbox `path` goes, the mailboxes below it stay: their folder "a.sbd"
- * becomes "a", a level alone.
- */
-static int
-remove_above(
-    const struct store *s, const char *path, const char *below, struct err *e)
-{
-	int fd = place_of(s)->rootfd;
-
-	if (renameat2(fd, below, fd, path, RENAME_EXCHANGE) == 0) {
-		if (unlinkat(fd, below, 0) == 0)
-			return 0;
-		(void)err_sys(e, "remove %s", path);
-		(void)renameat2(fd, below, fd, path, RENAME_EXCHANGE);
-		return -1;
-	}
-	/* A file system that can not do that at once. */
-	if (unlinkat(fd, path, 0) == -1)
-		return err_sys(e, "remove %s", path);
-	return file_rename_new(fd, below, fd, path, e);
-}
-
-/* What belongs to a mailbox that is gone, beside its file. */
-static void
-remove_rest(const struct store *s, const char *path)
-{
-	char imap[PATH_MAX], full[PATH_MAX];
-	struct err ignored;
-
-	if (imap_of(path, imap))
-		(void)file_remove_tree(place_of(s)->rootfd, imap, &ignored);
-	if (snprintf(full, sizeof(full), "%s/%s", s->root, path) < PATH_MAX) {
-		mbox_keep_remove(s, full);
-		meta_file_moved(s, full, NULL);
-	}
-}
-
-/* The same of one that has another name now; `is_one`: with none below it. */
-static void
-rename_rest(
-    const struct store *s, const char *old, const char *fresh, bool is_one)
-{
-	char from[PATH_MAX], to[PATH_MAX], dir[PATH_MAX];
-	int fd = place_of(s)->rootfd;
-	struct err ignored;
-
-	if (imap_of(old, from) && faccessat(fd, from, F_OK, 0) == 0 &&
-	    imap_of(fresh, to)) {
-		(void)snprintf(
-		    dir, sizeof(dir), "%.*s", (int)(strrchr(to, '/') - to), to);
-		(void)file_make_dir(fd, dir, &place_of(s)->perm, &ignored);
-		if (renameat2(fd, from, fd, to, RENAME_NOREPLACE) == -1)
-			(void)file_remove_tree(fd, from, &ignored);
-	}
-	if (snprintf(from, sizeof(from), "%s/%s", s->root, old) < PATH_MAX &&
-	    snprintf(to, sizeof(to), "%s/%s", s->root, fresh) < PATH_MAX) {
-		if (is_one)
-			mbox_keep_rename_one(s, from, to);
-		else
-			mbox_keep_rename(s, from, to);
-		meta_file_moved(s, from, to);
-	}
-}
-
-int
-mbox_remove(struct store *s, struct str name, struct err *e)
-{
-	const struct mbox_place *p = place_of(s);
-	char path[PATH_MAX], below[PATH_MAX + 8];
-	enum kind kind;
-
-	if (path_below(s, name, false, path, &kind, e) == -1)
-		return -1;
-	if (kind == NOTHING)
-		return err_set(e, ERR_NOT_FOUND, "no such mailbox");
-	below_of(path, below);
-	/* A folder of that name goes if it is empty by now. */
-	if (kind == A_FILE && unlinkat(p->rootfd, below, AT_REMOVEDIR) == -1 &&
-	    (errno == ENOTEMPTY || errno == EEXIST)) {
-		if (remove_above(s, path, below, e) == -1)
-			return -1;
-		remove_rest(s, path);
-		return sync_folder(s, path, e);
-	}
-	if (unlinkat(p->rootfd, path, kind == A_DIR ? AT_REMOVEDIR : 0) == -1) {
-		if (errno == ENOTEMPTY || errno == EEXIST)
-			return err_set(
-			    e, ERR_HAS_CHILDREN, "has mailboxes below it");
-		return err_sys(e, "remove %s", path);
-	}
-	remove_rest(s, path);
-	return sync_folder(s, path, e);
-}
-
-/* Sessions of this process go on with what they have selected. */
-static void
-follow(struct store *s, const char *old, const char *fresh)
-{
-	char from[PATH_MAX], path[PATH_MAX], dir[PATH_MAX];
-	size_t n;
-
-	if (snprintf(from, sizeof(from), "%s/%s", s->root, old) >= PATH_MAX)
-		return;
-	n = strlen(from);
-	LIST_EACH(&s->mailboxes, l) {
-		struct mailbox *m = LIST_OF(l, struct mailbox, link);
-		struct mbox *mb = m->impl;
-		struct err ignored;
-		int fd;
-
-		if (mb == NULL || strncmp(mb->path, from, n) != 0 ||
-		    (mb->path[n] != '\0' && mb->path[n] != '/') ||
-		    snprintf(path, sizeof(path), "%s/%s%s", s->root, fresh,
-			mb->path + n) >= PATH_MAX)
-			continue;
-		(void)snprintf(dir, sizeof(dir), "%.*s",
-		    (int)(strrchr(path, '/') - path), path);
-		fd = file_open_dir(AT_FDCWD, dir, true, &ignored);
-		if (fd == -1)
-			continue;
-		close(mb->dirfd);
-		mb->dirfd = fd;
-		mbox_pending_rename(m, path);
-		memcpy(mb->path, path, sizeof(path));
-		mb->name = strrchr(mb->path, '/') + 1;
-		/* They are set again for the new place. */
-		watch_remove(&mb->watch);
-		watch_remove(&mb->watch_dir);
-	}
-}
-
-int
-mbox_rename(struct store *s, struct str from, struct str to, struct err *e)
-{
-	const struct mbox_place *p = place_of(s);
-	char old[PATH_MAX], fresh[PATH_MAX];
-	char old_below[PATH_MAX + 8], fresh_below[PATH_MAX + 8];
-	enum kind kind, target;
-	bool has_below;
-
-	if (path_below(s, from, false, old, &kind, e) == -1)
-		return -1;
-	if (kind == NOTHING)
-		return err_set(e, ERR_NOT_FOUND, "no such mailbox");
-	if (path_below(s, to, true, fresh, &target, e) == -1)
-		return -1;
-	if (target != NOTHING)
-		return err_set(e, ERR_EXISTS, "mailbox exists");
-	below_of(old, old_below);
-	below_of(fresh, fresh_below);
-	has_below = kind == A_FILE && kind_of(s, old_below) == A_DIR;
-	if (has_below && kind_of(s, fresh_below) != NOTHING)
-		return err_set(e, ERR_EXISTS, "mailbox exists");
-	if (file_rename_new(p->rootfd, old, p->rootfd, fresh, e) == -1)
-		return -1;
-	follow(s, old, fresh);
-	rename_rest(s, old, fresh, kind == A_FILE && !has_below);
-	if (has_below) {
-		if (file_rename_new(
-			p->rootfd, old_below, p->rootfd, fresh_below, e) == -1)
-			return -1;
-		follow(s, old_below, fresh_below);
-	}
-	return sync_folder(s, old, e) == -1 ? -1 : sync_folder(s, fresh, e);
-}
-
 /* ---- subscriptions --------------------------------------------------------- */
 
 int
@@ -794,7 +549,7 @@ bool
 mbox_names_spot(struct store *s, struct str name, struct tree_spot *out)
 {
 	char below[PATH_MAX];
-	enum kind kind;
+	enum mbox_kind kind;
 	struct err e;
 
 	out->file[0] = '\0';
@@ -802,11 +557,12 @@ mbox_names_spot(struct store *s, struct str name, struct tree_spot *out)
 	if (name.n == 0)
 		return str_to_c(str_of(s->root), out->path, sizeof(out->path));
 	if (str_eq(name, STR("INBOX")) ||
-	    path_below(s, name, false, below, &kind, &e) == -1 ||
-	    kind == NOTHING)
+	    mbox_path_below(s, name, false, below, &kind, &e) == -1 ||
+	    kind == MBOX_NOTHING)
 		return false;
 	return snprintf(out->path, sizeof(out->path), "%s/%s%s", s->root, below,
-		   kind == A_FILE ? BELOW : "") < (int)sizeof(out->path) &&
+		   kind == MBOX_A_FILE ? MBOX_BELOW : "") <
+	    (int)sizeof(out->path) &&
 	    access(out->path, F_OK) == 0;
 }
 
