@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * notify_impl.h - the inside of a session's NOTIFY, for its two parts:
+ * notify_impl.h - the inside of a session's NOTIFY, for its parts:
  *
  *	notify.c       the selected mailbox, when it is whose turn
  *	notify_tree.c  other mailboxes: their names and their states
+ *	notify_own.c   what the client does itself
  */
 #ifndef IMAPD_NOTIFY_IMPL_H
 #define IMAPD_NOTIFY_IMPL_H
@@ -96,6 +97,10 @@ enum step notify_first_look(
 void notify_tree_left(struct notify *n);
 void notify_tree_free(struct notify *n);
 struct watched *notify_find(struct notify *n, struct str name);
+/* Nothing of the mailbox is watched any more. */
+void notify_let_go(struct watched *w);
+/* The name of the selected mailbox, of which STATUS tells nothing; or empty. */
+struct str notify_selected_name(struct notify *n, struct arena *a);
 /* METADATA for what is wished of it. */
 void notify_tell_entry(struct notify *n, struct str name, struct str entry);
 /* There is something to be told, or looked at, from the beginning. */

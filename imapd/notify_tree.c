@@ -74,8 +74,8 @@ notify_find(struct notify *n, struct str name)
 	return i == 0 ? NULL : &n->boxes.v[i - 1];
 }
 
-static void
-let_go(struct watched *w)
+void
+notify_let_go(struct watched *w)
 {
 	tree_put(&w->place);
 	tree_put(&w->names);
@@ -86,7 +86,7 @@ void
 notify_tree_free(struct notify *n)
 {
 	VEC_EACH(&n->boxes, w)
-		let_go(w);
+		notify_let_go(w);
 	VEC_DONE(&n->boxes);
 	map_done(&n->by_name);
 	tree_put(&n->root);
@@ -288,7 +288,7 @@ take_known(struct watched *w, struct watched *old)
 	old->place = old->names = NULL;
 	old->meta = (struct metadata_watch){0};
 	if (w->is_renamed)
-		let_go(w);
+		notify_let_go(w);
 	w->is_renamed = false;
 }
 
@@ -427,7 +427,7 @@ notify_take_list(
 	if (tells)
 		tell_diff(n, &b, first);
 	VEC_EACH(&n->boxes, w)
-		let_go(w);
+		notify_let_go(w);
 	VEC_DONE(&n->boxes);
 	map_done(&n->by_name);
 	arena_done(&n->box_arena);
@@ -616,9 +616,8 @@ look(struct notify *n, struct watched *w)
 	return STEP_DONE;
 }
 
-/* The name of the selected mailbox, of which STATUS tells nothing. */
-static struct str
-selected_name(struct notify *n, struct arena *a)
+struct str
+notify_selected_name(struct notify *n, struct arena *a)
 {
 	const struct session *s = n->s;
 
@@ -636,7 +635,7 @@ states_step(struct notify *n)
 	struct str here;
 
 	arena_init(&a);
-	here = selected_name(n, &a);
+	here = notify_selected_name(n, &a);
 	for (; n->at < n->boxes.n && step == STEP_DONE; n->at++) {
 		struct watched *w = &n->boxes.v[n->at];
 
@@ -766,7 +765,7 @@ notify_tree_left(struct notify *n)
 	struct arena a;
 
 	arena_init(&a);
-	w = notify_find(n, selected_name(n, &a));
+	w = notify_find(n, notify_selected_name(n, &a));
 	arena_done(&a);
 	if (w == NULL || w->place == NULL)
 		return;
@@ -779,135 +778,4 @@ notify_tree_left(struct notify *n)
 		w->seen = tree_count(w->place) - 1;
 		notify_due(n);
 	}
-}
-
-/* ---- the client's own doing --------------------------------------------------------- */
-
-void
-notify_own_messages(
-    struct session *s, struct str name, const struct set32 *uids)
-{
-	struct notify *n = s->notify;
-	struct watched *w;
-	struct arena a;
-
-	if (n == NULL || set32_is_empty(uids))
-		return;
-	arena_init(&a);
-	if (str_eq(name, selected_name(n, &a)))
-		for (size_t i = 0; i < uids->n; i++)
-			set32_add_range(
-			    &n->own, uids->r[i].first, uids->r[i].last);
-	arena_done(&a);
-	w = notify_find(n, name);
-	if (w == NULL)
-		return;
-	w->own += set32_count(uids);
-	w->own_top = uids->r[uids->n - 1].last;
-}
-
-/* As the list has it. */
-static struct str
-own_name(const struct session *s, struct str name)
-{
-	struct str alias = store_alias(s->store);
-
-	if (name.n > 1 &&
-	    name.p[name.n - 1] == store_delimiter_of(s->store, name))
-		name.n--;
-	return alias.n > 0 && str_starts(name, alias) ? str_skip(name, alias.n)
-						      : name;
-}
-
-void
-notify_own_create(struct session *s, struct str name)
-{
-	struct notify *n = s->notify;
-	struct watched *w;
-
-	if (n == NULL || !n->wants_names)
-		return;
-	name = own_name(s, name);
-	w = notify_find(n, name);
-	if (w != NULL) {
-		w->is_new = true;
-		w->attrs &= ~(unsigned)(MBOX_NONEXISTENT | MBOX_NOSELECT);
-		return;
-	}
-	w = VEC_ADD(&n->boxes);
-	*w = (struct watched){.name = arena_str(&n->box_arena, name),
-	    .delimiter = store_delimiter_of(s->store, name)};
-	w->is_new = true;
-	map_put(&n->by_name, w->name, (void *)(uintptr_t)n->boxes.n);
-}
-
-void
-notify_own_delete(struct session *s, struct str name)
-{
-	struct notify *n = s->notify;
-	struct watched *w = n == NULL ? NULL : notify_find(n, name);
-
-	if (w == NULL)
-		return;
-	w->attrs |= MBOX_NONEXISTENT;
-	let_go(w);
-	w->is_known = false;
-}
-
-static void
-rename_one(struct notify *n, size_t i, struct str from, struct str to)
-{
-	struct watched *w = &n->boxes.v[i];
-	struct str name = arena_printf(&n->box_arena, "%.*s%.*s", STR_ARG(to),
-	    STR_ARG(str_skip(w->name, from.n)));
-
-	(void)map_remove(&n->by_name, w->name);
-	(void)map_remove(&n->by_name, name);
-	w->name = name;
-	w->is_renamed = true;
-	map_put(&n->by_name, name, (void *)(uintptr_t)(i + 1));
-}
-
-void
-notify_own_rename(struct session *s, struct str from, struct str to)
-{
-	struct notify *n = s->notify;
-
-	if (n == NULL)
-		return;
-	/* RFC 3501 section 6.3.5: INBOX stays. */
-	if (str_eq(from, STR("INBOX"))) {
-		notify_own_create(s, to);
-		return;
-	}
-	for (size_t i = 0; i < n->boxes.n; i++) {
-		struct str name = n->boxes.v[i].name;
-
-		if (str_starts(name, from) &&
-		    (name.n == from.n ||
-			name.p[from.n] == n->boxes.v[i].delimiter))
-			rename_one(n, i, from, to);
-	}
-}
-
-void
-notify_own_subscribe(struct session *s, struct str name, bool on)
-{
-	struct notify *n = s->notify;
-	struct watched *w;
-
-	if (n == NULL || !n->wants_names)
-		return;
-	w = notify_find(n, name);
-	if (w == NULL && on) {
-		w = VEC_ADD(&n->boxes);
-		*w = (struct watched){.name = arena_str(&n->box_arena, name),
-		    .attrs = MBOX_NONEXISTENT,
-		    .delimiter = store_delimiter_of(s->store, name)};
-		map_put(&n->by_name, w->name, (void *)(uintptr_t)n->boxes.n);
-	}
-	if (w == NULL)
-		return;
-	w->attrs &= ~(unsigned)MBOX_SUBSCRIBED;
-	w->attrs |= on ? MBOX_SUBSCRIBED : 0;
 }
