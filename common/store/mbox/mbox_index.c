@@ -187,6 +187,8 @@ mbox_index_take(struct mailbox *m, struct str bytes)
 	mb->lazy_unsaid = s.has_unsaid;
 	mb->has_base = s.has_base;
 	mb->has_pseudo = s.has_pseudo;
+	/* As behind the delivery that has made them unsure. */
+	mb->freshen_at_ms = clock_mono_ms() + mbox_tuning.freshen_ms;
 	m->unsure_top = s.unsure_top;
 	m->is_read_only = mb->fd != -1 && !mb->can_write;
 	return true;

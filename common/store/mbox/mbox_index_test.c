@@ -784,6 +784,97 @@ test_uids_in_memory(void **state)
 	view_close(&v);
 }
 
+/*
+ * New mail gets its UIDs so shortly after it came that the times do not tell
+ * whether the file was written again meanwhile. An editor that rewrites it in
+ * place within the same tick, its size as before, is seen; inotify saves
+ * reading all of it when there was none.
+ */
+static void
+check_within_the_tick(struct box *b, bool poll_only, bool is_patched)
+{
+	struct view *v = NULL;
+	struct mbox *mb = NULL;
+	struct mailbox *m;
+	struct stat st;
+	enum step step;
+	struct err e;
+	bool is_whole = poll_only || is_patched;
+	unsigned n = 0;
+
+	fill(b, 300);
+	deliver(b, 301);
+	b->poll_only = poll_only;
+	box_open(b);
+	while ((step = view_open(b->store, STR("t"), false, &v, &e)) ==
+	    STEP_MORE) {
+		m = mailbox_find_open(b->store, STR("t"));
+		mb = m != NULL ? mbox_of(m) : NULL;
+		if (mb == NULL || mb->sync != MBOX_SYNC_SAY || n++ > 0)
+			continue;
+		if (is_patched)
+			patch(b, F "Subject: 299", "X" F "Subject:299", true);
+		assert_int_equal(stat(box_path(b, BOX), &st), 0);
+		mb->stamp = file_stamp_of(&st);
+		mb->scanned_us = mbox_changed_us(&mb->stamp) + 1;
+	}
+	assert_int_equal(step, STEP_DONE);
+	assert_true(n > 0);
+	assert_int_equal(lazy(v), is_whole ? 0 : 300);
+	assert_int_equal(view_mailbox(v)->unsure_top, is_whole ? 0 : 300);
+	assert_int_equal(view_count(v), is_patched ? 300 : 301);
+	assert_text(v, 301, 301);
+	view_close(&v);
+	box_close(b);
+	b->poll_only = true;
+}
+
+static void
+test_within_the_tick(void **state)
+{
+	check_within_the_tick(*state, false, false);
+	check_within_the_tick(*state, false, true);
+	check_within_the_tick(*state, true, false);
+	check_within_the_tick(*state, true, true);
+}
+
+/* Flags that are to be looked at are not looked at because it is opened. */
+static void
+test_unsure_flags(void **state)
+{
+	int64_t freshen_ms = mbox_tuning.freshen_ms;
+	struct box *b = *state;
+	struct view *v;
+
+	mbox_tuning.freshen_ms = 1000000;
+	fill(b, 300);
+	for (int n = 301; n <= 303; n++) {
+		settle();
+		deliver(b, n);
+		settle();
+		box_open(b);
+		v = box_view(b, "t", false);
+		assert_int_equal(view_count(v), n);
+		assert_int_equal(lazy(v), n - 1);
+		assert_int_equal(view_mailbox(v)->unsure_top, n - 1);
+		view_close(&v);
+		box_close(b);
+	}
+	/* Another program's, while it was shut. */
+	settle();
+	patch(b, "Message-ID: <3@x>\nX-UID: 3          \nStatus: O ",
+	    "Message-ID: <3@x>\nX-UID: 3          \nStatus: RO", false);
+	deliver(b, 304);
+	settle();
+	box_open(b);
+	v = box_view(b, "t", false);
+	assert_int_equal(lazy(v), 303);
+	assert_string_equal(box_flags(v, 3), "S");
+	assert_int_equal(view_mailbox(v)->unsure_top, 0);
+	view_close(&v);
+	mbox_tuning.freshen_ms = freshen_ms;
+}
+
 int
 main(void)
 {
@@ -805,6 +896,8 @@ main(void)
 	    T(test_reload),
 	    T(test_older),
 	    T(test_uids_in_memory),
+	    T(test_within_the_tick),
+	    T(test_unsure_flags),
 	};
 
 	(void)setenv("TZ", "UTC", 1);

@@ -166,6 +166,11 @@ begin_sync(struct mailbox *m, enum sync_how how)
 			mbox_purge(m);
 		return false;
 	}
+	/* Who gives UIDs locks it anew, and asks whether it is still the same:
+	 * so shortly after a delivery the times do not say so. */
+	if (m->is_opening)
+		(void)mbox_watch(m, true);
+	mb->is_dirty = false; /* it is read now */
 	mb->sync = MBOX_SYNC_LOCK;
 	return true;
 }
