@@ -501,6 +501,18 @@ finish(struct cmd *c)
 	return limit_reply_ok(c, f->limited, NULL, "FETCH completed");
 }
 
+/* Flags that others may have changed, when any are asked for. */
+static enum step
+look_at_flags(struct cmd *c)
+{
+	const struct fetch *f = c->state;
+
+	if (f->at_end ||
+	    (!f->plan.has_flags && !f->plan.has_modseq && !f->plan.sets_seen))
+		return STEP_DONE;
+	return view_freshen(c->s->view, &f->uids, f->down != 0 ? 0 : f->uid);
+}
+
 /* STEP_DONE: all messages are answered. */
 static enum step
 answer_all(struct cmd *c)
@@ -508,6 +520,9 @@ answer_all(struct cmd *c)
 	struct fetch *f = c->state;
 
 	for (;;) {
+		if (!f->in_message && !f->in_open &&
+		    look_at_flags(c) == STEP_MORE)
+			return STEP_MORE;
 		if (!f->in_message && !f->in_open && f->is_known &&
 		    fetch_known(c) == STEP_MORE)
 			return STEP_MORE;

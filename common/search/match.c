@@ -759,6 +759,9 @@ matcher_test(struct matcher *m, uint32_t uid, bool *hit, struct err *e)
 	if (m->msg == NULL) {
 		m->has_read = false;
 		*hit = false;
+		if (m->asks_flags &&
+		    view_freshen(m->view, view_uids(m->view), uid) == STEP_MORE)
+			return STEP_MORE;
 		if (!begin_message(m, uid))
 			return STEP_DONE;
 	}

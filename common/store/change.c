@@ -207,6 +207,8 @@ view_store(struct view *v, const struct set32 *uids, enum store_op op,
 	    (op == STORE_SET && (m->rights & ACL_CHANGES_FLAGS) != 0);
 	if ((in_files || view_is_read_only(v)) && may_write(v, e) == -1)
 		return STEP_FAIL;
+	if (*at == 0 && view_freshen(v, uids, 0) == STEP_MORE)
+		return STEP_MORE;
 	arena_init(&a);
 	result = mailbox_resolve(m, op, &rest, &a, &c, e);
 	if (*at == 0 && in_files)
@@ -305,6 +307,8 @@ view_expunge(
 	if (rights_need(v->m->rights, ACL_EXPUNGE, e) == -1 ||
 	    may_write(v, e) == -1)
 		return STEP_FAIL;
+	if (*at == 0 && mailbox_freshen_some(v->m, 0) == STEP_MORE)
+		return STEP_MORE;
 	mailbox_freshen(v->m, 0);
 	if (*at == 0) {
 		expect(v->m, count_deleted(v->m));
@@ -642,6 +646,8 @@ stage_one(
 		if (step != STEP_DONE)
 			return step;
 	}
+	if (mailbox_freshen_some(from, uid) == STEP_MORE)
+		return STEP_MORE;
 	mailbox_freshen(from, uid);
 	r = mailbox_rec(from, uid);
 	if (r == NULL || r->state != REC_LIVE) {

@@ -282,6 +282,15 @@ mailbox_freshen(struct mailbox *m, uint32_t uid)
 		store_warn(m->store, "mailbox=%s: %s", m->name, e.text);
 }
 
+enum step
+mailbox_freshen_some(struct mailbox *m, uint32_t uid)
+{
+	if (m->unsure_top == 0 || uid > m->unsure_top ||
+	    m->store->ops->freshen_some == NULL)
+		return STEP_DONE;
+	return m->store->ops->freshen_some(m);
+}
+
 struct msg_rec *
 mailbox_rec(struct mailbox *m, uint32_t uid)
 {

@@ -184,6 +184,13 @@ void view_listen(struct view *v, void (*fn)(void *arg), void *arg);
 enum store_op { STORE_SET, STORE_ADD, STORE_REMOVE };
 
 /*
+ * Before flags of those of `uids` from UID `from` on are asked for: other
+ * programs may have changed them, and finding that out may take long. Without
+ * it view_flags() does so in one go. STEP_MORE or STEP_DONE.
+ */
+enum step view_freshen(struct view *v, const struct set32 *uids, uint32_t from);
+
+/*
  * Changes flags of `uids` (which are in the view), a few messages per call:
  * STEP_MORE means call again with the same *at (start with 0, an UID to go
  * on from). Messages that are gone are skipped and added to `gone`, if given.

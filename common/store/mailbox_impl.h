@@ -342,6 +342,8 @@ struct store_ops {
 	void (*abandon)(struct mailbox *m);
 	/* What m->unsure_top speaks of; NULL: never set. */
 	int (*freshen)(struct mailbox *m, struct err *e);
+	/* The same in steps. What fails is left to freshen. */
+	enum step (*freshen_some)(struct mailbox *m);
 	/* May the disk have changed? Without a system call if possible. */
 	bool (*may_have_news)(struct mailbox *m);
 	/* Watch the disk while somebody listens; false: polling is needed. */
@@ -610,6 +612,8 @@ int mailbox_load(struct mailbox *m, struct err *e);
  * those that are on disk, for all messages up to m->unsure_top. 0: of any.
  */
 void mailbox_freshen(struct mailbox *m, uint32_t uid);
+/* The same in steps, for who has some; never STEP_FAIL. */
+enum step mailbox_freshen_some(struct mailbox *m, uint32_t uid);
 /* Record of an UID in any state, or NULL; valid until records are added. */
 struct msg_rec *mailbox_rec(struct mailbox *m, uint32_t uid);
 /* Index of the first record with this UID or a larger one. */

@@ -178,6 +178,9 @@ store_status(struct store *s, struct str name, bool with_size,
 	}
 	if (step == STEP_DONE && with_size)
 		step = sum_sizes(job, e);
+	if (step == STEP_DONE)
+		step = mailbox_freshen_some(
+		    with_size ? view_mailbox(job->v) : job->m, 0);
 	if (step != STEP_DONE)
 		return step;
 	fill_status(with_size ? view_mailbox(job->v) : job->m, out);

@@ -315,6 +315,18 @@ flags_of(struct view *v, uint32_t uid, size_t *at, struct flags *out)
 	return true;
 }
 
+enum step
+view_freshen(struct view *v, const struct set32 *uids, uint32_t from)
+{
+	uint32_t uid;
+
+	if (v->m->unsure_top == 0 ||
+	    !set32_next(uids, from == 0 ? 1 : from, &uid))
+		return STEP_DONE;
+	store_begin_step(v->store);
+	return mailbox_freshen_some(v->m, uid);
+}
+
 bool
 view_flags(struct view *v, uint32_t uid, struct flags *out)
 {

@@ -169,6 +169,13 @@ msg_ready(UNUSED struct msg *m, UNUSED struct err *e)
 	return STEP_DONE;
 }
 
+enum step
+view_freshen(UNUSED struct view *v, UNUSED const struct set32 *uids,
+    UNUSED uint32_t from)
+{
+	return STEP_DONE;
+}
+
 uint64_t
 view_modseq(UNUSED struct view *v, UNUSED uint32_t uid)
 {

@@ -225,6 +225,7 @@ const struct store_ops mbox_ops = {
     .note_wire_size = note_wire_size,
     .before_close = mbox_job_close,
     .freshen = mbox_freshen,
+    .freshen_some = mbox_freshen_some,
     .index_place = mbox_index_place,
     .index_by_content = true,
     .index_is_settled = mbox_index_is_settled,

@@ -139,6 +139,7 @@ struct mbox {
 	bool is_tail_alone; /* ... and all before is what we know */
 	int64_t freshen_at_ms; /* sessions hear of other flags then */
 	int64_t freshen_began_ms;
+	int64_t freshen_missed_ms; /* somebody had the lock; or 0 */
 
 	/* While m->lazy_top is not 0: of slots that are in the index alone. */
 	uint32_t lazy_dirty, lazy_recent; /* when it was taken */
@@ -374,6 +375,7 @@ void mbox_sync_abandon(struct mailbox *m);
 bool mbox_may_have_news(struct mailbox *m);
 /* Flags of messages that were not looked at when others came. */
 int mbox_freshen(struct mailbox *m, struct err *e);
+enum step mbox_freshen_some(struct mailbox *m);
 bool mbox_watch(struct mailbox *m, bool on);
 /*
  * Nobody has written since what we know was read: inotify would have told. To

@@ -7,6 +7,7 @@
 
 #include <sys/file.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include "base/log.h"
 #include "store/mbox/mbox_impl.h"
@@ -165,6 +166,22 @@ test_copy(void **state)
 	view_close(&other);
 }
 
+static void
+change_and_deliver(const struct box *b, const char *status)
+{
+	char line[200];
+	FILE *f = fopen(box_path(b, INBOX), "r+");
+	assert_non_null(f);
+	do
+		assert_non_null(fgets(line, sizeof(line), f));
+	while (strncmp(line, "X-UID: 3000 ", 12) != 0);
+	assert_int_equal(fseek(f, 0, SEEK_CUR), 0);
+	assert_true(fputs(status, f) > 0);
+	assert_int_equal(fseek(f, 0, SEEK_END), 0);
+	assert_true(fputs(MSG("new"), f) > 0);
+	assert_int_equal(fclose(f), 0);
+}
+
 /*
  * Mail came, and another program changed a flag of a message far before it:
  * all headers are looked at again, some at a time.
@@ -179,8 +196,6 @@ test_flags_of_others(void **state)
 	struct times t;
 	enum step step;
 	struct err e;
-	char line[200];
-	FILE *f;
 
 	fill(b, true);
 	box_open(b);
@@ -188,16 +203,7 @@ test_flags_of_others(void **state)
 	other = box_view(b, "other", false);
 	v = box_view(b, "INBOX", false);
 	assert_string_equal(box_flags(v, 3000), "S");
-	f = fopen(box_path(b, INBOX), "r+");
-	assert_non_null(f);
-	do
-		assert_non_null(fgets(line, sizeof(line), f));
-	while (strncmp(line, "X-UID: 3000 ", 12) != 0);
-	assert_int_equal(fseek(f, 0, SEEK_CUR), 0);
-	assert_true(fputs("Status: O ", f) > 0);
-	assert_int_equal(fseek(f, 0, SEEK_END), 0);
-	assert_true(fputs(MSG("new"), f) > 0);
-	assert_int_equal(fclose(f), 0);
+	change_and_deliver(b, "Status: O ");
 	times_begin(&t);
 	do {
 		step = STEP(&t, b->store, view_sync(v, true, &quiet, NULL, &e));
@@ -211,6 +217,103 @@ test_flags_of_others(void **state)
 	mbox_tuning.freshen_ms = freshen_ms;
 	view_close(&v);
 	view_close(&other);
+}
+
+/* What asks for flags before it is time to look at them. */
+enum asker { BY_FETCH, BY_STATUS, BY_EXPUNGE, BY_COPY, BY_STORE };
+
+static enum step
+ask(struct box *b, struct view *v, enum asker who)
+{
+	static uint32_t at;
+	static struct copy_job *job;
+	static struct status_job *status;
+	static struct copy_result r;
+	const struct flag_wish wish = {.system = FLAG_FLAGGED};
+	struct set32 one = box_set(3000, 3000);
+	struct mailbox_status st;
+	enum step step = STEP_FAIL;
+	struct err e;
+
+	switch (who) {
+	case BY_FETCH:
+		step = view_freshen(v, &one, 0);
+		break;
+	case BY_STORE:
+		step =
+		    view_store(v, &one, STORE_ADD, &wish, true, &at, NULL, &e);
+		break;
+	case BY_EXPUNGE:
+		step = view_expunge(v, &one, &at, &e);
+		break;
+	case BY_COPY:
+		step = view_copy(v, &one, STR("other"), false, &job, &r, &e);
+		break;
+	case BY_STATUS:
+		step = store_status(
+		    b->store, STR("INBOX"), false, &status, &st, &e);
+		if (step == STEP_DONE)
+			assert_int_equal(st.unseen, 2); /* both new ones */
+		break;
+	}
+	set32_done(&one);
+	if (step == STEP_MORE)
+		return step;
+	at = 0;
+	copy_job_free(&job);
+	status_job_free(&status);
+	set32_done(&r.from);
+	set32_done(&r.to);
+	return step;
+}
+
+static void
+check_asked(struct box *b, enum asker who)
+{
+	const struct timespec tick = {.tv_nsec = 2000 * MBOX_RACY_US};
+	bool is_seen = who % 2 == 1; /* before, it was the other way round */
+	struct view *v, *other;
+	struct times t;
+	enum step step;
+
+	box_open(b);
+	other = box_view(b, "other", false);
+	v = box_view(b, "INBOX", false);
+	assert_string_equal(box_flags(v, 3000), is_seen ? "" : "S");
+	change_and_deliver(b, is_seen ? "Status: RO" : "Status: O ");
+	/* Else all is read, to be sure. */
+	(void)nanosleep(&tick, NULL);
+	(void)box_sync(v, true);
+	assert_int_equal(view_count(v), MANY + 1 + who);
+	assert_int_equal(view_mailbox(v)->unsure_top, MANY + who);
+	times_begin(&t);
+	do {
+		step = STEP(&t, b->store, ask(b, v, who));
+		other_noop(&t, other);
+	} while (step == STEP_MORE);
+	assert_int_equal(step, STEP_DONE);
+	assert_int_equal(view_mailbox(v)->unsure_top, 0);
+	assert_short_steps(&t, 4);
+	assert_string_equal(box_flags(v, 3000),
+	    who == BY_STORE ? "F"
+		: is_seen   ? "S"
+			    : "");
+	view_close(&v);
+	view_close(&other);
+	box_close(b);
+}
+
+static void
+test_flags_asked_for(void **state)
+{
+	/* Else the sync looks at them itself, once that is slow. */
+	int64_t freshen_ms = mbox_tuning.freshen_ms;
+
+	mbox_tuning.freshen_ms = 1000000;
+	fill(*state, true);
+	for (int who = BY_FETCH; who <= BY_STORE; who++)
+		check_asked(*state, (enum asker)who);
+	mbox_tuning.freshen_ms = freshen_ms;
 }
 
 /* Many names, in folders in folders. */
@@ -596,6 +699,7 @@ main(void)
 	    TEST(test_open),
 	    TEST(test_expunge),
 	    TEST(test_flags_of_others),
+	    TEST(test_flags_asked_for),
 	    TEST(test_list),
 	    TEST(test_copy),
 	    TEST(test_copy_given_up),

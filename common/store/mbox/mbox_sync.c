@@ -26,6 +26,7 @@
 /* Headers are read again after so many times what that took, at most. */
 #define FRESHEN_SHARE 50
 #define FRESHEN_MOST 60
+#define FRESHEN_RETRY_MS 1000 /* when somebody has the lock */
 #define RACY_SIZE_MAX (4 * 1024 * 1024)
 
 /* Changed so shortly before we read it that more may have come unseen. */
@@ -128,6 +129,8 @@ look_at_flags(struct mailbox *m)
 		return step;
 	if (step == STEP_FAIL && mb->sync == MBOX_SYNC_FLAGS)
 		mbox_look_end(m);
+	mb->freshen_missed_ms =
+	    step == STEP_FAIL && e.code == ERR_IN_USE ? clock_mono_ms() : 0;
 	if (step == STEP_FAIL && e.code != ERR_IN_USE)
 		store_warn(m->store, "mailbox=%s: %s", m->name, e.text);
 	freshen_later(mb);
@@ -281,6 +284,39 @@ mbox_sync_abandon(struct mailbox *m)
 		mbox_job_leave(m);
 	mb->sync_wait = (struct lock_wait){0};
 	(void)end_sync(m, STEP_FAIL);
+}
+
+/* Not each message is to wait for one who has the lock for long. */
+static bool
+has_just_missed(const struct mbox *mb)
+{
+	return mb->freshen_missed_ms != 0 &&
+	    clock_mono_ms() - mb->freshen_missed_ms < FRESHEN_RETRY_MS;
+}
+
+enum step
+mbox_freshen_some(struct mailbox *m)
+{
+	struct mbox *mb = mbox_of(m);
+	enum step step = STEP_MORE;
+	struct err e;
+
+	if (mb->sync == MBOX_SYNC_NONE) {
+		/* Whoever is at work there looks at them, or has done so. */
+		if (mb->owner != NULL || mb->fd == -1 || has_just_missed(mb))
+			return STEP_DONE;
+		mb->sync = MBOX_SYNC_FLAGS_LOCK;
+		mb->sync_wait = (struct lock_wait){0};
+		mb->freshen_began_ms = clock_mono_ms();
+	}
+	if (mb->sync == MBOX_SYNC_FLAGS_LOCK || mb->sync == MBOX_SYNC_FLAGS)
+		step = look_at_flags(m);
+	else if (mbox_sync(m, SYNC_NORMAL, &e) == STEP_FAIL)
+		step = STEP_DONE;
+	/* Who wanted it may go away. */
+	if (step == STEP_MORE)
+		mbox_job_leave(m);
+	return step;
 }
 
 int
