@@ -117,6 +117,8 @@ find(struct append_url *u, struct err *e)
 	if (u->msg == NULL && msg_open(u->view, u->url.uid, &u->msg, e) == -1)
 		return STEP_FAIL;
 	step = msg_ready(u->msg, e);
+	if (step == STEP_DONE)
+		step = msg_load_step(u->msg, MSG_FIRST_HEADER, e);
 	if (step != STEP_DONE)
 		return step;
 	if (msg_header(u->msg, &ignored, e) == -1)
@@ -199,6 +201,8 @@ append_url_next(struct append_url *u, struct buf *out, struct err *e)
 		step = find(u, e);
 	if (step == STEP_DONE)
 		step = msg_ready(u->msg, e);
+	if (step == STEP_DONE && u->value.kind != SECTION_BYTES)
+		step = msg_seek(u->msg, u->at, e);
 	if (step != STEP_DONE)
 		return step;
 	return u->value.kind == SECTION_BYTES ? give_some(u, out)

@@ -276,8 +276,8 @@ load_message(struct cmd *c, struct err *e)
 	if ((f->plan.needs & from_file) == 0)
 		return STEP_DONE;
 	step = msg_ready(f->msg, e);
-	if (step == STEP_DONE && msg_load(f->msg, first_bytes(c), e) == -1)
-		return STEP_FAIL;
+	if (step == STEP_DONE)
+		step = msg_load_step(f->msg, first_bytes(c), e);
 	return step;
 }
 

@@ -36,6 +36,7 @@ struct threading {
 	uint32_t uid; /* the next whose keys are wanted */
 	struct thread_msg *msgs;
 	size_t n_msgs;
+	struct msg *msg; /* being read */
 	struct arena scratch; /* of keys as they were read */
 };
 
@@ -44,6 +45,7 @@ threading_cleanup(struct cmd *c)
 {
 	struct threading *t = c->state;
 
+	msg_close(&t->msg);
 	arena_done(&t->scratch);
 	thread_job_done(t->job);
 	buf_done(&t->text);
@@ -109,22 +111,29 @@ fill(struct cmd *c, struct threading *t, struct msg *m, struct thread_msg *out,
 }
 
 /* One that is gone is left out; one that can not be read, too. */
-static void
+static enum step
 read_one(struct cmd *c, struct threading *t)
 {
-	struct msg *m = NULL;
+	enum step step = STEP_DONE;
 	struct err e;
-	int rc;
 
-	rc = msg_open(c->s->view, t->uid, &m, &e);
-	if (rc == 0)
-		rc = fill(c, t, m, &t->msgs[t->n_msgs], &e);
-	msg_close(&m);
+	if (t->msg == NULL && msg_open(c->s->view, t->uid, &t->msg, &e) == -1)
+		step = STEP_FAIL;
+	if (step == STEP_DONE)
+		step = msg_keys_ready(
+		    t->msg, t->kind != THREAD_ORDERED_SUBJECT, &e);
+	if (step == STEP_MORE)
+		return STEP_MORE;
+	if (step == STEP_DONE &&
+	    fill(c, t, t->msg, &t->msgs[t->n_msgs], &e) == -1)
+		step = STEP_FAIL;
+	msg_close(&t->msg);
 	arena_reset(&t->scratch);
-	if (rc == 0)
+	if (step == STEP_DONE)
 		t->n_msgs++;
 	else if (e.code != ERR_GONE && e.code != ERR_NOT_FOUND)
 		t->run.unreadable = reply_code(&e);
+	return STEP_DONE;
 }
 
 static enum step
@@ -137,7 +146,8 @@ read_keys(struct cmd *c, struct threading *t)
 		    (size_t)set32_count(&t->run.found) + 1, sizeof(*t->msgs));
 	}
 	while (t->uid != 0 && set32_next(&t->run.found, t->uid, &t->uid)) {
-		read_one(c, t);
+		if (read_one(c, t) == STEP_MORE)
+			return STEP_MORE;
 		t->uid++;
 		if (cmd_time_is_up(c))
 			return STEP_MORE;

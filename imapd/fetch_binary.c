@@ -176,7 +176,10 @@ fetch_binary_measure(struct fetch_binary *b, struct err *e)
 	struct binary_place before;
 	struct str piece;
 	size_t budget = MEASURE_BYTES;
+	enum step step = msg_seek(b->msg, b->at.off, e);
 
+	if (step != STEP_DONE)
+		return step;
 	while (!b->at.at_end && b->at.out < b->stop) {
 		if (budget < READ_BYTES)
 			return STEP_MORE;
@@ -227,6 +230,9 @@ fetch_binary_send(struct fetch_binary *b, struct conn *c, bool *is_short)
 	struct str piece;
 	struct err e;
 
+	if (b->left > 0 && !b->at.at_end &&
+	    msg_seek(b->msg, b->at.off, &e) == STEP_MORE)
+		return STEP_MORE;
 	while (b->left > 0) {
 		if (conn_is_full(c) || budget < READ_BYTES)
 			return STEP_MORE;

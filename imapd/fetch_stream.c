@@ -163,7 +163,7 @@ fetch_stream_init(struct fetch_stream *s, struct msg *m, uint64_t off,
 	    .at.off = off,
 	    .start = start,
 	    .left = count};
-	if (len <= READ_BYTES)
+	if (len <= READ_BYTES && !msg_seeks_slowly(m))
 		return load_small(s, scratch, e);
 	if (hint != NULL && hint->off >= off && hint->off <= s->end &&
 	    hint->wire <= start)
@@ -211,11 +211,21 @@ fetch_stream_send_small(struct fetch_stream *s, struct conn *c)
 	return true;
 }
 
+/* Where the next step of measuring or sending reads. */
+static enum step
+seek_to(const struct fetch_stream *s, uint64_t off, struct err *e)
+{
+	return s->bytes.p != NULL ? STEP_DONE : msg_seek(s->msg, off, e);
+}
+
 enum step
 fetch_stream_measure(struct fetch_stream *s, struct err *e)
 {
-	enum step step;
+	bool in_skip = s->at.wire < s->start || s->measured.off < s->at.off;
+	enum step step = seek_to(s, in_skip ? s->at.off : s->measured.off, e);
 
+	if (step != STEP_DONE)
+		return step;
 	if (s->at.wire < s->start || s->measured.off < s->at.off) {
 		step = skip_to_start(s, e);
 		if (step != STEP_DONE)
@@ -243,6 +253,10 @@ fetch_stream_send(
 	struct str piece;
 	size_t used, written, space, budget = SEND_BYTES;
 
+	/* What fails here fails below, too. */
+	if (s->left > 0 && s->at.off < s->end &&
+	    seek_to(s, s->at.off, e) == STEP_MORE)
+		return STEP_MORE;
 	while (s->left > 0) {
 		if (conn_is_full(c) || budget < READ_BYTES)
 			return STEP_MORE;

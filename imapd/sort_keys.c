@@ -108,6 +108,8 @@ sort_keys_read(struct cmd *c, struct sort *s, uint32_t uid,
 	if (s->msg == NULL && msg_open(c->s->view, uid, &s->msg, e) == -1)
 		return STEP_FAIL;
 	step = know_size(s, e);
+	if (step == STEP_DONE && needs_header(s))
+		step = msg_keys_ready(s->msg, false, e);
 	if (step == STEP_MORE)
 		return STEP_MORE;
 	if (step == STEP_DONE && fill_row(c, s, out, e) == -1)

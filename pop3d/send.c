@@ -166,10 +166,9 @@ send_first(struct session *s, UNUSED struct err *e)
 	struct err why;
 	enum step step = msg_ready(o->msg, &why);
 
-	if (step == STEP_DONE &&
-	    msg_load(o->msg, o->is_top ? MSG_FIRST_HEADER : MSG_FIRST_ALL,
-		&why) == -1)
-		step = STEP_FAIL;
+	if (step == STEP_DONE)
+		step = msg_load_step(
+		    o->msg, o->is_top ? MSG_FIRST_HEADER : MSG_FIRST_ALL, &why);
 	if (step == STEP_DONE && !s->is_utf8)
 		step = surrogate_look(s, &why);
 	if (step == STEP_MORE)

@@ -39,6 +39,7 @@ struct filterbuild {
 	unsigned percent;
 	struct filtermake *make;
 	struct msg *msg; /* half done, or NULL */
+	bool is_loaded; /* it has been opened for reading */
 	struct filter_maker group; /* not yet written */
 	struct buf record;
 	struct arena arena;
@@ -190,8 +191,15 @@ make_one(struct filterbuild *b, struct err *e)
 			store_forget_wait(view_store_of(b->v));
 			return err_set(e, ERR_IN_USE, "locked"), STEP_FAIL;
 		}
+		b->is_loaded = false;
+	}
+	if (!b->is_loaded) {
+		step = msg_load_step(b->msg, MSG_FIRST_ALL, e);
+		if (step != STEP_DONE)
+			return step;
 		if (msg_load_all(b->msg, e) == -1 || make_headkeys(b, e) == -1)
 			return STEP_FAIL;
+		b->is_loaded = true;
 	}
 	if (msg_size(b->msg, &size, e) == -1)
 		return STEP_FAIL;

@@ -720,6 +720,10 @@ ask_message(struct matcher *m, struct err *e)
 		if (evaluate(m->query) != QUERY_UNKNOWN)
 			return STEP_DONE;
 		/* Text may be wanted: then one read brings all. */
+		step = msg_load_step(m->msg,
+		    m->needles.n > 0 ? MSG_FIRST_ALL : MSG_FIRST_HEADER, e);
+		if (step != STEP_DONE)
+			return step;
 		if (m->needles.n > 0 && msg_load_all(m->msg, e) == -1)
 			return STEP_FAIL;
 		if (ask_header(m, e) == -1)

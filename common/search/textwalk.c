@@ -157,10 +157,14 @@ read_part(struct textwalk *w, struct err *e)
 {
 	char room[READ_BYTES] UNINITIALIZED;
 	size_t budget = w->slice_bytes;
+	enum step step;
 	struct str piece;
 
 	if (w->body == NULL)
 		w->body = body_decoder_new(w->part, BODY_TEXT);
+	step = msg_seek(w->msg, w->part->body_off + w->off, e);
+	if (step != STEP_DONE)
+		return step;
 	while (w->off < w->part->body_len) {
 		uint64_t left = w->part->body_len - w->off;
 		size_t want = left < sizeof(room) ? (size_t)left : sizeof(room);

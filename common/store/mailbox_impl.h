@@ -247,6 +247,12 @@ struct msg_file {
 	size_t first_n, first_size;
 	bool date_only; /* set by the caller of msg_stat: `size` is of no use */
 	bool is_held; /* its bytes can be read without ops->ready */
+	/*
+	 * Set by the caller of msg_open: what takes long may be left to msg_look,
+	 * until which `size` is not known and nothing may be read.
+	 */
+	bool in_steps;
+	bool is_pending; /* ...and it was */
 	void *impl; /* the backend's, which then reads and closes it */
 };
 
@@ -409,6 +415,13 @@ struct store_ops {
 	int (*msg_read)(struct mailbox *m, struct msg_file *f, uint64_t off,
 	    void *p, size_t n, size_t *got, struct err *e);
 	void (*msg_close)(struct msg_file *f);
+	/* The rest of msg_open, a piece; for what `is_pending`. */
+	enum step (*msg_look)(struct msg_file *f, struct err *e);
+	/*
+	 * For what msg_read reads from its beginning only: goes to `off`, a
+	 * piece of the way. NULL: that takes no time.
+	 */
+	enum step (*msg_seek)(struct msg_file *f, uint64_t off, struct err *e);
 	/* Borrowed until the mailbox is used again. False: not there. */
 	bool (*msg_facts)(
 	    struct mailbox *m, uint32_t uid, struct msg_facts *out);

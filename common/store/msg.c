@@ -223,19 +223,55 @@ check_facts(struct msg *m)
 		derived_forget_facts(m->mailbox, m->uid);
 }
 
-int
-msg_need_file(struct msg *m, struct err *e)
+static int
+open_file(struct msg *m, bool in_steps, struct err *e)
 {
-	if (m->file.fd != -1)
-		return 0;
+	m->file.in_steps = in_steps;
+	m->file.is_pending = false;
 	if (m->mailbox->store->ops->msg_open(m->mailbox, m->uid, &m->file, e) ==
 	    -1) {
 		m->file.fd = -1;
 		return -1;
 	}
+	if (m->file.is_pending)
+		return 0;
 	m->has_stat = true;
 	check_facts(m);
 	return 0;
+}
+
+/* A piece of what was left to do when it was opened. */
+static enum step
+look_on(struct msg *m, struct err *e)
+{
+	enum step step;
+
+	if (m->file.fd == -1 || !m->file.is_pending)
+		return STEP_DONE;
+	step = m->mailbox->store->ops->msg_look(&m->file, e);
+	if (step == STEP_MORE)
+		return STEP_MORE;
+	m->file.is_pending = false;
+	if (step == STEP_FAIL) {
+		msg_file_close(m->mailbox, &m->file);
+		(void)err_in(e, "%s: message %u", m->mailbox->name, m->uid);
+		return STEP_FAIL;
+	}
+	m->has_stat = true;
+	check_facts(m);
+	return STEP_DONE;
+}
+
+int
+msg_need_file(struct msg *m, struct err *e)
+{
+	enum step step;
+
+	if (m->file.fd == -1)
+		return open_file(m, false, e);
+	while ((step = look_on(m, e)) == STEP_MORE)
+		;
+	return step == STEP_DONE ? 0 : -1;
 }
 
 static int
@@ -243,6 +279,8 @@ need_stat(struct msg *m, struct err *e)
 {
 	if (m->has_stat)
 		return 0;
+	if (m->file.fd != -1)
+		return msg_need_file(m, e);
 	if (m->mailbox->store->ops->msg_stat(m->mailbox, m->uid, &m->file, e) ==
 	    -1)
 		return -1;
@@ -294,13 +332,13 @@ msg_ready(struct msg *m, struct err *e)
 	const struct store_ops *ops = m->mailbox->store->ops;
 
 	if (ops->ready == NULL || m->file.is_held)
-		return STEP_DONE;
+		return look_on(m, e);
 	store_begin_step(m->mailbox->store);
 	return ops->ready(m->mailbox, m->uid, e);
 }
 
-int
-msg_load(struct msg *m, size_t first, struct err *e)
+static void
+set_want(struct msg *m, size_t first)
 {
 	const struct mailbox *mb = m->mailbox;
 
@@ -309,7 +347,39 @@ msg_load(struct msg *m, size_t first, struct err *e)
 		    ? (mb->header_hint > 0 ? mb->header_hint
 					   : HEADER_HINT_START)
 		    : first;
+}
+
+int
+msg_load(struct msg *m, size_t first, struct err *e)
+{
+	set_want(m, first);
 	return msg_need_file(m, e);
+}
+
+enum step
+msg_load_step(struct msg *m, size_t first, struct err *e)
+{
+	set_want(m, first);
+	if (m->file.fd == -1 && open_file(m, true, e) == -1)
+		return STEP_FAIL;
+	return look_on(m, e);
+}
+
+enum step
+msg_seek(struct msg *m, uint64_t off, struct err *e)
+{
+	const struct store_ops *ops = m->mailbox->store->ops;
+
+	if (!msg_seeks_slowly(m))
+		return STEP_DONE;
+	return ops->msg_seek(&m->file, off, e);
+}
+
+bool
+msg_seeks_slowly(const struct msg *m)
+{
+	return m->file.impl != NULL && m->file.fd != -1 &&
+	    !m->file.is_pending && m->mailbox->store->ops->msg_seek != NULL;
 }
 
 int
@@ -437,9 +507,14 @@ count_step(struct msg *m, struct err *e)
 	size_t got, budget = STEP_BYTES;
 	struct str piece;
 
+	enum step step;
+
 	/* All of it will be read. */
-	if (m->counted == 0 && msg_load(m, MSG_FIRST_ALL, e) == -1)
-		return STEP_FAIL;
+	step = m->counted == 0 ? msg_load_step(m, MSG_FIRST_ALL, e) : STEP_DONE;
+	if (step == STEP_DONE)
+		step = msg_seek(m, m->counted, e);
+	if (step != STEP_DONE)
+		return step;
 	m->is_verified = true; /* is, in a moment */
 	for (; budget >= READ_PIECE; budget -= READ_PIECE) {
 		if (!msg_at_hand(m, m->counted, READ_PIECE, &piece)) {
@@ -466,7 +541,7 @@ has_size_by_name(struct msg *m)
 	struct msg_facts f;
 
 	return m->mailbox->store->ops->msg_facts(m->mailbox, m->uid, &f) &&
-	    (f.wire_size != 0 || f.size != 0);
+	    f.size != 0;
 }
 
 enum step

@@ -72,6 +72,19 @@ enum step msg_ready(struct msg *m, struct err *e);
 #define MSG_FIRST_ALL ((size_t)64 * 1024) /* of a small message all */
 int msg_load(struct msg *m, size_t first, struct err *e);
 /*
+ * The same for callers who take steps: a message that is stored compressed has
+ * to be looked through before any byte of it can be had. Others of this file's
+ * functions do so at once.
+ */
+enum step msg_load_step(struct msg *m, size_t first, struct err *e);
+/*
+ * Until reading at `off` takes no longer than elsewhere, for the same callers,
+ * behind msg_ready(): of a large compressed message all before it is decoded.
+ */
+enum step msg_seek(struct msg *m, uint64_t off, struct err *e);
+/* Is it such a message? It is open. */
+bool msg_seeks_slowly(const struct msg *m);
+/*
  * As msg_load, and reads a small message whole, so that several looks at it
  * cost one read.
  */

@@ -184,6 +184,18 @@ msg_sort_keys(
 	return 0;
 }
 
+enum step
+msg_keys_ready(struct msg *m, bool for_thread, struct err *e)
+{
+	struct str value;
+
+	if (derived_get(m->mailbox, m->uid, INDEX_SUBJECT, &value) &&
+	    (!for_thread ||
+		derived_get(m->mailbox, m->uid, INDEX_THREAD, &value)))
+		return STEP_DONE;
+	return msg_load_step(m, MSG_FIRST_HEADER, e);
+}
+
 /* ---- thread keys --------------------------------------------------------- */
 
 static struct str

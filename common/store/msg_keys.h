@@ -23,6 +23,12 @@ struct sort_keys {
 int msg_sort_keys(
     struct msg *m, struct arena *a, struct sort_keys *out, struct err *e);
 
+/*
+ * Until the keys, and those of THREAD too if `for_thread`, can be had without
+ * long reading; for callers who take steps.
+ */
+enum step msg_keys_ready(struct msg *m, bool for_thread, struct err *e);
+
 /* RFC 5256 section 3, REFERENCES. */
 struct thread_keys {
 	struct str id; /* its own Message-ID, or empty */

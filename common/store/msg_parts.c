@@ -16,10 +16,16 @@ msg_parts_step(struct msg *m, struct err *e)
 {
 	char piece[READ_PIECE] UNINITIALIZED;
 	size_t got, budget = STEP_BYTES;
+	enum step step;
 	struct str first;
 
 	if (m->parts != NULL)
 		return STEP_DONE;
+	step = msg_load_step(m, MSG_FIRST_ALL, e);
+	if (step == STEP_DONE)
+		step = msg_seek(m, m->parser == NULL ? 0 : m->parsed, e);
+	if (step != STEP_DONE)
+		return step;
 	if (msg_load_all(m, e) == -1)
 		return STEP_FAIL;
 	if (m->parser == NULL) {

@@ -86,8 +86,13 @@ static enum step
 sum_bytes(struct msg *m, char out[OBJECT_ID_MAX], struct err *e)
 {
 	char piece[READ_PIECE] UNINITIALIZED, hex[2 * MD5_BYTES + 1];
+	enum step step = msg_load_step(m, 0, e);
 	size_t got;
 
+	if (step == STEP_DONE)
+		step = msg_seek(m, m->id_begun ? m->id_read : 0, e);
+	if (step != STEP_DONE)
+		return step;
 	if (!m->id_begun) {
 		md5_init(&m->id_sum);
 		m->id_begun = true;

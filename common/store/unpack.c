@@ -19,6 +19,9 @@
 
 #define IN_BYTES (32 * 1024)
 #define KEEP_BYTES (512 * 1024) /* a message up to this is kept whole */
+#define TAIL_BYTES (128 * 1024)
+#define STEP_BYTES (1024 * 1024) /* some milliseconds */
+#define CALL_BYTES 512 /* what a call of a decoder that makes nothing costs */
 #define WINDOW_LOG_MAX 23
 
 struct unpack {
@@ -26,11 +29,17 @@ struct unpack {
 	enum packing kind;
 	uint64_t size; /* of the message */
 	char *whole; /* its bytes, or NULL */
+	char *
+	    room; /* while it is looked through, with `kept` bytes at its end */
+	size_t kept;
 	/* The decoder. */
 	unsigned char in[IN_BYTES];
 	size_t in_at, in_n;
 	uint64_t in_off; /* in the file, behind `in` */
 	uint64_t pos; /* bytes made so far */
+	/* The last of them: who converts line ends comes back for some. */
+	char *tail;
+	size_t tail_n;
 	bool is_end; /* of the file, between two members or frames */
 	bool in_member;
 	z_stream z;
@@ -63,6 +72,7 @@ decoder_begin(struct unpack *u, struct err *e)
 {
 	u->in_at = u->in_n = 0;
 	u->in_off = u->pos = 0;
+	u->tail_n = 0;
 	u->is_end = u->in_member = false;
 	if (u->kind == PACKED_GZIP) {
 		if (u->has_z ? inflateReset(&u->z) != Z_OK
@@ -133,106 +143,158 @@ zstd_some(struct unpack *u, char *to, size_t n, size_t *made, struct err *e)
 	return 0;
 }
 
-/* Makes the next bytes, at least one; *made 0 only at the end. */
+/* Makes the next bytes: perhaps none, from members without any. */
 static int
-make_some(struct unpack *u, char *to, size_t n, size_t *made, struct err *e)
+make_once(struct unpack *u, char *to, size_t n, size_t *made, struct err *e)
 {
 	*made = 0;
-	while (*made == 0 && !u->is_end) {
-		if (refill(u, e) == -1)
-			return -1;
-		if (u->in_n == 0) {
-			if (u->in_member)
-				return corrupt(e, "ends too early");
-			u->is_end = true;
-			break;
-		}
-		if ((u->kind == PACKED_GZIP ? inflate_some : zstd_some)(
-			u, to, n, made, e) == -1)
-			return -1;
+	if (u->is_end)
+		return 0;
+	if (refill(u, e) == -1)
+		return -1;
+	if (u->in_n == 0) {
+		if (u->in_member)
+			return corrupt(e, "ends too early");
+		u->is_end = true;
+		return 0;
 	}
+	if ((u->kind == PACKED_GZIP ? inflate_some : zstd_some)(
+		u, to, n, made, e) == -1)
+		return -1;
 	u->pos += *made;
 	return 0;
 }
 
+/* False: the step has made enough. */
+static bool
+take_budget(size_t *budget, size_t made)
+{
+	size_t cost = made + CALL_BYTES;
+
+	*budget -= cost < *budget ? cost : *budget;
+	return *budget > 0;
+}
+
 /* ---- the file ------------------------------------------------------------ */
 
-static int
-look_through(struct unpack *u, struct err *e)
+enum step
+unpack_look(struct unpack *u, uint64_t *size, struct err *e)
 {
-	char *room = mem_resize(NULL, 1, KEEP_BYTES);
-	size_t made, kept = 0;
-	int rc = -1;
+	size_t made, budget = STEP_BYTES;
 
-	do {
+	if (u->room == NULL)
+		u->room = mem_resize(NULL, 1, KEEP_BYTES);
+	while (!u->is_end) {
 		/* Behind what is kept, then over it again and again. */
-		if (kept == KEEP_BYTES)
-			kept = 0;
-		if (make_some(u, room + kept, KEEP_BYTES - kept, &made, e) ==
-		    -1)
-			goto out;
-		kept += made;
+		if (u->kept == KEEP_BYTES)
+			u->kept = 0;
+		if (make_once(u, u->room + u->kept, KEEP_BYTES - u->kept, &made,
+			e) == -1)
+			return STEP_FAIL;
+		u->kept += made;
 		if (u->pos > UNPACKED_MAX) {
 			(void)err_set(
 			    e, ERR_LIMIT, "compressed message: too large");
-			goto out;
+			return STEP_FAIL;
 		}
-	} while (made > 0);
-	u->size = u->pos;
-	if (u->pos == kept) {
-		u->whole = mem_resize(room, 1, kept == 0 ? 1 : kept);
-		room = NULL;
+		if (!take_budget(&budget, made) && !u->is_end)
+			return STEP_MORE;
 	}
-	rc = 0;
-out:
-	free(room);
-	return rc;
+	*size = u->size = u->pos;
+	if (u->pos == u->kept)
+		u->whole = mem_resize(u->room, 1, u->kept == 0 ? 1 : u->kept);
+	else
+		free(u->room);
+	u->room = NULL;
+	return STEP_DONE;
+}
+
+int
+unpack_new(int fd, enum packing kind, struct unpack **out, struct err *e)
+{
+	struct unpack *u = mem_new(1, sizeof(*u));
+
+	u->fd = fd;
+	u->kind = kind;
+	if (decoder_begin(u, e) == -1) {
+		unpack_free(&u);
+		return -1;
+	}
+	*out = u;
+	return 0;
 }
 
 int
 unpack_open(int fd, enum packing kind, struct unpack **out, uint64_t *size,
     struct err *e)
 {
-	struct unpack *u = mem_new(1, sizeof(*u));
+	struct unpack *u;
+	enum step step;
 
-	u->fd = fd;
-	u->kind = kind;
-	if (decoder_begin(u, e) == -1 || look_through(u, e) == -1) {
+	if (unpack_new(fd, kind, &u, e) == -1)
+		return -1;
+	while ((step = unpack_look(u, size, e)) == STEP_MORE)
+		;
+	if (step == STEP_FAIL) {
 		unpack_free(&u);
 		return -1;
 	}
-	*size = u->size;
 	*out = u;
 	return 0;
 }
 
-/* Brings the decoder to `off`. */
-static int
-go_to(struct unpack *u, uint64_t off, struct err *e)
+enum step
+unpack_seek(struct unpack *u, uint64_t off, struct err *e)
 {
+	size_t made, budget = STEP_BYTES;
+	enum step step = STEP_DONE;
 	char *room;
-	size_t made = 1;
-	int rc = 0;
 
+	if (u->whole != NULL)
+		return STEP_DONE;
+	if (off > u->size)
+		off = u->size;
+	if (off <= u->pos && u->pos - off <= u->tail_n)
+		return STEP_DONE;
+	u->tail_n = 0;
 	if (off < u->pos && decoder_begin(u, e) == -1)
-		return -1;
-	if (u->pos == off)
-		return 0;
+		return STEP_FAIL;
 	room = mem_resize(NULL, 1, IN_BYTES);
-	while (rc == 0 && u->pos < off && made > 0) {
+	while (step == STEP_DONE && u->pos < off && !u->is_end) {
 		size_t n =
 		    off - u->pos < IN_BYTES ? (size_t)(off - u->pos) : IN_BYTES;
 
-		rc = make_some(u, room, n, &made, e);
+		if (make_once(u, room, n, &made, e) == -1)
+			step = STEP_FAIL;
+		else if (!take_budget(&budget, made) && u->pos < off)
+			step = STEP_MORE;
 	}
 	free(room);
-	return rc;
+	return step;
+}
+
+static void
+keep_tail(struct unpack *u, const char *p, size_t n)
+{
+	size_t old;
+
+	if (u->tail == NULL)
+		u->tail = mem_resize(NULL, 1, TAIL_BYTES);
+	if (n > TAIL_BYTES) {
+		p += n - TAIL_BYTES;
+		n = TAIL_BYTES;
+	}
+	old = u->tail_n < TAIL_BYTES - n ? u->tail_n : TAIL_BYTES - n;
+	memmove(u->tail, u->tail + u->tail_n - old, old);
+	memcpy(u->tail + old, p, n);
+	u->tail_n = old + n;
 }
 
 int
 unpack_read(struct unpack *u, uint64_t off, void *p, size_t n, size_t *got,
     struct err *e)
 {
+	enum step step;
 	size_t made;
 
 	*got = 0;
@@ -245,13 +307,22 @@ unpack_read(struct unpack *u, uint64_t off, void *p, size_t n, size_t *got,
 		*got = n;
 		return 0;
 	}
-	if (go_to(u, off, e) == -1)
+	while ((step = unpack_seek(u, off, e)) == STEP_MORE)
+		;
+	if (step == STEP_FAIL)
 		return -1;
-	do {
-		if (make_some(u, (char *)p + *got, n - *got, &made, e) == -1)
+	if (off < u->pos) {
+		size_t back = (size_t)(u->pos - off);
+
+		*got = back < n ? back : n;
+		memcpy(p, u->tail + u->tail_n - back, *got);
+	}
+	while (*got < n && !u->is_end) {
+		if (make_once(u, (char *)p + *got, n - *got, &made, e) == -1)
 			return -1;
+		keep_tail(u, (char *)p + *got, made);
 		*got += made;
-	} while (made > 0 && *got < n);
+	}
 	return 0;
 }
 
@@ -267,5 +338,7 @@ unpack_free(struct unpack **up)
 		(void)inflateEnd(&u->z);
 	(void)ZSTD_freeDStream(u->zstd);
 	free(u->whole);
+	free(u->room);
+	free(u->tail);
 	free(u);
 }

@@ -27,6 +27,17 @@ struct unpack;
  */
 int unpack_open(int fd, enum packing kind, struct unpack **out, uint64_t *size,
     struct err *e);
+/*
+ * The same in steps of a megabyte or so: unpack_look() until it is STEP_DONE,
+ * which gives *size; nothing may be read before.
+ */
+int unpack_new(int fd, enum packing kind, struct unpack **out, struct err *e);
+enum step unpack_look(struct unpack *u, uint64_t *size, struct err *e);
+/*
+ * Brings the decoder to `off`, or to the end if that comes first, in such steps:
+ * then unpack_read() from there on decodes no more than it gives.
+ */
+enum step unpack_seek(struct unpack *u, uint64_t off, struct err *e);
 /* Up to `n` bytes at `off`; *got 0 at the end. Going backwards is slow. */
 int unpack_read(struct unpack *u, uint64_t off, void *p, size_t n, size_t *got,
     struct err *e);

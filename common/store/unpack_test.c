@@ -167,6 +167,74 @@ test_damage(void **state)
 	free(text);
 }
 
+/* Looked through, and gone to a place, in steps none of which takes long. */
+static void
+test_steps(void **state)
+{
+	static const size_t n = 9 * 1024 * 1024 + 5;
+	char *text = text_of(n), *to = mem_new(1, n), room[100];
+	unsigned looks, seeks, back;
+	struct unpack *u;
+	uint64_t size = 0;
+	size_t packed, got;
+	struct err e;
+	enum step step;
+	int fd;
+
+	(void)state;
+	for (int kind = PACKED_GZIP; kind <= PACKED_ZSTD; kind++) {
+		packed = pack(kind, text, n, to, n);
+		fd = file_of(to, packed);
+		assert_int_equal(unpack_new(fd, kind, &u, &e), 0);
+		for (looks = 0;
+		     (step = unpack_look(u, &size, &e)) == STEP_MORE;)
+			looks++;
+		assert_int_equal(step, STEP_DONE);
+		assert_int_equal(size, n);
+		assert_in_range(looks, 8, 40);
+		for (seeks = 0;
+		     (step = unpack_seek(u, n - 50, &e)) == STEP_MORE;)
+			seeks++;
+		assert_int_equal(step, STEP_DONE);
+		assert_in_range(seeks, 8, 40);
+		assert_int_equal(
+		    unpack_read(u, n - 50, room, sizeof(room), &got, &e), 0);
+		assert_int_equal(got, 50);
+		assert_memory_equal(room, text + n - 50, got);
+		for (back = 0; (step = unpack_seek(u, n / 2, &e)) == STEP_MORE;)
+			back++;
+		assert_int_equal(step, STEP_DONE);
+		assert_in_range(back, 4, 20);
+		assert_int_equal(unpack_seek(u, n / 2, &e), STEP_DONE);
+		assert_reads(u, n / 2, 100000, text, n);
+		/* A little back, as who converts line ends goes. */
+		assert_reads(u, n / 2 + 99000, 3000, text, n);
+		assert_reads(u, n / 2 + 99000, 200000, text, n);
+		assert_reads(u, n / 2 + 298000, 2000, text, n);
+		assert_reads(u, n / 2 + 50000, 20, text, n);
+		while ((step = unpack_seek(u, n + 7, &e)) == STEP_MORE)
+			;
+		assert_int_equal(step, STEP_DONE);
+		assert_reads(u, n + 7, 1, text, n);
+		unpack_free(&u);
+		close(fd);
+	}
+	/* Members that hold nothing take their time, too. */
+	for (packed = 0; packed + 100 < n;)
+		packed += gzip("", 0, to + packed, 100);
+	fd = file_of(to, packed);
+	assert_int_equal(unpack_new(fd, PACKED_GZIP, &u, &e), 0);
+	for (looks = 0; (step = unpack_look(u, &size, &e)) == STEP_MORE;)
+		looks++;
+	assert_int_equal(step, STEP_DONE);
+	assert_int_equal(size, 0);
+	assert_true(looks > 100);
+	unpack_free(&u);
+	close(fd);
+	free(text);
+	free(to);
+}
+
 /* Two members are one message, as gzip(1) has it. */
 static void
 test_members(void **state)
@@ -294,6 +362,7 @@ main(void)
 	    cmocka_unit_test(test_kinds),
 	    cmocka_unit_test(test_reads),
 	    cmocka_unit_test(test_damage),
+	    cmocka_unit_test(test_steps),
 	    cmocka_unit_test(test_members),
 	    cmocka_unit_test(test_bomb),
 	    cmocka_unit_test(test_in_a_maildir),

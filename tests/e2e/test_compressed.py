@@ -6,7 +6,7 @@ import os
 import re
 
 import pytest
-from lib import agree, dovecot, server
+from lib import agree, dovecot, meanwhile, server
 from lib.agree import msg
 
 SETTINGS = "mail_plugins = zlib\n"
@@ -92,3 +92,38 @@ def test_by_hand(pair):
     told = b"".join(ours.ok("UID FETCH 4:* (RFC822.SIZE BODY.PEEK[])"))
     assert b"RFC822.SIZE 134" in told and b"msg 7" in told
     ours.close()
+
+
+def large(megabytes):
+    """So much that unpacks to so many megabytes of text, a member each."""
+    head = gzip.compress(msg(1))
+    return head + gzip.compress((b"x" * 63 + b"\n") * 16384, 9) * megabytes
+
+
+@pytest.mark.parametrize("items", [
+    "BODYSTRUCTURE", "RFC822.SIZE", "BODY.PEEK[]<0.10>",
+    "BODY.PEEK[TEXT]<150000000.10>", "BINARY.PEEK[1]<150000000.10>"])
+def test_others_are_served_meanwhile(start, items):
+    """A message is looked through, and gone forward in, step by step."""
+    s = start(users=["alice"], tls=False)
+    packed = large(160)
+    for i in range(meanwhile.TRIES):
+        # Names without sizes: what it is has to be found out.
+        s.deliver("alice", packed, flags="", name="%d.x.y" % (i + 1))
+    busy, other = s.imap("alice"), s.imap("alice")
+    busy.ok("SELECT INBOX")
+    assert meanwhile.is_answered(
+        busy, other, lambda i: "FETCH %d %s" % (i + 1, items))
+
+
+@pytest.mark.parametrize("command", [
+    "SEARCH %d BODY nowhere", "SORT (SUBJECT) UTF-8 %d",
+    "THREAD REFERENCES UTF-8 %d"])
+def test_others_are_served_while_it_is_searched(start, command):
+    s = start(users=["alice"], tls=False)
+    packed = large(160)
+    for i in range(meanwhile.TRIES):
+        s.deliver("alice", packed, flags="", name="%d.x.y" % (i + 1))
+    busy, other = s.imap("alice"), s.imap("alice")
+    busy.ok("SELECT INBOX")
+    assert meanwhile.is_answered(busy, other, lambda i: command % (i + 1))

@@ -516,10 +516,25 @@ unpack_message(struct mailbox *m, uint32_t uid, struct str name, bool only_size,
 	if (only_size &&
 	    maildir_name_size(maildir_base_of(name), 'S', &out->size))
 		return 0;
-	if (unpack_open(out->fd, kind, &u, &out->size, e) == -1)
+	if ((out->in_steps
+		    ? unpack_new(out->fd, kind, &u, e)
+		    : unpack_open(out->fd, kind, &u, &out->size, e)) == -1)
 		return err_in(e, "%s: message %u", m->name, uid);
 	out->impl = u;
+	out->is_pending = out->in_steps;
 	return 0;
+}
+
+static enum step
+look_through_packed(struct msg_file *f, struct err *e)
+{
+	return unpack_look(f->impl, &f->size, e);
+}
+
+static enum step
+seek_packed(struct msg_file *f, uint64_t off, struct err *e)
+{
+	return unpack_seek(f->impl, off, e);
 }
 
 static int
@@ -706,6 +721,8 @@ const struct store_ops maildir_ops = {
     .msg_open = open_message,
     .msg_stat = stat_message,
     .msg_read = read_packed,
+    .msg_look = look_through_packed,
+    .msg_seek = seek_packed,
     .msg_close = close_packed,
     .msg_facts = facts,
     .note_wire_size = maildir_note_wire_size,
