@@ -16,7 +16,11 @@
 #include "imapd/context.h"
 #include "imapd/reply.h"
 #include "imapd/sort_job.h"
+#include "store/kept.h"
 #include "store/msg.h"
+
+/* Messages between two looks at the clock. */
+enum { LOOKS = 1024 };
 
 static void
 sort_cleanup(struct cmd *c)
@@ -26,6 +30,8 @@ sort_cleanup(struct cmd *c)
 	msg_close(&s->msg);
 	arena_done(&s->scratch);
 	set32_done(&s->missing);
+	buf_done(&s->kept);
+	buf_done(&s->line);
 	search_run_done(&s->run);
 }
 
@@ -80,6 +86,8 @@ sort_begin(struct cmd *c)
 	const struct imap_arg *a = c->args;
 
 	arena_init(&s->scratch);
+	buf_init(&s->kept, KEPT_MAX_BYTES);
+	buf_init(&s->line, SIZE_MAX / 2);
 	c->state = s;
 	c->cleanup = sort_cleanup;
 	if (!search_return_parse(&a, &s->run.ret)) {
@@ -165,7 +173,8 @@ sort_step(struct cmd *c, struct sort *s)
 			s->phase = SORT_LOAD;
 			break;
 		case SORT_LOAD:
-			sort_order_load(c, s);
+			if (sort_order_load(c, s) == STEP_MORE)
+				return STEP_MORE;
 			begin_keys(c, s);
 			break;
 		case SORT_KEYS:
@@ -197,34 +206,49 @@ sort_step(struct cmd *c, struct sort *s)
 
 /* ---- the answer ------------------------------------------------------------ */
 
-static void
+/* False: the time is up. */
+static bool
+write_numbers(struct buf *b, struct cmd *c, struct sort *s)
+{
+	uint32_t uid;
+
+	while (s->line_at < s->n_order) {
+		uid = s->order[s->line_at++];
+		buf_add_byte(b, ' ');
+		buf_add_u64(b, c->uid ? uid : view_seq(c->s->view, uid));
+		if (s->line_at % LOOKS == 0 && cmd_time_is_up(c))
+			return false;
+	}
+	return true;
+}
+
+static enum step
 write_answer(struct buf *b, struct cmd *c, struct sort *s)
 {
 	struct search_found f = {.uids = &s->run.found, .order = s->order};
 
-	search_run_save(c, &s->run, &f);
+	if (b->n == 0)
+		search_run_save(c, &s->run, &f);
 	if (s->run.ret.is_given) {
 		if ((s->run.ret.options & ~(unsigned)SEARCH_NO_RESULT) != 0)
 			search_return_write(
 			    b, c, &s->run.ret, &f, s->run.modseq);
-		return;
+		return STEP_DONE;
 	}
-	buf_add_c(b, "* SORT");
-	for (size_t i = 0; i < s->n_order; i++) {
-		buf_add_byte(b, ' ');
-		buf_add_u64(b,
-		    c->uid ? s->order[i] : view_seq(c->s->view, s->order[i]));
-	}
+	if (b->n == 0)
+		buf_add_c(b, "* SORT");
+	if (!write_numbers(b, c, s))
+		return STEP_MORE;
 	if (s->run.modseq != 0)
 		buf_addf(
 		    b, " (MODSEQ %llu)", (unsigned long long)s->run.modseq);
 	buf_add_c(b, "\r\n");
+	return STEP_DONE;
 }
 
 enum step
 cmd_sort(struct cmd *c)
 {
-	struct buf line;
 	struct search_found f = {0};
 	struct sort *s;
 
@@ -237,11 +261,10 @@ cmd_sort(struct cmd *c)
 	f.order = s->order;
 	if (search_run_modseq(c, &s->run, &f) == STEP_MORE)
 		return STEP_MORE;
-	buf_init(&line, SIZE_MAX / 2);
-	write_answer(&line, c, s);
+	if (write_answer(&s->line, c, s) == STEP_MORE)
+		return STEP_MORE;
 	session_send(c->s);
-	conn_write_str(c->s->conn, buf_str(&line));
-	buf_done(&line);
+	conn_write_str(c->s->conn, buf_str(&s->line));
 	context_add(c,
 	    &(struct context_wish){
 		.ret = &s->run.ret,

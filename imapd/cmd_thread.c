@@ -22,6 +22,8 @@
 
 /* Steps of the tree's making between two looks at the clock. */
 enum { TREE_STEPS = 2000 };
+/* Bytes of the answer between them. */
+enum { LOOK_BYTES = 8192 };
 /* What is found again as fast is not kept. */
 enum { KEPT_MIN = 64 };
 
@@ -29,8 +31,13 @@ struct threading {
 	struct search_run run;
 	enum thread_kind kind;
 	struct str question; /* what a kept answer answers */
-	bool is_searched, is_kept;
+	bool is_searched, is_kept, in_kept;
+	struct thread_kept kept;
 	struct buf text; /* the answer, with UIDs */
+	const struct thread_node *head; /* the next thread that goes there */
+	bool in_text, has_text;
+	struct buf line; /* the answer as it is told */
+	size_t line_at; /* of the text */
 	struct thread_job *job; /* once all keys are read */
 	bool in_keys;
 	uint32_t uid; /* the next whose keys are wanted */
@@ -49,6 +56,7 @@ threading_cleanup(struct cmd *c)
 	arena_done(&t->scratch);
 	thread_job_done(t->job);
 	buf_done(&t->text);
+	buf_done(&t->line);
 	search_run_done(&t->run);
 }
 
@@ -69,6 +77,7 @@ threading_begin(struct cmd *c)
 
 	arena_init(&t->scratch);
 	buf_init(&t->text, SIZE_MAX / 2);
+	buf_init(&t->line, SIZE_MAX / 2);
 	c->state = t;
 	c->cleanup = threading_cleanup;
 	if (limit_exceeded(c->s, view_count(c->s->view)) != 0) {
@@ -197,57 +206,81 @@ write_thread(struct buf *b, const struct thread_node *n)
 	buf_add_byte(b, ')');
 }
 
-/* All threads, as UIDs; kept for the next who asks about these messages. */
-static void
+/*
+ * All threads, as UIDs, one after the other; kept for the next who asks about
+ * these messages.
+ */
+static enum step
 write_threads(struct cmd *c, struct threading *t)
 {
-	const struct thread_node *n = thread_job_root(t->job)->first;
+	size_t looked = t->text.n;
 
-	for (; n != NULL; n = n->next)
-		write_thread(&t->text, n);
+	if (t->has_text)
+		return STEP_DONE;
+	if (!t->in_text)
+		t->head = thread_job_root(t->job)->first;
+	t->in_text = true;
+	while (t->head != NULL) {
+		write_thread(&t->text, t->head);
+		t->head = t->head->next;
+		if (t->text.n - looked < LOOK_BYTES)
+			continue;
+		if (cmd_time_is_up(c))
+			return STEP_MORE;
+		looked = t->text.n;
+	}
+	t->has_text = true;
 	if (t->run.unreadable == NULL && t->n_msgs >= KEPT_MIN)
 		kept_put(c->s->view, t->question, buf_str(&t->text));
+	return STEP_DONE;
 }
 
 /* STEP_DONE: t->text is the answer. */
 static enum step
 thread_step(struct cmd *c, struct threading *t)
 {
+	enum step kept;
+
 	if (!t->is_searched) {
 		if (search_run_step(c, &t->run) == STEP_MORE)
 			return STEP_MORE;
-		t->is_searched = true;
-		t->is_kept =
-		    thread_kept_get(c, t->question, &t->run.found, &t->text);
+		t->is_searched = t->in_kept = true;
+	}
+	if (t->in_kept) {
+		kept = thread_kept_get(
+		    &t->kept, c, t->question, &t->run.found, &t->text);
+		if (kept == STEP_MORE)
+			return STEP_MORE;
+		t->is_kept = kept == STEP_DONE;
+		t->in_kept = false;
 	}
 	if (t->is_kept)
 		return STEP_DONE;
 	if (t->job == NULL && read_keys(c, t) == STEP_MORE)
 		return STEP_MORE;
-	if (make_tree(c, t) == STEP_MORE)
+	if (!t->in_text && make_tree(c, t) == STEP_MORE)
 		return STEP_MORE;
-	write_threads(c, t);
-	return STEP_DONE;
+	return write_threads(c, t);
 }
 
 enum step
 cmd_thread(struct cmd *c)
 {
 	struct threading *t;
-	struct buf line;
 
 	if (c->state == NULL && !threading_begin(c))
 		return STEP_DONE;
 	t = c->state;
 	if (thread_step(c, t) == STEP_MORE)
 		return STEP_MORE;
-	buf_init(&line, SIZE_MAX / 2);
-	buf_add_c(&line, t->text.n > 0 ? "* THREAD " : "* THREAD");
-	thread_kept_write(&line, c, buf_str(&t->text));
-	buf_add_c(&line, "\r\n");
+	if (t->line.n == 0)
+		buf_add_c(&t->line, t->text.n > 0 ? "* THREAD " : "* THREAD");
+	if (thread_kept_write(&t->line, c, buf_str(&t->text), &t->line_at) ==
+	    STEP_MORE)
+		return STEP_MORE;
+	buf_add_c(&t->line, "\r\n");
 	session_send(c->s);
-	conn_write_str(c->s->conn, buf_str(&line));
-	buf_done(&line);
+	conn_write_str(c->s->conn, buf_str(&t->line));
 	if (t->run.unreadable == NULL)
 		return reply_ok(c, NULL, "THREAD completed");
 	return reply_no(c, t->run.unreadable,

@@ -60,6 +60,9 @@ struct sort {
 	struct str question; /* what the kept order answers */
 	uint32_t *old; /* messages of the view in that order... */
 	size_t n_old; /* ...0: there is none */
+	struct buf kept; /* the order as it was kept, while it is looked at */
+	size_t kept_at;
+	uint8_t *seen; /* a bit for each message of the view that is in it */
 	struct set32 missing; /* found, but not in it */
 	uint32_t uid; /* the next of them whose keys are wanted */
 	struct sort_row *rows;
@@ -67,6 +70,10 @@ struct sort {
 	struct step_sort sort;
 	uint32_t *order; /* both, merged; later those found */
 	size_t n_order;
+	bool is_merged; /* then those that were not found are left out */
+	size_t leave_from, leave_to;
+	struct buf line; /* the answer, once it is begun */
+	size_t line_at; /* of `order` */
 	size_t row, from, lo, hi; /* of rows and old, being merged */
 	struct sort_row probe;
 	struct arena_mark mark; /* what a probe used is given back */
@@ -83,8 +90,8 @@ enum step sort_keys_read(struct cmd *c, struct sort *s, uint32_t uid,
 /* For step_sort: never 0, for UIDs decide in the end. */
 int sort_keys_compare(const void *x, const void *y, void *sort);
 
-/* The kept order into s->old; what is not in it into s->missing. */
-void sort_order_load(struct cmd *c, struct sort *s);
+/* The kept order into s->old; what is not in it into s->missing. No STEP_FAIL. */
+enum step sort_order_load(struct cmd *c, struct sort *s);
 /*
  * s->rows, sorted, and s->old into s->order, which is kept; then what was found
  * alone stays there. STEP_FAIL: the old order can not be used after all.

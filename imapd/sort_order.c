@@ -20,6 +20,8 @@
 #define PART_MAX 4
 /* More than one in so many that is missing: it is not worth it. */
 #define MISSING_MAX 16
+/* Messages between two looks at the clock. */
+#define LOOKS 1024
 
 /* "SORT 1" and a letter for each criterion, a capital when it is reversed. */
 static struct str
@@ -42,57 +44,77 @@ is_worth_it(struct cmd *c, const struct sort *s)
 	return n >= FOUND_MIN && n >= view_count(c->s->view) / PART_MAX;
 }
 
-/* Messages of the view, each once; `seen` is a bit for each of them. */
-static void
-take_old(struct cmd *c, struct sort *s, struct str kept, uint8_t *seen)
+/* Messages of the view, each once, from s->kept_at on. */
+static enum step
+take_old(struct cmd *c, struct sort *s)
 {
-	size_t n = kept.n / sizeof(uint32_t);
+	size_t n = s->kept.n / sizeof(uint32_t);
 	uint32_t uid, seq;
 
-	s->old = arena_new(c->arena, n + 1, sizeof(*s->old));
-	for (size_t i = 0; i < n; i++) {
-		memcpy(&uid, kept.p + i * sizeof(uid), sizeof(uid));
+	if (s->old == NULL)
+		s->old = arena_new(c->arena, n + 1, sizeof(*s->old));
+	while (s->kept_at < n) {
+		memcpy(
+		    &uid, s->kept.p + s->kept_at++ * sizeof(uid), sizeof(uid));
 		seq = view_seq(c->s->view, uid);
-		if (seq == 0 || (seen[seq / 8] & 1u << seq % 8) != 0)
-			continue;
-		seen[seq / 8] |= (uint8_t)(1u << seq % 8);
-		s->old[s->n_old++] = uid;
+		if (seq != 0 && (s->seen[seq / 8] & 1u << seq % 8) == 0) {
+			s->seen[seq / 8] |= (uint8_t)(1u << seq % 8);
+			s->old[s->n_old++] = uid;
+		}
+		if (s->kept_at % LOOKS == 0 && cmd_time_is_up(c))
+			return STEP_MORE;
 	}
+	return STEP_DONE;
 }
 
-static void
-find_missing(struct cmd *c, struct sort *s, const uint8_t *seen)
+/* From s->uid on; 0 behind the last. */
+static enum step
+find_missing(struct cmd *c, struct sort *s)
 {
-	uint32_t uid = 1, seq;
+	uint32_t seq;
 
-	while (uid != 0 && set32_next(&s->run.found, uid, &uid)) {
-		seq = view_seq(c->s->view, uid);
-		if ((seen[seq / 8] & 1u << seq % 8) == 0)
-			set32_add(&s->missing, uid);
-		uid++;
+	for (unsigned n = 1;
+	     s->uid != 0 && set32_next(&s->run.found, s->uid, &s->uid); n++) {
+		seq = view_seq(c->s->view, s->uid);
+		if ((s->seen[seq / 8] & 1u << seq % 8) == 0)
+			set32_add(&s->missing, s->uid);
+		s->uid++;
+		if (n % LOOKS == 0 && cmd_time_is_up(c))
+			return STEP_MORE;
 	}
+	return STEP_DONE;
 }
 
-void
+/* False: there is no kept order that could help. */
+static bool
+load_begin(struct cmd *c, struct sort *s)
+{
+	s->question = question_of(c, s);
+	if (!is_worth_it(c, s))
+		return false;
+	s->seen =
+	    arena_new(c->arena, (size_t)view_count(c->s->view) / 8 + 1, 1);
+	buf_init(&s->kept, KEPT_MAX_BYTES);
+	if (!kept_get(c->s->view, s->question, &s->kept))
+		buf_clear(&s->kept);
+	s->uid = 1;
+	return s->kept.n > 0;
+}
+
+enum step
 sort_order_load(struct cmd *c, struct sort *s)
 {
-	uint32_t n = view_count(c->s->view);
-	uint8_t *seen;
-	struct buf kept;
+	bool helps = s->seen != NULL || load_begin(c, s);
 
-	s->question = question_of(c, s);
-	if (is_worth_it(c, s)) {
-		seen = arena_new(c->arena, (size_t)n / 8 + 1, 1);
-		buf_init(&kept, KEPT_MAX_BYTES);
-		if (kept_get(c->s->view, s->question, &kept))
-			take_old(c, s, buf_str(&kept), seen);
-		buf_done(&kept);
-		find_missing(c, s, seen);
-		if (set32_count(&s->missing) <= s->n_old / MISSING_MAX)
-			return;
-	}
+	if (helps &&
+	    (take_old(c, s) == STEP_MORE || find_missing(c, s) == STEP_MORE))
+		return STEP_MORE;
+	buf_done(&s->kept);
+	if (helps && set32_count(&s->missing) <= s->n_old / MISSING_MAX)
+		return STEP_DONE;
 	s->n_old = 0;
 	set32_copy(&s->missing, &s->run.found);
+	return STEP_DONE;
 }
 
 /* ---- one order of two ------------------------------------------------------ */
@@ -165,23 +187,25 @@ keep_order(struct cmd *c, const struct sort *s)
 	    str_make((const char *)s->order, s->n_order * sizeof(*s->order)));
 }
 
-static void
-leave_found(struct sort *s)
+static enum step
+leave_found(struct cmd *c, struct sort *s)
 {
-	size_t n = 0;
-
 	if (s->n_order == set32_count(&s->run.found))
-		return;
-	for (size_t i = 0; i < s->n_order; i++)
-		if (set32_has(&s->run.found, s->order[i]))
-			s->order[n++] = s->order[i];
-	s->n_order = n;
+		return STEP_DONE;
+	while (s->leave_from < s->n_order) {
+		if (set32_has(&s->run.found, s->order[s->leave_from]))
+			s->order[s->leave_to++] = s->order[s->leave_from];
+		if (++s->leave_from % LOOKS == 0 && cmd_time_is_up(c))
+			return STEP_MORE;
+	}
+	s->n_order = s->leave_to;
+	return STEP_DONE;
 }
 
 enum step
 sort_order_merge(struct cmd *c, struct sort *s)
 {
-	enum step step = merge_rows(c, s);
+	enum step step = s->is_merged ? STEP_DONE : merge_rows(c, s);
 
 	if (step == STEP_MORE)
 		return STEP_MORE;
@@ -191,7 +215,8 @@ sort_order_merge(struct cmd *c, struct sort *s)
 		set32_copy(&s->missing, &s->run.found);
 		return STEP_FAIL;
 	}
-	keep_order(c, s);
-	leave_found(s);
-	return STEP_DONE;
+	if (!s->is_merged)
+		keep_order(c, s);
+	s->is_merged = true;
+	return leave_found(c, s);
 }

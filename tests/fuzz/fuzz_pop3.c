@@ -200,7 +200,7 @@ msg_wire_size(struct msg *m, uint64_t *out, UNUSED struct err *e)
 }
 
 int
-msg_load(UNUSED struct msg *m, UNUSED size_t first, UNUSED struct err *e)
+msg_load_step(UNUSED struct msg *m, UNUSED size_t first, UNUSED struct err *e)
 {
 	return 0;
 }
