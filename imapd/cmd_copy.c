@@ -67,8 +67,12 @@ copy_begin(struct cmd *c, bool move)
 	c->state = st;
 	c->cleanup = copy_cleanup;
 	if (!imap_arg_atom(&a, &set) || !imap_arg_astring(&a, &wire) ||
-	    !imap_arg_end(a) || !session_parse_set(c, set, &st->uids)) {
+	    !imap_arg_end(a)) {
 		(void)reply_bad(c, "Message set and mailbox name expected");
+		return false;
+	}
+	if (!session_parse_set(c, set, &st->uids)) {
+		(void)reply_bad(c, session_set_fault(c, set));
 		return false;
 	}
 	if (name_decode(c->s, c->arena, wire, &st->dest, &e) == -1) {

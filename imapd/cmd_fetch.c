@@ -168,15 +168,18 @@ start(struct cmd *c)
 {
 	struct fetch *f = new_fetch(c);
 	const struct imap_arg *a = c->args;
-	struct str set;
+	struct str set = STR("");
 
 	if (!imap_arg_atom(&a, &set) || !session_parse_set(c, set, &f->uids)) {
-		reply_bad(c, "Not a valid message set");
+		reply_bad(c, session_set_fault(c, set));
 		return NULL;
 	}
-	if (!fetch_plan_parse(c->arena, &a, &f->plan) ||
-	    !fetch_plan_modifiers(c->arena, &a, &f->plan) || !imap_arg_end(a)) {
-		reply_bad(c, "Unknown or malformed FETCH item");
+	if (!fetch_plan_parse(c->arena, &a, &f->plan)) {
+		reply_bad(c, fetch_plan_fault(c->arena, &f->plan));
+		return NULL;
+	}
+	if (!fetch_plan_modifiers(c->arena, &a, &f->plan) || !imap_arg_end(a)) {
+		reply_bad(c, "Unknown or malformed FETCH modifier");
 		return NULL;
 	}
 	if (f->plan.has_partial && !c->uid) {

@@ -112,10 +112,10 @@ static const char *
 store_parse(struct cmd *c, struct store_state *st)
 {
 	const struct imap_arg *a = c->args;
-	struct str set;
+	struct str set = STR("");
 
 	if (!imap_arg_atom(&a, &set) || !session_parse_set(c, set, &st->uids))
-		return "Invalid message set";
+		return session_set_fault(c, set);
 	if (!modifier_parse(&a, st))
 		return "(UNCHANGEDSINCE n) expected";
 	if (!item_parse(&a, st))

@@ -198,7 +198,7 @@ context_check(struct cmd *c, const struct search_return *r)
 		return false;
 	}
 	if (a != NULL && !fetch_plan_parse(c->arena, &a, &plan)) {
-		(void)reply_bad(c, "Unknown or malformed FETCH item");
+		(void)reply_bad(c, fetch_plan_fault(c->arena, &plan));
 		return false;
 	}
 	return true;

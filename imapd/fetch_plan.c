@@ -425,6 +425,9 @@ parse_one(struct planner *p, struct str word, const struct imap_arg **a)
 	return parse_item(p, word, a);
 }
 
+/* Bytes of an item that are shown to the client. */
+#define FAULT_MAX 60
+
 bool
 fetch_plan_parse(
     struct arena *arena, const struct imap_arg **a, struct fetch_plan *out)
@@ -435,14 +438,35 @@ fetch_plan_parse(
 
 	*out = (struct fetch_plan){0};
 	p.tail = &out->items;
-	if (imap_arg_atom(a, &word))
+	if (imap_arg_atom(a, &word)) {
+		out->bad = word;
 		return parse_one(&p, word, a);
+	}
 	if (!imap_arg_list(a, &list) || imap_arg_end(list))
 		return false;
-	while (imap_arg_atom(&list, &word))
+	while (imap_arg_atom(&list, &word)) {
+		out->bad = word;
 		if (!parse_item(&p, word, &list))
 			return false;
+	}
+	out->bad = STR("");
 	return imap_arg_end(list);
+}
+
+const char *
+fetch_plan_fault(struct arena *arena, const struct fetch_plan *p)
+{
+	struct str item = str_head(p->bad, FAULT_MAX);
+	char shown[FAULT_MAX];
+
+	if (item.n == 0)
+		return "FETCH items expected";
+	for (size_t i = 0; i < item.n; i++)
+		shown[i] =
+		    item.p[i] >= ' ' && item.p[i] <= '~' ? item.p[i] : '?';
+	return arena_c(arena,
+	    arena_printf(arena, "Unknown or malformed FETCH item: %.*s%s",
+		(int)item.n, shown, item.n < p->bad.n ? "..." : ""));
 }
 
 /* Puts one more item behind the others. */

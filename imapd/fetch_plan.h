@@ -84,14 +84,17 @@ struct fetch_plan {
 	bool vanished;
 	bool has_partial;
 	struct partial_range partial; /* RFC 9394 section 3.3 */
+	struct str bad; /* the item that is to blame, if there is one */
 };
 
 /*
  * The items in *a (one atom, a macro, or a list), which is moved behind them.
- * All in `arena`. False: the grammar does not allow it.
+ * All in `arena`. False: the grammar does not allow it, see fetch_plan_fault().
  */
 bool fetch_plan_parse(
     struct arena *arena, const struct imap_arg **a, struct fetch_plan *out);
+/* What to tell the client then: names the item, in printable ASCII, bounded. */
+const char *fetch_plan_fault(struct arena *arena, const struct fetch_plan *p);
 
 /*
  * What stands between the brackets of BODY[...] ("", "1.2.MIME"), without a

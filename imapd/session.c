@@ -171,6 +171,25 @@ session_parse_set(struct cmd *c, struct str text, struct set32 *uids)
 	return parse_set(c, text, c->uid, false, uids);
 }
 
+const char *
+session_set_fault(struct cmd *c, struct str text)
+{
+	uint32_t count = c->s->view == NULL ? 0 : view_count(c->s->view);
+	struct set32 numbers;
+	bool ok;
+
+	set32_init(&numbers);
+	ok = imap_set_parse(text, UINT32_MAX, IMAP_SET_RANGES_MAX, &numbers);
+	set32_done(&numbers);
+	if (!ok || c->uid)
+		return "Not a valid message set";
+	if (count == 0)
+		return "No such message: the mailbox is empty";
+	return arena_c(c->arena,
+	    arena_printf(
+		c->arena, "No such message: the last one is %u", count));
+}
+
 bool
 session_parse_set_as(
     struct cmd *c, struct str text, bool uid, struct set32 *uids)

@@ -84,6 +84,8 @@ void session_send(struct session *s);
  * the last saved result of a search (RFC 5182).
  */
 bool session_parse_set(struct cmd *c, struct str text, struct set32 *uids);
+/* What to tell the client of a set that session_parse_set() refused. */
+const char *session_set_fault(struct cmd *c, struct str text);
 
 /*
  * UIDs of the view as the client counts them: UIDs by c->uid, else sequence

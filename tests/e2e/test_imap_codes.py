@@ -338,3 +338,34 @@ def test_login(start):
     with s.imap() as c:
         status, text, _ = c.cmd("LOGIN alice " + server.PASSWORD)
         assert (status, code_of(text)) == ("NO", "UNAVAILABLE"), text
+
+
+def test_texts_say_what_is_wrong(box):
+    """A command that is refused names what it was refused for."""
+    c = box.connect()
+
+    def told(command):
+        status, text, _ = c.cmd(command)
+        assert status == "BAD", text
+        return text
+    c.ok("SELECT INBOX")
+    assert told("COPY 1 Trash") == b"No such message: the mailbox is empty"
+    box.fill(3)
+    c.ok("NOOP")
+    gone = b"No such message: the last one is 3"
+    for command in ("COPY 9999 Trash", "MOVE 2:4 Trash", "FETCH 4 FLAGS",
+                    "STORE 7 +FLAGS (\\Seen)"):
+        assert told(command) == gone
+    for command in ("COPY x Trash", "COPY 0 Trash", "FETCH 1: FLAGS",
+                    "STORE a FLAGS ()", "UID COPY x Trash", "FETCH 0 UID"):
+        assert told(command) == b"Not a valid message set"
+    assert told("COPY 1") == b"Message set and mailbox name expected"
+    bad = b"Unknown or malformed FETCH item: "
+    assert told("FETCH 1 NOSUCH") == bad + b"NOSUCH"
+    assert told("FETCH 1 (UID FLAGS BODY[x] ENVELOPE)") == bad + b"BODY[x]"
+    assert told("FETCH 1 BODY[]<5.0>") == bad + b"BODY[]<5.0>"
+    assert told("FETCH 1 (%s)" % ("A" * 5000)) == bad + b"A" * 60 + b"..."
+    assert told("FETCH 1 ()") == told("FETCH 1 (UID ())") == \
+        b"FETCH items expected"
+    assert told("FETCH 1 UID (NOSUCH)") == \
+        b"Unknown or malformed FETCH modifier"
