@@ -196,7 +196,7 @@ on_close(struct conn *conn, const struct err *why, void *arg)
 		conn_write(conn, bye, sizeof(bye) - 1);
 		conn_flush(conn);
 	}
-	host_session_note(cl->host, cl, "commands=%llu reason=%s",
+	host_session_note(cl->host, cl, "commands=%llu reason=\"%s\"",
 	    (unsigned long long)cl->n_commands,
 	    cl->why != NULL                ? cl->why
 		: why->code == ERR_TIMEOUT ? "idle"

@@ -89,7 +89,7 @@ static void
 note(struct session *s)
 {
 	host_session_note(s->host, s,
-	    "top=%u/%llu retr=%u/%llu del=%u/%u size=%llu why=\"%s\"",
+	    "top=%u/%llu retr=%u/%llu del=%u/%u size=%llu reason=\"%s\"",
 	    s->top_count, (unsigned long long)s->top_bytes, s->retr_count,
 	    (unsigned long long)s->retr_bytes, s->removed, s->drop.n,
 	    (unsigned long long)s->drop.size, s->why);

@@ -9,9 +9,11 @@
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/num.h"
 #include "base/vec.h"
 #include "ctl.h"
 #include "ipc/chan_ctl.h"
@@ -20,10 +22,14 @@
 #define OUTPUT_MAX_BYTES ((size_t)64 * 1024 * 1024)
 #define ANSWER_WAIT_MS 30000
 
+#define MOMENT_MAX 48
+#define ZONE_BYTES 5 /* of strftime's %z */
+
 /* One row of an answer: the frame that it lies in, and the slices. */
 struct row {
 	char *frame;
 	struct ctl_row fields;
+	char moment[MOMENT_MAX]; /* how a moment in it is shown */
 };
 
 struct answer {
@@ -165,6 +171,42 @@ add_safe(struct buf *out, struct str s)
 	}
 }
 
+/* Moments are told as seconds since 1970; people read local time, ISO 8601. */
+static bool
+is_moment(const struct ctl_value *f)
+{
+	return f->is_number && str_eq(f->name, STR("since"));
+}
+
+static void
+show_moments(struct answer *a)
+{
+	VEC_EACH(&a->rows, row)
+		for (size_t i = 0; i < row->fields.n_fields; i++) {
+			struct ctl_value *f = &row->fields.fields[i];
+			char *to = row->moment;
+			uint64_t at;
+			time_t t;
+			struct tm tm;
+			size_t n;
+
+			if (!is_moment(f) ||
+			    !num_parse_u64(f->value, 0, INT64_MAX, &at))
+				continue;
+			t = (time_t)at;
+			if (localtime_r(&t, &tm) == NULL)
+				continue;
+			n = strftime(
+			    to, MOMENT_MAX - 1, "%Y-%m-%dT%H:%M:%S%z", &tm);
+			if (n < ZONE_BYTES)
+				continue;
+			/* "+0100" has a colon in the form with dashes. */
+			memmove(to + n - 1, to + n - 2, 2);
+			to[n - 2] = ':';
+			f->value = str_make(to, n + 1);
+		}
+}
+
 static bool
 has_same_columns(const struct ctl_row *a, const struct ctl_row *b)
 {
@@ -266,8 +308,10 @@ ask_and_print(const struct ctl_options *o, const struct ctl_request *request,
 	buf_init(&out, OUTPUT_MAX_BYTES);
 	if (o->json)
 		add_json(&out, &a);
-	else
+	else {
+		show_moments(&a);
 		add_text(&out, &a, as_list);
+	}
 	status = ctl_print(&out);
 	if (!a.ok) {
 		status = 1;

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: ISC
 """What a person meets: restanted's options, restantectl, messages about a
 wrong configuration."""
+import datetime
 import json
 import os
+import re
 import subprocess
 import time
 
@@ -109,6 +111,13 @@ def test_who_kick_status(start, form):
     assert [r["user"] for r in
             s.ctl("who", "--service", "pop3", "--json")["rows"]] == ["bob"]
     assert "alice" in s.ctl("who")
+    moment = r"\b20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d\d:\d\d\b"
+    for command in ("who", "status"):
+        begun = [datetime.datetime.fromisoformat(m).timestamp()
+                 for m in re.findall(moment, s.ctl(command))]
+        assert begun == [r["since"] for r in s.ctl(command, "--json")["rows"]
+                         if "since" in r]
+        assert begun
     status = s.ctl("status", "--json")["rows"]
     assert status[0]["sessions"] == 3
     assert {"logd", "authd", "keyd", "login"} <= {

@@ -305,7 +305,7 @@ def test_log_line(shared, user):
     c.ok("QUIT")
     line = shared.wait_log(
         r"session ended user=<%s> .*retr=1/\d+ del=1/2 size=\d+ "
-        r'why="logged out"' % user)
+        r'reason="logged out"' % user)
     assert line
 
 
