@@ -345,6 +345,7 @@ rights_look(struct mailbox *m)
 bool
 rights_may_list(struct store *s, struct str name, unsigned attrs)
 {
+	struct rights_place p = {0};
 	unsigned rights;
 	struct err e;
 
@@ -353,6 +354,9 @@ rights_may_list(struct store *s, struct str name, unsigned attrs)
 	/* Levels come back by what lies below them. */
 	if ((attrs & (MBOX_NOSELECT | MBOX_NONEXISTENT)) != 0)
 		return s->kind != SPACE_OTHERS;
+	/* INBOX is among the names even where the root is a folder alone. */
+	if (s->ops->rights_place(s, name, &p, &e) == -1 || p.is_level)
+		return false;
 	return rights_of(s, name, &rights, &e) == 0 &&
 	    (rights & ACL_LOOKUP) != 0;
 }

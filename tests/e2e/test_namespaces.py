@@ -395,3 +395,30 @@ def test_index_of_public(starts):
     c = s.imap(ALICE)
     c.ok("SELECT #public/News")
     assert c.ok("FETCH 1:* (UID ENVELOPE RFC822.SIZE)") == first
+
+
+@pytest.mark.skipif(not server.is_root(), reason="needs uids")
+@pytest.mark.parametrize("layout", ["", ":LAYOUT=fs"])
+def test_root_without_an_inbox(starts, layout):
+    """What MYRIGHTS does not know LIST does not show."""
+    s = run()
+    s.settings["other_users_location"] = "maildir:%s/%%u/Maildir%s" % (
+        os.path.dirname(s.home(ALICE)), layout)
+    home, mail = s.home(BOB), s.maildir(BOB)
+    folder = os.path.join(mail, "Shared" if layout else ".Shared")
+    for place in (folder, *(os.path.join(folder, n)
+                            for n in ("cur", "new", "tmp"))):
+        os.mkdir(place)
+        os.chmod(place, 0o755)
+    with open(os.path.join(folder, "dovecot-acl"), "w") as f:
+        f.write("anyone lrs\n")
+    for name in ("cur", "new", "tmp"):
+        os.rmdir(os.path.join(mail, name))
+    os.chmod(home, 0o755)
+    os.chmod(mail, 0o755)
+    s.own_tree(mail, s.uid_of(BOB))
+    starts(s)
+    c = s.imap(ALICE)
+    assert names(c.ok('LIST "" "#user/bob/*"')) == [b"#user/bob/Shared"]
+    assert c.cmd("MYRIGHTS #user/bob/INBOX")[1].startswith(b"[NONEXISTENT]")
+    c.ok("MYRIGHTS #user/bob/Shared")

@@ -13,14 +13,15 @@ pytestmark = pytest.mark.skipif(not server.is_root(), reason="needs uids")
 ALICE, BOB, CAROL = "alice", "bob", "carol"
 
 
-@pytest.fixture(scope="module", params=["maildir", "mbox"])
+@pytest.fixture(scope="module", params=["maildir", "fs", "mbox"])
 def place(request):
     if not server.has_access_lists():
         pytest.skip("no access lists on /tmp")
     s = restante.Restante(users=[ALICE, BOB, CAROL], separate=True, tls=False,
                           settings={"process_linger": 1})
     s.settings["mail_location"] = {
-        "maildir": "maildir:~/Maildir", "mbox": "mbox:~/mail"}[request.param]
+        "maildir": "maildir:~/Maildir", "fs": "maildir:~/Maildir:LAYOUT=fs",
+        "mbox": "mbox:~/mail"}[request.param]
     s.kind = request.param
     for user in s.users:
         os.chmod(s.home(user), 0o700)
