@@ -164,6 +164,18 @@ msg_uid(UNUSED const struct msg *m)
 }
 
 enum step
+msg_load_step(UNUSED struct msg *m, UNUSED size_t first, UNUSED struct err *e)
+{
+	return STEP_DONE;
+}
+
+enum step
+msg_seek(UNUSED struct msg *m, UNUSED uint64_t off, UNUSED struct err *e)
+{
+	return STEP_DONE;
+}
+
+enum step
 msg_ready(UNUSED struct msg *m, UNUSED struct err *e)
 {
 	return STEP_DONE;

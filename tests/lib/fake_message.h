@@ -36,6 +36,18 @@ msg_read(UNUSED struct msg *m, uint64_t off, void *p, size_t n, size_t *got,
 	return 0;
 }
 
+enum step
+msg_seek(UNUSED struct msg *m, UNUSED uint64_t off, UNUSED struct err *e)
+{
+	return STEP_DONE;
+}
+
+bool
+msg_seeks_slowly(UNUSED const struct msg *m)
+{
+	return false;
+}
+
 bool
 msg_at_hand(UNUSED struct msg *m, UNUSED uint64_t off, UNUSED size_t n,
     UNUSED struct str *out)
