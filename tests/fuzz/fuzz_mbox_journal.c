@@ -116,7 +116,7 @@ take_off(struct str *in)
 static uint64_t
 hash_of(struct str file, uint64_t off, uint64_t n)
 {
-	return off + n <= file.n
+	return off <= file.n && n <= file.n - off
 	    ? mbox_bytes_hash(MBOX_HASH_INIT, file.p + off, (size_t)n)
 	    : 0;
 }
