@@ -27,6 +27,7 @@
 #define ALL_MAX 20000
 #define OWNER_SHARES_MAX 500
 #define TOLD_MAX 64 /* to one user's process */
+#define TOLD_OF_ONE 8 /* so many of one owner, before others had their turn */
 #define SAVE_S 1.
 
 /* ---- the list ---- */
@@ -251,26 +252,59 @@ concerns(const struct share_record *r, uint32_t sysuid, uint32_t sysgid,
 		r->number == (kind == SHARE_USER ? sysuid : sysgid));
 }
 
-void
-shares_of(struct shares *s, const char *state_dir, uint32_t sysuid,
-    uint32_t sysgid, struct buf *out)
+struct told {
+	const struct share_entry *v[TOLD_MAX];
+	size_t n;
+};
+
+/* Those of this owner, or all when this one was told already. */
+static size_t
+of_owner(const struct told *t, const struct share_entry *x)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < t->n; i++) {
+		if (t->v[i] == x)
+			return SIZE_MAX;
+		n += t->v[i]->r.owner_uid == x->r.owner_uid;
+	}
+	return n;
+}
+
+static void
+choose(const struct shares *s, uint32_t sysuid, uint32_t sysgid,
+    size_t of_one_max, struct told *t)
 {
 	/* Nobody's share with all hides one with him. */
 	static const enum share_kind kinds[] = {
 	    SHARE_USER, SHARE_GROUP, SHARE_ANYONE};
-	unsigned n = 0;
+
+	for (size_t k = 0; k < ARRAY_LEN(kinds); k++)
+		VEC_EACH(&s->v, x) {
+			if (t->n == TOLD_MAX)
+				return;
+			if (concerns(&x->r, sysuid, sysgid, kinds[k]) &&
+			    of_owner(t, x) < of_one_max)
+				t->v[t->n++] = x;
+		}
+}
+
+void
+shares_of(struct shares *s, const char *state_dir, uint32_t sysuid,
+    uint32_t sysgid, struct buf *out)
+{
+	struct told t = {.n = 0};
 
 	load(s, state_dir);
 	take_added(s);
-	for (size_t k = 0; k < ARRAY_LEN(kinds); k++)
-		VEC_EACH(&s->v, x) {
-			if (!concerns(&x->r, sysuid, sysgid, kinds[k]))
-				continue;
-			if (n++ == TOLD_MAX)
-				return;
-			(void)buf_addf(out, "%s%u\t%.*s\t%.*s\t%.*s",
-			    n > 1 ? "\t" : "", x->r.owner_uid,
-			    STR_ARG(x->r.owner), STR_ARG(x->r.location),
-			    STR_ARG(x->r.folder));
-		}
+	/* Nor do the many of one owner hide those of another. */
+	choose(s, sysuid, sysgid, TOLD_OF_ONE, &t);
+	choose(s, sysuid, sysgid, TOLD_MAX, &t);
+	for (size_t i = 0; i < t.n; i++) {
+		const struct share_record *r = &t.v[i]->r;
+
+		(void)buf_addf(out, "%s%u\t%.*s\t%.*s\t%.*s", i > 0 ? "\t" : "",
+		    r->owner_uid, STR_ARG(r->owner), STR_ARG(r->location),
+		    STR_ARG(r->folder));
+	}
 }

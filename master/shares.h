@@ -24,6 +24,7 @@ struct shares {
 	bool is_dirty;
 };
 
+/* Empty; the file is read when it is first needed. */
 void shares_init(struct shares *s);
 /* What has not been written is. */
 void shares_done(struct shares *s);
@@ -36,7 +37,8 @@ void shares_take(struct shares *s, struct ev_loop *loop, const char *state_dir,
 /*
  * The setting `shares` of one user: for each mailbox that others share with
  * him, by his uid, his group or with anyone, "UID\tOWNER\tLOCATION\tFOLDER",
- * tabs between. Also takes in what restantectl has added since.
+ * tabs between; 64 at most, of each owner eight before any has more. Also takes in
+ * what restantectl has added since.
  */
 void shares_of(struct shares *s, const char *state_dir, uint32_t sysuid,
     uint32_t sysgid, struct buf *out);

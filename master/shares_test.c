@@ -135,6 +135,42 @@ test_limits(UNUSED void **state)
 	shares_done(&s);
 }
 
+/* One owner's many do not hide the one of another. */
+static void
+test_owners_in_turn(UNUSED void **state)
+{
+	const struct share_record carols = {
+	    .owner_uid = 1002,
+	    .owner = STR("carol"),
+	    .kind = SHARE_ANYONE,
+	    .gives = true,
+	    .location = STR("maildir:/home/carol/Maildir"),
+	    .folder = STR("/home/carol/Maildir/.hers"),
+	};
+	struct ev_loop *loop = ev_loop_new(0);
+	struct shares s;
+	struct buf b;
+	char name[20];
+	size_t n = 0;
+
+	shares_init(&s);
+	for (int i = 0; i < 100; i++) {
+		(void)snprintf(name, sizeof(name), "/.%d", i);
+		tell(&s, SHARE_USER, 1001, true, name);
+	}
+	shares_take(&s, loop, dir, &carols);
+	buf_init(&b, 1 << 20);
+	shares_of(&s, dir, 1001, 1001, &b);
+	assert_true(str_find_str(buf_str(&b), STR("/.hers")) < b.n);
+	/* The room that is left is his who has more. */
+	for (size_t i = 0; i < b.n; i++)
+		n += b.p[i] == '\t';
+	assert_int_equal(n, 64 * 4 - 1);
+	buf_done(&b);
+	shares_done(&s);
+	ev_loop_destroy(loop);
+}
+
 static void
 test_added_lines(UNUSED void **state)
 {
@@ -169,6 +205,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(test_who_hears, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_limits, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(
+		test_owners_in_turn, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(
 		test_added_lines, set_up, tear_down),
 	};
