@@ -9,6 +9,7 @@
 
 /* What calls of one operation took, and what another session's did meanwhile. */
 struct times {
+	int64_t since_us; /* the step that runs */
 	unsigned steps, waits;
 	int64_t begun_us, longest_us, others_us;
 };
@@ -20,9 +21,9 @@ times_begin(struct times *t)
 }
 
 static UNUSED enum step
-times_add(struct times *t, struct store *s, int64_t since_us, enum step step)
+times_add(struct times *t, struct store *s, enum step step)
 {
-	int64_t us = clock_wall_us() - since_us;
+	int64_t us = clock_wall_us() - t->since_us;
 
 	t->steps++;
 	t->longest_us = us > t->longest_us ? us : t->longest_us;
@@ -33,7 +34,9 @@ times_add(struct times *t, struct store *s, int64_t since_us, enum step step)
 	return step;
 }
 
-#define STEP(t, s, call) times_add((t), (s), clock_wall_us(), (call))
+/* The time is taken before the call: arguments have no order. */
+#define STEP(t, s, call)                                                       \
+	((t)->since_us = clock_wall_us(), times_add((t), (s), (call)))
 
 static UNUSED void
 other_noop(struct times *t, struct view *v)
