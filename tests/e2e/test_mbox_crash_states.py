@@ -78,7 +78,8 @@ def states():
 
 
 def test_dovecot_accepts_what_is_mended(states):
-    assert len(states) > 30
+    # A sanitizer makes each slow: there fewer are left.
+    assert len(states) > (10 if restante.SANITIZED else 30)
     d = dovecot.Dovecot(
         users=["c"], settings="mail_fsync = never\n",
         extra={"c": "mbox:~/mail:INBOX=~/inbox"})
