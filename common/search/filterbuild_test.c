@@ -356,6 +356,8 @@ test_no_room(void **state)
 {
 	struct box *b = *state;
 	char name[64], *text = mem_new(100001, 1);
+	struct view *v_full;
+	unsigned n_read;
 	uint64_t v = 1;
 	int status;
 	pid_t pid;
@@ -382,6 +384,13 @@ test_no_room(void **state)
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_true(WIFEXITED(status));
 	assert_int_equal(WEXITSTATUS(status), 0);
+	/* With room, what still waits to be written is not taken for lost. */
+	v_full = open_with(b, 0);
+	assert_int_equal(build(b, v_full), 1);
+	assert_int_equal(search(v_full, QUERY_TEXT, "findme", &n_read), 1);
+	assert_true(n_read < 60);
+	view_close(&v_full);
+	box_close(b);
 }
 
 /* Killed at any moment: what is there is right, and the rest is made. */

@@ -11,7 +11,8 @@
 #include "store/kept.h"
 
 /* What one transaction writes in about ten milliseconds. */
-#define WAITING_MAX_BYTES (2 * 1024 * 1024)
+/* Half of what filterbuild.c keeps before it looks whether that was written. */
+#define WAITING_MAX_BYTES (256 * 1024)
 #define WAITING_MAX 8192
 
 /* The waiting facts of a message; those of the last one most of the time. */
