@@ -36,6 +36,7 @@ addr_bytes(const struct addr *a)
 {
 	return str_make(a->ip, a->n);
 }
+/* Family and address are the same; the ports do not count. */
 bool addr_same_ip(const struct addr *a, const struct addr *b);
 /* 127.0.0.0/8, ::1, or no IP at all. */
 bool addr_is_loopback(const struct addr *a);

@@ -86,10 +86,11 @@ void conn_start_tls(struct conn *c, struct tls_record *t);
 int conn_start_deflate(struct conn *c, struct err *e);
 bool conn_has_tls(const struct conn *c);
 bool conn_has_deflate(const struct conn *c);
-/* Counts into `stats`, which outlives the connection, from now on. */
+/* Bytes that came and went. */
 struct conn_stats {
 	uint64_t in, out;
 };
+/* Counts into `stats`, which outlives the connection, from now on. */
 void conn_set_stats(struct conn *c, struct conn_stats *stats);
 /* Gives back memory kept for speed; for a process that has become idle. */
 void conn_trim(void);
