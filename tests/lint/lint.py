@@ -152,7 +152,8 @@ def program_of(folder):
 def check_includes():
     inner = re.compile(r'^\s*#\s*include\s*"([\w/.-]+)"', re.M)
     for name in tracked(".c", ".h"):
-        if name.endswith("_test.c") or name.startswith("tests/"):
+        if name.endswith(("_test.c", "_test.h")) or \
+                name.startswith("tests/"):
             continue
         folder = folder_of(name)
         program = program_of(folder)

@@ -21,7 +21,7 @@
 #include <time.h>
 
 #include "base/log.h"
-#include "store/maildir/crash_ops.h"
+#include "store/maildir/crash_ops_test.h"
 
 enum fault { FAULT_NONE, FAULT_KILL, FAULT_HALF, FAULT_ERROR, FAULT_SHORT };
 

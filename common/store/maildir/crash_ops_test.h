@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * crash_ops.h - what crash_test.c does to a Maildir while it kills: one function
- * for each operation, and how many messages there may be afterwards. The calls
- * of the system fail or kill while is_armed.
+ * crash_ops_test.h - what crash_test.c does to a Maildir while it kills: one
+ * function for each operation, and how many messages there may be afterwards.
+ * The calls of the system fail or kill while is_armed.
  */
-#ifndef STORE_MAILDIR_CRASH_OPS_H
-#define STORE_MAILDIR_CRASH_OPS_H
+#ifndef STORE_MAILDIR_CRASH_OPS_TEST_H
+#define STORE_MAILDIR_CRASH_OPS_TEST_H
 
 #include "index/index_state.h"
 #include "store/maildir/journal.h"
