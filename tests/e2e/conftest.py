@@ -5,6 +5,7 @@ import os
 import pathlib
 import shutil
 import sys
+import time
 
 import pytest
 
@@ -39,21 +40,51 @@ def pytest_collection_modifyitems(config, items):
             item.add_marker(pytest.mark.skip("not below a sanitizer"))
 
 
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport():
+    """A failure is told with what the servers have said last."""
+    report = (yield).get_result()
+    if report.failed:
+        for s in server.with_logs(time.time() - report.duration - 1):
+            report.sections.append(("log of %s" % s.dir, tail(s.log(), 40)))
+
+
+def tail(text, n):
+    """Its last n lines, none of them endless."""
+    return "\n".join(line[:400] for line in text.splitlines()[-n:])
+
+
+def digest(report):
+    """A failure in some 40 lines: where, the assertion, ends of the logs."""
+    said = report.longreprtext.splitlines()
+    wrong = [x for x in said if x.startswith("E ")][:12] + said[-1:]
+    lines = ["FAILED %s (%s, %.1f s)" % (report.nodeid, report.when,
+                                         report.duration)]
+    lines += [x[:400] for x in (wrong if len(wrong) > 1 else said[-12:])]
+    for name, text in report.sections:
+        if name.startswith("log of ") or "stderr" in name:
+            lines += ["-- " + name, tail(text, 12)]
+    return "\n".join(lines) + "\n"
+
+
+failed = {}
+
+
+def pytest_runtest_logreport(report):
+    if report.failed and report.nodeid not in failed:
+        failed[report.nodeid] = digest(report)
+
+
 def pytest_sessionfinish(session):
     restante.unstage()
     # For tests/e2e/run. (The workers of xdist report to one process.)
     path = os.environ.get("RESTANTE_FAILED")
     if path and not hasattr(session.config, "workerinput"):
-        with open(path, "w", encoding="utf-8") as f:
-            f.writelines(n + "\n" for n in failed)
-
-
-failed = []
-
-
-def pytest_runtest_logreport(report):
-    if report.failed and report.nodeid not in failed:
-        failed.append(report.nodeid)
+        for end, lines in (("", (n + "\n" for n in failed)),
+                           (".told", failed.values())):
+            with open(path + end, "w", encoding="utf-8",
+                      errors="backslashreplace") as f:
+                f.writelines(lines)
 
 
 # To see that a test asks for what is right, it can be run against Dovecot.

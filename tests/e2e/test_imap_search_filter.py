@@ -334,7 +334,7 @@ def test_index_command():
                                 owner=uid)
         s.start()
         done = subprocess.run(
-            [os.path.join(restante.BUILD, "bin", "restantectl"), "-c",
+            [os.path.join(restante.programs(), "restantectl"), "-c",
              s.config, "index", "u1"], stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, timeout=60, check=False)
         assert done.returncode == 0, done

@@ -122,7 +122,7 @@ def test_ahead(srv):
     shutil.rmtree(os.path.join(srv.dir, "index"))
     os.mkdir(os.path.join(srv.dir, "index"), 0o755)
     done = subprocess.run(
-        [os.path.join(restante.BUILD, "bin", "restantectl"), "-c",
+        [os.path.join(restante.programs(), "restantectl"), "-c",
          srv.config, "index", "u1"], stdout=subprocess.PIPE,
         stderr=subprocess.PIPE, timeout=60, check=False)
     assert done.returncode == 0, done
@@ -139,7 +139,7 @@ def test_ahead(srv):
     assert listing(srv) == first
     # Who is not known has no mail.
     done = subprocess.run(
-        [os.path.join(restante.BUILD, "bin", "restantectl"), "-c",
+        [os.path.join(restante.programs(), "restantectl"), "-c",
          srv.config, "index", "nobody-here"], stdout=subprocess.PIPE,
         stderr=subprocess.PIPE, timeout=60, check=False)
     assert done.returncode == 1 and b"nobody-here" in done.stderr

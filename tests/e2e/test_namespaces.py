@@ -99,10 +99,7 @@ def test_alias_is_off_without_courier(starts):
 # ---- public mailboxes
 
 def open_to_all(path, mode):
-    for base, _, files in os.walk(path):
-        os.chmod(base, mode)
-        for f in files:
-            os.chmod(os.path.join(base, f), mode & 0o666)
+    server.set_modes(path, mode, mode & 0o666)
 
 
 def test_public(starts):

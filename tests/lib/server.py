@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ISC
 """server.py - what the servers under test have in common."""
+import contextlib
 import errno
 import os
 import re
@@ -9,6 +10,7 @@ import socket
 import subprocess
 import tempfile
 import time
+import weakref
 
 from . import maildir, proc, wire
 
@@ -42,6 +44,23 @@ def has_access_lists():
     return True
 
 
+def below(top):
+    """(path, whether it is a folder) of `top` and all in it. A server's
+    processes write on after they have answered: what is listed here, a lock
+    for example, may be gone in the next moment."""
+    for base, _, files in os.walk(top):
+        yield base, True
+        for name in files:
+            yield os.path.join(base, name), False
+
+
+def set_modes(top, folders, files):
+    """As chmod -R does."""
+    for path, is_folder in below(top):
+        with contextlib.suppress(FileNotFoundError):
+            os.chmod(path, folders if is_folder else files)
+
+
 def serving(s):
     """For a fixture: a server (or a pair of them) while it is in use."""
     try:
@@ -72,6 +91,19 @@ def starting(make):
             s.remove()
 
 
+there = weakref.WeakSet()
+
+
+def with_logs(since):
+    """The servers that have said something since then (time.time())."""
+    found = []
+    for s in there:
+        with contextlib.suppress(OSError):
+            if os.stat(s.log_path).st_mtime >= since:
+                found.append(s)
+    return found
+
+
 class Server:
     """A private server below a folder of its own, ended by its pid."""
 
@@ -79,6 +111,7 @@ class Server:
 
     def __init__(self, users=("alice", "bob"), uid=TEST_UID):
         self.dir = scratch()
+        there.add(self)
         self.uid = uid if is_root() else os.geteuid()
         self.users = list(users)
         self.log_path = os.path.join(self.dir, "log")
@@ -126,7 +159,8 @@ class Server:
         for root, dirs, files in os.walk(path):
             for name in [root] + [os.path.join(root, f)
                                   for f in dirs + files]:
-                os.chown(name, uid, uid, follow_symlinks=False)
+                with contextlib.suppress(FileNotFoundError):
+                    os.chown(name, uid, uid, follow_symlinks=False)
 
     # ---- connections ---------------------------------------------------------
 
