@@ -5,7 +5,7 @@
  * Runs in: login workers.
  * Trusts:  nothing from the client; authd's and master's answers.
  * Spec:    security.md 3.3 and section 4; RFC 4422 section 3; RFC 9051
- *          section 6.2, RFC 1939, RFC 5034.
+ *          section 6.2, RFC 1939, RFC 5034; RFC 8446 section 5.1.
  */
 #include "login/pre_impl.h"
 
@@ -14,6 +14,8 @@
 #include "text/base64.h"
 
 #define OUT_ENOUGH 2048
+/* How a TLS record begins (RFC 8446 section 5.1). */
+#define TLS_HANDSHAKE '\x16'
 
 static const struct {
 	const char *name;
@@ -247,6 +249,28 @@ take_line(struct pre *p, struct str rest, struct buf *out)
 		forget_line(p);
 }
 
+/*
+ * A TLS record where a command would begin: its sender waits for an answer that
+ * never comes. No command begins with that byte.
+ */
+static bool
+speaks_tls(const struct pre *p, struct str in)
+{
+	return !p->has_tls && p->state == PRE_COMMAND && p->n_command == 0 &&
+	    in.n > 0 && in.p[0] == TLS_HANDSHAKE;
+}
+
+static void
+refuse_tls(struct pre *p)
+{
+	pre_close(p,
+	    p->settings->service == LOGIN_IMAP
+		? "TLS spoken on a port without it, the client should use "
+		  "STARTTLS or the port for TLS (imaps_port)"
+		: "TLS spoken on a port without it, the client should use "
+		  "STLS or the port for TLS (pop3s_port)");
+}
+
 size_t
 pre_feed(struct pre *p, struct str in, struct buf *out)
 {
@@ -257,6 +281,10 @@ pre_feed(struct pre *p, struct str in, struct buf *out)
 	while (used < in.n && p->want == PRE_DO_READ && out->n < OUT_ENOUGH) {
 		struct str rest = str_skip(in, used), piece;
 
+		if (speaks_tls(p, rest)) {
+			refuse_tls(p);
+			return in.n;
+		}
 		piece = str_head(rest, piece_bytes(p, rest));
 		if (!keep_piece(p, piece)) {
 			pre_protocol_of(p)->bye(p, "Line too long.", out);

@@ -140,6 +140,11 @@ static const struct dialogue imap[] = {
     {0, STR_LIT("a NOOP\r\nb CAPABILITY x\r\nc NOOP\r\n"),
 	"a OK Noop completed.\r\nb BAD Wrong number of arguments.\r\n"
 	"c OK Noop completed.\r\n"},
+    {0, STR_LIT("\x16\x03\x01\x02\x00\x01\x00"), "<close>"},
+    {0, STR_LIT("a NOOP\r\n\x16\x03\x01\x02\x00\x01\x00"),
+	"a OK Noop completed.\r\n<close>"},
+    {0, STR_LIT("a \x16\x03\r\n"),
+	"a BAD This is not possible before login.\r\n"},
     {0, STR_LIT("a LOGOUT\r\nb NOOP\r\n"),
 	"* BYE Logging out.\r\na OK Logout completed.\r\n<close>"},
     {0, STR_LIT("a SELECT INBOX\r\n"),
@@ -245,6 +250,7 @@ static const struct dialogue imap[] = {
 };
 
 static const struct dialogue pop3[] = {
+    {0, STR_LIT("\x16\x03\x01\x02\x00\x01\x00"), "<close>"},
     {LOCAL, STR_LIT("CAPA\r\n"),
 	"+OK Capability list "
 	"follows\r\nTOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-"

@@ -330,8 +330,11 @@ def test_why_a_handshake_failed(shared, how, said):
     ("imap", "GET / HTTP/1.0\r\n" * 40, "too many errors"),
     ("pop3", "a" * 70000, "line too long"),
     ("imap", "a LOGIN {70000+}\r\n", "literal too large"),
+    ("imap", "\x16\x03\x01\x02", "TLS spoken .*STARTTLS .*imaps_port"),
+    ("pop3", "\x16\x03\x01\x02", "TLS spoken .*STLS .*pop3s_port"),
     ("imap", "", "client left")],
-    ids=["logout", "quit", "errors", "line", "literal", "left"])
+    ids=["logout", "quit", "errors", "line", "literal", "tls", "tls-pop3",
+         "left"])
 def test_why_no_login(shared, service, says, why):
     """Each ends for a reason of its own, which the log names."""
     s = shared
