@@ -6,8 +6,11 @@
  * Runs in: restantectl.
  * Trusts:  master; user names and client words in its answers are quoted.
  */
+#include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -21,6 +24,7 @@
 
 #define OUTPUT_MAX_BYTES ((size_t)64 * 1024 * 1024)
 #define ANSWER_WAIT_MS 30000
+#define STOP_WAIT_MS 30000 /* master kills what does not end in 8 */
 
 #define MOMENT_MAX 48
 #define ZONE_BYTES 5 /* of strftime's %z */
@@ -401,6 +405,58 @@ ctl_kick(const struct ctl_options *o, int argc, char **argv)
 	return ask_and_print(o, &r, false);
 }
 
+/* A descriptor of the server's process; -1: it can not be waited for. */
+static int
+server_pidfd(const struct ctl_options *o)
+{
+	struct ucred peer = {0};
+	socklen_t n = sizeof(peer);
+	struct err e;
+	int fd = open_control(o, &e), pidfd = -1;
+
+	if (fd == -1)
+		return -1;
+	/* In another PID namespace it has none that we could name. */
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) == 0 &&
+	    peer.pid > 0)
+		pidfd = (int)syscall(SYS_pidfd_open, peer.pid, 0);
+	close(fd);
+	return pidfd;
+}
+
+/* Until the server has ended; false: it has not in STOP_WAIT_MS. */
+static bool
+wait_for_end(int pidfd)
+{
+	int64_t deadline_ms = clock_mono_ms() + STOP_WAIT_MS, left;
+	struct pollfd p = {.fd = pidfd, .events = POLLIN};
+
+	while ((left = deadline_ms - clock_mono_ms()) > 0) {
+		int n = poll(&p, 1, (int)left);
+
+		if (n > 0)
+			return true;
+		if (n == -1 && errno != EINTR)
+			break;
+	}
+	return false;
+}
+
+/* The server answers first and ends its sessions then. */
+static int
+stop(const struct ctl_options *o, const struct ctl_request *r)
+{
+	int pidfd = server_pidfd(o), status = ask_and_print(o, r, true);
+
+	if (status == 0 && pidfd != -1 && !wait_for_end(pidfd))
+		status = ctl_complain("the server has not ended in %d seconds, "
+				      "see its log",
+		    STOP_WAIT_MS / 1000);
+	if (pidfd != -1)
+		close(pidfd);
+	return status;
+}
+
 int
 ctl_simple(const struct ctl_options *o, int argc, char **argv)
 {
@@ -408,5 +464,7 @@ ctl_simple(const struct ctl_options *o, int argc, char **argv)
 
 	if (argc != 1)
 		return ctl_usage();
+	if (str_eq(r.verb, STR("stop")))
+		return stop(o, &r);
 	return ask_and_print(o, &r, true);
 }
