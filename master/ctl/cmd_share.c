@@ -16,9 +16,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "ipc/share_record.h"
+#include "os/fd.h"
 #include "os/file.h"
 #include "store/share.h"
 #include "user.h"
@@ -155,6 +157,29 @@ in_child(const struct store_settings *set, struct buf *out, void *arg)
 
 /* ---- for master's list ------------------------------------------------------------ */
 
+/* The file, locked; it still has its name, which master takes away. */
+static int
+open_added(int dir)
+{
+	struct stat st;
+	int fd;
+
+	for (;;) {
+		fd = openat(dir, SHARE_ADD_FILE,
+		    O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC,
+		    0600);
+		if (fd == -1)
+			return -1;
+		if (flock(fd, LOCK_EX) == -1 || fstat(fd, &st) == -1) {
+			fd_close(&fd);
+			return -1;
+		}
+		if (st.st_nlink > 0)
+			return fd;
+		fd_close(&fd);
+	}
+}
+
 /* Lines that master takes in before it starts the next process. */
 static int
 append_lines(const char *state_dir, struct str lines, struct err *e)
@@ -163,9 +188,8 @@ append_lines(const char *state_dir, struct str lines, struct err *e)
 
 	if (dir == -1)
 		return -1;
-	fd = openat(dir, SHARE_ADD_FILE,
-	    O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (fd == -1 || flock(fd, LOCK_EX) == -1)
+	fd = open_added(dir);
+	if (fd == -1)
 		(void)err_sys(e, SHARE_ADD_FILE);
 	else
 		rc = file_write(fd, lines, e);

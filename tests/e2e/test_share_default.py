@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: ISC
 """Sharing with nothing to configure: SETACL by the one, `#user/` for the other.
 test_accounts.py does it with accounts of the system."""
+import fcntl
 import os
+import re
+import subprocess
 import time
 
 import pytest
@@ -107,6 +110,30 @@ def test_kept_over_a_restart_and_by_restantectl(place):
     assert others(s, BOB) == {"#user/alice/Kept"}
     s.ctl("unshare", ALICE, "Kept", BOB)
     until(s, BOB, set())
+
+
+def test_master_takes_the_list_meanwhile(place):
+    """What waits for the lock does not write to a file without a name."""
+    s = place
+    if s.kind != "maildir":
+        pytest.skip("once is enough")
+    fill(s, "Meanwhile")
+    path = os.path.join(s.dir, "state", ".shares.add")
+    with open(path, "a") as f:
+        fcntl.flock(f, fcntl.LOCK_EX)
+        ctl = subprocess.Popen(
+            [os.path.join(restante.programs(), "restantectl"), "-c", s.config,
+             "share", ALICE, "Meanwhile", BOB, "lr"], stdout=subprocess.DEVNULL)
+        waits = re.compile(r"-> FLOCK +ADVISORY +WRITE %d " % ctl.pid)
+        end = time.monotonic() + 30
+        with open("/proc/locks") as locks:
+            while not waits.search(locks.read()):
+                assert time.monotonic() < end and ctl.poll() is None
+                time.sleep(0.02)
+                locks.seek(0)
+        os.unlink(path)
+    assert ctl.wait(30) == 0
+    until(s, BOB, {"#user/alice/Meanwhile"})
 
 
 def test_anyone(place):
