@@ -137,74 +137,89 @@ tell_access(struct notify *n, struct watched *w, bool no_access)
 	tell_name(n, &m, STR(""), no_access);
 }
 
+/* ---- what differs --------------------------------------------------------------- */
+
+struct diff {
+	struct notify *n;
+	struct map now; /* what there is: entries by name */
+	struct map told; /* names that LIST was sent for */
+	struct map
+	    gone; /* mailboxes before by their ids, of which no name is */
+	/* Renamed ones by their old names, so that those below are not told. */
+	struct map renames;
+};
+
 /* Section 5.4: the parent of what comes or goes is affected, too. */
 static void
-tell_parent(struct notify *n, struct mbox_entry *first, struct str name,
-    char delimiter, struct map *told)
+tell_parent(struct diff *d, struct str name, char delimiter)
 {
 	struct str parent = str_head(name, str_rfind(name, delimiter));
 	struct mbox_entry gone = {
 	    .name = parent, .attrs = MBOX_NONEXISTENT, .delimiter = delimiter};
-	struct mbox_entry *m = &gone;
+	const struct mbox_entry *m;
 
 	if (parent.n == name.n || parent.n == 0 ||
-	    map_find(told, parent) != NULL)
+	    map_find(&d->told, parent) != NULL)
 		return;
-	for (struct mbox_entry *i = first; i != NULL; i = i->next)
-		if (str_eq(i->name, parent))
-			m = i;
-	if ((events_of(n, m) & NOTIFY_NAME) == 0)
+	m = map_find(&d->now, parent);
+	if (m == NULL)
+		m = &gone;
+	if ((events_of(d->n, m) & NOTIFY_NAME) == 0)
 		return;
-	map_put(told, m->name, m);
-	tell_name(n, m, STR(""), false);
+	map_put(&d->told, m->name, d);
+	tell_name(d->n, m, STR(""), false);
 }
 
-/* ---- what differs --------------------------------------------------------------- */
-
-struct renamed {
-	struct str from, to;
-};
-
-struct diff {
-	struct notify *n;
-	struct mbox_entry *first; /* what there is */
-	struct map now; /* by name */
-	struct map told; /* names that LIST was sent for */
-	/* Renamed ones, so that those below them are not told. */
-	VEC(struct renamed) renames;
-};
-
-static bool
-is_same(struct tree_id a, struct tree_id b)
+static struct str
+id_key(const struct tree_id *id)
 {
-	return a.ino != 0 && a.ino == b.ino && a.dev == b.dev;
+	_Static_assert(sizeof(*id) == 2 * sizeof(uint64_t), "no holes");
+	return str_make((const char *)id, sizeof(*id));
 }
 
-/* Had the mailbox another name before, which it has no more? */
-static struct watched *
-old_name_of(struct diff *d, const struct mbox_entry *m, struct tree_id id)
+/* The mailboxes that went, by what they are on disk. */
+static void
+find_gone(struct diff *d)
 {
 	VEC_EACH(&d->n->boxes, w) {
 		const struct mbox_entry *now = map_find(&d->now, w->name);
 
-		if (is_there(w->attrs) && is_same(w->id, id) &&
-		    !str_eq(w->name, m->name) &&
-		    (now == NULL || !is_there(now->attrs)))
-			return w;
+		if (is_there(w->attrs) && w->id.ino != 0 &&
+		    (now == NULL || !is_there(now->attrs)) &&
+		    map_find(&d->gone, id_key(&w->id)) == NULL)
+			map_put(&d->gone, id_key(&w->id), w);
 	}
-	return NULL;
 }
 
-/* It went with the mailbox above it. */
-static bool
-moved_along(const struct diff *d, struct str from, struct str to)
+/* Had the mailbox another name before, which it has no more? */
+static struct watched *
+old_name_of(struct diff *d, const struct tree_id *id)
 {
-	VEC_EACH(&d->renames, r)
-		if (str_starts(from, r->from) && str_starts(to, r->to) &&
-		    from.n > r->from.n &&
-		    str_eq(str_skip(from, r->from.n), str_skip(to, r->to.n)))
+	return id->ino == 0 ? NULL : map_remove(&d->gone, id_key(id));
+}
+
+/* It went with a mailbox above it. */
+static bool
+moved_along(
+    const struct diff *d, struct str from, struct str to, char delimiter)
+{
+	struct str top = from;
+	size_t below; /* bytes */
+
+	for (;;) {
+		size_t at = str_rfind(top, delimiter);
+		const struct watched *w;
+
+		if (at == top.n)
+			return false;
+		top = str_head(top, at);
+		below = from.n - at;
+		w = map_find(&d->renames, top);
+		if (w != NULL && to.n == w->name.n + below &&
+		    str_starts(to, w->name) &&
+		    str_eq(str_skip(from, at), str_skip(to, w->name.n)))
 			return true;
-	return false;
+	}
 }
 
 static void
@@ -216,11 +231,11 @@ tell_new(struct diff *d, struct watched *w, const struct mbox_entry *m)
 	if ((w->events & NOTIFY_NAME) == 0 ||
 	    map_find(&d->told, m->name) != NULL)
 		return;
-	old = old_name_of(d, m, w->id);
+	old = old_name_of(d, &w->id);
 	if (old == NULL) {
 		map_put(&d->told, m->name, d);
 		tell_name(n, m, STR(""), false);
-		tell_parent(n, d->first, m->name, m->delimiter, &d->told);
+		tell_parent(d, m->name, m->delimiter);
 		return;
 	}
 	/* Told by its new name; what it holds is known. */
@@ -228,11 +243,11 @@ tell_new(struct diff *d, struct watched *w, const struct mbox_entry *m)
 	w->told = old->told;
 	w->is_known = old->is_known;
 	w->is_new = false;
-	if (!moved_along(d, old->name, m->name)) {
+	if (!moved_along(d, old->name, m->name, m->delimiter)) {
 		map_put(&d->told, m->name, d);
 		tell_name(n, m, old->name, false);
 	}
-	*VEC_ADD(&d->renames) = (struct renamed){old->name, m->name};
+	map_put(&d->renames, old->name, w);
 }
 
 static void
@@ -248,7 +263,7 @@ tell_gone(struct diff *d, const struct watched *w)
 	gone.attrs = MBOX_NONEXISTENT | (w->attrs & MBOX_SUBSCRIBED);
 	map_put(&d->told, w->name, d);
 	tell_name(d->n, now != NULL ? now : &gone, STR(""), false);
-	tell_parent(d->n, d->first, w->name, w->delimiter, &d->told);
+	tell_parent(d, w->name, w->delimiter);
 }
 
 static void
@@ -362,12 +377,15 @@ take_entry(struct notify *n, struct boxes *b, const struct mbox_entry *m)
 static void
 tell_diff(struct notify *n, struct boxes *b, struct mbox_entry *first)
 {
-	struct diff d = {.n = n, .first = first};
+	struct diff d = {.n = n};
 
 	map_init(&d.now);
 	map_init(&d.told);
+	map_init(&d.gone);
+	map_init(&d.renames);
 	for (struct mbox_entry *m = first; m != NULL; m = m->next)
 		map_put(&d.now, m->name, m);
+	find_gone(&d);
 	/* Parents stand before their children in the list. */
 	VEC_EACH(&b->v, w) {
 		struct watched *old = notify_find(n, w->name);
@@ -397,7 +415,8 @@ tell_diff(struct notify *n, struct boxes *b, struct mbox_entry *first)
 	}
 	map_done(&d.now);
 	map_done(&d.told);
-	VEC_DONE(&d.renames);
+	map_done(&d.gone);
+	map_done(&d.renames);
 }
 
 /* The mailbox whose state was being found out is looked at once more. */

@@ -364,6 +364,21 @@ def test_names(two):
     assert not [r for r in c.ok("NOOP") if b"one" in r]
 
 
+def test_names_that_begin_alike(two):
+    """Only what lies below a renamed mailbox goes along without a word."""
+    c, o = two, two.other
+    for name in ("foo", "foo1"):
+        o.ok("CREATE " + name)
+    c.ok("NOTIFY SET (personal (MailboxName))")
+    o.ok("CREATE first")
+    assert c.response().endswith(b" first")
+    # Lists keep apart: both renames are found by the next one.
+    o.send("r1 RENAME foo bar\r\nr2 RENAME foo1 bar1\r\n")
+    for name in (b"bar", b"bar1"):
+        c.until(rb' %s \("?OLDNAME"? \(%s\)\)$' % (
+            name, name.replace(b"bar", b"foo")))
+
+
 def test_subscriptions(two):
     """Section 5.5, and the `subscribed` specifier, which follows them."""
     c, o = two, two.other
