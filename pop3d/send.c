@@ -14,8 +14,6 @@
 #include "base/mem.h"
 #include "pop3d/session.h"
 
-#define PIECE_BYTES ((size_t)32 * 1024)
-
 static void
 finish(struct session *s)
 {
@@ -99,19 +97,20 @@ static enum step
 send_piece(struct session *s, bool *at_end, struct err *e)
 {
 	struct sending *o = &s->out;
-	const struct patch *p =
-	    o->patch_at < o->n_patches ? &o->patches[o->patch_at] : NULL;
 	size_t got = o->got, want = PIECE_BYTES;
+	struct str text;
+	uint64_t until;
 
-	if (p != NULL && p->off == o->off) {
-		o->patch_at++;
-		o->off += p->len;
+	if (surrogate_is_here(o, &until)) {
+		if (surrogate_next(o, &text, &got, e) == -1)
+			return STEP_FAIL;
+		o->off += got;
 		o->got = 0;
-		*at_end = send_bytes(s, p->text);
+		*at_end = send_bytes(s, text) || got == 0;
 		return STEP_DONE;
 	}
-	if (p != NULL && p->off - o->off < want)
-		want = (size_t)(p->off - o->off);
+	if (until - o->off < want)
+		want = (size_t)(until - o->off);
 	if (got == 0 && msg_read(o->msg, o->off, o->piece, want, &got, e) == -1)
 		return STEP_FAIL;
 	o->got = 0;

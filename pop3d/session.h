@@ -37,17 +37,20 @@ struct sending {
 	char *piece;
 	/* For a client that knows only ASCII: headers that are sent another way. */
 	struct arena arena;
-	struct patch *patches; /* ascending */
-	size_t n_patches, patch_at; /* all; those which are done */
+	struct arena_mark mark; /* behind `headers`: of one piece */
+	struct header_at *headers; /* ascending */
+	size_t n_headers, header; /* all; those which are done */
+	bool in_field, leaves_out; /* amidst a long one, which is not sent */
 	bool looks_for_parts, is_native; /* see surrogate.c */
 	uint64_t looked; /* bytes */
 };
 
-/* `len` stored bytes at `off` are sent as `text`. */
-struct patch {
-	uint64_t off, len;
-	struct str text;
+/* A header that may have to be sent another way. */
+struct header_at {
+	uint64_t off, end;
 };
+
+#define PIECE_BYTES ((size_t)32 * 1024) /* of sending.piece */
 
 struct session {
 	struct host *host;
@@ -108,6 +111,17 @@ void delay_begin(const char *state_dir);
  * this client. STEP_MORE: call again.
  */
 enum step surrogate_look(struct session *s, struct err *e);
+/*
+ * Does a header lie at o->off? Else *until is where the next one begins,
+ * UINT64_MAX: there is none.
+ */
+bool surrogate_is_here(struct sending *o, uint64_t *until);
+/*
+ * Then `stored` bytes of it are sent as *text, which is valid until the next
+ * call; 0: the message has become shorter.
+ */
+int surrogate_next(
+    struct sending *o, struct str *text, size_t *stored, struct err *e);
 
 /* ---- command.c ---- */
 

@@ -3,7 +3,7 @@
  * surrogate.c - messages in UTF-8 for clients that have not said UTF8: their
  * headers, and those of their parts, are sent as ASCII.
  *
- * Owns:    the patches of struct sending.
+ * Owns:    the places of headers in struct sending.
  * Runs in: pop3d, as the mail user.
  * Trusts:  nothing in a message.
  * Spec:    RFC 6856 section 2.1, RFC 6858 (sizes are those of the message as it
@@ -11,7 +11,8 @@
  *
  * Bodies of 8 bits are no matter of it. Few messages have headers that are not
  * ASCII, so most cost a look at the header; only one with parts, and with bytes
- * beyond ASCII somewhere, is parsed.
+ * beyond ASCII somewhere, is parsed. Where its headers lie is kept; each is
+ * written anew when its turn comes, some fields at a time.
  */
 #include "base/bounds.h"
 #include "mime/downgrade.h"
@@ -19,8 +20,8 @@
 #include "pop3d/session.h"
 #include "text/utf8.h"
 
-#define LOOK_BYTES ((size_t)32 * 1024)
-#define HEADERS_MAX 1000
+/* A field that is longer, and not ASCII, is left out. */
+#define FIELD_MAX (32 * PIECE_BYTES)
 
 static bool
 has_parts(struct str header)
@@ -35,24 +36,7 @@ has_parts(struct str header)
 	    str_starts_nocase(value, STR("message/"));
 }
 
-static void
-add_patch(struct sending *o, uint64_t off, struct str header)
-{
-	struct buf b;
-
-	if (o->n_patches == HEADERS_MAX || !downgrade_is_needed(header))
-		return;
-	if (o->patches == NULL)
-		o->patches =
-		    arena_new(&o->arena, HEADERS_MAX, sizeof(*o->patches));
-	/* A byte becomes three at most, and fields get line ends. */
-	buf_init(&b, header.n * 8 + 4096);
-	downgrade_header(&o->arena, header, &b);
-	o->patches[o->n_patches++] = (struct patch){.off = off,
-	    .len = header.n,
-	    .text = arena_str(&o->arena, buf_str(&b))};
-	buf_done(&b);
-}
+/* ---- where headers lie -------------------------------------------------------- */
 
 /* Is any byte of it beyond ASCII? */
 static enum step
@@ -62,8 +46,8 @@ look_at_bytes(struct session *s, struct err *e)
 	size_t got;
 
 	while (!o->is_native) {
-		if (msg_read(
-			o->msg, o->looked, o->piece, LOOK_BYTES, &got, e) == -1)
+		if (msg_read(o->msg, o->looked, o->piece, PIECE_BYTES, &got,
+			e) == -1)
 			return STEP_FAIL;
 		if (got == 0)
 			break;
@@ -75,51 +59,179 @@ look_at_bytes(struct session *s, struct err *e)
 	return STEP_DONE;
 }
 
-/* The headers below `part`, in the order in which they lie in the message. */
-static int
-patch_parts(struct sending *o, const struct part *part, struct err *e)
+/* The next part in the order of the message. */
+static const struct part *
+next_part(const struct part *p, const struct part *root)
 {
-	for (const struct part *p = part->child; p != NULL; p = p->next) {
-		size_t got,
-		    n = p->header_len < MIME_HEADER_BLOCK_MAX
-		    ? (size_t)p->header_len
-		    : MIME_HEADER_BLOCK_MAX;
-		char *bytes = arena_new(&o->arena, n + 1, 1);
+	if (p->child != NULL)
+		return p->child;
+	while (p != root && p->next == NULL)
+		p = p->parent;
+	return p == root ? NULL : p->next;
+}
 
-		if (msg_read(o->msg, p->header_off, bytes, n, &got, e) == -1)
-			return -1;
-		if (got > 0 && got == n)
-			add_patch(o, p->header_off, str_make(bytes, n));
-		if (patch_parts(o, p, e) == -1)
-			return -1;
-	}
-	return 0;
+static void
+add_header(struct sending *o, uint64_t off, uint64_t len)
+{
+	if (len > 0)
+		o->headers[o->n_headers++] =
+		    (struct header_at){.off = off, .end = off + len};
+}
+
+/* The root's, if it has to be, and those of all parts. */
+static void
+place_headers(struct sending *o, struct str header, const struct part *root)
+{
+	const struct part *p;
+	size_t n = 1;
+
+	for (p = root; p != NULL; p = next_part(p, root))
+		n++;
+	o->headers = arena_new(&o->arena, n, sizeof(*o->headers));
+	if (downgrade_is_needed(header))
+		add_header(o, 0, header.n);
+	for (p = root; p != NULL; p = next_part(p, root))
+		if (p != root)
+			add_header(o, p->header_off, p->header_len);
+	o->mark = arena_mark(&o->arena);
 }
 
 enum step
 surrogate_look(struct session *s, struct err *e)
 {
 	struct sending *o = &s->out;
-	struct part *root;
+	struct part *root = NULL;
 	struct str header;
 	enum step step;
 
+	if (msg_header(o->msg, &header, e) == -1)
+		return STEP_FAIL;
 	if (!o->looks_for_parts) {
-		if (msg_header(o->msg, &header, e) == -1)
-			return STEP_FAIL;
-		add_patch(o, 0, header);
-		if (!has_parts(header) || (o->is_top && o->lines_left == 0))
-			return STEP_DONE;
-		o->looks_for_parts = true;
+		o->looks_for_parts =
+		    has_parts(header) && !(o->is_top && o->lines_left == 0);
 		o->looked = header.n;
 	}
-	step = look_at_bytes(s, e);
-	if (step != STEP_DONE || !o->is_native)
-		return step;
-	step = msg_parts_step(o->msg, e);
-	if (step != STEP_DONE)
-		return step;
-	if (msg_parts(o->msg, &root, e) == -1 || patch_parts(o, root, e) == -1)
+	if (o->looks_for_parts) {
+		step = look_at_bytes(s, e);
+		if (step == STEP_DONE && o->is_native)
+			step = msg_parts_step(o->msg, e);
+		if (step != STEP_DONE)
+			return step;
+	}
+	if (o->is_native && msg_parts(o->msg, &root, e) == -1)
 		return STEP_FAIL;
+	place_headers(o, header, root);
 	return STEP_DONE;
+}
+
+/* ---- what is sent for them ---------------------------------------------------- */
+
+bool
+surrogate_is_here(struct sending *o, uint64_t *until)
+{
+	while (o->header < o->n_headers && o->off >= o->headers[o->header].end)
+		o->header++;
+	*until =
+	    o->header < o->n_headers ? o->headers[o->header].off : UINT64_MAX;
+	return o->off >= *until;
+}
+
+static bool
+begins_field(struct str s, size_t at)
+{
+	return at > 0 && at < s.n && s.p[at - 1] == '\n' && s.p[at] != ' ' &&
+	    s.p[at] != '\t';
+}
+
+/* Where the last field begins, which may go on; 0: there is but one. */
+static size_t
+last_field(struct str s)
+{
+	size_t at = s.n;
+
+	while (at > 0 && !begins_field(s, at))
+		at--;
+	return at;
+}
+
+static size_t
+next_field(struct str s)
+{
+	size_t at = 1;
+
+	while (at < s.n && !begins_field(s, at))
+		at++;
+	return at;
+}
+
+/* Whole fields from o->off on, or a piece of one that is too long. */
+static int
+read_fields(struct sending *o, uint64_t end, struct str *out, struct err *e)
+{
+	size_t room = PIECE_BYTES, want, got, n;
+	char *p = o->piece;
+
+	for (;;) {
+		want = end - o->off < room ? (size_t)(end - o->off) : room;
+		if (msg_read(o->msg, o->off, p, want, &got, e) == -1)
+			return -1;
+		*out = str_make(p, got);
+		if (o->in_field) {
+			n = next_field(*out);
+			o->in_field = n == got && got == room;
+			*out = str_head(*out, n);
+			return 0;
+		}
+		if (got < room || o->off + got == end)
+			return 0;
+		n = last_field(*out);
+		if (n > 0) {
+			*out = str_head(*out, n);
+			return 0;
+		}
+		if (room == FIELD_MAX) {
+			o->in_field = true;
+			return 0;
+		}
+		room *= 2;
+		p = arena_new(&o->arena, room, 1);
+	}
+}
+
+/* A piece of a field that is too long. */
+static struct str
+of_long_field(struct sending *o, bool is_first, struct str piece)
+{
+	bool left_out = !is_first && o->leaves_out;
+
+	o->leaves_out = left_out || utf8_ascii_length(piece) < piece.n;
+	if (!o->leaves_out)
+		return piece;
+	/* What was sent of it is a line. */
+	return is_first || left_out ? STR("") : STR("\n");
+}
+
+int
+surrogate_next(
+    struct sending *o, struct str *text, size_t *stored, struct err *e)
+{
+	bool was_in_field = o->in_field;
+	struct buf b;
+
+	arena_rewind(&o->arena, o->mark);
+	if (read_fields(o, o->headers[o->header].end, text, e) == -1)
+		return -1;
+	*stored = text->n;
+	if (was_in_field || o->in_field) {
+		*text = of_long_field(o, !was_in_field, *text);
+		return 0;
+	}
+	if (!downgrade_is_needed(*text))
+		return 0;
+	/* A byte becomes three at most, and fields get line ends. */
+	buf_init(&b, text->n * 16 + 4096);
+	downgrade_header(&o->arena, *text, &b);
+	*text = arena_str(&o->arena, buf_str(&b));
+	buf_done(&b);
+	return 0;
 }

@@ -14,11 +14,12 @@ DE = "Sprache geändert".encode()
 
 @pytest.fixture(scope="module", params=["maildir", "mbox"])
 def srv(request):
-    s = pop3_store.start(request.param, pop3_language="es")
+    s = pop3_store.start(request.param, users=13,
+                         pop3_language="es")
     # Names and passwords beyond ASCII (RFC 6856 section 2.2).
     s.settings["auth_username_chars"] = \
         "abcdefghijklmnopqrstuvwxyz0123456789éöü"
-    s.passwords = {"p11": "pässword"}
+    s.passwords = {"p12": "pässword"}
     try:
         yield s.start()
     finally:
@@ -106,16 +107,16 @@ def test_utf8_states(srv):
 
 def test_names_and_passwords(srv):
     c = srv.pop3()
-    c.ok("USER p11")
+    c.ok("USER p12")
     assert c.err(b"PASS p\xe4ssword") == b"-ERR This is not UTF-8."
     # SASLprep: decomposed as typed on some keyboards, the same password.
-    c.ok("USER p11")
+    c.ok("USER p12")
     c.ok("PASS pa\u0308ssword".encode())
     c.ok("QUIT")
     d = srv.pop3()
     assert d.err(b"USER \xc0\xaf") == b"-ERR This is not UTF-8."
     # A character that SASLprep forbids (RFC 3454 table C.3).
-    d.ok("USER p11")
+    d.ok("USER p12")
     assert b"[AUTH]" in d.err("PASS pässword\ue000".encode())
 
 
@@ -218,6 +219,32 @@ def test_large_surrogate(srv):
     assert body.replace(b"\n", b"\r\n") in got
     assert b"Content-Description: =?utf-8?B?w6Q=?=\r\n\r\nlast" in got
     assert c.multi("TOP 1 3")[-1] == b".line 0"
+
+
+def test_surrogate_of_many_fields(srv):
+    """More parts, more fields and longer ones than are written at a time."""
+    user = pop3_store.new_user(srv)
+    extra = "".join("X-Extra-%d: %s\n" % (i, "é" if i % 7 == 0 else "e" * 80)
+                    for i in range(2000))
+    long = "ä" * 70 + "\n" + " ö%s\n" % ("u" * 70) * 1500
+    parts = "".join("--q\nContent-Description: ä%d\n\nü%d\n" % (i, i)
+                    for i in range(1200))
+    pop3_store.deliver(srv, user, (
+        "Subject: " + long + extra + "X-Huge: " + "ß" * 600000 + "\n"
+        "Last: 1\nContent-Type: multipart/mixed; boundary=q\n\n" + parts +
+        "--q--\n").encode())
+    c = login(srv, user, False)
+    got = whole(c)
+    c.ok("QUIT")
+    m = email.message_from_bytes(got, policy=email.policy.default)
+    assert m["Subject"] == long.replace("\n", "").strip()
+    for i in range(2000):
+        assert m["X-Extra-%d" % i] == (None if i % 7 == 0 else "e" * 80)
+    assert m["Last"] == "1" and m["X-Huge"] is None
+    found = list(m.iter_parts())
+    assert [p["Content-Description"] for p in found] == [
+        "ä%d" % i for i in range(1200)]
+    assert "ü1199".encode() in got
 
 
 def test_pipelined(srv):
