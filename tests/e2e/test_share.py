@@ -9,7 +9,7 @@ import sys
 import time
 
 import pytest
-from lib import mbox, maildir, restante, server
+from lib import mbox, restante, server
 from lib.maildir import message
 
 pytestmark = pytest.mark.skipif(not server.is_root(), reason="needs uids")
