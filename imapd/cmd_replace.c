@@ -190,12 +190,16 @@ commit(struct cmd *c, struct replace_state *st)
 static enum step
 remove_old(struct cmd *c, struct replace_state *st)
 {
+	struct set32 old;
 	enum step step;
 	struct err e;
 
+	set32_init(&old);
+	set32_add(&old, st->old);
 	do
-		step = view_remove(c->s->view, st->old, &st->remove_at, &e);
+		step = view_remove(c->s->view, &old, &st->remove_at, &e);
 	while (step == STEP_MORE && !cmd_time_is_up(c));
+	set32_done(&old);
 	if (step == STEP_FAIL)
 		(void)reply_err(c, &e);
 	return step;

@@ -109,7 +109,7 @@ static struct flag_wish
 deleted_wish(const struct maildrop *d, struct str *name)
 {
 	*name = str_of(d->way->deleted_flag);
-	if (name->n == 0 || str_eq_nocase(*name, STR("\\Deleted")))
+	if (str_eq_nocase(*name, STR("\\Deleted")))
 		return (struct flag_wish){.system = FLAG_DELETED};
 	return (struct flag_wish){.keywords = name, .n_keywords = 1};
 }
@@ -281,7 +281,7 @@ maildrop_reset(struct maildrop *d)
 
 /* ---- UPDATE -------------------------------------------------------------- */
 
-enum { UPDATE_EXPIRE, UPDATE_SEEN, UPDATE_DELETED, UPDATE_EXPUNGE, UPDATE_END };
+enum { UPDATE_EXPIRE, UPDATE_SEEN, UPDATE_DELETED, UPDATE_END };
 
 /*
  * Since when it has been here, and not before it was written: of a copy the
@@ -339,14 +339,18 @@ collect(struct maildrop *d)
 	d->at_uid = 0;
 }
 
+/*
+ * \Deleted has no part in a removal: an IMAP session that sets all flags of a
+ * message anew would take it back, and the message would stay.
+ */
 static enum step
 run_phase(struct maildrop *d, struct err *e)
 {
 	struct flag_wish w = {.system = FLAG_SEEN};
 	struct str name;
 
-	if (d->phase == UPDATE_EXPUNGE)
-		return view_expunge(d->view, &d->set, &d->at_uid, e);
+	if (d->phase == UPDATE_DELETED && d->way->deleted_flag[0] == '\0')
+		return view_remove(d->view, &d->set, &d->at_uid, e);
 	if (d->phase == UPDATE_DELETED)
 		w = deleted_wish(d, &name);
 	return view_store(
@@ -364,10 +368,6 @@ maildrop_update(struct maildrop *d, int64_t deadline_ms, struct err *e)
 		d->phase += d->way->mark_seen ? 1 : 2;
 	}
 	while (d->phase < UPDATE_END) {
-		/* The flag is all that there is to it. */
-		if (d->phase == UPDATE_EXPUNGE &&
-		    d->way->deleted_flag[0] != '\0')
-			break;
 		if (d->at_uid == 0)
 			collect(d);
 		step = set32_is_empty(&d->set) ? STEP_DONE : run_phase(d, e);

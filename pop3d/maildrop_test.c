@@ -318,6 +318,68 @@ test_others_are_at_work(void **state)
 	assert_string_not_equal(box_find(b, "cur", "1600000004"), "");
 }
 
+/* An IMAP session sets all flags anew, before and between any two steps. */
+static void
+remove_while_flags_are_set(struct box *b)
+{
+	struct store *ours, *others;
+	struct maildrop d;
+	struct view *v;
+	enum step step;
+	struct err e;
+
+	box_open(b);
+	others = b->store;
+	v = box_view(b, "INBOX", false);
+	assert_int_equal(view_count(v), 5);
+	box_open(b);
+	ours = b->store;
+	open_drop(b, &d, "");
+	maildrop_delete(&d, maildrop_get(&d, 1));
+	maildrop_delete(&d, maildrop_get(&d, 4));
+	for (unsigned i = 0; (step = maildrop_update(&d, 0, &e)) == STEP_MORE;
+	     i++) {
+		(void)box_sync(v, true);
+		assert_int_equal(box_store(v, 1, 5, STORE_SET,
+				     i % 2 == 0 ? FLAG_SEEN : 0, NULL, &e),
+		    0);
+	}
+	assert_int_equal(step, STEP_DONE);
+	maildrop_close(&d);
+	(void)box_sync(v, true);
+	assert_int_equal(view_count(v), 3);
+	assert_int_equal(view_uid(v, 1), 2);
+	assert_int_equal(view_uid(v, 3), 5);
+	view_close(&v);
+	b->store = others;
+	store_close(&ours);
+}
+
+static void
+test_flags_of_others_keep_nothing(void **state)
+{
+	struct box *b = *state, in_spool;
+	char name[40];
+	FILE *f;
+
+	for (unsigned i = 1; i <= 5; i++) {
+		(void)snprintf(name, sizeof(name), "new/160000000%u.x", i);
+		box_msg(b, name);
+	}
+	remove_while_flags_are_set(b);
+	box_init_mbox(&in_spool);
+	f = fopen(box_path(&in_spool, "spool/joe"), "w");
+	assert_non_null(f);
+	for (unsigned i = 1; i <= 5; i++)
+		assert_true(fprintf(f,
+				"From a@b Mon Mar  2 10:01:00 2026\n"
+				"Subject: %u\n\nbody\n\n",
+				i) > 0);
+	assert_int_equal(fclose(f), 0);
+	remove_while_flags_are_set(&in_spool);
+	box_done(&in_spool);
+}
+
 static void
 test_one_session_at_a_time(void **state)
 {
@@ -432,6 +494,7 @@ main(void)
 	    CASE(test_deleted_is_a_flag),
 	    CASE(test_expire),
 	    CASE(test_others_are_at_work),
+	    CASE(test_flags_of_others_keep_nothing),
 	    CASE(test_one_session_at_a_time),
 	    CASE(test_loads_in_steps),
 	    CASE(test_a_large_message_is_counted_in_steps),

@@ -257,7 +257,8 @@ remove_some(struct view *v, const struct set32 *uids, bool only_deleted,
 
 	if (*at == 0)
 		v->finish_mark = 0;
-	mailbox_freshen(m, 0);
+	if (only_deleted)
+		mailbox_freshen(m, 0);
 	while (result == STEP_DONE && next_in_view(v, uids, at, &uid)) {
 		const struct msg_rec *r = mailbox_rec(m, uid);
 
@@ -508,7 +509,7 @@ is_counted_with(const struct mailbox *from, const struct mailbox *to)
 	    !str_eq(str_of(from->name), STR("Trash"));
 }
 
-/* ---- REPLACE ------------------------------------------------------------- */
+/* ---- REPLACE, DELE of POP3 ------------------------------------------------------------- */
 
 int
 view_can_remove(struct view *v, uint32_t uid, struct err *e)
@@ -526,20 +527,16 @@ view_can_remove(struct view *v, uint32_t uid, struct err *e)
 }
 
 enum step
-view_remove(struct view *v, uint32_t uid, uint32_t *at, struct err *e)
+view_remove(
+    struct view *v, const struct set32 *uids, uint32_t *at, struct err *e)
 {
-	struct set32 one;
-	enum step step;
-
 	store_begin_step(v->store);
 	if (rights_need(v->m->rights, ACL_DELETED | ACL_EXPUNGE, e) == -1 ||
 	    may_write(v, e) == -1)
 		return STEP_FAIL;
-	set32_init(&one);
-	set32_add(&one, uid);
-	step = remove_some(v, &one, false, at, e);
-	set32_done(&one);
-	return step;
+	if (*at == 0)
+		expect(v->m, set32_count(uids));
+	return remove_some(v, uids, false, at, e);
 }
 
 void

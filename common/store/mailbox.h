@@ -213,11 +213,12 @@ enum step view_expunge(
  */
 int view_can_remove(struct view *v, uint32_t uid, struct err *e);
 /*
- * Removes one message of the view whatever its flags, if it is there still;
- * *at as above.
+ * Removes messages of the view whatever their flags, those that are there
+ * still; a few per call as above. What another session makes of \Deleted
+ * meanwhile is no reason to leave one.
  */
 enum step view_remove(
-    struct view *v, uint32_t uid, uint32_t *at, struct err *e);
+    struct view *v, const struct set32 *uids, uint32_t *at, struct err *e);
 /*
  * What `append` replaces by removing that message, of which it is told: its
  * bytes, where they are counted with the quota of the new one's mailbox, so that

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: ISC
 """INBOX in a spool that only the group mail may write to: users' processes
 lock through spoold."""
+import contextlib
 import fcntl
 import os
+import re
 import signal
 import socket
 import stat
@@ -36,9 +38,10 @@ class Spool(restante.Restante):
         os.chmod(self.box(user), 0o660)
         os.chown(self.box(user), self.uid_of(user), restante.SPOOL_GID)
 
-    def deliver_locked(self, user, n):
+    @contextlib.contextmanager
+    def locked(self, user, mode):
         """As Debian's policy has it: fcntl, then the dotlock."""
-        with open(self.box(user), "ab") as f:
+        with open(self.box(user), mode) as f:
             while True:
                 fcntl.lockf(f, fcntl.LOCK_EX)
                 try:
@@ -51,9 +54,15 @@ class Spool(restante.Restante):
                 break
             os.write(fd, b"%d" % os.getpid())
             os.close(fd)
+            try:
+                yield f
+                f.flush()
+            finally:
+                os.unlink(self.lock_path(user))
+
+    def deliver_locked(self, user, n):
+        with self.locked(user, "ab") as f:
             f.write(PIECE % (n, n))
-            f.flush()
-            os.unlink(self.lock_path(user))
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +162,7 @@ def test_no_spool_file_yet(s):
 
 def test_imap_and_pop3_and_delivery(s):
     """Both processes of the user and an outsider write for a while."""
-    s.put("cat", 20)
+    s.put("cat", 100)
     over, fails = threading.Event(), []
 
     def work(fn):
@@ -167,44 +176,57 @@ def test_imap_and_pop3_and_delivery(s):
 
     c = s.imap("cat")
     c.ok("SELECT INBOX")
+    put, gone = {b"hello %d" % i for i in range(1, 101)}, []
     counts = {"append": 0, "deliver": 0, "pop3": 0}
 
     def append():
-        c.append("INBOX", MSG)
+        mark = b"hello %d" % (20000 + counts["append"])
+        c.append("INBOX", b"Subject: appended\r\n\r\n%s\r\n" % mark)
+        put.add(mark)
         counts["append"] += 1
         c.ok("STORE 1 FLAGS (\\Seen)" if counts["append"] % 2 else
              "STORE 1 FLAGS ()")
 
     def deliver():
-        s.deliver_locked("cat", 100)
+        n = 10000 + counts["deliver"]
+        s.deliver_locked("cat", n)
+        put.add(b"hello %d" % n)
         counts["deliver"] += 1
-        time.sleep(0.05)
+        time.sleep(0.02)
 
     def pop3():
         p = s.pop3("cat")
+        mark, = [x for x in p.multi("TOP 1 5") if x.startswith(b"hello ")]
         p.ok("DELE 1")
         p.ok("QUIT")
+        gone.append(mark)
         counts["pop3"] += 1
         p.close()
-        time.sleep(0.1)
+        time.sleep(0.01)
 
     threads = [work(f) for f in (append, deliver, pop3)]
     for t in threads:
         t.start()
-    time.sleep(3)
+    time.sleep(2)
     over.set()
     for t in threads:
         t.join(60)
         assert not t.is_alive()
     assert not fails, (fails, s.log()[-3000:])
     assert min(counts.values()) > 0, counts
-    c.ok("NOOP")
-    total = 20 + counts["append"] + counts["deliver"] - counts["pop3"]
-    d = s.imap("cat")
-    assert b"* %d EXISTS" % total in d.ok("EXAMINE INBOX"), counts
-    wait_unlocked(s, "cat")
-    with open(s.box("cat"), "rb") as f:
-        assert f.read().count(b"\n\nFrom ") + 1 == total
+    with s.locked("cat", "r+b") as f:
+        text = f.read()
+    # none doubled, none lost, and each DELE has removed its message
+    assert sorted(re.findall(rb"^hello \d+", text, re.M)) == \
+        sorted(put - set(gone)), (counts, gone)
+    assert len(set(gone)) == len(gone) == counts["pop3"]
+    assert text.count(b"\n\nFrom ") + 1 == len(put) - len(gone)
+    d, end = s.imap("cat"), time.monotonic() + 30
+    # while pop3d still writes, what imapd knows will do
+    while b"* %d EXISTS" % (len(put) - len(gone)) not in \
+            d.ok("EXAMINE INBOX"):
+        assert time.monotonic() < end, counts
+        time.sleep(0.1)
 
 
 def test_held_by_another(s):

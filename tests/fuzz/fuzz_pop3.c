@@ -153,14 +153,17 @@ view_store(struct view *v, const struct set32 *uids, UNUSED enum store_op op,
     const struct flag_wish *w, UNUSED bool silent, UNUSED uint32_t *at,
     UNUSED struct set32 *gone, UNUSED struct err *e)
 {
-	set32_copy(w->system == FLAG_SEEN ? &v->seen : &v->deleted, uids);
+	if (w->system != FLAG_SEEN)
+		abort();
+	set32_copy(&v->seen, uids);
 	return STEP_DONE;
 }
 
 enum step
-view_expunge(struct view *v, UNUSED const struct set32 *uids,
-    UNUSED uint32_t *at, UNUSED struct err *e)
+view_remove(struct view *v, const struct set32 *uids, UNUSED uint32_t *at,
+    UNUSED struct err *e)
 {
+	set32_copy(&v->deleted, uids);
 	v->expunged = true;
 	return STEP_DONE;
 }
@@ -512,6 +515,20 @@ check_reply(struct client *c, struct str line)
 	}
 }
 
+static bool
+is_too_many(struct str reply)
+{
+	if (!str_starts(reply, STR("-ERR ")))
+		return false;
+	reply = str_skip(reply, 5);
+	for (int i = 0; i < POP3_LANGS; i++)
+		if (str_starts(reply,
+			str_of(pop3_text(
+			    (enum pop3_lang)i, "Too many bad commands"))))
+			return true;
+	return false;
+}
+
 static void
 check_all(struct str commands)
 {
@@ -530,7 +547,7 @@ check_all(struct str commands)
 		need(whole || line.n > POP3_LINE_MAX);
 		check_reply(&c, line);
 		/* "Too many bad commands" comes after the last reply. */
-		if (str_starts(c.replies, STR("-ERR Too many")))
+		if (is_too_many(c.replies))
 			break;
 	}
 	need(the_view.expunged ==

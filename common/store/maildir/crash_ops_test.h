@@ -119,15 +119,19 @@ static int
 op_replace(struct box *b, uint32_t *uid, struct err *e)
 {
 	struct view *v;
+	struct set32 one;
 	uint32_t at = 0;
 	enum step step = STEP_FAIL;
 
 	if (now_view_open(b->store, STR("INBOX"), false, &v, e) == -1)
 		return -1;
+	set32_init(&one);
+	set32_add(&one, 3);
 	if (append_some(b, v, 1, uid, e) == 0)
 		do
-			step = view_remove(v, 3, &at, e);
+			step = view_remove(v, &one, &at, e);
 		while (step == STEP_MORE);
+	set32_done(&one);
 	view_close(&v);
 	return step == STEP_DONE ? 0 : -1;
 }

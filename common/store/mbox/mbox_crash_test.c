@@ -117,14 +117,18 @@ static int
 op_replace(struct box *b, struct err *e)
 {
 	struct view *v;
+	struct set32 one;
 	uint32_t at = 0;
 	enum step step = STEP_FAIL;
 
 	if (now_view_open(b->store, STR("INBOX"), false, &v, e) == -1)
 		return -1;
+	set32_init(&one);
+	set32_add(&one, 2);
 	if (append_letters(b, "n", e) == 0)
-		while ((step = view_remove(v, 2, &at, e)) == STEP_MORE)
+		while ((step = view_remove(v, &one, &at, e)) == STEP_MORE)
 			store_pause(b->store);
+	set32_done(&one);
 	view_close(&v);
 	return step == STEP_DONE ? 0 : -1;
 }
