@@ -179,6 +179,12 @@ store_open(const struct store_settings *set, struct ev_loop *loop,
 }
 
 void
+store_warm(struct store *s)
+{
+	derived_warm(s);
+}
+
+void
 store_rest(struct store *s)
 {
 	derived_rest(s);
