@@ -28,6 +28,7 @@
  */
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/assert.h"
@@ -151,6 +152,71 @@ write_round(struct mbox_shift *s, struct err *e)
 /* ---- forwards -------------------------------------------------------------- */
 
 /*
+ * Pieces of the old file that are read with one call. Where each message gets a
+ * UID there are two or three in each; what is dropped between them is read, too,
+ * if it is short.
+ */
+#define PIECES 64
+#define DROP_MAX 512
+
+struct pieces {
+	const struct mbox_shift *s;
+	struct buf *out;
+	uint64_t end; /* of the last one */
+	size_t n;
+	struct piece {
+		uint64_t off;
+		size_t to, len; /* in `out` */
+	} v[PIECES];
+};
+
+static int
+read_pieces(struct pieces *p, struct err *e)
+{
+	static char dropped[DROP_MAX];
+	struct iovec iov[2 * PIECES];
+	uint64_t at = p->v[0].off;
+	size_t n = p->n, k = 0;
+	int rc = 0;
+
+	p->n = 0;
+	for (size_t i = 0; i < n; i++) {
+		const struct piece *one = &p->v[i];
+
+		if (one->off > at)
+			iov[k++] =
+			    (struct iovec){dropped, (size_t)(one->off - at)};
+		iov[k++] = (struct iovec){p->out->p + one->to, one->len};
+		at = one->off + one->len;
+	}
+	if (n > 1 &&
+	    preadv(p->s->fd, iov, (int)k, (off_t)p->v[0].off) ==
+		(ssize_t)(at - p->v[0].off))
+		return 0;
+	/* One, or broken off: each until it is there. */
+	for (size_t i = 0; i < n && rc == 0; i++)
+		rc = mbox_bytes_read(p->s->fd, p->v[i].off,
+		    p->out->p + p->v[i].to, p->v[i].len, e);
+	return rc;
+}
+
+/* `n` bytes of the old file come to the end of `out`, at the latest when all
+ * pieces have been read. */
+static int
+add_piece(struct pieces *p, uint64_t off, size_t n, struct err *e)
+{
+	if (p->n > 0 && (p->n == PIECES || off - p->end > DROP_MAX) &&
+	    read_pieces(p, e) == -1)
+		return -1;
+	if (buf_room(p->out, n) == NULL)
+		return err_set(e, ERR_LIMIT, "too much at once");
+	p->v[p->n++] = (struct piece){.off = off, .to = p->out->n, .len = n};
+	p->end = off + n;
+	p->out->n += n;
+	return 0;
+}
+
+/*
  * Takes about `want` new bytes (never within an edit; a large piece is
  * inserted whole).
  */
@@ -158,29 +224,27 @@ static int
 take_forwards(const struct mbox_shift *s, struct mbox_source *src, size_t want,
     struct buf *out, struct err *e)
 {
+	struct pieces p = {.s = s, .out = out};
+
 	buf_clear(out);
 	while (out->n < want && (src->at < src->end || src->i < src->n)) {
 		uint64_t next = src->i < src->n ? src->v[src->i].off : src->end;
 		uint64_t n = next - src->at;
-		char *room;
 
 		if (n > want - out->n)
 			n = want - out->n;
-		if (n > 0) {
-			room = buf_room(out, (size_t)n);
-			if (mbox_bytes_read(
-				s->fd, src->at, room, (size_t)n, e) == -1)
-				return -1;
-			out->n += (size_t)n;
-			src->at += n;
-		}
+		if (n > 0 && add_piece(&p, src->at, (size_t)n, e) == -1)
+			return -1;
+		src->at += n;
 		if (src->i < src->n && src->at == src->v[src->i].off) {
 			(void)buf_add_str(out, src->v[src->i].ins);
 			src->at += src->v[src->i].del;
 			src->i++;
 		}
 	}
-	return buf_is_over(out) ? err_set(e, ERR_LIMIT, "too much at once") : 0;
+	if (buf_is_over(out))
+		return err_set(e, ERR_LIMIT, "too much at once");
+	return p.n > 0 ? read_pieces(&p, e) : 0;
 }
 
 /*
