@@ -121,6 +121,14 @@ file_open(int dirfd, const char *name, struct stat *st, struct err *e)
 }
 
 int
+file_open_own(int dirfd, const char *name, struct err *e)
+{
+	int fd = openat(dirfd, name, O_RDONLY | O_NOATIME | OPEN_FLAGS);
+
+	return fd == -1 ? err_sys(e, "open %s", name) : fd;
+}
+
+int
 file_open_append(int dirfd, const char *name, struct stat *st, struct err *e)
 {
 	return open_regular(dirfd, name, O_RDWR | O_APPEND, st, e);

@@ -49,6 +49,13 @@ int file_open_dir(int at, const char *name, bool follow, struct err *e);
  * ERR_CORRUPT when it is no regular file.
  */
 int file_open(int dirfd, const char *name, struct stat *st, struct err *e);
+/*
+ * Opens a file of the process's own user for reading, and leaves its time of
+ * access alone: the kernel refuses that for the files of others, ERR_PERM. What
+ * it is has not been looked at; to read from a folder or a pipe with pread()
+ * fails.
+ */
+int file_open_own(int dirfd, const char *name, struct err *e);
 /* As file_open, for appending to an existing file and reading it. */
 int file_open_append(
     int dirfd, const char *name, struct stat *st, struct err *e);

@@ -246,6 +246,14 @@ struct msg_file {
 	char *first; /* from msg_first_room() */
 	size_t first_n, first_size;
 	bool date_only; /* set by the caller of msg_stat: `size` is of no use */
+	/*
+	 * Set by the caller of msg_open: what need not be asked for to read the
+	 * first bytes may be left to fstat() of `fd`. A size that is lacking
+	 * stands as MSG_SIZE_LACKING.
+	 */
+	bool may_lack;
+	bool lacks_size,
+	    lacks_date; /* ...and was; the first only with the other */
 	bool is_held; /* its bytes can be read without ops->ready */
 	/*
 	 * Set by the caller of msg_open: what takes long may be left to msg_look,
@@ -255,6 +263,10 @@ struct msg_file {
 	bool is_pending; /* ...and it was */
 	void *impl; /* the backend's, which then reads and closes it */
 };
+
+#define MSG_SIZE_LACKING ((uint64_t)INT64_MAX)
+/* Buffers of this size are used again and again. */
+#define MSG_FIRST_SPARE ((size_t)16 * 1024)
 
 /* Room for `n` first bytes, in the place of those that are there. */
 char *msg_first_room(struct msg_file *f, size_t n);

@@ -7,6 +7,7 @@
  * Trusts:  no size in a file name before the file itself agrees.
  */
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/bounds.h"
@@ -24,8 +25,6 @@
 #define HEADER_PIECE 4096
 #define HEADER_HINT_MIN 1024u
 #define HEADER_HINT_START 4096u
-/* Buffers of this size are used again and again. */
-#define FIRST_SPARE ((size_t)16 * 1024)
 
 int
 msg_file_read(struct mailbox *m, struct msg_file *f, uint64_t off, void *p,
@@ -61,7 +60,7 @@ msg_first_room(struct msg_file *f, size_t n)
 {
 	if (n <= f->first_size)
 		return f->first;
-	if (f->first_size > 0 || n > FIRST_SPARE) {
+	if (f->first_size > 0 || n > MSG_FIRST_SPARE) {
 		/* What is there stays. */
 		f->first = mem_resize(f->first, n, 1);
 		f->first_size = n;
@@ -71,15 +70,15 @@ msg_first_room(struct msg_file *f, size_t n)
 	first_spare = NULL;
 	/* Not zeroed: it is written to before it is read. */
 	if (f->first == NULL)
-		f->first = mem_resize(NULL, FIRST_SPARE, 1);
-	f->first_size = FIRST_SPARE;
+		f->first = mem_resize(NULL, MSG_FIRST_SPARE, 1);
+	f->first_size = MSG_FIRST_SPARE;
 	return f->first;
 }
 
 void
 msg_first_drop(struct msg_file *f)
 {
-	if (f->first_size == FIRST_SPARE && first_spare == NULL)
+	if (f->first_size == MSG_FIRST_SPARE && first_spare == NULL)
 		first_spare = f->first;
 	else
 		free(f->first);
@@ -223,21 +222,55 @@ check_facts(struct msg *m)
 		derived_forget_facts(m->mailbox, m->uid);
 }
 
+/* Asks for what msg_open has left out. */
+static int
+look_at_file(struct msg *m, struct err *e)
+{
+	struct msg_file *f = &m->file;
+	struct stat st;
+
+	if (!f->lacks_date)
+		return 0;
+	if (fstat(f->fd, &st) == -1)
+		return err_sys(e, "fstat message");
+	f->date_s = st.st_mtim.tv_sec;
+	f->lacks_date = false;
+	if (f->lacks_size) {
+		f->size = (uint64_t)st.st_size;
+		f->lacks_size = false;
+		m->has_stat = true;
+		check_facts(m);
+	}
+	return 0;
+}
+
+/* What the index says of it is compared with what it is. */
+static int
+note_opened(struct msg *m, struct err *e)
+{
+	struct index_rec r;
+
+	m->has_stat = !m->file.lacks_size;
+	if (m->has_stat)
+		check_facts(m);
+	else if (derived_facts(m->mailbox, m->uid, &r) &&
+	    r.known & INDEX_HAS_SIZE)
+		return look_at_file(m, e);
+	return 0;
+}
+
 static int
 open_file(struct msg *m, bool in_steps, struct err *e)
 {
 	m->file.in_steps = in_steps;
+	m->file.may_lack = true;
 	m->file.is_pending = false;
 	if (m->mailbox->store->ops->msg_open(m->mailbox, m->uid, &m->file, e) ==
 	    -1) {
 		m->file.fd = -1;
 		return -1;
 	}
-	if (m->file.is_pending)
-		return 0;
-	m->has_stat = true;
-	check_facts(m);
-	return 0;
+	return m->file.is_pending ? 0 : note_opened(m, e);
 }
 
 /* A piece of what was left to do when it was opened. */
@@ -257,9 +290,7 @@ look_on(struct msg *m, struct err *e)
 		(void)err_in(e, "%s: message %u", m->mailbox->name, m->uid);
 		return STEP_FAIL;
 	}
-	m->has_stat = true;
-	check_facts(m);
-	return STEP_DONE;
+	return note_opened(m, e) == -1 ? STEP_FAIL : STEP_DONE;
 }
 
 int
@@ -280,7 +311,7 @@ need_stat(struct msg *m, struct err *e)
 	if (m->has_stat)
 		return 0;
 	if (m->file.fd != -1)
-		return msg_need_file(m, e);
+		return msg_need_file(m, e) == -1 ? -1 : look_at_file(m, e);
 	if (m->mailbox->store->ops->msg_stat(m->mailbox, m->uid, &m->file, e) ==
 	    -1)
 		return -1;
@@ -297,6 +328,8 @@ need_date(struct msg *m, struct err *e)
 
 	if (m->has_date)
 		return 0;
+	if (m->file.fd != -1 && !m->file.is_pending && look_at_file(m, e) == -1)
+		return -1;
 	if (m->has_stat) {
 		m->date_s = m->file.date_s;
 	} else {
@@ -315,7 +348,7 @@ msg_internal_date(struct msg *m, int64_t *out, struct err *e)
 {
 	struct index_rec r;
 
-	if (!m->has_stat && !m->has_date &&
+	if ((!m->has_stat || m->file.lacks_date) && !m->has_date &&
 	    derived_facts(m->mailbox, m->uid, &r) && r.known & INDEX_HAS_DATE) {
 		*out = r.date_s;
 		return 0;
@@ -511,6 +544,8 @@ count_step(struct msg *m, struct err *e)
 
 	/* All of it will be read. */
 	step = m->counted == 0 ? msg_load_step(m, MSG_FIRST_ALL, e) : STEP_DONE;
+	if (step == STEP_DONE && need_stat(m, e) == -1)
+		step = STEP_FAIL;
 	if (step == STEP_DONE)
 		step = msg_seek(m, m->counted, e);
 	if (step != STEP_DONE)
@@ -608,7 +643,7 @@ msg_load_all(struct msg *m, struct err *e)
 	struct msg_file *f = &m->file;
 	size_t size, got = 1;
 
-	if (msg_load(m, MSG_FIRST_ALL, e) == -1)
+	if (msg_load(m, MSG_FIRST_ALL, e) == -1 || need_stat(m, e) == -1)
 		return -1;
 	if (f->size > MSG_FIRST_ALL || f->first_n >= f->size)
 		return 0;

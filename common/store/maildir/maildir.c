@@ -26,6 +26,7 @@
 
 #define LOCK_WAIT_MS 5000
 #define TRIES 10
+#define PAGE_BYTES 4096 /* the least of any machine */
 #define TMP_SCAN_EVERY_S (7 * 24 * 3600)
 #define TMP_GARBAGE_S (36 * 3600)
 
@@ -446,6 +447,7 @@ static int
 fill_file(const struct maildir *md, const struct stat *st, struct msg_file *out,
     struct err *e)
 {
+	out->lacks_size = out->lacks_date = false;
 	if (!S_ISREG(st->st_mode))
 		return err_set(e, ERR_CORRUPT, "message is no file");
 	if (!is_trusted(md, st))
@@ -479,11 +481,17 @@ read_first(struct msg_file *f, struct err *e)
 {
 	size_t n = f->want < f->size ? f->want : (size_t)f->size;
 
-	if (n == 0)
+	size_t got;
+	char *room;
+
+	if (n <= f->first_n)
 		return 0;
-	if (file_read_at(f->fd, 0, msg_first_room(f, n), n, &f->first_n, e) ==
-	    0)
+	room = msg_first_room(f, n);
+	if (file_read_at(f->fd, f->first_n, room + f->first_n, n - f->first_n,
+		&got, e) == 0) {
+		f->first_n += got;
 		return 0;
+	}
 	msg_first_drop(f);
 	return -1;
 }
@@ -497,7 +505,7 @@ unpack_message(struct mailbox *m, uint32_t uid, struct str name, bool only_size,
 	struct unpack *u;
 	enum packing kind;
 
-	if (out->want > 0 && read_first(out, e) == -1)
+	if (!out->lacks_date && out->want > 0 && read_first(out, e) == -1)
 		return -1;
 	if (!may_be_packed(m, uid, name, out->size))
 		return 0;
@@ -521,6 +529,7 @@ unpack_message(struct mailbox *m, uint32_t uid, struct str name, bool only_size,
 		    : unpack_open(out->fd, kind, &u, &out->size, e)) == -1)
 		return err_in(e, "%s: message %u", m->name, uid);
 	out->impl = u;
+	out->lacks_size = false;
 	out->is_pending = out->in_steps;
 	return 0;
 }
@@ -555,6 +564,73 @@ close_packed(struct msg_file *f)
 	f->fd = -1;
 }
 
+/*
+ * Is what was read the whole file? Who reads less than he asks for has met the
+ * end, or a page that can not be read.
+ */
+static bool
+is_whole(size_t got, size_t asked)
+{
+	return got < asked && got % PAGE_BYTES != 0;
+}
+
+/*
+ * A file of ours, with as few calls as it takes: that it opens this way says
+ * whose it is, that it can be read from that it is a file, and most often how
+ * much is read how long it is. False: it is to be looked at.
+ */
+static bool
+read_own(struct maildir *md, int dirfd, const char *name, struct msg_file *out)
+{
+	size_t n = out->want < MSG_FIRST_SPARE ? out->want : MSG_FIRST_SPARE;
+	struct err e;
+	ssize_t got;
+
+	if (!out->may_lack || n == 0 || md->has_others ||
+	    md->euid != md->perm.owner)
+		return false;
+	out->fd = file_open_own(dirfd, name, &e);
+	if (out->fd == -1) {
+		md->has_others = e.sys == EPERM;
+		return false;
+	}
+	got = pread(out->fd, msg_first_room(out, n), n, 0);
+	if (got > 0 &&
+	    (is_whole((size_t)got, n) ||
+		((size_t)got == n && n == out->want))) {
+		out->first_n = (size_t)got;
+		out->off = 0;
+		out->impl = NULL;
+		out->lacks_date = true;
+		/* Of a larger one that is all that is wanted. */
+		out->lacks_size = (size_t)got == n;
+		out->size = out->lacks_size ? MSG_SIZE_LACKING : (uint64_t)got;
+		return true;
+	}
+	out->first_n = (size_t)got == n ? n : 0;
+	return false;
+}
+
+/* Opens a message's file; with `fd` -1 still it could not be opened. */
+static int
+open_at(const struct mailbox *m, int dirfd, const char *name,
+    struct msg_file *out, struct err *e)
+{
+	struct maildir *md = maildir_of(m);
+	struct stat st;
+
+	out->fd = -1;
+	if (read_own(md, dirfd, name, out))
+		return 0;
+	if (out->fd != -1) {
+		if (fstat(out->fd, &st) == -1)
+			return err_sys(e, "fstat %s", name);
+	} else if ((out->fd = file_open(dirfd, name, &st, e)) == -1) {
+		return -1;
+	}
+	return fill_file(md, &st, out, e);
+}
+
 /* Opens or only looks at a message, finding it again when it was renamed. */
 static int
 reach(struct mailbox *m, uint32_t uid, bool open_it, struct msg_file *out,
@@ -585,12 +661,11 @@ reach(struct mailbox *m, uint32_t uid, bool open_it, struct msg_file *out,
 		}
 		out->fd = -1;
 		if (open_it) {
-			out->fd = file_open(dirfd, name, &st, e);
+			if (open_at(m, dirfd, name, out, e) == 0 &&
+			    unpack_message(
+				m, uid, str_of(name), only_stat, out, e) == 0)
+				return 0;
 			if (out->fd != -1) {
-				if (fill_file(md, &st, out, e) == 0 &&
-				    unpack_message(m, uid, str_of(name),
-					only_stat, out, e) == 0)
-					return 0;
 				close(out->fd);
 				out->fd = -1;
 				msg_first_drop(out);

@@ -81,6 +81,7 @@ struct maildir {
 	 * an UID at once and for ever, whether its owner looks or not.
 	 */
 	bool has_own_map;
+	bool has_others; /* messages that are not ours */
 	/* maildir_share.c: is_shared is as of this number of changes. */
 	unsigned share_gen;
 	bool is_shared;

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /* maildir_size_test.c - sizes in names and in the UID map. */
 
+#include <fcntl.h>
+#include <sys/stat.h>
+
 #include "tests/lib/fresh_box.h"
 
 #include "store/maildir/maildir_test.h"
@@ -129,6 +132,90 @@ test_wrong_wire_size_in_name(void **state)
 	view_close(&v);
 }
 
+/* What a message's first bytes do not tell is asked for when it is needed. */
+static void
+check_read_first(struct view *v, uint32_t uid, size_t want, const char *text)
+{
+	size_t n = strlen(text), done = 0, got = 1;
+	char piece[5000];
+	struct str header;
+	int64_t date;
+	uint64_t size;
+	struct msg *m;
+	struct err e;
+
+	assert_int_equal(msg_open(v, uid, &m, &e), 0);
+	assert_int_equal(msg_load(m, want, &e), 0);
+	assert_int_equal(msg_header(m, &header, &e), 0);
+	assert_int_equal(header.n, n < 6 ? n : 6);
+	if (want == MSG_FIRST_ALL) {
+		assert_int_equal(msg_load_all(m, &e), 0);
+		assert_int_equal(
+		    msg_at_hand(m, 0, MSG_FIRST_ALL, &header), n > 0);
+		assert_int_equal(
+		    header.n, n < MSG_FIRST_ALL ? n : MSG_FIRST_ALL);
+	}
+	for (; got > 0; done += got) {
+		assert_int_equal(
+		    msg_read(m, done, piece, sizeof(piece), &got, &e), 0);
+		assert_true(got <= n - done);
+		assert_memory_equal(piece, text + done, got);
+	}
+	assert_int_equal(done, n);
+	assert_int_equal(msg_internal_date(m, &date, &e), 0);
+	assert_int_equal(date, 1000000000);
+	assert_int_equal(msg_size(m, &size, &e), 0);
+	assert_int_equal(size, n);
+	assert_int_equal(msg_wire_size(m, &size, &e), 0);
+	assert_int_equal(size, n + (n >= 6 ? 2 : 0));
+	msg_close(&m);
+}
+
+static void
+test_read_before_it_is_looked_at(void **state)
+{
+	static const size_t sizes[] = {0, 1, 1023, 1024, 1025, 2048, 4095, 4096,
+	    4097, 8191, 8192, 8193, 16383, 16384, 16385, 65535, 65536, 65537,
+	    200000};
+	static const size_t wants[] = {
+	    MSG_FIRST_HEADER, MSG_FIRST_ALL, 1, 100000};
+	const struct timespec old[2] = {
+	    {.tv_sec = 900000000}, {.tv_sec = 1000000000}};
+	struct box *b = *state;
+	struct stat st;
+	char name[40];
+	struct view *v;
+	char *text = mem_new(1, 200001);
+
+	box_write(b, "dovecot-uidlist", "3 V5 N1 G" GUID "\n");
+	for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+		memset(text, 'x', sizes[i]);
+		memcpy(text, "A: b\n\n", sizes[i] < 6 ? 0 : 6);
+		text[sizes[i]] = '\0';
+		(void)snprintf(name, sizeof(name), "cur/%zu.x:2,", 1000 + i);
+		box_write(b, name, text);
+		assert_int_equal(
+		    utimensat(AT_FDCWD, box_path(b, name), old, 0), 0);
+	}
+	for (size_t k = 0; k < ARRAY_LEN(wants); k++) {
+		box_open(b);
+		v = box_view(b, "INBOX", false);
+		for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+			memset(text, 'x', sizes[i]);
+			memcpy(text, "A: b\n\n", sizes[i] < 6 ? 0 : 6);
+			text[sizes[i]] = '\0';
+			check_read_first(v, (uint32_t)i + 1, wants[k], text);
+		}
+		view_close(&v);
+		box_close(b);
+	}
+	/* To be read leaves no mark on a message, as far as one could see. */
+	assert_int_equal(stat(box_path(b, "cur/1004.x:2,"), &st), 0);
+	assert_int_equal(st.st_atim.tv_sec, 900000000);
+	free(text);
+	box_open(b);
+}
+
 int
 main(void)
 {
@@ -136,6 +223,7 @@ main(void)
 	    T(test_m8_wrong_size_in_name),
 	    T(test_counted_sizes_are_kept),
 	    T(test_wrong_wire_size_in_name),
+	    T(test_read_before_it_is_looked_at),
 	};
 	int rc;
 
