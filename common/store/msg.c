@@ -650,6 +650,9 @@ msg_load_all(struct msg *m, struct err *e)
 	/* A backend may find another size while it reads. */
 	size = (size_t)f->size;
 	(void)msg_first_room(f, size);
+	/* The room may be another one now. */
+	if (m->has_header && m->header.n == 0)
+		m->header_block.p = f->first;
 	while (f->first_n < size && got > 0) {
 		if (msg_file_read(m->mailbox, f, f->first_n,
 			f->first + f->first_n, size - f->first_n, &got,

@@ -95,6 +95,28 @@ test_steps(void **state)
 	view_close(&v);
 }
 
+/* A header stays where it is when the rest is read behind it. */
+static void
+test_header_then_all(void **state)
+{
+	struct box *b = *state;
+	struct view *v;
+	struct msg *m;
+	struct str header, again;
+	struct err e;
+
+	write_message(b, "Subject: x\n\n", LINE, 500, "");
+	m = open_first(b, &v);
+	assert_int_equal(msg_header(m, &header, &e), 0);
+	assert_int_equal(header.n, 12);
+	assert_int_equal(msg_load_all(m, &e), 0);
+	assert_int_equal(msg_header(m, &again, &e), 0);
+	assert_int_equal(again.n, 12);
+	assert_memory_equal(again.p, "Subject: x\n\n", 12);
+	msg_close(&m);
+	view_close(&v);
+}
+
 static void
 test_a_small_message_is_read_once(void **state)
 {
@@ -199,6 +221,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(test_steps, setup, teardown),
+	    cmocka_unit_test_setup_teardown(
+		test_header_then_all, setup, teardown),
 	    cmocka_unit_test_setup_teardown(
 		test_a_small_message_is_read_once, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_first_bytes, setup, teardown),

@@ -80,14 +80,21 @@ maildir_group_take(struct append *a)
 	}
 }
 
+/* Their names are in memory of theirs, which may go before the leader does. */
+static void
+forget_others(struct save *s)
+{
+	while (s->all.n > 0 && s->all.v[s->all.n - 1].of != NULL)
+		s->all.n--;
+}
+
 /* They go on by themselves. */
 static void
 let_go(struct save *s)
 {
 	LIST_EACH(&s->taken, l)
 		part(save_in(l));
-	if (s->all.n > 1)
-		s->all.n = 1;
+	forget_others(s);
 	s->at = 0;
 }
 
@@ -147,6 +154,7 @@ maildir_group_end(struct append *a, enum step step, const struct err *why)
 {
 	struct save *s = save_of(a);
 
+	forget_others(s);
 	LIST_EACH(&s->taken, l) {
 		struct save *other = save_in(l);
 

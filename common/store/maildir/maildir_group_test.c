@@ -13,13 +13,19 @@
 
 static unsigned dir_syncs, locks;
 static int rename_errno;
+static bool sync_fails; /* of a file */
 
 int
 fsync(int fd)
 {
 	struct stat st;
+	bool is_dir = syscall(SYS_fstat, fd, &st) == 0 && S_ISDIR(st.st_mode);
 
-	dir_syncs += syscall(SYS_fstat, fd, &st) == 0 && S_ISDIR(st.st_mode);
+	dir_syncs += is_dir;
+	if (sync_fails && !is_dir) {
+		errno = EIO;
+		return -1;
+	}
 	return (int)syscall(SYS_fsync, fd);
 }
 
@@ -102,7 +108,8 @@ group_run(struct box *b, struct group *g, unsigned max)
 static void
 group_done(struct box *b, struct group *g)
 {
-	for (unsigned i = 0; i < N; i++) {
+	/* The one who led goes last. */
+	for (unsigned i = N; i-- > 0;) {
 		append_free(&g->a[i]);
 		set32_done(&g->uids[i]);
 	}
@@ -232,6 +239,25 @@ test_failure(void **state)
 	assert_int_equal(box_append(b, "INBOX", TEST_MSG, 0, -1), 1);
 }
 
+/* Of several that one session brings, none stays in tmp/. */
+static void
+test_sync_fails(void **state)
+{
+	struct box *b = *state;
+	struct group g;
+
+	box_open(b);
+	group_begin(b, &g);
+	for (unsigned i = 0; i < N; i++)
+		add(g.a[0], NULL);
+	sync_fails = true;
+	assert_false(group_run(b, &g, 100));
+	sync_fails = false;
+	assert_int_equal(g.step[0], STEP_FAIL);
+	group_done(b, &g);
+	assert_int_equal(count(b), 0);
+}
+
 int
 main(void)
 {
@@ -240,6 +266,7 @@ main(void)
 	    T(test_others),
 	    T(test_given_up),
 	    T(test_failure),
+	    T(test_sync_fails),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
