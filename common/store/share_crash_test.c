@@ -6,7 +6,9 @@
  * kernel says it to a process of theirs, and the same change once more completes
  * it.
  */
+#include <dirent.h>
 #include <grp.h>
+#include <stdarg.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
@@ -56,6 +58,64 @@ fchmod(int fd, mode_t mode)
 {
 	return fault_now(CALL_NAME) ? -1 : (int)syscall(SYS_fchmod, fd, mode);
 }
+
+/* Looks count only where a test says so: there are many. */
+static bool looks_fail;
+
+static bool
+look_fails(void)
+{
+	return looks_fail && fault_now(CALL_NAME);
+}
+
+int
+openat(int at, const char *name, int flags, ...)
+{
+	unsigned mode = 0;
+	va_list args;
+
+	va_start(args, flags);
+	if (flags & O_CREAT)
+		mode = va_arg(args, unsigned);
+	va_end(args);
+	return look_fails() ? -1
+			    : (int)syscall(SYS_openat, at, name, flags, mode);
+}
+
+int
+open(const char *name, int flags, ...)
+{
+	unsigned mode = 0;
+	va_list args;
+
+	va_start(args, flags);
+	if (flags & O_CREAT)
+		mode = va_arg(args, unsigned);
+	va_end(args);
+	return look_fails()
+	    ? -1
+	    : (int)syscall(SYS_openat, AT_FDCWD, name, flags, mode);
+}
+
+DIR *
+opendir(const char *name)
+{
+	int fd = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	return fd == -1 ? NULL : fdopendir(fd);
+}
+
+ssize_t
+fgetxattr(int fd, const char *name, void *v, size_t n)
+{
+	return look_fails() ? -1 : syscall(SYS_fgetxattr, fd, name, v, n);
+}
+
+ssize_t
+getxattr(const char *path, const char *name, void *v, size_t n)
+{
+	return look_fails() ? -1 : syscall(SYS_getxattr, path, name, v, n);
+}
 /* NOLINTEND */
 
 /* ---- a home, and what others can do there --------------------------------------- */
@@ -81,6 +141,7 @@ struct said {
 
 static struct said *said;
 static char dir[64];
+static bool is_umask_022; /* the home alone is closed */
 
 static const char *
 path_of(size_t i)
@@ -127,8 +188,11 @@ prepare(void)
 
 		if (i < ARRAY_LEN(folders)) {
 			assert_int_equal(mkdir(path, 0700), 0);
+			if (is_umask_022)
+				assert_int_equal(chmod(path, 0755), 0);
 		} else if (strstr(path, "dovecot-acl") == NULL) {
-			int fd = open(path, O_WRONLY | O_CREAT, 0600);
+			int fd = open(path, O_WRONLY | O_CREAT,
+			    is_umask_022 ? 0644 : 0600);
 			const char *text = strstr(path, "uidlist") != NULL
 			    ? "3 V1 N1 G620a5138f51b026bb745000083ecc375\n"
 			    : TEST_MSG;
@@ -238,7 +302,7 @@ run(const struct change *c, enum fault how, unsigned at)
 	said->calls = 0;
 	fault = how;
 	fault_at = at;
-	fault_errno = ENOSPC;
+	fault_errno = looks_fail ? EMFILE : ENOSPC;
 	(void)fflush(NULL);
 	pid = fork();
 	if (pid == 0) {
@@ -289,9 +353,11 @@ try_all(const struct change *first, const struct change *c, enum fault how)
 				if ((said->can[u][i] & ~before[u][i] &
 					~after[u][i]) != 0)
 					fail_msg(
-					    "%s %s at call %u of %u: %s: %d",
+					    "%s %s at call %u of %u, %s: %s: "
+					    "%zu %d",
 					    c->mailbox, c->id, n, total,
-					    path_of(i), said->can[u][i]);
+					    looks_fail ? "looks" : "changes",
+					    path_of(i), u, said->can[u][i]);
 		must(c);
 		if (memcmp(after, said->can, sizeof(after)) != 0)
 			fail_msg("%s %s at call %u of %u: not completed",
@@ -341,10 +407,27 @@ test_changed(UNUSED void **state)
 	try_all(&gives[2], &not_he, FAULT_KILL);
 }
 
+/* What can not be looked at is not taken for closed. */
+static void
+test_looks_fail(UNUSED void **state)
+{
+	static const struct change back = {"S", "bob", NULL};
+
+	is_umask_022 = true;
+	try_all(NULL, &gives[0], FAULT_KILL);
+	looks_fail = true;
+	try_all(NULL, &gives[0], FAULT_ERROR);
+	try_all(NULL, &gives[3], FAULT_ERROR);
+	is_umask_022 = false;
+	try_all(&gives[0], &back, FAULT_ERROR);
+	looks_fail = false;
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_looks_fail),
 	    cmocka_unit_test(test_given),
 	    cmocka_unit_test(test_taken),
 	    cmocka_unit_test(test_changed),

@@ -370,11 +370,17 @@ shut_one(int at, const char *name, bool others, bool group, struct err *e)
 	bool is_there;
 	int rc = 0;
 
-	if (fd == -1)
+	if (fd == -1 && errno == EACCES) /* somebody else's */
 		return 0;
+	if (fd == -1)
+		return errno == ENOENT || errno == ELOOP || errno == ENXIO
+		    ? 0
+		    : err_sys(e, "%s", name);
 	if (fstat(fd, &st) == -1 || st.st_uid != geteuid() ||
-	    (st.st_mode & 077) == 0 ||
-	    posix_acl_load(fd, false, POSIX_ACL_ACCESS, &l, &is_there, e) == -1)
+	    (st.st_mode & 077) == 0)
+		goto out;
+	rc = posix_acl_load(fd, false, POSIX_ACL_ACCESS, &l, &is_there, e);
+	if (rc == -1)
 		goto out;
 	if ((!others || l.other == 0) && (!group || l.group == 0))
 		goto out;
@@ -453,7 +459,10 @@ open_one(int fd, const char *path, const struct perms *p,
 	return 0;
 }
 
-/* Each folder above `path`, the nearest last. */
+/*
+ * Each folder above `path`, the nearest last. One that is there and can not be
+ * looked at may be the one that is closed.
+ */
 static int
 each_above(const char *path,
     int (*fn)(void *arg, int fd, const char *path, struct err *e), void *arg,
@@ -476,6 +485,8 @@ each_above(const char *path,
 		if (fd != -1) {
 			rc = fn(arg, fd, part, e);
 			close(fd);
+		} else if (errno != ENOENT && errno != ENOTDIR) {
+			rc = err_sys(e, "%s", part);
 		}
 		part[i] = '/';
 	}
@@ -686,8 +697,10 @@ open_list(int at, const char *name, struct err *e)
 	int fd = file_open_dir(at, name, false, e);
 	DIR *dir = fd == -1 ? NULL : fdopendir(fd);
 
-	if (dir == NULL && fd != -1)
+	if (dir == NULL && fd != -1) {
+		(void)err_sys(e, "%s", name);
 		close(fd);
+	}
 	return dir;
 }
 
@@ -701,6 +714,8 @@ set_files(struct share_files *f, const char *name, bool are_messages,
 
 	if (f->dir == NULL)
 		f->dir = open_list(f->fd, name, e);
+	if (f->dir == NULL && e->code != ERR_NOT_FOUND)
+		return STEP_FAIL;
 	while (f->dir != NULL && (d = readdir(f->dir)) != NULL) {
 		const struct perms *p =
 		    are_messages ? &of_message : &of_side_file;
@@ -760,8 +775,11 @@ begin(const struct store *s, const struct rights_place *p,
 		return -1;
 	f->others = look.others;
 	f->group = look.group;
-	if (look.opens && (look.others || look.group))
+	if (look.opens && (look.others || look.group)) {
 		f->dir = opendir(s->root);
+		if (f->dir == NULL)
+			return err_sys(e, "%s", s->root);
+	}
 	return 0;
 }
 
