@@ -54,7 +54,7 @@ commit(struct cmd *c, struct append_state *st)
 		name_told_write(c->s, NULL, st->job.name, st->wire);
 	buf_init(&b, UIDS_MAX_BYTES);
 	append_job_write_uids(&b, uidvalidity, &st->uids);
-	step = reply_ok(c, b.n > 0 ? b.p : NULL, "Appended");
+	step = reply_ok(c, b.n > 0 ? b.p : NULL, "Append completed");
 	buf_done(&b);
 	return step;
 }

@@ -88,7 +88,10 @@ cmd_getquota(struct cmd *c)
 	return reply_no(c, "NONEXISTENT", "No such quota root");
 }
 
-/* The mailbox need not exist (RFC 9208 section 4.1.2). */
+/*
+ * The mailbox need not exist (RFC 9208 section 4.1.2). Some clients ask for
+ * the top, which is no mailbox, by an empty name.
+ */
 enum step
 cmd_getquotaroot(struct cmd *c)
 {
@@ -101,7 +104,8 @@ cmd_getquotaroot(struct cmd *c)
 
 	if (!imap_arg_astring(&a, &wire) || !imap_arg_end(a))
 		return reply_bad(c, "Mailbox name expected");
-	if (name_decode(c->s, c->arena, wire, &name, &e) == -1)
+	name = wire;
+	if (wire.n > 0 && name_decode(c->s, c->arena, wire, &name, &e) == -1)
 		return reply_err(c, &e);
 	step = get_roots(c, roots, &n);
 	if (step != STEP_DONE)

@@ -53,16 +53,20 @@ qresync_parse(const struct imap_arg **at, struct select_param *p)
 	return imap_arg_end(a);
 }
 
+/* libetpan leaves the outer parentheses away: SELECT INBOX QRESYNC (1 2). */
 bool
 select_param_parse(const struct imap_arg **a, struct select_param *out)
 {
 	const struct imap_arg *list;
-	bool ok = true;
+	bool ok = true, is_bare;
 
 	*out = (struct select_param){0};
 	if (imap_arg_end(*a))
 		return true;
-	if (!imap_arg_list(a, &list) || imap_arg_end(list))
+	is_bare = (*a)->type == IMAP_ARG_ATOM;
+	if (is_bare)
+		list = *a;
+	else if (!imap_arg_list(a, &list) || imap_arg_end(list))
 		return false;
 	while (ok && !imap_arg_end(list)) {
 		if (!out->condstore && imap_arg_word(&list, "CONDSTORE"))
@@ -72,6 +76,8 @@ select_param_parse(const struct imap_arg **a, struct select_param *out)
 		else
 			ok = false;
 	}
+	if (is_bare)
+		*a = list;
 	return ok;
 }
 

@@ -184,10 +184,10 @@ session_set_fault(struct cmd *c, struct str text)
 	if (!ok || c->uid)
 		return "Not a valid message set";
 	if (count == 0)
-		return "No such message: the mailbox is empty";
+		return "Invalid messageset: the mailbox is empty";
 	return arena_c(c->arena,
 	    arena_printf(
-		c->arena, "No such message: the last one is %u", count));
+		c->arena, "Invalid messageset: the last one is %u", count));
 }
 
 bool

@@ -71,6 +71,34 @@ def test_thunderbird_separator(box):
     c.ok("DELETE other" + sep)
 
 
+# ---- libraries -----------------------------------------------------------------
+
+def test_libetpan_select(box):
+    """It leaves the parentheses around SELECT's parameters away."""
+    box.fill(3)
+    c = box.connect()
+    told = b" ".join(c.ok("SELECT INBOX CONDSTORE"))
+    validity, top = (
+        int(re.search(rb"\[%s (\d+)\]" % code, told).group(1))
+        for code in (b"UIDVALIDITY", b"HIGHESTMODSEQ"))
+    assert b"MODSEQ" in c.ok("FETCH 1 MODSEQ")[0]
+    c.ok("STORE 2 +FLAGS (\\Deleted)")
+    c.ok("EXPUNGE")
+    c.ok("UNSELECT")
+    c.ok("ENABLE QRESYNC")
+    assert b"* VANISHED (EARLIER) 2" in c.ok(
+        "SELECT INBOX QRESYNC (%d %d 1:20)" % (validity, top))
+    for bad in ("CONDSTORE x", "CONDSTORE CONDSTORE", "QRESYNC 1 1",
+                "(CONDSTORE) QRESYNC (%d %d)" % (validity, top)):
+        c.bad("SELECT INBOX " + bad)
+
+
+def test_mail_imapclient_quota(box):
+    """Its tests ask for the quota of all of the mail by an empty name."""
+    c = box.connect()
+    assert c.ok('GETQUOTAROOT ""')[0].startswith(b'* QUOTAROOT ""')
+
+
 def test_before_login(box_server):
     """ID may come before LOGIN, and then holds."""
     used = box_server.used = getattr(box_server, "used", -1) + 1

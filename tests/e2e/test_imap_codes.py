@@ -349,10 +349,10 @@ def test_texts_say_what_is_wrong(box):
         assert status == "BAD", text
         return text
     c.ok("SELECT INBOX")
-    assert told("COPY 1 Trash") == b"No such message: the mailbox is empty"
+    assert told("COPY 1 Trash") == b"Invalid messageset: the mailbox is empty"
     box.fill(3)
     c.ok("NOOP")
-    gone = b"No such message: the last one is 3"
+    gone = b"Invalid messageset: the last one is 3"
     for command in ("COPY 9999 Trash", "MOVE 2:4 Trash", "FETCH 4 FLAGS",
                     "STORE 7 +FLAGS (\\Seen)"):
         assert told(command) == gone

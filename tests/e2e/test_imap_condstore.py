@@ -170,7 +170,7 @@ def test_fetch_changedsince(five):
     "SEARCH MODSEQ \"/flags/\\\\seen\" some 1",
     "SEARCH MODSEQ \"seen\" all 1",
     "SELECT INBOX ()", "SELECT INBOX (CONDSTORE CONDSTORE)",
-    "SELECT INBOX (QRESYNC (1 1))", "SELECT INBOX CONDSTORE"])
+    "SELECT INBOX (QRESYNC (1 1))", "SELECT INBOX CONDSTORE x"])
 def test_bad_arguments(five, bad):
     five.bad(bad)
     assert five.flags() == {n: five.flags()[n] for n in range(1, 6)}
