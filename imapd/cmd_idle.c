@@ -10,6 +10,7 @@
  */
 #include "imapd/client.h"
 #include "imapd/commands.h"
+#include "imapd/context.h"
 #include "imapd/metadata.h"
 #include "imapd/notify.h"
 #include "imapd/reply.h"
@@ -37,6 +38,16 @@ idle_begin(struct cmd *c)
 	return STEP_MORE;
 }
 
+/* A response that is half out comes before the tagged one. */
+static bool
+is_within(struct session *s)
+{
+	if (notify_is_within(s))
+		return notify_step(s, true) == STEP_MORE && notify_is_within(s);
+	return context_is_within(s) && context_step(s) == STEP_MORE &&
+	    context_is_within(s);
+}
+
 enum step
 cmd_idle(struct cmd *c)
 {
@@ -46,9 +57,7 @@ cmd_idle(struct cmd *c)
 
 	if (c->state == NULL)
 		return idle_begin(c);
-	/* A response that is half out comes before the tagged one. */
-	if (notify_is_within(s) && notify_step(s, true) == STEP_MORE &&
-	    notify_is_within(s)) {
+	if (is_within(s)) {
 		client_go_on(c);
 		return STEP_MORE;
 	}
@@ -61,7 +70,8 @@ cmd_idle(struct cmd *c)
 	if (notify_is_on(s)) {
 		if (notify_is_due(s) && notify_step(s, true) == STEP_MORE)
 			client_go_on(c);
-	} else if (s->view != NULL && !s->lost && view_has_news(s->view) &&
+	} else if (s->view != NULL && !s->lost &&
+	    (view_has_news(s->view) || context_is_due(s)) &&
 	    sync_tell(c) == STEP_MORE)
 		client_go_on(c);
 	if (metadata_has_news(s))

@@ -336,6 +336,15 @@ context_new(struct session *s)
 }
 
 bool
+context_is_due(const struct session *s)
+{
+	const struct contexts *cs = s->contexts;
+
+	return cs != NULL &&
+	    (cs->phase != CONTEXT_IDLE || !set32_is_empty(&cs->touched));
+}
+
+bool
 context_is_within(const struct session *s)
 {
 	return s->contexts != NULL && s->contexts->in_fetch;

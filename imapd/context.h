@@ -45,6 +45,8 @@ void context_touch_all(struct session *s, const struct set32 *uids);
 void context_new(struct session *s);
 /* Tells what has changed since; STEP_MORE: call again. */
 enum step context_step(struct session *s);
+/* Has context_step() anything to do? */
+bool context_is_due(const struct session *s);
 /* After STEP_MORE: a FETCH response is half out. */
 bool context_is_within(const struct session *s);
 /* The mailbox is left. */

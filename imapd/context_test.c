@@ -294,6 +294,35 @@ test_gone_while_testing(void **state)
 	}
 }
 
+/* In IDLE it goes on by itself, whatever time it takes. */
+static void
+test_idle_in_steps(UNUSED void **state)
+{
+	struct copy c;
+
+	say("a SELECT INBOX\r\n"
+	    "b UID SEARCH RETURN (UPDATE (BODY.PEEK[TEXT])) UNSEEN BODY "
+	    "body\r\n"
+	    "c UID SEARCH UNSEEN\r\n");
+	run_until("c OK");
+	c = result("* SEARCH");
+	buf_clear(&heard);
+	say("d IDLE\r\n");
+	run_until("+ idling");
+	change_flags();
+	settle();
+	tick_ms = 5;
+	run_until("REMOVEFROM");
+	for (unsigned i = 0; i < 20; i++)
+		message(&box, old_name(MESSAGES + i, ""), i);
+	settle();
+	tick_ms = 5;
+	run_until("BODY[TEXT]");
+	say("DONE\r\n");
+	run_until("d OK");
+	check_same(&c, "b", "f UID SEARCH UNSEEN BODY body\r\n");
+}
+
 /* CANCELUPDATE while, because of NOTIFY, messages are being tested for it. */
 static void
 test_cancelled_while_testing(void **state)
@@ -357,6 +386,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    T(test_gone_while_placing),
 	    T(test_gone_while_testing),
+	    T(test_idle_in_steps),
 	    T(test_cancelled_while_testing),
 	    T(test_cancelled_ones_cost_nothing),
 	};

@@ -117,10 +117,13 @@ limit_store(const struct allowed *a, enum store_op op, struct flag_wish *w,
 	return err_set(e, ERR_PERM, "not the right to change these flags");
 }
 
-/* What he may not change stays as it is in a message. */
+/*
+ * What he may not change stays as it is in a message. *copy, for the caller to
+ * free: sets of the mailbox may move while the change is made.
+ */
 static void
 keep_others(const struct allowed *a, const struct mailbox *m,
-    const struct msg_rec *r, struct flag_change *c)
+    const struct msg_rec *r, struct flag_change *c, uint16_t **copy)
 {
 	const uint16_t *more;
 	size_t n;
@@ -131,7 +134,11 @@ keep_others(const struct allowed *a, const struct mailbox *m,
 		return;
 	more = mailbox_more(m, r, &n);
 	c->keywords = r->keywords;
-	c->more = more;
+	if (n > 0) {
+		*copy = mem_new(n, sizeof(**copy));
+		memcpy(*copy, more, n * sizeof(**copy));
+	}
+	c->more = *copy;
 	c->n_more = n;
 }
 
@@ -165,6 +172,7 @@ set_flags(struct mailbox *m, uint32_t uid, const struct flag_change *c,
 	const struct msg_rec *r = asks ? mailbox_rec(m, uid) : NULL;
 	struct flag_change with = *c;
 	enum step step = STEP_DONE;
+	uint16_t *copy = NULL;
 
 	*changed = false;
 	if (asks && (r == NULL || r->state != REC_LIVE)) {
@@ -175,9 +183,10 @@ set_flags(struct mailbox *m, uint32_t uid, const struct flag_change *c,
 	if (own->is_own && c->op == STORE_SET)
 		with.system |= r->system & FLAG_SEEN;
 	if (!allowed->is_all && c->op == STORE_SET)
-		keep_others(allowed, m, r, &with);
+		keep_others(allowed, m, r, &with, &copy);
 	if (in_files)
 		step = m->store->ops->set_flags(m, uid, &with, changed, e);
+	free(copy);
 	if (step == STEP_DONE && own->touches && seen_change(m, uid, own->on))
 		*changed = true;
 	return step;
@@ -369,6 +378,8 @@ take_seen(struct append *a, uint32_t nth, struct flag_wish *w)
 {
 	if (!seen_is_own(a->m))
 		return;
+	/* Another one may have been tried for this place, and was gone. */
+	set32_remove(&a->seen, nth);
 	if (w->system & FLAG_SEEN)
 		set32_add(&a->seen, nth);
 	w->system &= (uint8_t)~FLAG_SEEN;

@@ -409,12 +409,19 @@ add_record(struct append *a, const struct staged *st)
 	bool is_current = md->dirs[DIR_NEW].is_read &&
 	    md->dirs[DIR_CUR].is_read && !md->must_scan;
 	struct maildir_name name;
-	struct msg_rec *r = maildir_add(m, st->uid, st->base);
+	struct msg_rec *r;
 
+	set32_add(st->of != NULL ? &st->of->uids : &a->uids, st->uid);
+	/* Somebody has written the map in spite of the lock, and it was read
+	 * again: the record is there, its file is found by a look. */
+	if (m->recs.n > 0 && m->recs.v[m->recs.n - 1].uid >= st->uid) {
+		md->must_scan = true;
+		return;
+	}
+	r = maildir_add(m, st->uid, st->base);
 	r->own |= OWN_IN_FILE;
 	derived_note_put(m, st->uid);
 	maildir_set_extra(m, st->uid, st->fields);
-	set32_add(st->of != NULL ? &st->of->uids : &a->uids, st->uid);
 	md->courier_is_dirty |= st->keywords != 0 || st->n_more > 0;
 	mailbox_set_more(m, r, st->more, st->n_more);
 	if (!is_current || !maildir_name_parse(st->name, &name)) {

@@ -317,6 +317,59 @@ test_copy_of_renamed(void **state)
 	view_close(&v);
 }
 
+/*
+ * Before each step of a COPY somebody touches the map, in spite of the lock, and
+ * renames a message, so that another session reads the map in the middle of it.
+ */
+static void
+test_map_is_read_meanwhile(void **state)
+{
+	struct box *b = *state;
+	struct view *v = box_view(b, "INBOX", false), *there;
+	struct set32 all = box_set(1, 3);
+	struct copy_job *job = NULL;
+	struct copy_result r = {0};
+	const struct timespec times[2] = {
+	    {.tv_sec = 1800000000}, {.tv_sec = 1800000000}};
+	unsigned steps = 0;
+	struct err e;
+	char from[300];
+
+	assert_int_equal(box_append(b, "There", OTHER, FLAG_SEEN, -1), 1);
+	there = box_view(b, "There", false);
+	(void)snprintf(from, sizeof(from), "%s", box_find(b, ".There/cur", ""));
+	while (view_copy(v, &all, STR("There"), false, &job, &r, &e) ==
+	    STEP_MORE) {
+		struct timespec now[2] = {times[0], times[1]};
+		struct msg *msg;
+		char to[300];
+		uint64_t size;
+
+		now[1].tv_sec += ++steps;
+		assert_int_equal(
+		    utimensat(AT_FDCWD, box_path(b, ".There/dovecot-uidlist"),
+			now, 0),
+		    0);
+		(void)snprintf(to, sizeof(to), "%.*s:2,%s",
+		    (int)strcspn(from, ":"), from, steps % 2 ? "FS" : "S");
+		box_move(b, from, to);
+		memcpy(from, to, sizeof(from));
+		assert_int_equal(msg_open(there, 1, &msg, &e), 0);
+		assert_int_equal(msg_size(msg, &size, &e), 0);
+		msg_close(&msg);
+	}
+	assert_int_equal(set32_count(&r.to), 3);
+	copy_job_free(&job);
+	result_done(&r);
+	set32_done(&all);
+	(void)box_sync(there, true);
+	assert_int_equal(view_count(there), 4);
+	for (uint32_t uid = 2; uid <= 4; uid++)
+		assert_string_not_equal(box_flags(there, uid), "gone");
+	view_close(&there);
+	view_close(&v);
+}
+
 #undef T
 #define T(f) cmocka_unit_test_setup_teardown(f, begin, teardown)
 
@@ -332,6 +385,7 @@ main(void)
 	    T(test_move_given_back),
 	    T(test_copy_of_gone),
 	    T(test_copy_of_renamed),
+	    T(test_map_is_read_meanwhile),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -424,7 +424,9 @@ change_more(struct mailbox *m, uint32_t uid, const uint16_t *more, size_t n,
 {
 	struct msg_rec *r = mailbox_rec(m, uid);
 
-	if (r == NULL || write_more(m, r, more, n, e) == -1)
+	if (r == NULL)
+		return gone(m, uid, e), -1;
+	if (write_more(m, r, more, n, e) == -1)
 		return -1;
 	r = mailbox_rec(m, uid); /* the file may have been read meanwhile */
 	if (r != NULL)

@@ -4,6 +4,7 @@
 #include "tests/lib/fresh_box.h"
 
 #include "store/maildir/maildir_test.h"
+#include "store/rights.h"
 
 static void
 test_m1_header_is_a_lower_bound(void **state)
@@ -387,6 +388,49 @@ test_w15_more_than_26_keywords(void **state)
 	set32_done(&one);
 }
 
+/*
+ * Who may not change keywords keeps those that there are, also when the message is
+ * renamed, and sets of keywords are read anew, in the middle of it.
+ */
+static void
+test_more_keywords_stay(void **state)
+{
+	struct box *b = *state;
+	struct view *v;
+	struct err e;
+	char name[20], to[100];
+	FILE *f;
+
+	write_m1(b);
+	box_unlink(b, "dovecot-keywords");
+	box_move(b, "cur/" BASE1 ":2,S", "cur/" BASE1 ":2,");
+	box_move(b, "cur/" BASE2 ":2,Fab", "cur/" BASE2 ":2,F");
+	box_move(b, "cur/" BASE3 ":2,Rc", "cur/" BASE3 ":2,R");
+	box_open(b);
+	v = box_view(b, "INBOX", false);
+	for (int i = 0; i < 30; i++) {
+		(void)snprintf(name, sizeof(name), "kw%02d", i);
+		if (box_store(v, 1, 1, STORE_ADD, 0, name, &e) == -1)
+			fail_msg("%s", e.text);
+	}
+	f = fopen(box_path(b, "restante-keywords"), "a");
+	assert_non_null(f);
+	for (int i = 0; i < 500; i++)
+		assert_true(fprintf(f, "m %d,29 " BASE2 "\n", 26 + i % 3) > 0);
+	assert_int_equal(fclose(f), 0);
+	(void)snprintf(
+	    to, sizeof(to), "%s", box_find(b, "cur", "1795300341.M945632"));
+	box_move(b, to, "cur/" BASE1 ":2,Fabcdefghijklmnopqrstuvwxyz");
+	view_mailbox(v)->rights =
+	    ACL_LOOKUP | ACL_READ | ACL_SEEN | ACL_DELETED;
+	if (box_store(v, 1, 1, STORE_SET, FLAG_SEEN, NULL, &e) == -1)
+		fail_msg("%s", e.text);
+	assert_non_null(strstr(box_flags(v, 1), "S"));
+	assert_non_null(strstr(box_flags(v, 1), "kw00 kw01"));
+	assert_non_null(strstr(box_flags(v, 1), "kw25 kw26 kw27 kw28 kw29"));
+	view_close(&v);
+}
+
 /* An APPEND that is broken off leaves no keyword behind. */
 static void
 test_append_that_is_broken_off(void **state)
@@ -436,6 +480,7 @@ main(void)
 	    T(test_m10_other_infos),
 	    T(test_uidl),
 	    T(test_w15_more_than_26_keywords),
+	    T(test_more_keywords_stay),
 	    T(test_append_that_is_broken_off),
 	};
 	int rc;
