@@ -8,6 +8,7 @@
  * Spec:    RFC 3501 sections 6.4.4, 6.4.8 and 7.2.5, RFC 4731; RFC 5182
  *          (SAVE); RFC 7162 section 3.1.10 (MODSEQ); RFC 9738.
  */
+#include "base/num.h"
 #include "imapd/commands.h"
 #include "imapd/context.h"
 #include "imapd/limit.h"
@@ -45,15 +46,24 @@ search_begin(struct cmd *c)
 }
 
 static void
+write_range(struct buf *b, const struct set32_range *r)
+{
+	for (uint64_t n = r->first; n <= r->last; n++) {
+		char *p = buf_room(b, 1 + NUM_DIGITS_MAX);
+
+		if (p == NULL)
+			return;
+		*p = ' ';
+		b->n += 1 + num_write_u64(p + 1, n);
+	}
+}
+
+static void
 write_plain(struct buf *b, const struct set32 *numbers, uint64_t modseq)
 {
-	uint32_t n;
-
 	buf_add_c(b, "* SEARCH");
-	for (n = 1; set32_next(numbers, n, &n); n++) {
-		buf_add_byte(b, ' ');
-		buf_add_u64(b, n);
-	}
+	for (size_t i = 0; i < numbers->n; i++)
+		write_range(b, &numbers->r[i]);
 	if (modseq != 0)
 		buf_addf(b, " (MODSEQ %llu)", (unsigned long long)modseq);
 	buf_add_c(b, "\r\n");

@@ -221,8 +221,12 @@ set32_remove(struct set32 *s, uint32_t v)
 bool
 set32_has(const struct set32 *s, uint32_t v)
 {
-	size_t i = set32_range_of(s, v);
+	size_t i;
 
+	/* All of a mailbox that nothing was ever removed from. */
+	if (s->n == 1)
+		return s->r[0].first <= v && v <= s->r[0].last;
+	i = set32_range_of(s, v);
 	return i < s->n && s->r[i].first <= v;
 }
 
