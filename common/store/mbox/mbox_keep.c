@@ -106,15 +106,14 @@ load_at(int fd, const char *name, const char *path, struct mbox_kept *out)
 void
 mbox_keep_load(const struct store *s, const char *path, struct mbox_kept *out)
 {
-	char key[MBOX_KEY_BYTES];
-	int fd = mbox_state_dir(s, FOLDER, false);
+	char key[MBOX_KEY_BYTES], file[PATH_MAX];
+	int n;
 
-	*out = (struct mbox_kept){0};
-	if (fd == -1)
-		return;
 	mbox_key(path, key);
-	load_at(fd, key, path, out);
-	close(fd);
+	n = snprintf(file, sizeof(file), "%s/" FOLDER "/%s", s->state, key);
+	*out = (struct mbox_kept){0};
+	if (n > 0 && (size_t)n < sizeof(file))
+		load_at(AT_FDCWD, file, path, out);
 }
 
 /* Durable when it stands nowhere else. */
