@@ -178,6 +178,30 @@ test_lock(void **state)
 	assert_false(box_has(b, "restante-private.lock"));
 }
 
+/* The list of special uses is not written anew when it can not be read. */
+static void
+test_uses_that_can_not_be_read(void **state)
+{
+	struct box *b = *state;
+	const struct meta_entry one = {
+	    .name = STR("/private/specialuse"), .value = STR("\\Trash")};
+	struct meta_job job = {0};
+	struct stat st;
+	struct err e;
+
+	box_open(b);
+	assert_int_equal(store_create(b->store, STR("A"), &e), 0);
+	assert_int_equal(store_create(b->store, STR("B"), &e), 0);
+	set(b, "A", "/private/specialuse", "\\Sent");
+	box_move(b, "restante-special", "kept");
+	assert_int_equal(symlink("kept", box_path(b, "restante-special")), 0);
+	assert_int_equal(
+	    meta_change(b->store, &job, STR("B"), &one, NULL, &e), STEP_FAIL);
+	assert_int_equal(lstat(box_path(b, "restante-special"), &st), 0);
+	assert_true(S_ISLNK(st.st_mode));
+	assert_non_null(strstr(box_read(b, "kept"), "\nA\n"));
+}
+
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int
@@ -189,6 +213,7 @@ main(void)
 	    T(test_life),
 	    T(test_damage),
 	    T(test_lock),
+	    T(test_uses_that_can_not_be_read),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

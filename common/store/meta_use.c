@@ -85,21 +85,27 @@ list_place(struct store *s, struct meta_place *p, struct err *e)
 	return 0;
 }
 
-/* Names in `a`; none when there is no list. */
-static struct meta_use *
-read_list(struct store *s, struct arena *a)
+/*
+ * Names in `a`; none when there is no list. One that can not be read must not be
+ * written anew.
+ */
+static int
+read_list(
+    struct store *s, struct arena *a, struct meta_use **tail, struct err *e)
 {
-	struct meta_use *first = NULL, **tail = &first;
 	struct meta_place p;
 	struct str rest, line;
 	struct buf b;
-	struct err e;
-	int fd = -1;
+	int fd = -1, rc = -1;
 
+	*tail = NULL;
+	if (s->ops->rights_place == NULL || list_place(s, &p, e) == -1)
+		return 0;
 	buf_init(&b, LIST_BYTES_MAX);
-	if (s->ops->rights_place != NULL && list_place(s, &p, &e) == 0)
-		fd = file_open_dir(AT_FDCWD, p.dir, true, &e);
-	if (fd != -1 && file_load(fd, p.file, &b, NULL, &e) == 0) {
+	fd = file_open_dir(AT_FDCWD, p.dir, true, e);
+	if (fd != -1)
+		rc = file_load(fd, p.file, &b, NULL, e);
+	if (rc == 0) {
 		rest = buf_str(&b);
 		if (str_starts(rest, STR(HEADER)))
 			rest = str_skip(rest, sizeof(HEADER) - 1);
@@ -114,7 +120,7 @@ read_list(struct store *s, struct arena *a)
 	if (fd != -1)
 		close(fd);
 	buf_done(&b);
-	return first;
+	return rc == -1 && e->code != ERR_NOT_FOUND ? -1 : 0;
 }
 
 static int
@@ -174,8 +180,11 @@ uses_of(struct store *s, struct arena *a, struct str name, unsigned *uses)
 struct meta_use *
 meta_uses(struct store *s, struct arena *a)
 {
-	struct meta_use *first = read_list(s, a), **at = &first;
+	struct meta_use *first, **at = &first;
+	struct err e;
 
+	if (read_list(s, a, &first, &e) == -1)
+		store_warn(s, "special uses: %s", e.text);
 	while (*at != NULL) {
 		if (uses_of(s, a, (*at)->name, &(*at)->uses))
 			at = &(*at)->next;
@@ -227,7 +236,8 @@ meta_uses_check(struct store *s, struct str mailbox, struct meta_entry *changes,
 		(void)err_set(e, ERR_UNSUPPORTED, "no such special use here");
 		goto out;
 	}
-	list = read_list(s, &a);
+	if (read_list(s, &a, &list, e) == -1)
+		goto out;
 	one.name = name;
 	one.next = list;
 	rc = is_listed(list, name) ? 0 : write_list(s, &one, e);
@@ -293,7 +303,8 @@ meta_renamed(struct store *s, struct str from, struct str to)
 	if (s->head != NULL)
 		return;
 	arena_init(&a);
-	list = read_list(s, &a);
+	if (read_list(s, &a, &list, &e) == -1)
+		store_warn(s, "special uses: %s", e.text);
 	for (struct meta_use *u = list; u != NULL; u = u->next) {
 		struct str rest;
 

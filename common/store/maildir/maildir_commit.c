@@ -15,6 +15,7 @@
  *	FINISH --> GATHER --> SYNC_FILES --> LOCK (maildir_group.c)
  *	           LOCK --> LIST --> NAMES --> PLACE --> DIRS --> UIDS --> RECORDS
  *	           LOCK --busy for very long--> NAMES --> PLACE --> DIRS --+
+ *	           (of several that come together: failed)
  *	of several, under the lock: NAMES --> JOURNAL --> PLACE --> DIRS -->
  *	CLOSE_JOURNAL --> UIDS (maildir_journal.c); of one that replaces another
  *	the journal is closed behind UIDS, when that is removed
@@ -474,6 +475,16 @@ unlock(struct append *a)
 
 /* ---- the order ----------------------------------------------------------- */
 
+/* Without a journal, which has its place under the lock, a kill would leave some
+ * of them. Of those that move each is whole by itself. */
+static bool
+must_come_together(const struct append *a)
+{
+	const struct save *s = save_of(a);
+
+	return s->all.n > 1 && !a->moves && list_is_empty(&s->taken);
+}
+
 /* Somebody holds the lock for very long: deliver, UIDs come later. */
 static enum step
 lock(struct append *a, struct err *e)
@@ -482,7 +493,10 @@ lock(struct append *a, struct err *e)
 	enum step step = maildir_lock(a->m, a, &s->wait, LOCK_WAIT_MS, e);
 
 	s->is_locked = step == STEP_DONE;
-	return step == STEP_FAIL && e->code == ERR_IN_USE ? STEP_DONE : step;
+	return step == STEP_FAIL && e->code == ERR_IN_USE &&
+		!must_come_together(a)
+	    ? STEP_DONE
+	    : step;
 }
 
 static enum step

@@ -5,6 +5,7 @@
  */
 #include <sys/syscall.h>
 
+#include "base/clock.h"
 #include "tests/lib/fresh_box.h"
 #include "store/maildir/maildir_save.h"
 #include "store/maildir/maildir_test.h"
@@ -258,6 +259,50 @@ test_sync_fails(void **state)
 	assert_int_equal(count(b), 0);
 }
 
+/* Commits while another program has the lock for longer than we wait. */
+static enum step
+commit_locked(struct box *b, unsigned n, struct err *e)
+{
+	struct append *a;
+	struct set32 uids;
+	uint32_t validity;
+	enum step step;
+
+	set32_init(&uids);
+	box_write(b, "dovecot-uidlist.lock", "1:elsewhere");
+	if (now_append_begin(b->store, STR("INBOX"), &a, e) == -1)
+		fail_msg("%s", e->text);
+	for (unsigned i = 0; i < n; i++)
+		add(a, NULL);
+	while ((step = append_commit(a, &validity, &uids, e)) == STEP_MORE) {
+		clock_set_for_test(clock_mono_ms() + 10001, -1);
+		store_begin_step(b->store);
+	}
+	clock_set_for_test(-1, -1);
+	append_free(&a);
+	set32_done(&uids);
+	box_unlink(b, "dovecot-uidlist.lock");
+	return step;
+}
+
+/* One comes all the same; several come together, or not at all. */
+static void
+test_locked_for_long(void **state)
+{
+	struct box *b = *state;
+	struct err e;
+
+	write_m1(b);
+	box_open(b);
+	assert_int_equal(count(b), 3);
+	assert_int_equal(commit_locked(b, 1, &e), STEP_DONE);
+	assert_int_equal(count(b), 4);
+	assert_int_equal(commit_locked(b, 2, &e), STEP_FAIL);
+	assert_int_equal(e.code, ERR_IN_USE);
+	assert_int_equal(box_files(b, "tmp"), 0);
+	assert_int_equal(count(b), 4);
+}
+
 int
 main(void)
 {
@@ -267,6 +312,7 @@ main(void)
 	    T(test_given_up),
 	    T(test_failure),
 	    T(test_sync_fails),
+	    T(test_locked_for_long),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
