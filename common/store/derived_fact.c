@@ -79,6 +79,7 @@ derived_forget_facts(struct mailbox *m, uint32_t uid)
 	    INDEX_BODYSTRUCTURE, INDEX_BODY, INDEX_FIELDS, INDEX_PREVIEW,
 	    INDEX_SUBJECT, INDEX_THREAD, INDEX_EMAILID, INDEX_THREADID,
 	    INDEX_HEADKEYS};
+	struct fact *f;
 
 	if (m->derived == NULL)
 		return;
@@ -86,7 +87,9 @@ derived_forget_facts(struct mailbox *m, uint32_t uid)
 	for (size_t i = 0; i < ARRAY_LEN(all); i++)
 		derived_put(m, uid, all[i], STR(""));
 	kept_forget(m);
-	waiting_fact(m, uid)->known = 0;
+	f = waiting_fact(m, uid);
+	f->known = 0;
+	f->forgets = true;
 	derived_put_filters(m, uid, STR(""));
 	derived_note_filtered(m, 0);
 	m->store->derived->is_urgent = true;

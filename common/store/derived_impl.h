@@ -41,6 +41,7 @@ struct arrival {
 struct fact {
 	uint32_t uid;
 	uint16_t known;
+	bool forgets; /* what was known before */
 	uint64_t size, wire_size;
 	int64_t date_s;
 };

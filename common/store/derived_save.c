@@ -30,6 +30,7 @@
 struct item {
 	uint32_t uid;
 	bool vanishes, is_changed;
+	bool forgets; /* facts from before `fact` */
 	uint64_t modseq; /* 0: its flags are the same */
 	const struct fact *fact; /* or NULL */
 };
@@ -85,7 +86,8 @@ collect(struct job *j)
 			}
 	}
 	VEC_EACH(&d->facts, f)
-		*VEC_ADD(&j->items) = (struct item){.uid = f->uid, .fact = f};
+		*VEC_ADD(&j->items) = (struct item){
+		    .uid = f->uid, .fact = f, .forgets = f->forgets};
 	if (j->items.n > 1)
 		qsort(j->items.v, j->items.n, sizeof(*j->items.v), item_order);
 	VEC_EACH(&j->items, it) {
@@ -97,6 +99,7 @@ collect(struct job *j)
 		}
 		last->vanishes = last->vanishes || it->vanishes;
 		last->is_changed = last->is_changed || it->is_changed;
+		last->forgets = last->forgets || it->forgets;
 		if (it->modseq > last->modseq)
 			last->modseq = it->modseq;
 		/* Of two facts the later in the list is the newer. */
@@ -107,9 +110,11 @@ collect(struct job *j)
 }
 
 static void
-apply_fact(struct index_rec *r, const struct fact *f)
+apply_fact(struct index_rec *r, const struct item *it)
 {
-	if (f->known == 0)
+	const struct fact *f = it->fact;
+
+	if (it->forgets)
 		r->known &= (uint16_t) ~(INDEX_HAS_SIZE | INDEX_HAS_DATE);
 	if (f->known & INDEX_HAS_SIZE) {
 		r->size = f->size;
@@ -158,7 +163,7 @@ edit_rec(void *arg, struct index_rec *r, struct str *side)
 	if (it->vanishes)
 		return INDEX_EDIT_DROP;
 	if (it->fact != NULL)
-		apply_fact(r, it->fact);
+		apply_fact(r, it);
 	if (!it->is_changed)
 		return INDEX_EDIT_CHANGED;
 	if (it->modseq != 0)
@@ -263,7 +268,7 @@ next_new(void *arg, struct index_rec *r, struct str *side)
 	}
 	it = item_of(j, rec->uid);
 	if (it != NULL && it->fact != NULL)
-		apply_fact(r, it->fact);
+		apply_fact(r, it);
 	if (it != NULL && it->modseq != 0)
 		r->modseq = it->modseq;
 	return true;

@@ -680,6 +680,13 @@ test_facts(void **state)
 	msg_close(&msg);
 	derived_pause(b->store);
 	assert_false(derived_get(m, 5, INDEX_ENVELOPE, &s));
+	{
+		struct index_rec r;
+
+		/* Its date was not asked for since. */
+		assert_true(derived_facts(m, 5, &r));
+		assert_int_equal(r.known & 3, INDEX_HAS_SIZE);
+	}
 	/* An expunge takes the facts along. */
 	derived_put(m, 8, INDEX_ENVELOPE, STR("(eight)"));
 	derived_pause(b->store);
