@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: ISC
 """harness.py - what the scenarios share: the two servers, and measuring them.
 
-CPU is utime + stime of all processes of a server from /proc, with those that
-have been reaped; the client is not in it.
+CPU is utime + stime of all processes of a server, with those that have been
+reaped (group.py); the client is not in it.
 """
 import os
 import shutil
@@ -15,6 +15,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))))
 # pylint: disable=wrong-import-position
 from lib import dovecot, proc, restante, server, wire  # noqa: E402
+import group  # noqa: E402
 import mail  # noqa: E402
 
 USERS = 600          # u1.. with empty mail; enough for "first login" rounds
@@ -90,7 +91,7 @@ class Measure:
         self.srv, self.settle = srv, settle
 
     def __enter__(self):
-        self.cpu0 = proc.cpu_fine(self.srv.pid())
+        self.cpu0 = group.cpu(self.srv)
         self.t0 = time.monotonic()
         return self
 
@@ -98,7 +99,7 @@ class Measure:
         self.wall = time.monotonic() - self.t0
         if self.settle:
             time.sleep(self.settle)
-        self.cpu = proc.cpu_fine(self.srv.pid()) - self.cpu0
+        self.cpu = group.cpu(self.srv) - self.cpu0
 
 
 def each(m, n):
@@ -120,6 +121,7 @@ def open_box(srv, user, tls=False, examine=False):
 
 # ---- sessions and what they leave --------------------------------------------
 
+AFTER_LOGIN = 0.02
 SESSION_PROGRAMS = {"restante": ("imapd", "pop3d"),
                     "dovecot": ("imap", "pop3")}
 
@@ -169,6 +171,15 @@ def end_sessions(srv, user):
                 except ProcessLookupError:
                     pass
         time.sleep(0.01)
+
+
+def fresh(srv, user):
+    """A session in a process that has just been started, a round trip after
+    its login; what that leaves to do is not measured."""
+    end_sessions(srv, user)
+    c = srv.imap(user, timeout=600)
+    time.sleep(AFTER_LOGIN)
+    return c
 
 
 def remove(path):

@@ -2,8 +2,8 @@
 """scenario_find.py - SEARCH, SORT and THREAD."""
 import time
 
-from lib import proc
-from harness import Bulk, Measure, box, end_sessions, forget
+from harness import Bulk, Measure, box, forget, fresh
+import group
 import mail
 
 SETTLE = 0.2        # what is written to an index behind the answer counts
@@ -30,8 +30,7 @@ QUESTIONS = {
 
 def ask(srv, user, command):
     """Opening the mailbox is in it, for work may be done there."""
-    end_sessions(srv, user)
-    c = srv.imap(user, timeout=600)
+    c = fresh(srv, user)
     with Measure(srv, settle=SETTLE) as m:
         c.ok("SELECT INBOX")
         Bulk(c).run(command)
@@ -56,11 +55,11 @@ def first_second(name, store):
 def wait_until_quiet(srv):
     """What is built behind the answers is built."""
     end = time.monotonic() + BUILT_WITHIN
-    before, since = proc.cpu_fine(srv.pid()), time.monotonic()
+    before, since = group.cpu(srv), time.monotonic()
     while time.monotonic() - since < QUIET:
         assert time.monotonic() < end, srv.name
         time.sleep(0.1)
-        now = proc.cpu_fine(srv.pid())
+        now = group.cpu(srv)
         if now - before > 0.005:
             before, since = now, time.monotonic()
 

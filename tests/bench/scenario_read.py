@@ -4,8 +4,8 @@ import os
 import random
 import time
 
-from harness import (FOLDERS, Bulk, Measure, box, each, end_sessions, forget,
-                     open_box)
+from harness import (AFTER_LOGIN, FOLDERS, Bulk, Measure, box, each,
+                     end_sessions, forget, fresh, open_box)
 import mail
 
 # What a well-known mail program asks for to draw its list.
@@ -61,7 +61,7 @@ def select_unchanged(store, anew=False):
             if anew:
                 end_sessions(srv, user)
             c = srv.imap(user, timeout=600)
-            time.sleep(0.02)  # what the login leaves to do is not in it
+            time.sleep(AFTER_LOGIN)  # what the login leaves is not in it
             with Measure(srv, settle=0.02) as m:
                 c.ok("SELECT INBOX")
             cpu, wall = cpu + m.cpu, wall + m.wall
@@ -94,8 +94,7 @@ def first_second(items, store):
         forget(srv, user)
         found = {}
         for name in ("first", "second"):
-            end_sessions(srv, user)
-            c = srv.imap(user, timeout=600)
+            c = fresh(srv, user)
             with Measure(srv, settle=SETTLE) as m:
                 c.ok("SELECT INBOX")
                 Bulk(c).run("FETCH 1:* (%s)" % items)

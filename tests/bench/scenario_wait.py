@@ -7,6 +7,7 @@ import threading
 import time
 
 from lib import maildir, proc, server, wire
+import group
 from harness import (NO_TICKET, USERS, Bulk, box, end_sessions, open_box,
                      session_pids)
 
@@ -123,7 +124,7 @@ def watchers(srv, rnd, opt, n):
     tmp = prepare(srv, user, "w%d" % rnd)
     new = os.path.join(srv.maildir(user), "new", "%d.W%d.bench" % (
         time.time(), rnd))
-    cpu0, t0 = proc.cpu_fine(srv.pid()), time.monotonic()
+    cpu0, t0 = group.cpu(srv), time.monotonic()
     os.rename(tmp, new)
     waiting = set(by_fd)
     last = t0
@@ -137,7 +138,7 @@ def watchers(srv, rnd, opt, n):
             if b"EXISTS" in c.buffer and fd in waiting:
                 waiting.discard(fd)
                 last = time.monotonic()
-    cpu = proc.cpu_fine(srv.pid()) - cpu0
+    cpu = group.cpu(srv) - cpu0
     for c in conns:
         c.close()
     time.sleep(0.5)
