@@ -30,6 +30,9 @@
 #define TOUCH_EVERY_MS 10000
 #define POLL_FIRST_US 1000
 #define POLL_MAX_US 200000
+/* A lock that is taken this often with no longer a pause between. */
+#define SPARE_AFTER 20
+#define SPARE_PAUSE_MS 1000
 
 static unsigned serial;
 static int64_t longest_ms;
@@ -211,7 +214,10 @@ is_taken(struct dotlock *l, int fd, const struct stat *st, pid_t pid)
 	(void)snprintf(text, sizeof(text), "%ld", (long)pid);
 	l->first = text[0];
 	n_held++;
-	l->taken_ms = l->touched_ms = clock_mono_ms();
+	l->touched_ms = clock_mono_ms();
+	l->n_soon =
+	    l->touched_ms - l->taken_ms < SPARE_PAUSE_MS ? l->n_soon + 1 : 0;
+	l->taken_ms = l->touched_ms;
 	l->seen_lock = l->seen_file = (struct file_stamp){0};
 }
 
@@ -238,6 +244,7 @@ attempt_exclusive(struct dotlock *l, const char *file,
 
 	if (fd != -1) {
 		is_taken(l, fd, &st, named_pid(rules));
+		l->spare_dir = -1;
 		return TAKEN;
 	}
 	if (e->code != ERR_EXISTS)
@@ -256,6 +263,63 @@ has_two_names(int at, const char *name)
 	    st.st_nlink == 2;
 }
 
+void
+dotlock_rest(struct dotlock *l)
+{
+	l->n_soon = 0;
+	if (!l->has_spare)
+		return;
+	l->has_spare = false;
+	(void)unlinkat(l->spare_dir, l->spare, 0);
+	close(l->fd);
+}
+
+/*
+ * With the file of the last time, for making and removing one costs more than
+ * all the rest. To others it looks like another: it has new times. False: it
+ * is not to be used, and not there any more.
+ */
+static bool
+attempt_spare(struct dotlock *l, const char *file,
+    const struct dotlock_rules *rules, enum attempt *result)
+{
+	struct stat st;
+
+	if (!l->has_spare)
+		return false;
+	if (rules->temp_dir != l->spare_dir || rules->mode != l->spare_mode ||
+	    futimens(l->fd, NULL) == -1)
+		goto drop;
+	if (renameat2(l->spare_dir, l->spare, l->dirfd, l->name,
+		RENAME_NOREPLACE) == 0) {
+		st.st_dev = l->dev;
+		st.st_ino = l->ino;
+		l->has_spare = false;
+		is_taken(l, l->fd, &st, named_pid(rules));
+		*result = TAKEN;
+		return true;
+	}
+	if (errno == EEXIST && fstat(l->fd, &st) == 0) {
+		*result = look_at_other(l, file, rules, &st.st_mtim);
+		return true;
+	}
+drop:
+	dotlock_rest(l);
+	return false;
+}
+
+/* Puts the file aside; false: it is to be removed. */
+static bool
+keep_spare(struct dotlock *l)
+{
+	if (l->n_soon < SPARE_AFTER || l->spare_dir == -1 ||
+	    renameat2(l->dirfd, l->name, l->spare_dir, l->spare,
+		RENAME_NOREPLACE) == -1)
+		return false;
+	l->has_spare = true;
+	return true;
+}
+
 static enum attempt
 attempt(struct dotlock *l, const char *file, const struct dotlock_rules *rules,
     struct err *e)
@@ -268,12 +332,17 @@ attempt(struct dotlock *l, const char *file, const struct dotlock_rules *rules,
 
 	if (rules->exclusive)
 		return attempt_exclusive(l, file, rules, e);
+	if (attempt_spare(l, file, rules, &result))
+		return result;
 	fd = make_temp(rules, l->dirfd, temp, &st, e);
 	if (fd == -1)
 		return FAILED;
 	if (linkat(at, temp, l->dirfd, l->name, 0) == 0 ||
 	    (errno != EPERM && errno != EXDEV && has_two_names(at, temp))) {
 		is_taken(l, fd, &st, named_pid(rules));
+		memcpy(l->spare, temp, sizeof(l->spare));
+		l->spare_dir = rules->temp_dir;
+		l->spare_mode = rules->mode;
 		result = TAKEN;
 	} else if (errno == EEXIST) {
 		result = look_at_other(l, file, rules, &st.st_mtim);
@@ -396,6 +465,7 @@ dotlock_adopt(struct dotlock *l, int dirfd, const char *name, dev_t dev,
 		return false;
 	}
 	is_taken(l, fd, &st, pid);
+	l->spare_dir = -1;
 	return true;
 }
 
@@ -461,14 +531,15 @@ dotlock_keep(struct dotlock *l)
 void
 dotlock_release(struct dotlock *l)
 {
-	if (dotlock_is_ours(l))
+	if (dotlock_is_ours(l) && !keep_spare(l))
 		(void)unlinkat(l->dirfd, l->name, 0);
 	if (l->held) {
 		int64_t ms = clock_mono_ms() - l->taken_ms;
 
 		longest_ms = ms > longest_ms ? ms : longest_ms;
 		n_held--;
-		close(l->fd);
+		if (!l->has_spare)
+			close(l->fd);
 	}
 	l->held = false;
 }

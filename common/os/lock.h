@@ -45,6 +45,12 @@ struct dotlock {
 	int64_t taken_ms, touched_ms;
 	struct file_stamp seen_lock, seen_file;
 	int64_t seen_since_ms;
+	/* Of a lock that is taken again and again the file is kept. */
+	unsigned n_soon; /* so often in a row, each soon after the last */
+	bool has_spare; /* `fd`, called `spare` in `spare_dir` */
+	int spare_dir;
+	mode_t spare_mode;
+	char spare[64];
 };
 
 /*
@@ -75,8 +81,13 @@ bool dotlock_is_ours(const struct dotlock *l);
 void dotlock_keep(struct dotlock *l);
 /* Touches it now. False when it is not ours any more. */
 bool dotlock_touch(struct dotlock *l);
-/* Removes the lock file if it is still ours. */
+/*
+ * Removes the lock file if it is still ours. One in a folder with a temporary
+ * name that is taken many times in a row is put aside for the next time.
+ */
 void dotlock_release(struct dotlock *l);
+/* Removes what was put aside: to be called at the end, and when nothing comes. */
+void dotlock_rest(struct dotlock *l);
 /* The longest time that this process has held one, in milliseconds. */
 int64_t dotlock_longest_ms(void);
 /* Host name as it stands in lock files. */

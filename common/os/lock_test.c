@@ -278,6 +278,70 @@ test_for_another(void **state)
 	assert_int_equal(faccessat(dirfd_, "box.lock", F_OK, 0), -1);
 }
 
+/* One that is taken again and again keeps its file, in the other folder. */
+static void
+test_file_is_used_again(void **state)
+{
+	struct dotlock a = {0}, b = {0};
+	struct dotlock_rules r = rules;
+	struct stat st, first = {0};
+	char name[64], text[200];
+	struct err e;
+
+	(void)state;
+	assert_int_equal(mkdirat(dirfd_, "tmp", 0700), 0);
+	r.temp_dir = file_open_dir(dirfd_, "tmp", false, &e);
+	assert_true(r.temp_dir != -1);
+	for (int i = 0; i < 100; i++) {
+		const struct timespec old[2] = {
+		    {.tv_sec = 1000000000}, {.tv_sec = 1000000000}};
+
+		assert_int_equal(dotlock_take(&a, dirfd_, "box", &r, 0, &e), 0);
+		assert_true(dotlock_is_ours(&a));
+		assert_int_equal(fstatat(dirfd_, "box.lock", &st, 0), 0);
+		assert_true(st.st_mtime > 1000000000);
+		if (i == 50)
+			first = st;
+		if (i > 50)
+			assert_true(st.st_ino == first.st_ino);
+		assert_int_equal(
+		    dotlock_take(&b, dirfd_, "box", &rules, 0, &e), -1);
+		assert_int_equal(e.code, ERR_IN_USE);
+		dotlock_release(&a);
+		assert_int_equal(faccessat(dirfd_, "box.lock", F_OK, 0), -1);
+		assert_int_equal(a.has_spare, i >= 20);
+		if (a.has_spare)
+			assert_int_equal(
+			    utimensat(r.temp_dir, a.spare, old, 0), 0);
+	}
+	/* Somebody else has it, or what he has left. */
+	put_lock("1:elsewhere", 0);
+	assert_int_equal(dotlock_take(&a, dirfd_, "box", &r, 0, &e), -1);
+	assert_int_equal(e.code, ERR_IN_USE);
+	(void)snprintf(
+	    text, sizeof(text), "%ld:%s", (long)dead_pid(), dotlock_host());
+	put_lock(text, 10);
+	assert_int_equal(dotlock_take(&a, dirfd_, "box", &r, 100, &e), 0);
+	assert_true(dotlock_is_ours(&a));
+	/* It was broken: what lies there is not ours to be put aside. */
+	put_lock("1:elsewhere", 0);
+	dotlock_release(&a);
+	assert_false(a.has_spare);
+	assert_int_equal(unlinkat(dirfd_, "box.lock", 0), 0);
+	/* Somebody has cleaned up. */
+	assert_int_equal(dotlock_take(&a, dirfd_, "box", &r, 0, &e), 0);
+	dotlock_release(&a);
+	assert_true(a.has_spare);
+	memcpy(name, a.spare, sizeof(name));
+	assert_int_equal(unlinkat(r.temp_dir, name, 0), 0);
+	assert_int_equal(dotlock_take(&a, dirfd_, "box", &r, 0, &e), 0);
+	assert_true(dotlock_is_ours(&a));
+	dotlock_release(&a);
+	dotlock_rest(&a);
+	assert_int_equal(unlinkat(dirfd_, "tmp", AT_REMOVEDIR), 0);
+	close(r.temp_dir);
+}
+
 static void
 test_no_rights(void **state)
 {
@@ -307,11 +371,17 @@ static void
 test_excludes(void **state)
 {
 	enum { PROCESSES = 4, ROUNDS = 60 };
+	struct dotlock_rules r = rules;
+	struct dotlock l = {0};
 	char path[100];
+	struct err e;
 	FILE *f;
 	int n = 0;
 
 	(void)state;
+	assert_int_equal(mkdirat(dirfd_, "tmp", 0700), 0);
+	r.temp_dir = file_open_dir(dirfd_, "tmp", false, &e);
+	assert_true(r.temp_dir != -1);
 	(void)snprintf(path, sizeof(path), "%s/number", dir);
 	f = fopen(path, "w");
 	(void)fputs("0", f);
@@ -320,11 +390,9 @@ test_excludes(void **state)
 		if (fork() != 0)
 			continue;
 		for (int k = 0; k < ROUNDS; k++) {
-			struct dotlock l = {0};
-			struct err e;
-
-			if (dotlock_take(
-				&l, dirfd_, "box", &rules, 20000, &e) == -1)
+			/* Two of them keep the file. */
+			if (dotlock_take(&l, dirfd_, "box", i < 2 ? &r : &rules,
+				20000, &e) == -1)
 				_exit(1);
 			f = fopen(path, "r+");
 			n = fgetc(f) - '0';
@@ -335,6 +403,7 @@ test_excludes(void **state)
 			(void)fclose(f);
 			dotlock_release(&l);
 		}
+		dotlock_rest(&l);
 		_exit(0);
 	}
 	for (int i = 0; i < PROCESSES; i++) {
@@ -349,6 +418,8 @@ test_excludes(void **state)
 		n = n * 10 + c - '0';
 	(void)fclose(f);
 	assert_int_equal(n, PROCESSES * ROUNDS);
+	assert_int_equal(unlinkat(dirfd_, "tmp", AT_REMOVEDIR), 0);
+	close(r.temp_dir);
 }
 
 int
@@ -363,6 +434,7 @@ main(void)
 	    T(test_try_does_not_sleep),
 	    T(test_holder_is_cleaned),
 	    T(test_for_another),
+	    T(test_file_is_used_again),
 	    T(test_no_rights),
 	    T(test_excludes),
 	};

@@ -460,6 +460,8 @@ struct store_ops {
 	 * only then written when it changes. NULL: nothing is.
 	 */
 	int (*give_back)(struct mailbox *m, struct err *e);
+	/* Nothing has been asked for some time. NULL: nothing is to be done. */
+	void (*rest)(struct mailbox *m);
 	/*
 	 * For the index (derived.h); all NULL: records are not kept there.
 	 * Where it lies: its key there.

@@ -188,6 +188,11 @@ void
 store_rest(struct store *s)
 {
 	derived_rest(s);
+	LIST_EACH(&s->mailboxes, l)
+		if (s->ops->rest != NULL)
+			s->ops->rest(LIST_OF(l, struct mailbox, link));
+	LIST_EACH(&s->spaces, l)
+		store_rest(LIST_OF(l, struct store, link));
 }
 
 void

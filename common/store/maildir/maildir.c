@@ -717,6 +717,15 @@ stat_message(
 	return 0;
 }
 
+static void
+rest_a_while(struct mailbox *m)
+{
+	struct maildir *md = m->impl;
+
+	if (md != NULL)
+		dotlock_rest(&md->list.lock);
+}
+
 static bool
 facts(struct mailbox *m, uint32_t uid, struct msg_facts *out)
 {
@@ -805,6 +814,7 @@ const struct store_ops maildir_ops = {
     .own_uidl = maildir_courier_uidl,
     .repair = maildir_repair,
     .give_back = maildir_courier_give_back,
+    .rest = rest_a_while,
     .index_place = maildir_index_place,
     .index_guess = maildir_index_guess,
     .index_is_settled = maildir_index_is_settled,

@@ -222,6 +222,7 @@ uidlist_done(struct uidlist *l)
 {
 	uidlist_read_end(l);
 	uidlist_unlock(l);
+	dotlock_rest(&l->lock);
 }
 
 int
