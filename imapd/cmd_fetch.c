@@ -50,6 +50,7 @@ release(struct cmd *c)
 	set32_done(&f->changed);
 	buf_done(&f->scratch);
 	buf_done(&f->fields);
+	buf_done(&f->sizes);
 }
 
 /* From the highest on, if some are left out (RFC 9738). */
@@ -149,6 +150,7 @@ new_fetch(struct cmd *c)
 	set32_init(&f->uids);
 	buf_init(&f->scratch, SCRATCH_MAX);
 	buf_init(&f->fields, SIZE_MAX / 2);
+	buf_init(&f->sizes, SIZE_MAX / 2);
 	c->state = f;
 	c->cleanup = release;
 	return f;
@@ -420,6 +422,7 @@ leave_message(struct cmd *c, bool whole)
 	}
 	msg_close(&f->msg);
 	buf_clear(&f->fields);
+	buf_clear(&f->sizes);
 	arena_rewind(c->arena, f->mark);
 	f->in_message = false;
 	fetch_pass(f);

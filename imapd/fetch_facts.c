@@ -17,6 +17,8 @@
  */
 #include "imapd/fetch_facts.h"
 
+#include "base/num.h"
+
 #include "imapd/fetch_stream.h"
 #include "mime/header.h"
 
@@ -71,6 +73,9 @@ static const struct str listed[] = {
     STR_LIT("X-UNIFORM-TYPE-IDENTIFIER"),
     STR_LIT("X-UNIVERSALLY-UNIQUE-IDENTIFIER"),
 };
+
+/* Of one message; who asks for more has them counted again. */
+#define BINARY_KEPT_MAX 1024
 
 _Static_assert(ARRAY_LEN(listed) < 64, "wanted fields are bits of a word");
 
@@ -159,6 +164,8 @@ slot_of(const struct fetch_item *item)
 		return INDEX_BODYSTRUCTURE;
 	case FETCH_SECTION:
 		return item->section.listed != 0 ? INDEX_FIELDS : 0;
+	case FETCH_BINARY_SIZE:
+		return INDEX_BINARY;
 	default:
 		return 0;
 	}
@@ -204,6 +211,8 @@ place_of(struct fetch_facts *f, int slot)
 		return &f->body;
 	case INDEX_BODYSTRUCTURE:
 		return &f->bodystructure;
+	case INDEX_BINARY:
+		return &f->binary;
 	default:
 		return &f->fields;
 	}
@@ -324,4 +333,45 @@ fetch_facts_fields(const struct fetch_section *sec, struct str packed, char *to)
 		}
 	if (has_blank)
 		memcpy(to, "\r\n", 2);
+}
+
+/* ---- decoded sizes ------------------------------------------------------------ */
+
+/* "1.2 ": what stands before a size, which ends with a line end. */
+static void
+write_path(struct buf *b, const struct fetch_section *sec)
+{
+	for (size_t i = 0; i < sec->n_numbers; i++)
+		(void)buf_addf(b, i == 0 ? "%u" : ".%u", sec->numbers[i]);
+	(void)buf_add_byte(b, ' ');
+}
+
+void
+fetch_facts_add_binary(
+    struct buf *kept, const struct fetch_section *sec, uint64_t size)
+{
+	size_t before = kept->n;
+
+	write_path(kept, sec);
+	(void)buf_addf(kept, "%llu\n", (unsigned long long)size);
+	if (kept->n > BINARY_KEPT_MAX)
+		kept->n = before;
+}
+
+bool
+fetch_facts_binary(
+    const struct fetch_section *sec, struct str kept, uint64_t *size)
+{
+	struct str line, path;
+	bool found = false;
+	struct buf b;
+
+	buf_init(&b, BINARY_KEPT_MAX);
+	write_path(&b, sec);
+	path = buf_str(&b);
+	while (!found && !buf_is_over(&b) && str_cut(&kept, '\n', &line))
+		found = str_starts(line, path) &&
+		    num_parse_u64(str_skip(line, path.n), 0, INT64_MAX, size);
+	buf_done(&b);
+	return found;
 }

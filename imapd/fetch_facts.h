@@ -25,10 +25,19 @@ bool fetch_facts_size(
 void fetch_facts_fields(
     const struct fetch_section *sec, struct str packed, char *to);
 
+/*
+ * Decoded sizes of parts, as they are kept: one is added (when there is room),
+ * or looked for (false: it is not there).
+ */
+void fetch_facts_add_binary(
+    struct buf *kept, const struct fetch_section *sec, uint64_t size);
+bool fetch_facts_binary(
+    const struct fetch_section *sec, struct str kept, uint64_t *size);
+
 /* All that a plan needs of a message; borrowed until the step ends. */
 struct fetch_facts {
 	struct msg_known known;
-	struct str envelope, body, bodystructure, fields;
+	struct str envelope, body, bodystructure, fields, binary;
 };
 
 /* False: something is not known yet. */

@@ -161,6 +161,44 @@ test_names(void **state)
 	assert_int_equal(__builtin_popcountll(all), ARRAY_LEN(names));
 }
 
+static void
+test_decoded_sizes(void **state)
+{
+	uint32_t path[] = {1, 12, 3};
+	struct fetch_section sec = {.numbers = path, .n_numbers = 3};
+	struct str kept;
+	uint64_t size;
+	struct buf b;
+
+	(void)state;
+	buf_init(&b, SIZE_MAX / 2);
+	assert_false(fetch_facts_binary(&sec, buf_str(&b), &size));
+	fetch_facts_add_binary(&b, &sec, UINT64_C(1) << 40);
+	for (sec.n_numbers = 2; sec.n_numbers > 0; sec.n_numbers--) {
+		assert_false(fetch_facts_binary(&sec, buf_str(&b), &size));
+		fetch_facts_add_binary(&b, &sec, sec.n_numbers);
+	}
+	fetch_facts_add_binary(&b, &sec, 0);
+	for (sec.n_numbers = 0; sec.n_numbers < 4; sec.n_numbers++) {
+		assert_true(fetch_facts_binary(&sec, buf_str(&b), &size));
+		assert_int_equal(size,
+		    sec.n_numbers == 3 ? UINT64_C(1) << 40 : sec.n_numbers);
+	}
+	/* No more than there is room for; nonsense is not known. */
+	sec.n_numbers = 1;
+	for (path[0] = 2; path[0] < 1000; path[0]++)
+		fetch_facts_add_binary(&b, &sec, 7);
+	assert_in_range(b.n, 900, 1024);
+	assert_false(fetch_facts_binary(&sec, buf_str(&b), &size));
+	path[0] = 1;
+	kept = STR("1 x\n1 -2\n1 \n11 3\n1 5\n");
+	assert_true(fetch_facts_binary(&sec, kept, &size));
+	assert_int_equal(size, 5);
+	assert_false(
+	    fetch_facts_binary(&sec, str_head(kept, kept.n - 1), &size));
+	buf_done(&b);
+}
+
 int
 main(void)
 {
@@ -170,6 +208,7 @@ main(void)
 	    cmocka_unit_test(test_fields),
 	    cmocka_unit_test(test_nonsense),
 	    cmocka_unit_test(test_names),
+	    cmocka_unit_test(test_decoded_sizes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

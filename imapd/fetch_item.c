@@ -216,6 +216,39 @@ start_literal(struct cmd *c, const struct fetch_section *sec,
 	return 0;
 }
 
+/* What is known of the present message's parts, in f->sizes. */
+static void
+load_sizes(struct cmd *c)
+{
+	struct fetch *f = c->state;
+	struct str kept;
+
+	if (f->sizes.n == 0 &&
+	    view_fact(c->s->view, f->uid, INDEX_BINARY, &kept))
+		buf_add_str(&f->sizes, kept);
+}
+
+static void
+keep_size(struct cmd *c, uint64_t size)
+{
+	struct fetch *f = c->state;
+
+	load_sizes(c);
+	fetch_facts_add_binary(&f->sizes, &f->current->section, size);
+	if (view_keeps_facts(c->s->view))
+		view_keep_fact(
+		    c->s->view, f->uid, INDEX_BINARY, buf_str(&f->sizes));
+}
+
+static bool
+is_size_known(struct cmd *c, const struct fetch_section *sec, uint64_t *size)
+{
+	struct fetch *f = c->state;
+
+	load_sizes(c);
+	return fetch_facts_binary(sec, buf_str(&f->sizes), size);
+}
+
 /* STEP_DONE: the literal's length has been announced, or is the answer. */
 static enum step
 measure_literal(struct cmd *c, struct err *e)
@@ -237,6 +270,7 @@ measure_literal(struct cmd *c, struct err *e)
 	n = is_stream ? f->stream.left : f->binary.left;
 	if (f->current->kind == FETCH_BINARY_SIZE) {
 		buf_add_u64(&c->s->out, n);
+		keep_size(c, n);
 		return STEP_DONE;
 	}
 	buf_addf(&c->s->out, "%s{%llu}\r\n",
@@ -253,8 +287,15 @@ start_binary(struct cmd *c, const struct fetch_item *item, struct err *e)
 	struct fetch *f = c->state;
 	const struct fetch_cache *fc = &c->s->fetch_cache;
 	const struct binary_place *hint = NULL;
+	uint64_t size;
 	bool is_nil;
 
+	if (item->kind == FETCH_BINARY_SIZE &&
+	    is_size_known(c, &item->section, &size)) {
+		begin_section(c, &item->section);
+		buf_add_u64(&c->s->out, size);
+		return 0;
+	}
 	if (fetch_binary_init(
 		&f->binary, f->msg, &item->section, NULL, &is_nil, e) == -1)
 		return -1;

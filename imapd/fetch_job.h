@@ -43,6 +43,7 @@ struct fetch {
 	uint64_t range_off; /* of the literal being sent */
 	struct buf scratch;
 	struct buf fields; /* of the message's header, see fetch_facts.h */
+	struct buf sizes; /* of its parts, likewise */
 	char email_id[OBJECT_ID_MAX], thread_id[OBJECT_ID_MAX];
 	struct str preview; /* of the message; in the command's arena */
 	struct arena_mark mark; /* what one message used is given back */

@@ -104,6 +104,19 @@ put_fields(
 }
 
 static void
+put_binary_size(
+    struct line_out *o, const struct fetch_section *sec, struct str kept)
+{
+	uint64_t n = 0;
+
+	(void)fetch_facts_binary(sec, kept, &n);
+	line_out_need(o, sec->label.n + ITEM_MAX);
+	line_out_put(o, sec->label);
+	line_out_put(o, STR(" "));
+	line_out_number(o, n);
+}
+
+static void
 put_item(struct run *r, const struct fetch_item *item,
     const struct fetch_facts *facts, const struct flags *flags)
 {
@@ -141,28 +154,38 @@ put_item(struct run *r, const struct fetch_item *item,
 	case FETCH_THREADID:
 	case FETCH_SAVEDATE:
 	case FETCH_BINARY:
-	case FETCH_BINARY_SIZE:
 	case FETCH_PREVIEW: /* fetch_facts_suffice() has refused them */
 		return;
 	case FETCH_SECTION:
 		put_fields(o, &item->section, facts->fields);
 		return;
+	case FETCH_BINARY_SIZE:
+		put_binary_size(o, &item->section, facts->binary);
+		return;
 	}
 }
 
-/* Packed fields that are not in their form are not known. */
+/*
+ * Packed fields that are not in their form are not known, nor is a size that
+ * was not asked for before.
+ */
 static bool
 can_be_read(const struct fetch_plan *p, const struct fetch_facts *facts)
 {
 	const struct fetch_item *i;
+	uint64_t size;
 	size_t n;
 
-	if (facts->fields.p == NULL)
+	if (facts->fields.p == NULL && facts->binary.p == NULL)
 		return true;
-	for (i = p->items; i != NULL; i = i->next)
+	for (i = p->items; i != NULL; i = i->next) {
 		if (i->kind == FETCH_SECTION &&
 		    !fetch_facts_size(&i->section, facts->fields, &n))
 			return false;
+		if (i->kind == FETCH_BINARY_SIZE &&
+		    !fetch_facts_binary(&i->section, facts->binary, &size))
+			return false;
+	}
 	return true;
 }
 

@@ -22,6 +22,7 @@ static const enum index_slot slots[] = {
     INDEX_EMAILID,
     INDEX_THREADID,
     INDEX_HEADKEYS,
+    INDEX_BINARY,
 };
 
 /* Slots that one listing may ask for, and one for the others. */

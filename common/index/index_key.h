@@ -53,6 +53,7 @@ enum index_slot {
 	INDEX_EMAILID = 'i', /* RFC 8474 */
 	INDEX_THREADID = 'r',
 	INDEX_HEADKEYS = 'h', /* fields to be searched: search/headkeys.h */
+	INDEX_BINARY = 'y', /* decoded sizes of parts: imapd/fetch_facts.c */
 	INDEX_KEPT = 'k', /* not of a message, but of all: store/kept.h */
 };
 

@@ -78,7 +78,7 @@ derived_forget_facts(struct mailbox *m, uint32_t uid)
 	static const enum index_slot all[] = {INDEX_ENVELOPE,
 	    INDEX_BODYSTRUCTURE, INDEX_BODY, INDEX_FIELDS, INDEX_PREVIEW,
 	    INDEX_SUBJECT, INDEX_THREAD, INDEX_EMAILID, INDEX_THREADID,
-	    INDEX_HEADKEYS};
+	    INDEX_HEADKEYS, INDEX_BINARY};
 	struct fact *f;
 
 	if (m->derived == NULL)

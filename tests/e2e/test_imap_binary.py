@@ -221,6 +221,35 @@ def test_bad_items(one, item):
     one.bad("FETCH 1 " + item)
 
 
+def test_size_is_kept(box):
+    """Counted once, whatever is asked for beside it; not those that fail."""
+    box.deliver(MESSAGE)
+    c = box.connect()
+    c.ok("SELECT INBOX")
+    # The second question finds what the first has left in the index.
+    asked = "(BINARY.SIZE[2] UID BINARY.SIZE[4.1] BINARY.SIZE[7])"
+    first = c.fetch("1 " + asked)[1]
+    assert b"BINARY.SIZE[2] %d " % len(BYTES) in first
+    assert b"BINARY.SIZE[7] 0" in first
+    c.no("FETCH 1 BINARY.SIZE[5]")
+    c.logout()
+    c = box.connect()
+    c.ok("SELECT INBOX")
+    readable = box.kind == "server" or box.store == "mbox"
+    if not readable:
+        os.chmod(box.maildir("cur"), 0)
+    try:
+        assert c.fetch("1 " + asked)[1] == first
+        assert size(c, "2") == len(BYTES)
+    finally:
+        if not readable:
+            os.chmod(box.maildir("cur"), 0o700)
+    # Another part, and one that is not known, are looked for then.
+    for section in ("1", "6", "2"):
+        assert size(c, section) == len(binary(c, section)[1])
+    c.no("FETCH 1 (BINARY.SIZE[2] BINARY.SIZE[5])")
+
+
 def test_broken_base64(box):
     """What can be decoded is; the size is that of what is sent."""
     for body in (b"QUJD!!RA==\n", b"QUJDR", b"=====", b"QUI=Q0Q=\n",
