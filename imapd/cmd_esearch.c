@@ -36,7 +36,7 @@ struct esearch {
 	struct str here; /* name of the selected one */
 	struct str name; /* of the one being searched */
 	struct view *view; /* it is opened, unless it is the selected one */
-	bool is_here, in_open, in_run, has_context;
+	bool is_here, in_open, in_run, in_answer, has_context;
 	struct session session; /* as if it were selected */
 	struct cmd cmd;
 	struct search_run run;
@@ -51,7 +51,7 @@ leave_mailbox(struct cmd *c)
 	search_run_done(&q->run);
 	q->run = (struct search_run){0};
 	view_close(&q->view);
-	q->in_open = q->in_run = false;
+	q->in_open = q->in_run = q->in_answer = false;
 }
 
 static void
@@ -252,11 +252,10 @@ open_mailbox(struct cmd *c, struct esearch *q, struct view **out)
 }
 
 static void
-tell_found(struct cmd *c, struct esearch *q)
+begin_answer(struct cmd *c, struct esearch *q, const struct search_found *f)
 {
-	struct search_found f = {.uids = &q->run.found};
 	const struct mailbox *m = view_mailbox(q->session.view);
-	struct buf line;
+	struct buf *b = &q->run.answer.line;
 
 	if (q->is_here && (q->selected || q->others)) {
 		context_add(c,
@@ -266,18 +265,32 @@ tell_found(struct cmd *c, struct esearch *q)
 			.found = &q->run.found});
 		q->has_context = true;
 	}
-	search_run_save(c, &q->run, &f);
+	search_run_save(c, &q->run, f);
+	q->in_answer = true;
 	if (set32_is_empty(&q->run.found) ||
 	    (q->ret.options & ~(unsigned)SEARCH_NO_RESULT) == 0)
 		return;
-	buf_init(&line, SIZE_MAX / 2);
-	buf_addf(&line, "* ESEARCH (TAG \"%.*s\" MAILBOX ", STR_ARG(c->tag));
-	name_write(c->s, &line, q->name);
-	buf_addf(&line, " UIDVALIDITY %u)", mailbox_uidvalidity(m));
-	search_return_write_items(&line, &q->cmd, &q->ret, &f, q->run.modseq);
+	buf_addf(b, "* ESEARCH (TAG \"%.*s\" MAILBOX ", STR_ARG(c->tag));
+	name_write(c->s, b, q->name);
+	buf_addf(b, " UIDVALIDITY %u)", mailbox_uidvalidity(m));
+}
+
+static enum step
+tell_found(struct cmd *c, struct esearch *q)
+{
+	struct search_found f = {.uids = &q->run.found};
+	struct search_answer *a = &q->run.answer;
+
+	if (!q->in_answer)
+		begin_answer(c, q, &f);
+	if (a->line.n == 0)
+		return STEP_DONE;
+	if (search_answer_step(a, c, true, &q->ret, &f, q->run.modseq) ==
+	    STEP_MORE)
+		return STEP_MORE;
 	session_send(c->s);
-	conn_write_str(c->s->conn, buf_str(&line));
-	buf_done(&line);
+	conn_write_str(c->s->conn, buf_str(&a->line));
+	return STEP_DONE;
 }
 
 /* One mailbox, from its opening to its answer. */
@@ -305,14 +318,15 @@ search_mailbox(struct cmd *c, struct esearch *q)
 	if (step == STEP_DONE) {
 		struct search_found f = {.uids = &q->run.found};
 
-		if (search_run_step(c, &q->run) == STEP_MORE)
+		if (!q->in_answer && search_run_step(c, &q->run) == STEP_MORE)
 			return STEP_MORE;
 		q->run.ret = q->ret;
 		if (search_run_modseq(c, &q->run, &f) == STEP_MORE)
 			return STEP_MORE;
 		if (q->run.unreadable != NULL)
 			q->unreadable = q->run.unreadable;
-		tell_found(c, q);
+		if (tell_found(c, q) == STEP_MORE)
+			return STEP_MORE;
 	}
 	leave_mailbox(c);
 	arena_rewind(c->arena, q->mark);

@@ -15,20 +15,35 @@
 #include "imapd/reply.h"
 #include "imapd/search_run.h"
 
+/* Numbers between two looks at the clock. */
+enum { LOOKS = 1024 };
+
+struct search {
+	struct search_run run;
+	bool is_found;
+	struct set32 numbers; /* the old answer, while it is written */
+	size_t range;
+	uint32_t number; /* the next one in it; 0: its first */
+};
+
 static void
 search_cleanup(struct cmd *c)
 {
-	search_run_done(c->state);
+	struct search *q = c->state;
+
+	search_run_done(&q->run);
+	set32_done(&q->numbers);
 }
 
 /* False: answered. */
 static bool
 search_begin(struct cmd *c)
 {
-	struct search_run *s = arena_new(c->arena, 1, sizeof(*s));
+	struct search *q = arena_new(c->arena, 1, sizeof(*q));
+	struct search_run *s = &q->run;
 	const struct imap_arg *a = c->args;
 
-	c->state = s;
+	c->state = q;
 	c->cleanup = search_cleanup;
 	if (!search_return_parse(&a, &s->ret)) {
 		(void)reply_bad(c, "Unknown or misplaced search result option");
@@ -46,9 +61,9 @@ search_begin(struct cmd *c)
 }
 
 static void
-write_range(struct buf *b, const struct set32_range *r)
+write_range(struct buf *b, uint64_t first, uint64_t last)
 {
-	for (uint64_t n = r->first; n <= r->last; n++) {
+	for (uint64_t n = first; n <= last; n++) {
 		char *p = buf_room(b, 1 + NUM_DIGITS_MAX);
 
 		if (p == NULL)
@@ -58,34 +73,61 @@ write_range(struct buf *b, const struct set32_range *r)
 	}
 }
 
-static void
-write_plain(struct buf *b, const struct set32 *numbers, uint64_t modseq)
+/* False: the time is up. */
+static bool
+write_numbers(struct buf *b, struct cmd *c, struct search *q)
 {
-	buf_add_c(b, "* SEARCH");
-	for (size_t i = 0; i < numbers->n; i++)
-		write_range(b, &numbers->r[i]);
-	if (modseq != 0)
-		buf_addf(b, " (MODSEQ %llu)", (unsigned long long)modseq);
-	buf_add_c(b, "\r\n");
+	uint64_t n = 0;
+
+	while (q->range < q->numbers.n) {
+		struct set32_range r = q->numbers.r[q->range];
+
+		if (q->number != 0)
+			r.first = q->number;
+		q->number = 0;
+		if (r.last - r.first < LOOKS)
+			q->range++;
+		else
+			q->number = (r.last = r.first + LOOKS - 1) + 1;
+		write_range(b, r.first, r.last);
+		n += r.last - r.first + 1;
+		if (n < LOOKS)
+			continue;
+		if (cmd_time_is_up(c))
+			return false;
+		n = 0;
+	}
+	return true;
 }
 
-static void
-write_answer(struct buf *b, struct cmd *c, struct search_run *s)
+static enum step
+write_plain(struct buf *b, struct cmd *c, struct search *q)
 {
-	struct search_found f = {.uids = &s->found};
-	struct set32 numbers;
-
-	search_run_save(c, s, &f);
-	if (s->ret.is_given) {
-		/* Who only saves is told nothing. */
-		if ((s->ret.options & ~(unsigned)SEARCH_NO_RESULT) != 0)
-			search_return_write(b, c, &s->ret, &f, s->modseq);
-		return;
+	if (b->n == 0) {
+		buf_add_c(b, "* SEARCH");
+		session_numbers(c, &q->run.found, &q->numbers);
 	}
-	set32_init(&numbers);
-	session_numbers(c, &s->found, &numbers);
-	write_plain(b, &numbers, s->modseq);
-	set32_done(&numbers);
+	if (!write_numbers(b, c, q))
+		return STEP_MORE;
+	if (q->run.modseq != 0)
+		buf_addf(
+		    b, " (MODSEQ %llu)", (unsigned long long)q->run.modseq);
+	buf_add_c(b, "\r\n");
+	return STEP_DONE;
+}
+
+static enum step
+write_answer(struct cmd *c, struct search *q, const struct search_found *f)
+{
+	struct buf *b = &q->run.answer.line;
+	enum step step = q->run.ret.is_given ? search_run_answer(c, &q->run, f)
+					     : write_plain(b, c, q);
+
+	if (step == STEP_MORE)
+		return STEP_MORE;
+	session_send(c->s);
+	conn_write_str(c->s->conn, buf_str(b));
+	return STEP_DONE;
 }
 
 enum step
@@ -93,20 +135,19 @@ cmd_search(struct cmd *c)
 {
 	struct search_found f = {0};
 	struct search_run *s;
-	struct buf line;
+	struct search *q;
 
 	if (c->state == NULL && !search_begin(c))
 		return STEP_DONE;
-	s = c->state;
+	q = c->state;
+	s = &q->run;
 	f.uids = &s->found;
-	if (search_run_step(c, s) == STEP_MORE ||
-	    search_run_modseq(c, s, &f) == STEP_MORE)
+	if (!q->is_found && search_run_step(c, s) == STEP_MORE)
 		return STEP_MORE;
-	buf_init(&line, SIZE_MAX / 2);
-	write_answer(&line, c, s);
-	session_send(c->s);
-	conn_write_str(c->s->conn, buf_str(&line));
-	buf_done(&line);
+	q->is_found = true;
+	if (search_run_modseq(c, s, &f) == STEP_MORE ||
+	    write_answer(c, q, &f) == STEP_MORE)
+		return STEP_MORE;
 	context_add(c,
 	    &(struct context_wish){.ret = &s->ret,
 		.keys = s->keys,

@@ -31,7 +31,6 @@ sort_cleanup(struct cmd *c)
 	arena_done(&s->scratch);
 	set32_done(&s->missing);
 	buf_done(&s->kept);
-	buf_done(&s->line);
 	search_run_done(&s->run);
 }
 
@@ -87,7 +86,6 @@ sort_begin(struct cmd *c)
 
 	arena_init(&s->scratch);
 	buf_init(&s->kept, KEPT_MAX_BYTES);
-	buf_init(&s->line, SIZE_MAX / 2);
 	c->state = s;
 	c->cleanup = sort_cleanup;
 	if (!search_return_parse(&a, &s->run.ret)) {
@@ -223,18 +221,8 @@ write_numbers(struct buf *b, struct cmd *c, struct sort *s)
 }
 
 static enum step
-write_answer(struct buf *b, struct cmd *c, struct sort *s)
+write_plain(struct buf *b, struct cmd *c, struct sort *s)
 {
-	struct search_found f = {.uids = &s->run.found, .order = s->order};
-
-	if (b->n == 0)
-		search_run_save(c, &s->run, &f);
-	if (s->run.ret.is_given) {
-		if ((s->run.ret.options & ~(unsigned)SEARCH_NO_RESULT) != 0)
-			search_return_write(
-			    b, c, &s->run.ret, &f, s->run.modseq);
-		return STEP_DONE;
-	}
 	if (b->n == 0)
 		buf_add_c(b, "* SORT");
 	if (!write_numbers(b, c, s))
@@ -243,6 +231,20 @@ write_answer(struct buf *b, struct cmd *c, struct sort *s)
 		buf_addf(
 		    b, " (MODSEQ %llu)", (unsigned long long)s->run.modseq);
 	buf_add_c(b, "\r\n");
+	return STEP_DONE;
+}
+
+static enum step
+write_answer(struct cmd *c, struct sort *s, const struct search_found *f)
+{
+	struct buf *b = &s->run.answer.line;
+	enum step step = s->run.ret.is_given ? search_run_answer(c, &s->run, f)
+					     : write_plain(b, c, s);
+
+	if (step == STEP_MORE)
+		return STEP_MORE;
+	session_send(c->s);
+	conn_write_str(c->s->conn, buf_str(b));
 	return STEP_DONE;
 }
 
@@ -261,10 +263,8 @@ cmd_sort(struct cmd *c)
 	f.order = s->order;
 	if (search_run_modseq(c, &s->run, &f) == STEP_MORE)
 		return STEP_MORE;
-	if (write_answer(&s->line, c, s) == STEP_MORE)
+	if (write_answer(c, s, &f) == STEP_MORE)
 		return STEP_MORE;
-	session_send(c->s);
-	conn_write_str(c->s->conn, buf_str(&s->line));
 	context_add(c,
 	    &(struct context_wish){
 		.ret = &s->run.ret,

@@ -10,9 +10,14 @@
  */
 #include "imapd/search_return.h"
 
+#include <stdlib.h>
+
+#include "base/mem.h"
 #include "base/num.h"
-#include "imap/imap_set.h"
 #include "imapd/session.h"
+
+/* Numbers, or ranges of them, between two looks at the clock. */
+enum { LOOKS = 1024 };
 
 /* A number of a partial-range, with its minus when `from_end`. */
 static bool
@@ -134,12 +139,46 @@ found_at(const struct search_found *f, uint32_t pos)
 	return f->order != NULL ? f->order[pos - 1] : set32_at(f->uids, pos);
 }
 
+static int
+compare(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* Ascending they go to the end of the set, where there is room. */
+static void
+add_ordered(const uint32_t *order, size_t n, struct set32 *out)
+{
+	uint32_t *v = mem_new(n, sizeof(*v));
+
+	memcpy(v, order, n * sizeof(*v));
+	qsort(v, n, sizeof(*v), compare);
+	for (size_t i = 0; i < n; i++)
+		set32_add(out, v[i]);
+	free(v);
+}
+
 static void
 add_positions(const struct search_found *f, uint32_t first, uint32_t last,
     struct set32 *out)
 {
-	for (uint32_t i = first; i <= last; i++)
-		set32_add(out, found_at(f, i));
+	struct set32 some;
+
+	if (f->order != NULL) {
+		add_ordered(f->order + first - 1, last - first + 1, out);
+		return;
+	}
+	set32_init(&some);
+	set32_copy(&some, f->uids);
+	if (first > 1)
+		set32_remove_range(&some, 0, found_at(f, first - 1));
+	if (last < set32_count(f->uids))
+		set32_remove_range(&some, found_at(f, last + 1), UINT32_MAX);
+	for (size_t i = 0; i < some.n; i++)
+		set32_add_range(out, some.r[i].first, some.r[i].last);
+	set32_done(&some);
 }
 
 void
@@ -168,109 +207,172 @@ search_return_named(const struct search_return *r, const struct search_found *f,
 
 /* ---- the answer ------------------------------------------------------------ */
 
+void
+search_answer_init(struct search_answer *a)
+{
+	*a = (struct search_answer){.phase = ANSWER_BEGIN};
+	buf_init(&a->line, SIZE_MAX / 2);
+}
+
+void
+search_answer_done(struct search_answer *a)
+{
+	buf_done(&a->line);
+}
+
 static uint32_t
-number_of(struct cmd *c, uint32_t uid)
+number_of(struct cmd *c, bool uids, uint32_t uid)
 {
-	return c->uid ? uid : view_seq(c->s->view, uid);
-}
-
-/* In the order of SORT: only what ascends is told as a range. */
-static void
-write_ordered(struct buf *b, struct cmd *c, const struct search_found *f,
-    uint32_t first, uint32_t last)
-{
-	uint32_t from, to, next;
-
-	for (uint32_t i = first; i <= last;) {
-		from = to = number_of(c, found_at(f, i++));
-		while (i <= last &&
-		    (next = number_of(c, found_at(f, i))) == to + 1) {
-			to = next;
-			i++;
-		}
-		if (b->n > 0 && b->p[b->n - 1] != ' ')
-			buf_add_byte(b, ',');
-		buf_addf(b, from == to ? "%u" : "%u:%u", from, to);
-	}
+	return uids ? uid : view_seq(c->s->view, uid);
 }
 
 static void
-write_positions(struct buf *b, struct cmd *c, const struct search_found *f,
-    uint32_t first, uint32_t last)
+add_item(struct buf *b, const char *word, uint32_t n)
 {
-	struct set32 uids, numbers;
+	buf_add_c(b, word);
+	buf_add_u64(b, n);
+}
 
-	if (f->order != NULL) {
-		write_ordered(b, c, f, first, last);
+/* The present run of numbers is over. */
+static void
+end_run(struct search_answer *a)
+{
+	struct buf *b = &a->line;
+
+	if (a->run.first == 0)
 		return;
+	if (b->p[b->n - 1] != ' ')
+		buf_add_byte(b, ',');
+	buf_add_u64(b, a->run.first);
+	if (a->run.last != a->run.first) {
+		buf_add_byte(b, ':');
+		buf_add_u64(b, a->run.last);
 	}
-	set32_init(&uids);
-	set32_init(&numbers);
-	set32_copy(&uids, f->uids);
-	if (first > 1)
-		set32_remove_range(&uids, 0, found_at(f, first - 1));
-	if (last < set32_count(f->uids))
-		set32_remove_range(&uids, found_at(f, last + 1), UINT32_MAX);
-	session_numbers(c, &uids, &numbers);
-	imap_set_write(b, &numbers);
-	set32_done(&uids);
-	set32_done(&numbers);
+	a->run = (struct set32_range){0, 0};
+}
+
+/*
+ * Neighbouring UIDs of the view are neighbouring numbers. In the order of SORT
+ * only what ascends is told as a range.
+ */
+static bool
+next_range(struct search_answer *a, struct cmd *c, bool uids,
+    const struct search_found *f, struct set32_range *out)
+{
+	if (f->order != NULL) {
+		if (a->at >= a->last)
+			return false;
+		out->first = out->last = number_of(c, uids, f->order[a->at++]);
+		return true;
+	}
+	if (a->at == f->uids->n || f->uids->r[a->at].first > a->uids.last)
+		return false;
+	*out = f->uids->r[a->at++];
+	if (out->first < a->uids.first)
+		out->first = a->uids.first;
+	if (out->last > a->uids.last)
+		out->last = a->uids.last;
+	out->first = number_of(c, uids, out->first);
+	out->last = number_of(c, uids, out->last);
+	return true;
 }
 
 static void
-write_partial(struct buf *b, struct cmd *c, const struct search_return *r,
+begin_set(struct search_answer *a, const struct search_found *f, uint32_t first,
+    uint32_t last)
+{
+	a->last = last;
+	a->at = first - 1;
+	if (f->order != NULL)
+		return;
+	a->uids = (struct set32_range){found_at(f, first), found_at(f, last)};
+	a->at = set32_range_of(f->uids, a->uids.first);
+}
+
+static enum step
+write_set(struct search_answer *a, struct cmd *c, bool uids,
+    const struct search_found *f)
+{
+	struct set32_range r;
+
+	if (a->last == 0)
+		return STEP_DONE;
+	for (unsigned n = 1; next_range(a, c, uids, f, &r); n++) {
+		if (a->run.first == 0 || r.first != a->run.last + 1) {
+			end_run(a);
+			a->run.first = r.first;
+		}
+		a->run.last = r.last;
+		if (n % LOOKS == 0 && cmd_time_is_up(c))
+			return STEP_MORE;
+	}
+	end_run(a);
+	return STEP_DONE;
+}
+
+static void
+begin_partial(struct search_answer *a, const struct search_return *r,
     const struct search_found *f, uint32_t n)
 {
 	const char *sign = r->partial.from_end ? "-" : "";
 	uint32_t first, last;
 
-	buf_addf(b, " PARTIAL (%s%u:%s%u ", sign, r->partial.first, sign,
+	buf_addf(&a->line, " PARTIAL (%s%u:%s%u ", sign, r->partial.first, sign,
 	    r->partial.last);
 	if (partial_range_cut(&r->partial, n, &first, &last))
-		write_positions(b, c, f, first, last);
+		begin_set(a, f, first, last);
 	else
-		buf_add_c(b, "NIL");
-	buf_add_c(b, ")");
+		buf_add_c(&a->line, "NIL");
 }
 
 /* MIN, MAX and ALL are left out when nothing was found (RFC 4731). */
 static void
-write_items(struct buf *b, struct cmd *c, const struct search_return *r,
-    const struct search_found *f)
+begin_items(struct search_answer *a, struct cmd *c, bool uids,
+    const struct search_return *r, const struct search_found *f)
 {
 	uint32_t n = set32_count(f->uids);
 
+	if (uids)
+		buf_add_c(&a->line, " UID");
 	if (n > 0 && (r->options & SEARCH_MIN) != 0)
-		buf_addf(b, " MIN %u", number_of(c, found_at(f, 1)));
+		add_item(&a->line, " MIN ", number_of(c, uids, found_at(f, 1)));
 	if (n > 0 && (r->options & SEARCH_MAX) != 0)
-		buf_addf(b, " MAX %u", number_of(c, found_at(f, n)));
-	if (n > 0 && (r->options & SEARCH_ALL) != 0) {
-		buf_add_c(b, " ALL ");
-		write_positions(b, c, f, 1, n);
+		add_item(&a->line, " MAX ", number_of(c, uids, found_at(f, n)));
+	if ((r->options & SEARCH_PARTIAL) != 0) {
+		begin_partial(a, r, f, n);
+	} else if (n > 0 && (r->options & SEARCH_ALL) != 0) {
+		buf_add_c(&a->line, " ALL ");
+		begin_set(a, f, 1, n);
 	}
-	if ((r->options & SEARCH_PARTIAL) != 0)
-		write_partial(b, c, r, f, n);
-	if ((r->options & SEARCH_COUNT) != 0)
-		buf_addf(b, " COUNT %u", n);
 }
 
-void
-search_return_write(struct buf *b, struct cmd *c, const struct search_return *r,
+static void
+end_items(struct search_answer *a, const struct search_return *r,
     const struct search_found *f, uint64_t modseq)
 {
-	buf_addf(b, "* ESEARCH (TAG \"%.*s\")", STR_ARG(c->tag));
-	search_return_write_items(b, c, r, f, modseq);
+	if ((r->options & SEARCH_PARTIAL) != 0)
+		buf_add_byte(&a->line, ')');
+	if ((r->options & SEARCH_COUNT) != 0)
+		add_item(&a->line, " COUNT ", set32_count(f->uids));
+	if (modseq != 0)
+		buf_addf(&a->line, " MODSEQ %llu", (unsigned long long)modseq);
+	buf_add_c(&a->line, "\r\n");
 }
 
-void
-search_return_write_items(struct buf *b, struct cmd *c,
+enum step
+search_answer_step(struct search_answer *a, struct cmd *c, bool uids,
     const struct search_return *r, const struct search_found *f,
     uint64_t modseq)
 {
-	if (c->uid)
-		buf_add_c(b, " UID");
-	write_items(b, c, r, f);
-	if (modseq != 0)
-		buf_addf(b, " MODSEQ %llu", (unsigned long long)modseq);
-	buf_add_c(b, "\r\n");
+	if (a->phase == ANSWER_BEGIN) {
+		begin_items(a, c, uids, r, f);
+		a->phase = ANSWER_SET;
+	}
+	if (a->phase == ANSWER_SET) {
+		if (write_set(a, c, uids, f) == STEP_MORE)
+			return STEP_MORE;
+		end_items(a, r, f, modseq);
+		a->phase = ANSWER_END;
+	}
+	return STEP_DONE;
 }

@@ -63,12 +63,30 @@ struct search_found {
  */
 void search_return_named(const struct search_return *r,
     const struct search_found *f, struct set32 *out);
-/* "* ESEARCH (TAG ...) ..." and CRLF. `modseq` 0: none is told. */
-void search_return_write(struct buf *b, struct cmd *c,
-    const struct search_return *r, const struct search_found *f,
-    uint64_t modseq);
-/* The same from " UID" on, behind a correlator of the caller's. */
-void search_return_write_items(struct buf *b, struct cmd *c,
+
+/* An answer while it is written. */
+struct search_answer {
+	struct buf line; /* what there is of it */
+	enum search_answer_phase {
+		ANSWER_BEGIN,
+		ANSWER_SET, /* of ALL or PARTIAL */
+		ANSWER_END,
+	} phase;
+	uint32_t last; /* position of the set's last; 0: it has none */
+	size_t at; /* next position in an order; or next range of UIDs */
+	struct set32_range uids; /* not in an order: what of them is meant */
+	struct set32_range
+	    run; /* numbers that follow each other; first 0: none */
+};
+
+void search_answer_init(struct search_answer *a);
+void search_answer_done(struct search_answer *a);
+/*
+ * " UID", what was found, and CRLF to a->line, behind "* ESEARCH" and what the
+ * caller says of whose answer it is; `uids`: in UIDs. `modseq` 0: none is told.
+ * STEP_MORE: call again.
+ */
+enum step search_answer_step(struct search_answer *a, struct cmd *c, bool uids,
     const struct search_return *r, const struct search_found *f,
     uint64_t modseq);
 

@@ -29,6 +29,7 @@ search_run_done(struct search_run *s)
 	set32_done(&s->candidates);
 	set32_done(&s->found);
 	set32_done(&s->named);
+	search_answer_done(&s->answer);
 }
 
 void
@@ -41,6 +42,22 @@ search_run_save(
 		set32_clear(&c->s->saved);
 	else
 		search_return_named(&s->ret, f, &c->s->saved);
+}
+
+enum step
+search_run_answer(
+    struct cmd *c, struct search_run *s, const struct search_found *f)
+{
+	if (!s->is_saved)
+		search_run_save(c, s, f);
+	s->is_saved = true;
+	/* Who only saves is told nothing. */
+	if ((s->ret.options & ~(unsigned)SEARCH_NO_RESULT) == 0)
+		return STEP_DONE;
+	if (s->answer.line.n == 0)
+		buf_addf(&s->answer.line, "* ESEARCH (TAG \"%.*s\")",
+		    STR_ARG(c->tag));
+	return search_answer_step(&s->answer, c, c->uid, &s->ret, f, s->modseq);
 }
 
 enum step
@@ -108,6 +125,7 @@ search_run_begin(
 	struct err e;
 
 	s->keys = a;
+	search_answer_init(&s->answer);
 	if (!context_check(c, &s->ret))
 		return false;
 	result = charset ? search_arg_parse_charset(c, &a, &s->query)

@@ -26,6 +26,8 @@ struct search_run {
 	struct set32 named; /* whose mod-sequences are looked at... */
 	uint32_t modseq_uid; /* ...from which on; 0: not begun */
 	uint64_t modseq; /* the highest so far; 0: none is told */
+	bool is_saved; /* see search_run_answer() */
+	struct search_answer answer;
 };
 
 /*
@@ -44,6 +46,12 @@ void search_run_done(struct search_run *s);
  */
 void search_run_save(
     struct cmd *c, const struct search_run *s, const struct search_found *f);
+/*
+ * The ESEARCH form of the answer into s->answer.line, which stays empty when
+ * nothing is to be told; "$" before. STEP_MORE: call again.
+ */
+enum step search_run_answer(
+    struct cmd *c, struct search_run *s, const struct search_found *f);
 /*
  * Finds the highest mod-sequence of what is told. STEP_DONE:
  * it is s->modseq.

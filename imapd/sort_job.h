@@ -72,8 +72,7 @@ struct sort {
 	size_t n_order;
 	bool is_merged; /* then those that were not found are left out */
 	size_t leave_from, leave_to;
-	struct buf line; /* the answer, once it is begun */
-	size_t line_at; /* of `order` */
+	size_t line_at; /* of `order`: what is told already */
 	size_t row, from, lo, hi; /* of rows and old, being merged */
 	struct sort_row probe;
 	struct arena_mark mark; /* what a probe used is given back */

@@ -100,8 +100,12 @@ imap_set_write(struct buf *b, const struct set32 *s)
 	size_t i;
 
 	for (i = 0; i < s->n; i++) {
-		buf_addf(b, "%s%u", i == 0 ? "" : ",", s->r[i].first);
-		if (s->r[i].last != s->r[i].first)
-			buf_addf(b, ":%u", s->r[i].last);
+		if (i > 0)
+			buf_add_byte(b, ',');
+		buf_add_u64(b, s->r[i].first);
+		if (s->r[i].last == s->r[i].first)
+			continue;
+		buf_add_byte(b, ':');
+		buf_add_u64(b, s->r[i].last);
 	}
 }
