@@ -15,6 +15,7 @@
 #include "host/host.h"
 #include "imap/imap_write.h"
 #include "imapd/client.h"
+#include "imapd/context.h"
 #include "imapd/name.h"
 #include "imapd/notify.h"
 #include "imapd/reply.h"
@@ -433,7 +434,8 @@ metadata_tell(struct session *s)
 {
 	struct metadata *m = s->metadata;
 
-	if (m == NULL)
+	/* Nothing comes between the bytes of a FETCH. */
+	if (m == NULL || context_is_within(s))
 		return;
 	/* Who has said what it wants to hear gets that (RFC 5465). */
 	if (notify_is_on(s)) {

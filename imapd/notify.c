@@ -349,7 +349,8 @@ notify_step(struct session *s, bool idle)
 	if (!n->in_pass)
 		n->is_woken = false;
 	n->in_pass = true;
-	if (push(n) == STEP_MORE)
+	/* A FETCH that a context has begun comes to its end first. */
+	if (!context_is_within(s) && push(n) == STEP_MORE)
 		return STEP_MORE;
 	if (tell_selected(n, idle) == STEP_MORE)
 		return STEP_MORE;

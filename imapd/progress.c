@@ -10,6 +10,7 @@
  */
 #include "imapd/progress.h"
 
+#include "imapd/context.h"
 #include "imapd/reply.h"
 #include "imapd/session.h"
 
@@ -42,7 +43,7 @@ progress_tell(struct cmd *c, int64_t now_ms)
 	struct buf *b = &c->s->out;
 
 	if ((c->def->flags & CMD_PROGRESS) == 0 || c->is_replied ||
-	    c->is_within || now_ms - c->told_ms < c->s->progress_ms)
+	    c->is_within || context_is_within(c->s) || now_ms - c->told_ms < c->s->progress_ms)
 		return;
 	c->told_ms = now_ms;
 	reply_begin(c->s);
