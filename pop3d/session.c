@@ -401,12 +401,42 @@ setting_or(struct host *h, const char *name, const char *otherwise)
 	return value == NULL || value[0] == '\0' ? otherwise : value;
 }
 
+/*
+ * -1: never. What the passwd-file says of this user keeps messages longer than
+ * the setting, which is what was announced before the login.
+ */
+static int32_t
+read_expire(struct host *h)
+{
+	const char *own = setting_or(h, "user_expire", "0");
+	uint32_t days, least;
+
+	if (strcmp(own, "never") == 0 ||
+	    !num_parse_u32(str_of(setting_or(h, "pop3_expire", "never")), 0,
+		INT32_MAX, &least))
+		return -1;
+	if (num_parse_u32(str_of(own), least, INT32_MAX, &days))
+		return (int32_t)days;
+	return (int32_t)least;
+}
+
+/* Likewise no longer than the setting. */
+static uint32_t
+read_login_delay(struct host *h)
+{
+	uint32_t most = host_setting_seconds(h, "pop3_login_delay", 0), own;
+
+	return num_parse_u32(
+		   str_of(setting_or(h, "user_login_delay", "")), 0, most, &own)
+	    ? own
+	    : most;
+}
+
 static void
 read_way(struct session *s, struct host *h)
 {
 	struct maildrop_way *w = &s->way;
 	const char *state = setting_or(h, "state_dir", NULL);
-	uint32_t days;
 
 	w->folder = setting_or(h, "pop3_folder", "INBOX");
 	if (str_eq_nocase(str_of(w->folder), STR("INBOX")))
@@ -415,10 +445,7 @@ read_way(struct session *s, struct host *h)
 	w->state_dir = state != NULL && state[0] == '/' ? state : NULL;
 	w->deleted_flag = setting_or(h, "pop3_deleted_flag", "");
 	w->mark_seen = !host_setting_bool(h, "pop3_no_flag_updates", false);
-	w->expire_days = -1;
-	if (num_parse_u32(str_of(setting_or(h, "pop3_expire", "never")), 0,
-		INT32_MAX, &days))
-		w->expire_days = (int32_t)days;
+	w->expire_days = read_expire(h);
 	/* The store reads a format behind "xuidl:" as: the field goes first. */
 	(void)snprintf(s->uidl, sizeof(s->uidl), "%s%s",
 	    host_setting_bool(h, "reuse_xuidl", false) ? "xuidl:" : "",
@@ -434,8 +461,7 @@ read_settings(struct session *s, struct host *h, const struct host_peer *p)
 	s->add_eoh = has_workaround(h, "oe-ns-eoh");
 	s->has_last = host_setting_bool(h, "pop3_enable_last", false);
 	if (!p->from_shell)
-		s->login_delay_s =
-		    host_setting_seconds(h, "pop3_login_delay", 0);
+		s->login_delay_s = read_login_delay(h);
 	(void)pop3_lang_find(str_of(setting_or(h, "pop3_language", "en")),
 	    POP3_LANG_EN, &s->preferred_lang);
 	take_choice(s, p->client_id);

@@ -81,6 +81,10 @@ static const struct schema_setting TABLE[] = {
 	    "and holds: QUIT removes messages that have been read and have been\n"
 	    "in the mailbox for so many days; with 0 those which RETR has sent.\n"
 	    "What nobody has read stays.\n"
+	    "The passwd-file can grant a user more days\n"
+	    ".Pq Li userdb_pop3_expire ;\n"
+	    "where there is one, USER is announced behind the number before\n"
+	    "the login.\n"
 	    "A session that ends without QUIT removes nothing.",
 }, {
 	.name = "pop3_folder_separator", .type = SCHEMA_TEXT, .preset = "+",
@@ -117,6 +121,8 @@ static const struct schema_setting TABLE[] = {
 	    "It is announced\n"
 	    ".Pq Li LOGIN-DELAY ,\n"
 	    "and who comes earlier is refused with that response code.\n"
+	    "The passwd-file can grant a user a shorter one\n"
+	    ".Pq Li userdb_pop3_login_delay .\n"
 	    "The time of the last login is in\n"
 	    ".Ic state_dir .",
 }, {

@@ -28,6 +28,18 @@ parse_id(struct str s, bool *has, uint32_t *value, struct err *e)
 	return 0;
 }
 
+static int
+parse_number(struct str s, uint32_t max, struct str *out, struct err *e)
+{
+	uint32_t ignored;
+
+	if (!num_parse_u32(s, 0, max, &ignored))
+		return err_set(e, ERR_CORRUPT, "a number is expected: %.*s",
+		    (int)(s.n > 40 ? 40 : s.n), s.p);
+	*out = s;
+	return 0;
+}
+
 /* One word of the last field, "key=value" or "key". */
 static int
 parse_extra(struct str word, struct passwd_file_user *u, struct err *e)
@@ -47,6 +59,12 @@ parse_extra(struct str word, struct passwd_file_user *u, struct err *e)
 	} else if (str_eq(key, STR("userdb_pop3_reuse_xuidl"))) {
 		u->has_reuse_xuidl = true;
 		u->reuse_xuidl = str_eq(value, STR("yes"));
+	} else if (str_eq(key, STR("userdb_pop3_login_delay"))) {
+		return parse_number(value, UINT32_MAX, &u->login_delay, e);
+	} else if (str_eq(key, STR("userdb_pop3_expire"))) {
+		u->expire = value;
+		if (!str_eq(value, STR("never")))
+			return parse_number(value, INT32_MAX, &u->expire, e);
 	} else if (str_eq(key, STR("userdb_uid"))) {
 		return parse_id(value, &u->has_uid, &u->uid, e);
 	} else if (str_eq(key, STR("userdb_gid"))) {

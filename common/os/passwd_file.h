@@ -24,6 +24,8 @@ struct passwd_file_user {
 	struct str quota; /* as the setting maildir_quota */
 	bool reuse_xuidl; /* has_reuse_xuidl: says so */
 	bool has_reuse_xuidl;
+	struct str login_delay; /* of POP3: seconds; or empty */
+	struct str expire; /* of POP3: days, or "never"; or empty */
 	struct str allow_nets; /* a,b/24,... or empty: everywhere */
 	bool has_uid, has_gid;
 	uint32_t uid, gid;

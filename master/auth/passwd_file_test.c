@@ -39,6 +39,13 @@ test_line(UNUSED void **state)
 	assert_int_equal(
 	    passwd_file_parse(STR("ann:h:5:6::/h::nologin\r"), &u, &is, &e), 0);
 	assert_true(u.nologin);
+	assert_int_equal(
+	    passwd_file_parse(STR("ann:h:5:6::/h::userdb_pop3_login_delay=0 "
+				  "userdb_pop3_expire=never"),
+		&u, &is, &e),
+	    0);
+	assert_true(str_eq(u.login_delay, STR("0")));
+	assert_true(str_eq(u.expire, STR("never")));
 	assert_int_equal(passwd_file_parse(STR("# x:y"), &u, &is, &e), 0);
 	assert_false(is);
 	assert_int_equal(passwd_file_parse(STR(""), &u, &is, &e), 0);
@@ -52,6 +59,8 @@ test_bad_lines(UNUSED void **state)
 	    STR_LIT("a:x:root:1"), STR_LIT("a:x:1:-1"),
 	    STR_LIT("a:x:4294967295:1"), STR_LIT("a:x:1:1::home"),
 	    STR_LIT("a:x:1:1::/h::nopassword=y"),
+	    STR_LIT("a:x:1:1::/h::userdb_pop3_expire=5d"),
+	    STR_LIT("a:x:1:1::/h::userdb_pop3_login_delay="),
 	    STR_LIT("a:x:1:1::/h::proxy=y host=10.0.0.1"),
 	    STR_LIT("a:x:1:1::/h::user=root"), STR_LIT("a:x\0y:1:1")};
 	struct passwd_file_user u;

@@ -64,6 +64,11 @@ write_extra(const struct passwd_file_user *u, char *out, size_t size)
 		buf_addf(&b, "maildir_quota=%.*s\n", STR_ARG(u->quota));
 	if (u->has_reuse_xuidl)
 		buf_addf(&b, "reuse_xuidl=%s\n", u->reuse_xuidl ? "yes" : "no");
+	if (u->login_delay.n > 0)
+		buf_addf(
+		    &b, "user_login_delay=%.*s\n", STR_ARG(u->login_delay));
+	if (u->expire.n > 0)
+		buf_addf(&b, "user_expire=%.*s\n", STR_ARG(u->expire));
 	ok = !buf_is_over(&b) && str_to_c(buf_str(&b), out, size);
 	buf_done(&b);
 	return ok;

@@ -54,6 +54,7 @@ struct pre_settings {
 	enum pop3_lang language; /* what "LANG *" means */
 	uint32_t login_delay_s; /* 0: not announced */
 	int32_t expire_days; /* -1: NEVER */
+	bool by_user; /* both can be kinder to some (RFC 2449: USER) */
 };
 
 enum pre_do {

@@ -97,6 +97,7 @@ do_capa(struct pre *p, UNUSED struct str args, UNUSED struct str rest,
     struct buf *out)
 {
 	const struct pre_settings *set = p->settings;
+	const char *by_user = set->by_user ? " USER" : "";
 	bool first = true;
 
 	say_ok(p, "Capability list follows", out);
@@ -106,9 +107,10 @@ do_capa(struct pre *p, UNUSED struct str args, UNUSED struct str rest,
 	if (set->expire_days < 0)
 		buf_add_c(out, "EXPIRE NEVER\r\n");
 	else
-		buf_addf(out, "EXPIRE %d\r\n", set->expire_days);
+		buf_addf(out, "EXPIRE %d%s\r\n", set->expire_days, by_user);
 	if (set->login_delay_s > 0)
-		buf_addf(out, "LOGIN-DELAY %u\r\n", set->login_delay_s);
+		buf_addf(
+		    out, "LOGIN-DELAY %u%s\r\n", set->login_delay_s, by_user);
 	if (set->offers_tls && !p->has_tls)
 		buf_add_c(out, "STLS\r\n");
 	if (pre_can_plain(p))

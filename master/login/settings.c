@@ -50,9 +50,9 @@ read_mechs(const struct child_settings *c, const char *service)
 	return n > 0 ? mechs : (1u << PRE_MECHS) - 1;
 }
 
-/* SCRAM needs keys, which only a passwd-file can have. */
+/* SCRAM needs keys, and users are told apart, only there. */
 static bool
-has_scram_keys(const struct child_settings *c)
+has_passwd_file(const struct child_settings *c)
 {
 	const char *value;
 	size_t i = 0;
@@ -88,7 +88,7 @@ read_service(const struct child_settings *c, enum login_service which,
 	    strcmp(of_service(c, service, "allow_plaintext_auth", "no"),
 		"yes") == 0;
 	p->mechs = read_mechs(c, service);
-	if (!has_scram_keys(c))
+	if (!has_passwd_file(c))
 		p->mechs &= ~(1u << PRE_MECH_SCRAM_SHA_256 |
 		    1u << PRE_MECH_SCRAM_SHA_256_PLUS);
 }
@@ -103,6 +103,7 @@ read_pop3(const struct child_settings *c, struct pre_settings *p)
 		p->language = POP3_LANG_EN;
 	p->login_delay_s =
 	    (uint32_t)child_setting_u64(c, "pop3_login_delay", 0);
+	p->by_user = has_passwd_file(c);
 	p->expire_days = -1;
 	if (num_parse_u32(str_of(child_setting_or(c, "pop3_expire", "never")),
 		0, INT32_MAX, &days))

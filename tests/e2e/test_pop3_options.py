@@ -55,7 +55,7 @@ def test_expire_days(begin):
     pop3_store.deliver(s, "p0", M(3), when=OLD, flags="")   # old, not read
     pop3_store.deliver(s, "p0", M(4), when=OLD, flags="")   # read in a moment
     c = s.pop3()
-    assert "EXPIRE 30" in capa(c)
+    assert "EXPIRE 30 USER" in capa(c)
     c.login("p0", server.PASSWORD)
     assert "EXPIRE 30" in capa(c)
     subjects = [re.search(rb"Message (\d)", b"\n".join(c.multi(
@@ -78,7 +78,7 @@ def test_expire_at_once(begin):
     for i in (1, 2):
         pop3_store.deliver(s, "p0", M(i))
     c = s.pop3()
-    assert "EXPIRE 0" in capa(c)
+    assert "EXPIRE 0 USER" in capa(c)
     c.login("p0", server.PASSWORD)
     c.multi("TOP 1 100")  # this is no RETR
     c.multi("RETR 2")
@@ -105,7 +105,7 @@ def state_file(s, user):
 def test_login_delay(begin):
     s = begin(pop3_login_delay=3600, process_linger=0)
     c = s.pop3()
-    assert "LOGIN-DELAY 3600" in capa(c)
+    assert "LOGIN-DELAY 3600 USER" in capa(c)
     c.login("p0", server.PASSWORD)
     assert "LOGIN-DELAY 3600" in capa(c)
     c.ok("QUIT")
@@ -128,6 +128,31 @@ def test_login_delay(begin):
         with open(state_file(s, "p0"), "w") as f:
             f.write(text)
         s.pop3("p0").ok("QUIT")
+
+
+@pytest.mark.parametrize("user,delay,days", [
+    ("p0", None, "NEVER"), ("p1", 20, "60"), ("p2", 3600, "30")])
+def test_kinder_to_some(begin, user, delay, days):
+    """Before the login what holds for all, behind it what holds for him."""
+    s = begin(pop3_login_delay=3600, pop3_expire="30", extra={
+        "p0": "userdb_pop3_login_delay=0 userdb_pop3_expire=never",
+        "p1": "userdb_pop3_login_delay=20 userdb_pop3_expire=60",
+        # Not less kind than was announced.
+        "p2": "userdb_pop3_login_delay=9999 userdb_pop3_expire=2"})
+    pop3_store.deliver(s, user, M(1), when=OLD, flags="S")
+    c = s.pop3()
+    assert {"LOGIN-DELAY 3600 USER", "EXPIRE 30 USER"} <= capa(c)
+    c.login(user, server.PASSWORD)
+    told = capa(c)
+    assert "EXPIRE " + days in told
+    assert [x for x in told if x.startswith("LOGIN-DELAY")] == (
+        ["LOGIN-DELAY %d" % delay] if delay else [])
+    c.ok("QUIT")
+    assert pop3_store.count(s, user) == (0 if days == "30" else 1)
+    if delay is None:
+        s.pop3(user).ok("QUIT")
+    else:
+        assert refused(s, user)
 
 
 def test_no_login_delay(begin):

@@ -6,12 +6,12 @@ import os
 from . import maildir, mbox, restante
 
 
-def start(store, users=12, **settings):
+def start(store, users=12, extra=None, **settings):
     if store == "mbox":
         settings["mail_location"] = "mbox:~/mail:INBOX=~/inbox"
     settings.setdefault("auth_failure_delay", 0)
     s = restante.Restante(users=["p%d" % i for i in range(users)],
-                          settings=settings)
+                          settings=settings, extra=extra)
     s.store = store
     s.used = 0
     for user in s.users:
