@@ -43,7 +43,8 @@ progress_tell(struct cmd *c, int64_t now_ms)
 	struct buf *b = &c->s->out;
 
 	if ((c->def->flags & CMD_PROGRESS) == 0 || c->is_replied ||
-	    c->is_within || context_is_within(c->s) || now_ms - c->told_ms < c->s->progress_ms)
+	    c->is_within || context_is_within(c->s) ||
+	    now_ms - c->told_ms < c->s->progress_ms)
 		return;
 	c->told_ms = now_ms;
 	reply_begin(c->s);
