@@ -62,6 +62,7 @@ struct matcher {
 	VEC(struct field_needle) fields;
 	bool asks_flags, asks_sent; /* such keys are in the tree */
 	bool asks_headkeys, asks_filter; /* they can decide something */
+	const struct query *only; /* all that is asked: a number; or NULL */
 	struct arena arena; /* of one message */
 	struct fold_window window; /* of the text that is being read */
 	struct textwalk walk;
@@ -132,6 +133,21 @@ collect(struct matcher *m, struct query *q)
 		collect(m, c);
 }
 
+static bool
+asks_number(const struct query *q)
+{
+	return q->key >= QUERY_BEFORE && q->key <= QUERY_SAVED_SINCE;
+}
+
+/* Dates and sizes are asked for alone most of the time. */
+static const struct query *
+find_only(const struct query *q)
+{
+	if (q->key == QUERY_AND && q->child != NULL && q->child->next == NULL)
+		q = q->child;
+	return asks_number(q) ? q : NULL;
+}
+
 struct matcher *
 matcher_new(struct view *v, struct query *q)
 {
@@ -143,6 +159,7 @@ matcher_new(struct view *v, struct query *q)
 	buf_init(&m->record, CACHE_VALUE_MAX);
 	fold_window_init(&m->window, 0);
 	collect(m, q);
+	m->only = find_only(q);
 	return m;
 }
 
@@ -455,7 +472,7 @@ ask_facts(struct matcher *m, struct query *q, bool may_open, struct err *e)
 		return STEP_DONE;
 	if (q->key == QUERY_EMAIL_ID || q->key == QUERY_THREAD_ID)
 		return ask_id(m, q, may_open, e);
-	if (q->key >= QUERY_BEFORE && q->key <= QUERY_SAVED_SINCE) {
+	if (asks_number(q)) {
 		step = fact_of(m, q, may_open, &value, e);
 		if (step == STEP_DONE)
 			q->truth = truth_of(compare(q->key, value, q->number));
@@ -755,11 +772,29 @@ begin_message(struct matcher *m, uint32_t uid)
 	return true;
 }
 
+/* One number that the index knows: nothing is carried up and down a tree. */
+static bool
+test_only(struct matcher *m, uint32_t uid, bool *hit)
+{
+	int64_t value;
+	struct err e;
+
+	m->uid = uid;
+	if (!set32_has(view_uids(m->view), uid) ||
+	    fact_of(m, m->only, false, &value, &e) != STEP_DONE)
+		return false;
+	*hit = compare(m->only->key, value, m->only->number);
+	leave_message(m);
+	return true;
+}
+
 enum step
 matcher_test(struct matcher *m, uint32_t uid, bool *hit, struct err *e)
 {
 	enum step step = STEP_DONE;
 
+	if (m->only != NULL && m->msg == NULL && test_only(m, uid, hit))
+		return STEP_DONE;
 	if (m->msg == NULL) {
 		m->has_read = false;
 		*hit = false;
