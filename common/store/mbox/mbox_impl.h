@@ -527,6 +527,13 @@ void mbox_keep_load(
     const struct store *s, const char *path, struct mbox_kept *out);
 /* What holds for the file that is open; NULL: nothing. */
 const struct mbox_kept *mbox_kept_of(const struct mailbox *m);
+/*
+ * A file of so many bytes that has no X-IMAPbase and of which nothing is kept is
+ * about to be numbered: who comes first has the UIDVALIDITY and the UIDs that
+ * may need; whoever else does so at the same time finds that kept, and numbers
+ * behind it. Else one UID could become two messages' before it is in the file.
+ */
+void mbox_keep_claim(struct mailbox *m, uint64_t bytes);
 /* Sets m->guid; writes down what has changed. */
 void mbox_keep(struct mailbox *m);
 void mbox_keep_remove(const struct store *s, const char *path);

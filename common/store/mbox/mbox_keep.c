@@ -116,9 +116,15 @@ mbox_keep_load(const struct store *s, const char *path, struct mbox_kept *out)
 		load_at(AT_FDCWD, file, path, out);
 }
 
-/* Durable when it stands nowhere else. */
+/* How save_at() writes. */
+enum save_how {
+	SAVE_PLAIN,
+	SAVE_DURABLE, /* it stands nowhere else */
+	SAVE_NEW, /* -1 when there is one already */
+};
+
 static int
-save_at(int fd, const char *path, const struct mbox_kept *k, bool durable,
+save_at(int fd, const char *path, const struct mbox_kept *k, enum save_how how,
     struct err *e)
 {
 	const struct file_perm perm = {.file_mode = 0600, .gid = (gid_t)-1};
@@ -137,13 +143,15 @@ save_at(int fd, const char *path, const struct mbox_kept *k, bool durable,
 	(void)unlinkat(fd, temp, 0);
 	out = file_create(fd, temp, &perm, e);
 	if (out != -1 && file_write(out, buf_str(&b), e) == 0 &&
-	    (!durable || file_sync_data(out, temp, e) == 0))
+	    (how != SAVE_DURABLE || file_sync_data(out, temp, e) == 0))
 		rc = 0;
 	if (out != -1)
 		close(out);
-	if (rc == 0 && renameat(fd, temp, fd, key) == -1)
+	if (rc == 0 && how == SAVE_NEW && linkat(fd, temp, fd, key, 0) == -1)
+		rc = err_sys(e, "link %s", temp);
+	if (rc == 0 && how != SAVE_NEW && renameat(fd, temp, fd, key) == -1)
 		rc = err_sys(e, "rename %s", temp);
-	if (rc == -1)
+	if (rc == -1 || how == SAVE_NEW)
 		(void)unlinkat(fd, temp, 0);
 	buf_done(&b);
 	return rc;
@@ -182,6 +190,38 @@ mbox_kept_of(const struct mailbox *m)
 	    : NULL;
 }
 
+/* No message is shorter, with its From_ line. */
+#define LEAST_BYTES 32
+
+void
+mbox_keep_claim(struct mailbox *m, uint64_t bytes)
+{
+	struct mbox *mb = mbox_of(m);
+	const uint64_t n = bytes / LEAST_BYTES + 2;
+	struct mbox_kept k = {
+	    .uidvalidity = mbox_new_uidvalidity(),
+	    .uidnext = n < UINT32_MAX / 2 ? (uint32_t)n : UINT32_MAX / 2,
+	    .ino = inode_of(mb),
+	};
+	struct err e;
+	int fd;
+
+	if (mb->kept.uidvalidity != 0)
+		return; /* of another file that had this name */
+	fd = mbox_state_dir(m->store, FOLDER, true);
+	if (fd == -1)
+		return;
+	if (save_at(fd, mb->path, &k, SAVE_NEW, &e) == -1) {
+		close(fd);
+		mbox_keep_load(m->store, mb->path, &mb->kept);
+		return;
+	}
+	close(fd);
+	/* All of it is ours. */
+	k.uidnext = 1;
+	mb->kept = k;
+}
+
 void
 mbox_keep(struct mailbox *m)
 {
@@ -207,7 +247,9 @@ mbox_keep(struct mailbox *m)
 	fd = mbox_state_dir(m->store, FOLDER, true);
 	if (fd == -1)
 		return;
-	if (save_at(fd, mb->path, k, !mb->has_base, &e) == -1 && !mb->has_base)
+	if (save_at(fd, mb->path, k, mb->has_base ? SAVE_PLAIN : SAVE_DURABLE,
+		&e) == -1 &&
+	    !mb->has_base)
 		store_warn(m->store, "identity not kept path=%s: %s", mb->path,
 		    e.text);
 	close(fd);
@@ -246,7 +288,7 @@ rename_one(int fd, const char *name, const char *from, const char *to)
 	    (rest.n == 0 || *rest.p == '/' || str_starts(rest, STR(".sbd/"))) &&
 	    snprintf(fresh, sizeof(fresh), "%s%.*s", to, STR_ARG(rest)) <
 		PATH_MAX &&
-	    save_at(fd, fresh, &k, false, &e) == 0)
+	    save_at(fd, fresh, &k, SAVE_PLAIN, &e) == 0)
 		(void)unlinkat(fd, name, 0);
 	buf_done(&b);
 }

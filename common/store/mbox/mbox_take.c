@@ -45,9 +45,14 @@ slot_of_msg(const struct mbox_msg *msg)
 static void
 take_kept(struct mbox_reading *r)
 {
-	const struct mbox_kept *k = mbox_kept_of(r->m);
+	const struct mbox_kept *k;
 
-	if (r->m->uidvalidity != 0 || k == NULL)
+	if (r->m->uidvalidity != 0)
+		return;
+	if (mbox_kept_of(r->m) == NULL)
+		mbox_keep_claim(r->m, r->size);
+	k = mbox_kept_of(r->m);
+	if (k == NULL || k->uidnext == 1)
 		return;
 	r->has_kept = true;
 	r->disk_last_uid = k->uidnext - 1;

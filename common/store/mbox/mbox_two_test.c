@@ -177,6 +177,51 @@ test_back_again(UNUSED void **state)
 	end(&t);
 }
 
+/*
+ * Two who begin at the same time with a large file, which does not say its UIDs
+ * yet: what one has told is of no other message for the other.
+ */
+static void
+test_both_begin(UNUSED void **state)
+{
+	const struct mbox_tuning tuning = mbox_tuning;
+	struct two t;
+	struct view *v[2] = {0};
+	enum step step;
+	struct err e;
+	int64_t slice = store_slice_ms;
+
+	begin(&t);
+	box_write(&t.b, INBOX, "");
+	mbox_tuning.eager_bytes = 1;
+	for (unsigned i = 0; i < 40; i++)
+		deliver(&t, TEXT("1")); /* more than a step reads */
+	store_slice_ms = 0;
+	assert_int_equal(
+	    view_open(t.stores[1], STR("INBOX"), false, &v[1], &e), STEP_MORE);
+	v[0] = view_of(&t, 0, false);
+	while ((step = view_open(
+		    t.stores[1], STR("INBOX"), false, &v[1], &e)) == STEP_MORE)
+		store_pause(t.stores[1]);
+	assert_int_equal(step, STEP_DONE);
+	store_slice_ms = slice;
+	deliver(&t, TEXT("3"));
+	(void)box_sync(v[0], true);
+	assert_int_equal(view_count(v[0]), 41);
+	remove_body(&t, "body 3\n");
+	deliver(&t, TEXT("4"));
+	(void)box_sync(v[1], true);
+	assert_int_equal(view_count(v[1]), 41);
+	/* One identity, not one of the same second by chance. */
+	assert_int_equal(
+	    view_mailbox(v[0])->uidvalidity, view_mailbox(v[1])->uidvalidity);
+	assert_int_not_equal(view_uid(v[0], 41), view_uid(v[1], 41));
+	view_close(&v[0]);
+	view_close(&v[1]);
+	mbox_tuning = tuning;
+	end(&t);
+}
+
 /* A keyword that comes with a message is there once APPEND is acknowledged. */
 static void
 test_keyword_of_append(UNUSED void **state)
@@ -366,6 +411,7 @@ main(void)
 	    cmocka_unit_test(test_told_uid_read_only),
 	    cmocka_unit_test(test_told_uid_in_the_middle),
 	    cmocka_unit_test(test_back_again),
+	    cmocka_unit_test(test_both_begin),
 	    cmocka_unit_test(test_keyword_of_append),
 	    cmocka_unit_test(test_both_change),
 	    cmocka_unit_test(test_longer_within_the_tick),
