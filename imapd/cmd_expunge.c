@@ -65,8 +65,9 @@ cut_deleted(struct cmd *c, struct expunge_state *st, struct err *e)
 		st->is_fresh = true;
 		st->pos = set32_count(&st->uids);
 	}
-	for (; st->pos > 0; st->pos--) {
-		if (cmd_time_is_up(c))
+	/* However short a turn is, it gets one further. */
+	for (bool any = false; st->pos > 0; st->pos--, any = true) {
+		if (any && cmd_time_is_up(c))
 			return STEP_MORE;
 		uid = set32_at(&st->uids, st->pos);
 		if (!view_flags(c->s->view, uid, &f) ||

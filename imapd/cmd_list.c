@@ -324,8 +324,9 @@ read_names(struct cmd *c, struct listing *l, struct err *e)
 static enum step
 tell_all(struct cmd *c, struct listing *l)
 {
-	while (l->at != NULL) {
-		if (conn_is_full(c->s->conn) || cmd_time_is_up(c))
+	/* However short a turn is, it gets one further. */
+	for (bool any = false; l->at != NULL; any = true) {
+		if (conn_is_full(c->s->conn) || (any && cmd_time_is_up(c)))
 			return STEP_MORE;
 		if (!l->in_status && list_one(c, l, l->at)) {
 			tell_rights(c, l);

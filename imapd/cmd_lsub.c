@@ -180,8 +180,9 @@ cmd_lsub(struct cmd *c)
 		return reply_err(c, &e);
 	if (step == STEP_MORE)
 		return STEP_MORE;
-	for (; l->at != NULL; l->at = l->at->next) {
-		if (conn_is_full(c->s->conn) || cmd_time_is_up(c))
+	/* However short a turn is, it gets one further. */
+	for (bool any = false; l->at != NULL; l->at = l->at->next, any = true) {
+		if (conn_is_full(c->s->conn) || (any && cmd_time_is_up(c)))
 			return STEP_MORE;
 		tell_one(c, l, l->at);
 	}

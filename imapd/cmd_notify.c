@@ -114,8 +114,8 @@ notify_prepare(struct notify *n, struct cmd *c, struct err *e)
 			return step;
 	}
 	n->cmd.s = c->s;
-	for (; n->at < n->boxes.n; n->at++) {
-		if (conn_is_full(c->s->conn) || cmd_time_is_up(c) ||
+	for (bool any = false; n->at < n->boxes.n; n->at++, any = true) {
+		if (conn_is_full(c->s->conn) || (any && cmd_time_is_up(c)) ||
 		    notify_first_look(
 			n, &n->boxes.v[n->at], n->arg.status, e) == STEP_MORE)
 			return STEP_MORE;

@@ -130,7 +130,7 @@ tell(struct cmd *c, struct store_state *st)
 	uint32_t uid, n = set32_count(&st->uids);
 
 	while (st->told < n) {
-		if (conn_is_full(c->s->conn) || cmd_time_is_up(c))
+		if (conn_is_full(c->s->conn))
 			return false;
 		st->told++;
 		/* What is not all goes from the highest down (RFC 9738). */
@@ -142,6 +142,9 @@ tell(struct cmd *c, struct store_state *st)
 			sync_write_modseq(c, uid);
 		else
 			sync_write_flags(c, uid);
+		/* However short a turn is, it gets one further. */
+		if (cmd_time_is_up(c))
+			return false;
 	}
 	return true;
 }

@@ -283,6 +283,16 @@ bring_once(struct mailbox *from, const struct msg_rec *r, int dirfd,
 	return STEP_FAIL;
 }
 
+/* Then it is not the message that is missing, and a look at its mailbox, which
+ * may take many steps, helps nobody. */
+static bool
+is_removed(int dirfd)
+{
+	struct stat st;
+
+	return fstat(dirfd, &st) == 0 && st.st_nlink == 0;
+}
+
 enum step
 maildir_save_bring(struct mailbox *from, uint32_t uid, int dirfd,
     const char *name, bool moves, struct err *e)
@@ -297,7 +307,8 @@ maildir_save_bring(struct mailbox *from, uint32_t uid, int dirfd,
 			return STEP_FAIL;
 		}
 		step = bring_once(from, r, dirfd, name, moves, e);
-		if (step != STEP_FAIL || e->code != ERR_NOT_FOUND)
+		if (step != STEP_FAIL || e->code != ERR_NOT_FOUND ||
+		    is_removed(dirfd))
 			return step;
 		step = maildir_sync(from, SYNC_FORCE, e);
 		if (step != STEP_DONE)
