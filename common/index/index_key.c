@@ -31,6 +31,25 @@ mix(uint64_t h, uint64_t w)
 	return h ^ h >> 29;
 }
 
+/* The last `n` bytes, 1 to 7, as if they lay in a word of zeros. */
+static uint64_t
+rest_of(struct str s, size_t n)
+{
+	uint64_t w = 0;
+
+	if (s.n < sizeof(w)) {
+		memcpy(&w, s.p, n); /* all of it */
+		return w;
+	}
+	/* Without a call, which would take longer than the rest of a key. */
+	w = word_at(s.p + s.n - sizeof(w));
+#if __BYTE_ORDER == __LITTLE_ENDIAN
+	return w >> (sizeof(w) - n) * 8;
+#else
+	return w << (sizeof(w) - n) * 8;
+#endif
+}
+
 /* Four lanes, so that the multiplications do not wait for one another. */
 uint64_t
 index_sum(uint64_t seed, struct str s)
@@ -49,7 +68,7 @@ index_sum(uint64_t seed, struct str s)
 	for (; end - p >= 8; p += 8)
 		h = mix(h, word_at(p));
 	if (p < end)
-		memcpy(&rest, p, (size_t)(end - p));
+		rest = rest_of(s, (size_t)(end - p));
 	h = mix(h, rest);
 	h = mix(h, (uint64_t)(end - p) + 1);
 	return h ^ h >> 32;
