@@ -80,6 +80,18 @@ void share_inherit(struct store *s, struct str name);
 void share_tell_gone(struct store *s, const struct rights_place *p);
 void share_tell_again(struct store *s, struct str name);
 
+/* ---- share_moved.c --------------------------------------------------------- */
+
+/*
+ * The shared mailboxes below one that is about to be renamed, in steps; *m begins
+ * as NULL. When it has its new name, that is told of each.
+ */
+struct share_moved;
+enum step share_moved_find(
+    struct store *s, struct str from, struct share_moved **m);
+void share_moved_tell(struct share_moved *m, struct str to);
+void share_moved_free(struct share_moved **m);
+
 /* ---- share_posix.c --------------------------------------------------------- */
 
 enum share_level { SHARE_NONE, SHARE_LOOK, SHARE_READ, SHARE_CHANGE };

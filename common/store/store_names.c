@@ -239,6 +239,7 @@ struct rename_job {
 	struct copy_result result;
 	struct set32 all;
 	bool is_open;
+	struct share_moved *moved; /* what goes along with a folder */
 };
 
 /* RFC 3501 section 6.3.5: the messages move, INBOX stays, empty. */
@@ -279,7 +280,19 @@ rename_job_free(struct rename_job **jobp)
 	set32_done(&job->result.from);
 	set32_done(&job->result.to);
 	view_close(&job->inbox);
+	share_moved_free(&job->moved);
 	free(job);
+}
+
+/* STEP_DONE: it is known what goes along. */
+static enum step
+find_moved(struct store *s, struct str from, struct rename_job **jobp)
+{
+	if (s->on_share == NULL)
+		return STEP_DONE;
+	if (*jobp == NULL)
+		*jobp = mem_new(1, sizeof(**jobp));
+	return share_moved_find(s, from, &(*jobp)->moved);
 }
 
 static enum step
@@ -337,10 +350,15 @@ store_rename(struct store *s, struct str from, struct str to,
 	if (need_right(s, from, ACL_REMOVE, e) == -1 ||
 	    rights_above(s, to, ACL_CREATE, e) == -1)
 		goto out;
+	step = find_moved(s, from, job);
+	if (step == STEP_MORE)
+		goto out;
 	mailbox_close_idle(s, true);
 	if (s->on_share != NULL)
 		(void)s->ops->rights_place(s, from, &shared, e);
 	step = rename_folder(s, from, to, e);
+	if (step == STEP_DONE && *job != NULL)
+		share_moved_tell((*job)->moved, to);
 	if (step == STEP_DONE && shared.path[0] != '\0') {
 		share_tell_gone(s, &shared);
 		share_tell_again(s, to);

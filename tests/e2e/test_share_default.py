@@ -134,6 +134,8 @@ def test_master_takes_the_list_meanwhile(place):
         os.unlink(path)
     assert ctl.wait(30) == 0
     until(s, BOB, {"#user/alice/Meanwhile"})
+    s.ctl("unshare", ALICE, "Meanwhile", BOB)
+    until(s, BOB, set())
 
 
 def test_anyone(place):
@@ -159,6 +161,40 @@ def test_renamed_and_removed(place):
     until(s, BOB, set())
     with s.imap(BOB) as b:
         assert not any(b"#user" in r for r in b.ok("NAMESPACE"))
+
+
+def uid_of_process(pid):
+    try:
+        return os.stat("/proc/%d" % pid).st_uid
+    except FileNotFoundError:
+        return None
+
+
+def test_renamed_with_what_is_below(place):
+    s = place
+    sep = "." if s.kind == "maildir" else "/"
+    names = [sep.join(("Top",) + x) for x in (("one",), ("two", "deep"))]
+    # The last one begins alike, but does not lie below it.
+    for name in names + ["Topmost"]:
+        fill(s, name).logout()
+    a = s.imap(ALICE)
+    for name in names + ["Topmost"]:
+        a.ok("SETACL %s bob lr" % name)
+    until(s, BOB, {"#user/alice/" + x.replace(".", "/")
+                   for x in names + ["Topmost"]})
+    a.ok("RENAME Top Roof")
+    moved = {"#user/alice/" + x.replace("Top", "Roof").replace(".", "/")
+             for x in names}
+    # A process keeps what it was let into: a new one is to find them.
+    s.wait_pids("imapd", lambda pids: not [
+        pid for pid in pids if uid_of_process(pid) == s.uid_of(BOB)])
+    until(s, BOB, moved | {"#user/alice/Topmost"})
+    with s.imap(BOB) as b:
+        for name in sorted(moved):
+            assert b"* 2 EXISTS" in b.ok("SELECT " + name)
+    for name in names + ["Topmost"]:
+        a.ok("DELETE " + name.replace("Top" + sep, "Roof" + sep))
+    until(s, BOB, set())
 
 
 def add_lines(s, *lines):
