@@ -256,9 +256,17 @@ mbox_rename(struct store *s, struct str from, struct str to, struct err *e)
 	follow(s, old, fresh);
 	rename_rest(s, old, fresh, kind == MBOX_A_FILE && !has_below);
 	if (has_below) {
-		if (file_rename_new(
-			p->rootfd, old_below, p->rootfd, fresh_below, e) == -1)
+		if (file_rename_new(p->rootfd, old_below, p->rootfd,
+			fresh_below, e) == -1) {
+			struct err ignored;
+
+			if (file_rename_new(p->rootfd, fresh, p->rootfd, old,
+				&ignored) == 0) {
+				follow(s, fresh, old);
+				rename_rest(s, fresh, old, true);
+			}
 			return -1;
+		}
 		follow(s, old_below, fresh_below);
 	}
 	return sync_folder(s, old, e) == -1 ? -1 : sync_folder(s, fresh, e);

@@ -1,9 +1,24 @@
 /* SPDX-License-Identifier: ISC */
 /* mbox_list_test.c - names of mbox files. */
+#include <sys/syscall.h>
+
 #include "store/location.h"
 #include "tests/lib/test_store.h"
 
 #include "store/mbox/mbox_test.h"
+
+static bool
+    below_stays; /* a folder of mailboxes below one can not be renamed */
+
+int
+renameat2(int d1, const char *from, int d2, const char *to, unsigned flags)
+{
+	if (below_stays && strstr(from, ".sbd") != NULL) {
+		errno = EIO;
+		return -1;
+	}
+	return (int)syscall(SYS_renameat2, d1, from, d2, to, flags);
+}
 
 static bool
 is_listed(struct box *b, const char *name, unsigned *attrs)
@@ -150,12 +165,42 @@ test_locations(void **state)
 	assert_false(box_has(b, INBOX_FILE));
 }
 
+/* A mailbox is renamed with those below it, or not at all. */
+static void
+test_rename_fails(void **state)
+{
+	struct box *b = *state;
+	unsigned attrs;
+	struct view *v;
+	struct err e;
+
+	box_open(b);
+	assert_int_equal(store_create(b->store, STR("up"), &e), 0);
+	assert_int_equal(store_create(b->store, STR("up/low"), &e), 0);
+	v = box_view(b, "up", false);
+	below_stays = true;
+	assert_int_equal(now_rename(b->store, STR("up"), STR("new"), &e), -1);
+	below_stays = false;
+	assert_true(is_listed(b, "up", &attrs));
+	assert_true(is_listed(b, "up/low", &attrs));
+	assert_false(is_listed(b, "new", &attrs));
+	(void)box_append(b, "up", "A: b\n\nc\n", 0, -1);
+	(void)box_sync(v, true);
+	assert_int_equal(view_count(v), 1);
+	view_close(&v);
+	assert_int_equal(now_rename(b->store, STR("up"), STR("new"), &e), 0);
+	assert_true(is_listed(b, "new/low", &attrs));
+	assert_false(is_listed(b, "up", &attrs));
+	box_close(b);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    T(test_list),
 	    T(test_folders),
+	    T(test_rename_fails),
 	    T(test_locations),
 	};
 
