@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "base/num.h"
 #include "tests/lib/slow_session.h"
 
 #define MESSAGES 12
@@ -149,6 +150,10 @@ stop(void)
 
 /* ---- commands, and what happens meanwhile ------------------------------------ */
 
+static const char append_two[] =
+    "c APPEND other {12+}\r\nA: b\r\n\r\ncc\r\n {12+}\r\nA: b\r\n\r\ndd\r\n"
+    "\r\n";
+
 static const char *const commands[] = {
     "c SORT (SUBJECT FROM) UTF-8 ALL\r\n",
     "c THREAD REFERENCES UTF-8 BODY body\r\n",
@@ -158,8 +163,7 @@ static const char *const commands[] = {
     "c MOVE 3:8 other\r\n",
     "c STORE 1:* +FLAGS (\\Flagged fresh)\r\n",
     "c EXPUNGE\r\n",
-    "c APPEND other {12+}\r\nA: b\r\n\r\ncc\r\n {12+}\r\nA: "
-    "b\r\n\r\ndd\r\n\r\n",
+    append_two,
     "c UID FETCH 1:* BINARY.PEEK[1]\r\n",
     "c LIST \"\" * RETURN (STATUS (MESSAGES UIDNEXT UNSEEN SIZE))\r\n",
     "c UID EXPUNGE 1:*\r\n",
@@ -340,8 +344,10 @@ static void
 run(bool mbox)
 {
 	const char *text = getenv("RESTANTE_TEST_SEEDS");
-	unsigned seeds = text == NULL ? 1 : (unsigned)strtoul(text, NULL, 10);
+	uint32_t seeds = 1;
 
+	if (text != NULL)
+		assert_true(num_parse_u32(str_of(text), 1, 100000, &seeds));
 	is_mbox = mbox;
 	for (unsigned seed = 1; seed <= seeds; seed++)
 		try_all(seed);
