@@ -252,7 +252,7 @@ first_bytes(struct cmd *c)
 
 	if ((f->plan.needs & (NEED_BYTES | NEED_PARTS)) != 0)
 		return MSG_FIRST_ALL;
-	if ((f->plan.needs & NEED_FACTS) != 0 &&
+	if ((f->plan.needs & NEED_SIZE) != 0 &&
 	    (!view_known(c->s->view, f->uid, &known) || !known.has_size))
 		return MSG_FIRST_ALL;
 	return MSG_FIRST_HEADER;
@@ -339,13 +339,14 @@ read_message(struct cmd *c, struct err *e)
 		step = read_object(c, e);
 	if (step != STEP_DONE)
 		return step;
-	if ((needs & NEED_FACTS) != 0) {
+	if ((needs & NEED_SIZE) != 0) {
 		step = msg_wire_size_step(f->msg, e);
 		if (step != STEP_DONE)
 			return step;
-		if (msg_internal_date(f->msg, &date, e) == -1)
-			return STEP_FAIL;
 	}
+	if ((needs & NEED_DATE) != 0 &&
+	    msg_internal_date(f->msg, &date, e) == -1)
+		return STEP_FAIL;
 	if (needs_header(&f->plan)) {
 		if (msg_header(f->msg, &block, e) == -1)
 			return STEP_FAIL;

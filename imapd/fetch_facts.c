@@ -222,12 +222,15 @@ bool
 fetch_facts_find(struct view *v, uint32_t uid, const struct fetch_plan *p,
     struct fetch_facts *out)
 {
+	const unsigned of_record = NEED_SIZE | NEED_DATE;
+
 	*out = (struct fetch_facts){0};
-	if ((p->needs & NEED_FACTS) != 0 &&
-	    (!view_known(v, uid, &out->known) || !out->known.has_size ||
-		!out->known.has_date))
+	if ((p->needs & of_record) != 0 &&
+	    (!view_known(v, uid, &out->known) ||
+		((p->needs & NEED_SIZE) != 0 && !out->known.has_size) ||
+		((p->needs & NEED_DATE) != 0 && !out->known.has_date)))
 		return false;
-	if ((p->needs & ~(unsigned)NEED_FACTS) == 0)
+	if ((p->needs & ~of_record) == 0)
 		return true;
 	for (const struct fetch_item *i = p->items; i != NULL; i = i->next) {
 		struct str *place = place_of(out, i->slot);

@@ -62,7 +62,7 @@ struct fetch_item {
 
 /* What is needed, cheapest first. */
 enum fetch_need {
-	NEED_FACTS = 1 << 0, /* date or size */
+	NEED_SIZE = 1 << 0, /* as it is sent */
 	NEED_HEADER = 1 << 1, /* the header of the message */
 	NEED_BYTES = 1 << 2, /* the message, without its structure */
 	NEED_PARTS = 1 << 3, /* the tree of parts */
@@ -71,6 +71,7 @@ enum fetch_need {
 	NEED_THREAD_ID = 1 << 6,
 	NEED_PREVIEW = 1 << 7,
 	NEED_OPEN = 1 << 8, /* only to be asked */
+	NEED_DATE = 1 << 9, /* INTERNALDATE */
 };
 
 struct fetch_plan {
