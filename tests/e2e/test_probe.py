@@ -106,7 +106,7 @@ CLOSED = [k for k in KINDS if k not in MAIL]
 
 def settled(pid):
     """Waits until it sleeps in the kernel."""
-    end = time.monotonic() + 5
+    end = time.monotonic() + 20
     while proc.stat(pid)[0] != "S":
         assert time.monotonic() < end
         time.sleep(0.01)

@@ -132,7 +132,7 @@ def test_foreground(quick):
         time.sleep(0.05)
     os.killpg(p.pid, signal.SIGINT)
     assert p.wait(15) == 0
-    end = time.monotonic() + 5
+    end = time.monotonic() + 20
     while any(proc.stat(x) for x in everybody):
         assert time.monotonic() < end
         time.sleep(0.05)
@@ -149,7 +149,7 @@ def test_two_thousand_users(quick):
     if server.is_root():
         st = os.stat(os.path.join(q.dir, "home/u2000/Maildir"))
         assert st.st_uid == 22000
-    assert took < 10 * (3 if os.environ.get("CI") else 1), took
+    assert took < 60, took
 
 
 def test_hundreds_of_sessions_of_one_user(quick):

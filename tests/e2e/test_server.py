@@ -424,7 +424,7 @@ def test_stop_with_sessions(make):
     begun = time.monotonic()
     s.process.terminate()
     assert s.process.wait(15) == 0
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 12
     for c in [before] + others[:1]:
         assert c.line() == b"* BYE The server is shutting down."
     said = judged.line()
@@ -480,7 +480,7 @@ def test_limits(make):
     s.imap("bob").ok("NOOP")
     s.pop3("alice").ok("NOOP")  # counted by protocol
     a.logout()
-    end = time.monotonic() + 5
+    end = time.monotonic() + 20
     while s.imap().cmd("LOGIN alice " + server.PASSWORD)[0] != "OK":
         assert time.monotonic() < end
         time.sleep(0.1)
@@ -499,7 +499,7 @@ def test_kick(make):
     a.until(rb"^\* BYE")
     assert a.is_closed()
     b.ok("NOOP")
-    end = time.monotonic() + 5
+    end = time.monotonic() + 20
     while len(s.ctl("who", "--json")["rows"]) != 1:
         assert time.monotonic() < end
         time.sleep(0.05)

@@ -341,7 +341,7 @@ def test_a_flood_hurts_nobody(d, sleeper):
     assert looked <= 50 * (time.monotonic() - begin + 1)
     begin = time.monotonic()
     assert other.lock()[0] == HELD
-    assert time.monotonic() - begin < 2
+    assert time.monotonic() - begin < 8
     # who never reads what it is told is cut off
     u.forget()
     with pytest.raises((Gone, BlockingIOError, OSError)):

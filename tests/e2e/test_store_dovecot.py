@@ -397,7 +397,7 @@ def test_sizes_that_names_lack(box):
     c.ok("SELECT INBOX")
     c.fetch("1:* RFC822.SIZE")
     c.logout()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 20
     while " W134 :" not in box.read("dovecot-uidlist"):
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -503,7 +503,7 @@ def test_l2_breaks_the_lock_of_a_dead_process(box, which):
     c = box.of(which)
     begin = time.monotonic()
     c.append("INBOX", msg(4))
-    assert time.monotonic() - begin < 2
+    assert time.monotonic() - begin < 8
     c.logout()
 
 

@@ -87,7 +87,7 @@ class Channel:
         except (BrokenPipeError, ConnectionResetError):
             raise Gone() from None
 
-    def recv_fds(self, timeout=10.0):
+    def recv_fds(self, timeout=30.0):
         """(type, values, descriptors)."""
         if not readable(self.sock, timeout):
             raise TimeoutError("nothing came")
@@ -102,7 +102,7 @@ class Channel:
             raise Gone()
         return decode(data) + (fds,)
 
-    def recv(self, timeout=10.0):
+    def recv(self, timeout=30.0):
         kind, values, fds = self.recv_fds(timeout)
         assert not fds
         return kind, values
@@ -167,7 +167,7 @@ class Child:
             if kind == LOG_LINE:
                 on_log(values[2])
 
-    def wait(self, timeout=10.0):
+    def wait(self, timeout=30.0):
         end = time.monotonic() + timeout
         while time.monotonic() < end:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
@@ -276,7 +276,7 @@ class Authd:
         self.next_worker += 1
         return Worker(self, self.next_worker)
 
-    def grant(self, timeout=5.0):
+    def grant(self, timeout=20.0):
         """The next GRANT as a dict."""
         kind, v, fds = self.broker.master.recv_fds(timeout)
         assert kind in (GRANT, GRANT_HELD), kind
@@ -289,7 +289,7 @@ class Authd:
     def no_grant(self):
         return not readable(self.broker.master.sock, 0.3)
 
-    def log(self, text, timeout=5.0):
+    def log(self, text, timeout=20.0):
         """Waits for a log line with this text."""
         end = time.monotonic() + timeout
         while time.monotonic() < end:
@@ -338,7 +338,7 @@ class Worker:
     def cancel(self):
         self.channel.send(encode(CANCEL, (U32, self.conv)))
 
-    def answer(self, timeout=10.0):
+    def answer(self, timeout=30.0):
         """("ok",), ("fail", why), ("more", data)."""
         kind, v = self.channel.recv(timeout)
         assert v[0] == self.conv

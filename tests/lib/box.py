@@ -44,7 +44,7 @@ class Tunnel(wire.Imap):
         super().close()
         if self.process.poll() is None:
             try:
-                self.process.wait(10)
+                self.process.wait(30)
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 raise AssertionError("imapd does not end")
@@ -149,7 +149,7 @@ class Box:
         """What a killed process had begun gets its UIDs when its lock counts
         as left behind, after two seconds; `c` has the mailbox selected."""
         lock = os.path.join(self.maildir(folder), "dovecot-uidlist.lock")
-        until = time.monotonic() + 4
+        until = time.monotonic() + 20
         gone = 0
         # It is removed a moment before it is taken anew.
         while gone < 4 and time.monotonic() < until:

@@ -43,7 +43,7 @@ class Program:
             pass
         self.sock.close()
 
-    def expect_end(self, timeout=10):
+    def expect_end(self, timeout=30):
         """Killed, or told by nobody but gone."""
         self.sock.settimeout(timeout)
         try:

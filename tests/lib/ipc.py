@@ -85,7 +85,7 @@ class Chan:
         p.register(self.sock, select.POLLIN)
         return bool(p.poll(timeout * 1000))
 
-    def recv(self, timeout=10):
+    def recv(self, timeout=30):
         """A Message; None when the other end has closed."""
         assert self.is_ready(timeout), "no message in time"
         try:
@@ -101,13 +101,13 @@ class Chan:
             return None
         return Message(data, list(fds))
 
-    def expect(self, type_, timeout=10):
+    def expect(self, type_, timeout=30):
         m = self.recv(timeout)
         assert m is not None, "closed, %d was due" % type_
         assert m.type == type_, (m.type, m.fields)
         return m
 
-    def skip_to(self, type_, timeout=10):
+    def skip_to(self, type_, timeout=30):
         """The first message of this type; None: the end. Others are read
         and dropped."""
         while True:
@@ -116,7 +116,7 @@ class Chan:
                 assert (m is None) == (type_ is None)
                 return m
 
-    def expect_closed(self, timeout=10):
+    def expect_closed(self, timeout=30):
         m = self.recv(timeout)
         assert m is None, (m.type, m.fields)
 

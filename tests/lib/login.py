@@ -161,7 +161,7 @@ class Login:
         for s in (auth_w, own_w, key_w):
             s.close()
 
-    def serving(self, timeout=5.0):
+    def serving(self, timeout=20.0):
         """(set, type, fields): what the next worker asks of authd."""
         end = time.monotonic() + timeout
         while time.monotonic() < end:
@@ -184,7 +184,7 @@ class Login:
         shutil.rmtree(self.dir, ignore_errors=True)
 
 
-def handoff(channel, timeout=5.0):
+def handoff(channel, timeout=20.0):
     """(fields of HANDOFF, client's socket, what the second descriptor has)."""
     kind, values, fds = channel.recv_fds(timeout)
     assert kind == HANDOFF and len(fds) == 2, (kind, values, fds)

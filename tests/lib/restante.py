@@ -206,7 +206,7 @@ class Restante(server.Server):
                       "w") as f:
                 f.writelines(found)
 
-    def wait_control(self, timeout=20 if not VALGRIND else 90):
+    def wait_control(self, timeout=60 if not VALGRIND else 90):
         end = time.monotonic() + timeout
         while not os.path.exists(os.path.join(self.dir, "run", "control")):
             assert time.monotonic() < end and self.process.poll() is None, \
@@ -232,7 +232,7 @@ class Restante(server.Server):
         run = subprocess.run(
             [os.path.join(programs(), "restantectl"), "-c", self.config,
              *argv], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            timeout=20, **({} if self.separate or not server.is_root() else
+            timeout=60, **({} if self.separate or not server.is_root() else
                            {"user": self.uid, "group": self.uid,
                             "extra_groups": []}))
         if ok is not None:
@@ -258,7 +258,7 @@ class Restante(server.Server):
                 found.append(pid)
         return found
 
-    def wait_pids(self, program, test, timeout=10):
+    def wait_pids(self, program, test, timeout=30):
         """Waits until test(pids of program) is true."""
         end = time.monotonic() + timeout
         while True:

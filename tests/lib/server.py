@@ -200,7 +200,7 @@ class Server:
         part, self.log_seen = text[self.log_seen:], len(text)
         return part
 
-    def wait_log(self, pattern, timeout=10):
+    def wait_log(self, pattern, timeout=30):
         """Waits for a line that matches; the match comes back."""
         end = time.monotonic() + timeout
         while time.monotonic() < end:
@@ -218,7 +218,7 @@ class Server:
                       extra_groups=[])
         return subprocess.Popen(argv, **kw)
 
-    def wait_port(self, port, timeout=20):
+    def wait_port(self, port, timeout=60):
         end = time.monotonic() + timeout
         while time.monotonic() < end:
             try:
@@ -234,7 +234,7 @@ class Server:
     def pid(self):
         return self.process.pid
 
-    def stop(self, how=signal.SIGTERM, timeout=10):
+    def stop(self, how=signal.SIGTERM, timeout=30):
         self.close_all()
         if self.process is None:
             return

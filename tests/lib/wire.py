@@ -9,7 +9,7 @@ import socket
 import ssl
 import time
 
-TIMEOUT = 15.0
+TIMEOUT = 30.0
 
 
 class Closed(Exception):
