@@ -71,6 +71,9 @@ set32_range_of(const struct set32 *s, uint32_t v)
 {
 	size_t lo = 0, hi = s->n;
 
+	/* All of a mailbox that nothing was ever removed from. */
+	if (hi == 1)
+		return s->r[0].last < v;
 	if (hi > 0 && s->r[hi - 1].last < v)
 		return hi;
 	while (lo < hi) {
@@ -223,7 +226,6 @@ set32_has(const struct set32 *s, uint32_t v)
 {
 	size_t i;
 
-	/* All of a mailbox that nothing was ever removed from. */
 	if (s->n == 1)
 		return s->r[0].first <= v && v <= s->r[0].last;
 	i = set32_range_of(s, v);
@@ -276,7 +278,9 @@ set32_at(struct set32 *s, uint32_t pos)
 uint32_t
 set32_pos(struct set32 *s, uint32_t v)
 {
-	return set32_has(s, v) ? set32_count_le(s, v) : 0;
+	if (!set32_has(s, v))
+		return 0;
+	return s->n == 1 ? v - s->r[0].first + 1 : set32_count_le(s, v);
 }
 
 uint32_t
