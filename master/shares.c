@@ -70,7 +70,6 @@ add(struct shares *s, const struct share_record *r)
 	struct share_entry *e;
 	struct buf b;
 
-	make_room(s, r->owner_uid);
 	if (s->v.n >= ALL_MAX) {
 		log_warn("too many shares: user=<%.*s> folder=<%.*s> will not "
 			 "appear to others",
@@ -105,8 +104,10 @@ apply(struct shares *s, const struct share_record *r)
 		else
 			drop(s, i - 1);
 	}
-	if (r->gives && !is_there)
-		add(s, r);
+	if (!r->gives || is_there)
+		return;
+	make_room(s, r->owner_uid);
+	add(s, r);
 }
 
 /* ---- files ---- */
@@ -120,6 +121,18 @@ apply_lines(struct shares *s, struct str text)
 	while (str_cut(&text, '\n', &line))
 		if (share_record_parse(line, &r))
 			apply(s, &r);
+}
+
+/* The list as it was kept: of different ones, no more than there may be. */
+static void
+add_lines(struct shares *s, struct str text)
+{
+	struct share_record r;
+	struct str line;
+
+	while (s->v.n < ALL_MAX && str_cut(&text, '\n', &line))
+		if (share_record_parse(line, &r) && r.gives)
+			add(s, &r);
 }
 
 static void
@@ -137,7 +150,7 @@ load(struct shares *s, const char *state_dir)
 		return;
 	buf_init(&b, FILE_MAX);
 	if (file_load(fd, SHARE_FILE, &b, NULL, &e) == 0)
-		apply_lines(s, buf_str(&b));
+		add_lines(s, buf_str(&b));
 	else if (e.code != ERR_NOT_FOUND)
 		log_warn("shares can not be read reason=\"%s\"", e.text);
 	s->is_dirty = false;

@@ -199,6 +199,31 @@ test_added_lines(UNUSED void **state)
 	shares_done(&s);
 }
 
+/* A list as large as it can be is read at once, not each line against all. */
+static void
+test_full_list(UNUSED void **state)
+{
+	struct shares s;
+	char path[128];
+	FILE *f;
+
+	(void)snprintf(path, sizeof(path), "%s/%s", dir, SHARE_FILE);
+	f = fopen(path, "w");
+	assert_non_null(f);
+	for (unsigned i = 0; i < 20010; i++)
+		(void)fprintf(f,
+		    "%u\talice\tu\t%u\t+\tmaildir:/home/alice/Maildir\t"
+		    "/home/alice/Maildir/.x%u\n",
+		    i % 50 == 0 ? 1000 : 2000 + i, 3000 + i, i);
+	assert_int_equal(fclose(f), 0);
+	shares_init(&s);
+	assert_told(&s, 3000, 3000, "/.x0");
+	assert_told(&s, 22950, 3000, "/.x19950");
+	assert_told(&s, 23000, 3000, "");
+	assert_int_equal(s.v.n, 20000);
+	shares_done(&s);
+}
+
 int
 main(void)
 {
@@ -209,6 +234,7 @@ main(void)
 		test_owners_in_turn, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(
 		test_added_lines, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_full_list, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
