@@ -222,12 +222,37 @@ mbox_keep_claim(struct mailbox *m, uint64_t bytes)
 	mb->kept = k;
 }
 
+/* So many may come that we number before the file says so. */
+#define AHEAD 10000
+
+/*
+ * Where the next one begins to number. While the UIDs that were told are not in
+ * the file, that is behind those that are going to be told.
+ */
+static uint32_t
+next_for_others(const struct mailbox *m)
+{
+	const struct mbox *mb = mbox_of(m);
+	uint32_t next = m->uidnext;
+	struct mbox_kept now;
+
+	if (mb->has_base || !mb->can_write ||
+	    (mb->slots.n == 0 && m->lazy_top == 0) || next >= UINT32_MAX / 2)
+		return next;
+	next += AHEAD;
+	mbox_keep_load(m->store, mb->path, &now);
+	return now.uidvalidity == m->uidvalidity && now.uidnext > next
+	    ? now.uidnext
+	    : next;
+}
+
 void
 mbox_keep(struct mailbox *m)
 {
 	struct mbox *mb = mbox_of(m);
 	struct mbox_kept *k = &mb->kept;
 	uint64_t ino = inode_of(mb);
+	uint32_t next;
 	struct err e;
 	int fd;
 
@@ -237,11 +262,12 @@ mbox_keep(struct mailbox *m)
 		memcpy(m->guid, k->guid, sizeof(m->guid));
 	else
 		make_guid(m, m->guid);
-	if (k->uidvalidity == m->uidvalidity && k->uidnext == m->uidnext &&
+	next = next_for_others(m);
+	if (k->uidvalidity == m->uidvalidity && k->uidnext == next &&
 	    k->ino == ino && strcmp(k->guid, m->guid) == 0)
 		return;
 	k->uidvalidity = m->uidvalidity;
-	k->uidnext = m->uidnext;
+	k->uidnext = next;
 	k->ino = ino;
 	memcpy(k->guid, m->guid, sizeof(k->guid));
 	fd = mbox_state_dir(m->store, FOLDER, true);

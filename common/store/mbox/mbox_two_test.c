@@ -222,6 +222,33 @@ test_both_begin(UNUSED void **state)
 	end(&t);
 }
 
+/* The same with one who comes later, when more have been told. */
+static void
+test_later_beside(UNUSED void **state)
+{
+	const struct mbox_tuning tuning = mbox_tuning;
+	struct two t;
+	struct view *v[2];
+
+	begin(&t);
+	box_write(&t.b, INBOX, "");
+	mbox_tuning.eager_bytes = 1;
+	deliver(&t, TEXT("1"));
+	v[0] = view_of(&t, 0, false);
+	deliver(&t, TEXT("2"));
+	deliver(&t, TEXT("3"));
+	(void)box_sync(v[0], true);
+	assert_int_equal(view_uid(v[0], 3), 3);
+	v[1] = view_of(&t, 1, false);
+	assert_int_equal(
+	    view_mailbox(v[0])->uidvalidity, view_mailbox(v[1])->uidvalidity);
+	assert_true(view_uid(v[1], 1) > 3);
+	view_close(&v[0]);
+	view_close(&v[1]);
+	mbox_tuning = tuning;
+	end(&t);
+}
+
 /* A keyword that comes with a message is there once APPEND is acknowledged. */
 static void
 test_keyword_of_append(UNUSED void **state)
@@ -412,6 +439,7 @@ main(void)
 	    cmocka_unit_test(test_told_uid_in_the_middle),
 	    cmocka_unit_test(test_back_again),
 	    cmocka_unit_test(test_both_begin),
+	    cmocka_unit_test(test_later_beside),
 	    cmocka_unit_test(test_keyword_of_append),
 	    cmocka_unit_test(test_both_change),
 	    cmocka_unit_test(test_longer_within_the_tick),
