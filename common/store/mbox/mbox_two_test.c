@@ -249,6 +249,62 @@ test_later_beside(UNUSED void **state)
 	end(&t);
 }
 
+/*
+ * What is to go has another UID by then, which somebody has written: that is no
+ * removal, and must not seem to be one.
+ */
+static void
+test_expunge_renumbered(UNUSED void **state)
+{
+	static char text[10000];
+	struct two t;
+	struct view *v;
+	struct set32 uids = box_set(1, 1);
+	uint32_t at = 0;
+	enum step step;
+	struct err e;
+	char *p;
+	int fd;
+
+	begin(&t);
+	deliver(&t, TEXT("1"));
+	v = view_of(&t, 0, false);
+	assert_int_equal(view_uid(v, 1), 1);
+	/* As another process that could not see what this one has told. */
+	(void)snprintf(text, sizeof(text), "%s", box_read(&t.b, INBOX));
+	p = strstr(text, "X-IMAP: ");
+	assert_non_null(p);
+	p = strchr(p + 8, ' ') + 1;
+	memcpy(p, "0000000007", 10);
+	p = strstr(text, "X-UID: 1");
+	assert_non_null(p);
+	p[7] = '7';
+	fd = open(box_path(&t.b, INBOX), O_WRONLY | O_CLOEXEC);
+	assert_true(fd != -1);
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+	close(fd);
+	step = STEP_MORE;
+	while (step == STEP_MORE)
+		step = view_remove(v, &uids, &at, &e);
+	assert_int_equal(step, STEP_FAIL);
+	assert_int_equal(e.code, ERR_IN_USE);
+	assert_non_null(strstr(box_read(&t.b, INBOX), "body 1\n"));
+	/* The next time it is known by that UID. */
+	(void)box_sync(v, true);
+	assert_int_equal(view_uid(v, 1), 7);
+	set32_done(&uids);
+	uids = box_set(7, 7);
+	at = 0;
+	step = STEP_MORE;
+	while (step == STEP_MORE)
+		step = view_remove(v, &uids, &at, &e);
+	assert_int_equal(step, STEP_DONE);
+	assert_null(strstr(box_read(&t.b, INBOX), "body 1\n"));
+	set32_done(&uids);
+	view_close(&v);
+	end(&t);
+}
+
 /* A keyword that comes with a message is there once APPEND is acknowledged. */
 static void
 test_keyword_of_append(UNUSED void **state)
@@ -439,6 +495,7 @@ main(void)
 	    cmocka_unit_test(test_told_uid_in_the_middle),
 	    cmocka_unit_test(test_back_again),
 	    cmocka_unit_test(test_both_begin),
+	    cmocka_unit_test(test_expunge_renumbered),
 	    cmocka_unit_test(test_later_beside),
 	    cmocka_unit_test(test_keyword_of_append),
 	    cmocka_unit_test(test_both_change),
