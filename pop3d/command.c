@@ -8,8 +8,6 @@
  * Spec:    RFC 1939 sections 5 and 7, RFC 2449 (CAPA, response codes), RFC 6856
  *          (LANG), RFC 1460 (LAST).
  */
-#include <stdio.h>
-
 #include "base/num.h"
 #include "pop3d/session.h"
 
@@ -48,41 +46,51 @@ do_stat(struct session *s, UNUSED const struct str *args, UNUSED size_t n)
 
 /* ---- LIST, UIDL ---------------------------------------------------------- */
 
-typedef int print_fn(
-    char *out, size_t size, uint32_t number, const struct maildrop_msg *m);
-
-static int
-print_size(
-    char *out, size_t size, uint32_t number, const struct maildrop_msg *m)
-{
-	return snprintf(
-	    out, size, "%u %llu\r\n", number, (unsigned long long)m->size);
-}
-
-static int
-print_uidl(
-    char *out, size_t size, uint32_t number, const struct maildrop_msg *m)
-{
-	return snprintf(out, size, "%u %.*s\r\n", number, STR_ARG(m->uidl));
-}
-
 /* RFC 1939 section 3: no reply line is longer than 512 octets. */
 #define REPLY_LINE_MAX 512
+
+/* Writes at most REPLY_LINE_MAX bytes, CRLF with them; returns how many. */
+typedef size_t print_fn(
+    char *out, uint32_t number, const struct maildrop_msg *m);
+
+static size_t
+print_size(char *out, uint32_t number, const struct maildrop_msg *m)
+{
+	size_t n = num_write_u64(out, number);
+
+	out[n++] = ' ';
+	n += num_write_u64(out + n, m->size);
+	memcpy(out + n, "\r\n", 2);
+	return n + 2;
+}
+
+static size_t
+print_uidl(char *out, uint32_t number, const struct maildrop_msg *m)
+{
+	size_t n = num_write_u64(out, number);
+	struct str uidl =
+	    str_head(m->uidl, REPLY_LINE_MAX - NUM_DIGITS_MAX - 3);
+
+	out[n++] = ' ';
+	memcpy(out + n, uidl.p, uidl.n);
+	n += uidl.n;
+	memcpy(out + n, "\r\n", 2);
+	return n + 2;
+}
 
 static enum step
 list_more(struct session *s, print_fn *print)
 {
 	struct maildrop_msg *m;
 	unsigned done = 0;
-	int n;
 
 	while (s->list_at < s->drop.n) {
 		m = maildrop_get(&s->drop, ++s->list_at);
 		if (m == NULL)
 			continue;
-		n = print(conn_write_room(s->conn, REPLY_LINE_MAX),
-		    REPLY_LINE_MAX, s->list_at, m);
-		conn_written(s->conn, (size_t)n);
+		conn_written(s->conn,
+		    print(conn_write_room(s->conn, REPLY_LINE_MAX), s->list_at,
+			m));
 		if (++done % 64 == 0 && session_must_yield(s))
 			return STEP_MORE;
 	}
@@ -109,12 +117,12 @@ list_one(struct session *s, struct str arg, print_fn *print)
 	char line[REPLY_LINE_MAX];
 	uint32_t number;
 	struct maildrop_msg *m = get_message(s, arg, &number);
-	int n;
+	size_t n;
 
 	if (m == NULL)
 		return STEP_DONE;
-	n = print(line, sizeof(line), number, m);
-	return session_ok(s, "%.*s", n - 2, line);
+	n = print(line, number, m);
+	return session_ok(s, "%.*s", (int)n - 2, line);
 }
 
 static enum step

@@ -30,6 +30,21 @@ send_abandon(struct session *s)
 		finish(s);
 }
 
+int
+send_bytes_at(struct sending *o, uint64_t off, size_t want, struct str *out,
+    struct err *e)
+{
+	if (msg_at_hand(o->msg, off, want, out))
+		return 0;
+	if (o->piece_n == 0 || o->piece_off != off) {
+		o->piece_off = off;
+		if (msg_read(o->msg, off, o->piece, want, &o->piece_n, e) == -1)
+			return -1;
+	}
+	*out = str_head(str_make(o->piece, o->piece_n), want);
+	return 0;
+}
+
 /*
  * TOP: how much of this piece belongs to the header, the blank line and the
  * first lines of the body. Less than all of it: that was the end.
@@ -97,27 +112,23 @@ static enum step
 send_piece(struct session *s, bool *at_end, struct err *e)
 {
 	struct sending *o = &s->out;
-	size_t got = o->got, want = PIECE_BYTES;
-	struct str text;
+	size_t want = PIECE_BYTES, stored;
+	struct str bytes;
 	uint64_t until;
 
 	if (surrogate_is_here(o, &until)) {
-		if (surrogate_next(o, &text, &got, e) == -1)
+		if (surrogate_next(o, &bytes, &stored, e) == -1)
 			return STEP_FAIL;
-		o->off += got;
-		o->got = 0;
-		*at_end = send_bytes(s, text) || got == 0;
+		o->off += stored;
+		*at_end = send_bytes(s, bytes) || stored == 0;
 		return STEP_DONE;
 	}
 	if (until - o->off < want)
 		want = (size_t)(until - o->off);
-	if (got == 0 && msg_read(o->msg, o->off, o->piece, want, &got, e) == -1)
+	if (send_bytes_at(o, o->off, want, &bytes, e) == -1)
 		return STEP_FAIL;
-	o->got = 0;
-	if (got > want)
-		got = want;
-	o->off += got;
-	*at_end = send_bytes(s, str_make(o->piece, got)) || got == 0;
+	o->off += bytes.n;
+	*at_end = send_bytes(s, bytes) || bytes.n == 0;
 	return STEP_DONE;
 }
 
@@ -162,6 +173,7 @@ static enum step
 send_first(struct session *s, UNUSED struct err *e)
 {
 	struct sending *o = &s->out;
+	struct str bytes;
 	struct err why;
 	enum step step = msg_ready(o->msg, &why);
 
@@ -172,15 +184,16 @@ send_first(struct session *s, UNUSED struct err *e)
 		step = surrogate_look(s, &why);
 	if (step == STEP_MORE)
 		return step;
+	/* Behind +OK it would be too late to see that it can not be read. */
 	if (step == STEP_FAIL ||
-	    msg_read(o->msg, 0, o->piece, PIECE_BYTES, &o->got, &why) == -1)
+	    send_bytes_at(o, 0, PIECE_BYTES, &bytes, &why) == -1)
 		return refuse(s, &why);
 	if (o->is_top) {
 		s->top_count++;
 		(void)session_ok(s, "Top of message follows");
 	} else {
 		s->retr_count++;
-		(void)session_ok(s, "%llu octets", (unsigned long long)o->size);
+		(void)session_ok_number(s, "%llu octets", o->size);
 	}
 	return session_go_on(s, send_more);
 }

@@ -51,6 +51,25 @@ session_ok(struct session *s, const char *fmt, ...)
 	return STEP_DONE;
 }
 
+/* For each message of a session: without the printf that takes its time. */
+enum step
+session_ok_number(struct session *s, const char *english, uint64_t n)
+{
+	struct str rest = str_of(pop3_text(s->lang, english));
+	size_t at = 0;
+	char digits[NUM_DIGITS_MAX];
+
+	while (at < rest.n && !str_starts(str_skip(rest, at), STR("%llu")))
+		at++;
+	conn_write_str(s->conn, STR("+OK "));
+	conn_write_str(s->conn, str_head(rest, at));
+	conn_write_str(s->conn, str_make(digits, num_write_u64(digits, n)));
+	conn_write_str(s->conn, str_skip(rest, at + 4));
+	conn_write_str(s->conn, STR("\r\n"));
+	s->errors_in_a_row = 0;
+	return STEP_DONE;
+}
+
 enum step
 session_err(struct session *s, const char *fmt, ...)
 {

@@ -28,13 +28,14 @@ struct sending {
 	uint32_t uid;
 	uint64_t size; /* as LIST has it */
 	uint64_t off;
-	size_t got; /* bytes in `piece` that lie at `off`; 0: read */
 	struct line_stuff stuff;
 	bool is_top;
 	uint32_t lines_left; /* TOP: of the body */
 	bool in_body; /* TOP: behind the blank line */
 	bool line_has_text; /* TOP: the present line is not blank */
 	char *piece;
+	uint64_t piece_off; /* where what send_bytes_at() has read lies */
+	size_t piece_n;
 	/* For a client that knows only ASCII: headers that are sent another way. */
 	struct arena arena;
 	struct arena_mark mark; /* behind `headers`: of one piece */
@@ -88,6 +89,8 @@ extern const struct host_ops session_ops;
 
 /* "+OK text" and "-ERR text" with CRLF. Each returns STEP_DONE. */
 enum step session_ok(struct session *s, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* "+OK" and a text whose only conversion is "%llu", which stands for `n`. */
+enum step session_ok_number(struct session *s, const char *english, uint64_t n);
 enum step session_err(struct session *s, const char *fmt, ...)
     PRINTF_LIKE(2, 3);
 /* The answer to this command is not finished: `job` goes on with it. */
@@ -106,6 +109,12 @@ void delay_begin(const char *state_dir);
 
 /* ---- surrogate.c ---- */
 
+/*
+ * Up to `want` bytes of the message at `off`, at most PIECE_BYTES; none at
+ * its end. Borrowed until the next call.
+ */
+int send_bytes_at(struct sending *o, uint64_t off, size_t want, struct str *out,
+    struct err *e);
 /*
  * Before the first byte of a message: what of it has to be sent another way to
  * this client. STEP_MORE: call again.

@@ -43,16 +43,15 @@ static enum step
 look_at_bytes(struct session *s, struct err *e)
 {
 	struct sending *o = &s->out;
-	size_t got;
+	struct str bytes;
 
 	while (!o->is_native) {
-		if (msg_read(o->msg, o->looked, o->piece, PIECE_BYTES, &got,
-			e) == -1)
+		if (send_bytes_at(o, o->looked, PIECE_BYTES, &bytes, e) == -1)
 			return STEP_FAIL;
-		if (got == 0)
+		if (bytes.n == 0)
 			break;
-		o->looked += got;
-		o->is_native = utf8_ascii_length(str_make(o->piece, got)) < got;
+		o->looked += bytes.n;
+		o->is_native = utf8_ascii_length(bytes) < bytes.n;
 		if (session_must_yield(s))
 			return STEP_MORE;
 	}
@@ -219,6 +218,7 @@ surrogate_next(
 	struct buf b;
 
 	arena_rewind(&o->arena, o->mark);
+	o->piece_n = 0; /* what send_bytes_at() has left there */
 	if (read_fields(o, o->headers[o->header].end, text, e) == -1)
 		return -1;
 	*stored = text->n;

@@ -17,8 +17,6 @@
  * A number in hexadecimal has lower-case digits although the format says X:
  * that is what Dovecot does.
  */
-#include <stdio.h>
-
 #include "base/num.h"
 #include "text/ascii.h"
 #include "text/uidl_format.h"
@@ -90,6 +88,19 @@ struct piece {
 	uint32_t number;
 };
 
+/* Two for each message of a session: not by printf. */
+static size_t
+write_hex(char *out, uint32_t v)
+{
+	size_t n = 1;
+
+	while (n < 8 && v >> (4 * n) != 0)
+		n++;
+	for (size_t i = n; i > 0; i--, v >>= 4)
+		out[i - 1] = "0123456789abcdef"[v & 15];
+	return n;
+}
+
 static int
 bad(struct err *e, const char *what)
 {
@@ -108,8 +119,7 @@ take_value(struct piece *p, enum variable variable, const struct uidl_values *v,
 	case VAR_UIDVALIDITY:
 		p->is_number = true;
 		p->number = variable == VAR_UID ? v->uid : v->uidvalidity;
-		p->n =
-		    (size_t)snprintf(p->text, sizeof(p->text), "%u", p->number);
+		p->n = num_write_u64(p->text, p->number);
 		return 0;
 	case VAR_BASE:
 		s = v->base;
@@ -168,8 +178,7 @@ apply(struct piece *p, enum change change, size_t number, struct err *e)
 	case CHANGE_HEX:
 		if (!p->is_number)
 			return bad(e, "only a number can be hexadecimal");
-		p->n =
-		    (size_t)snprintf(p->text, sizeof(p->text), "%x", p->number);
+		p->n = write_hex(p->text, p->number);
 		p->is_number = false;
 		pad(p, number);
 		break;
