@@ -33,6 +33,8 @@
 #define SECONDS_MAX (30 * 24 * 60 * 60)
 #define STACK_KEEP_BYTES 1024
 #define STACK_TRIM_BYTES ((size_t)256 * 1024)
+/* A new process needs 400 KiB of addresses until it has answered a login. */
+#define HEAP_STEP_BYTES (512 * 1024)
 
 static const char *const defaults[][2] = {
     {"mail_location", "auto"},
@@ -246,15 +248,30 @@ open_mail(struct host *h, struct err *e)
 	    .index_dir = host_setting(h, "index_dir"),
 	};
 
+	bool brought = h->filter != NULL;
+
 	if (confine_enter(h, &set, e) == -1)
 		return err_in(e, "can not enter the sandbox");
-	/* Building the filter took 350 KiB for a moment. Back with them, before
-	 * what is to stay comes to lie in their midst. */
-	(void)malloc_trim(0);
+	/* Building the filter here took 350 KiB for a moment. Back with them,
+	 * before what is to stay comes to lie in their midst. */
+	if (!brought)
+		(void)malloc_trim(0);
 	if (store_open(&set, h->loop, &h->store, e) == -1)
 		return err_in(e, "can not open the mail of %s", h->user);
 	store_on_share(h->store, intake_tell_share, h);
 	return 0;
+}
+
+/*
+ * Freed memory goes back when we are idle, not after each reply; and it is asked
+ * for rarely: what is not touched costs nothing.
+ */
+static void
+set_up_memory(void)
+{
+	(void)mallopt(M_TRIM_THRESHOLD, 4 << 20);
+	(void)mallopt(M_MMAP_THRESHOLD, 1 << 20);
+	(void)mallopt(M_TOP_PAD, HEAP_STEP_BYTES);
 }
 
 static void
@@ -262,9 +279,6 @@ set_up(struct host *h)
 {
 	size_t i;
 
-	/* Freed memory goes back when we are idle, not after each reply. */
-	(void)mallopt(M_TRIM_THRESHOLD, 4 << 20);
-	(void)mallopt(M_MMAP_THRESHOLD, 1 << 20);
 	(void)sigaction(
 	    SIGPIPE, &(struct sigaction){.sa_handler = SIG_IGN}, NULL);
 	/* A file that may not be larger (ulimit -f) is like a full disk. */
@@ -316,8 +330,10 @@ start(struct host *h, int argc, char **argv)
 int
 host_main(int argc, char **argv, const struct host_ops *ops)
 {
-	struct host *h = mem_new(1, sizeof(*h));
+	struct host *h;
 
+	set_up_memory();
+	h = mem_new(1, sizeof(*h));
 	h->ops = ops;
 	log_set_process(ops->service);
 	proc_title_init(argc, argv);
