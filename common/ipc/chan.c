@@ -243,7 +243,10 @@ read_some(struct chan *c, size_t most)
 	c->in_handler = true;
 	while (n < most && read_one(c))
 		n++;
-	c->alone = n > 1 ? 0 : (uint8_t)((c->alone + 1) % LOOK_AGAIN_TURNS);
+	if (n > 1)
+		c->alone = 0;
+	else
+		c->alone = (uint8_t)((c->alone + 1U) % LOOK_AGAIN_TURNS);
 	c->in_handler = false;
 	if (c->freed)
 		free(c);

@@ -254,6 +254,36 @@ view_store(struct view *v, const struct set32 *uids, enum store_op op,
 
 /* ---- EXPUNGE ------------------------------------------------------------- */
 
+/*
+ * What was to go is gone from our view, but not from the mailbox: another
+ * process has given it another UID. It must not seem to be removed.
+ */
+static int
+check_renumbered(
+    const struct view *v, const struct set32 *uids, bool marked, struct err *e)
+{
+	struct mailbox *m = v->m;
+	const struct set32 *all = m->store->ops->renumbered != NULL
+	    ? m->store->ops->renumbered(m)
+	    : NULL;
+	uint32_t uid = 0;
+
+	if (all == NULL)
+		return 0;
+	while (set32_next(all, uid, &uid)) {
+		const struct msg_rec *r = mailbox_rec(m, uid);
+
+		if (set32_has(uids, uid) && set32_has(&v->uids, uid) &&
+		    (!marked || (r != NULL && r->system & FLAG_DELETED)))
+			return err_set(e, ERR_IN_USE,
+			    "%s: another process has numbered messages anew",
+			    m->name);
+		if (uid++ == UINT32_MAX)
+			break;
+	}
+	return 0;
+}
+
 /* Removes messages for EXPUNGE and, with all their flags, for MOVE. */
 static enum step
 remove_some(struct view *v, const struct set32 *uids, bool only_deleted,
@@ -286,11 +316,13 @@ remove_some(struct view *v, const struct set32 *uids, bool only_deleted,
 	}
 	if (result != STEP_MORE)
 		expect(m, 0);
-	if (m->store->ops->finish != NULL)
-		return result == STEP_DONE
-		    ? m->store->ops->finish(m, &v->finish_mark, e)
-		    : result;
-	if (m->store->ops->flush(m, e) == -1)
+	if (m->store->ops->finish != NULL && result == STEP_DONE)
+		result = m->store->ops->finish(m, &v->finish_mark, e);
+	else if (m->store->ops->finish == NULL &&
+	    m->store->ops->flush(m, e) == -1)
+		result = STEP_FAIL;
+	if (result == STEP_DONE &&
+	    check_renumbered(v, uids, only_deleted, e) == -1)
 		result = STEP_FAIL;
 	return result;
 }
@@ -520,7 +552,7 @@ is_counted_with(const struct mailbox *from, const struct mailbox *to)
 	    !str_eq(str_of(from->name), STR("Trash"));
 }
 
-/* ---- REPLACE, DELE of POP3 ------------------------------------------------------------- */
+/* ---- REPLACE, DELE of POP3 ----------------------------------------------- */
 
 int
 view_can_remove(struct view *v, uint32_t uid, struct err *e)

@@ -415,6 +415,11 @@ struct store_ops {
 	/* Removes the message, which is \Deleted if `only_deleted`. ERR_GONE. */
 	enum step (*expunge)(
 	    struct mailbox *m, uint32_t uid, bool only_deleted, struct err *e);
+	/*
+	 * UIDs of messages that are gone only because another process gave
+	 * them other UIDs, since the mailbox was opened. NULL: never.
+	 */
+	const struct set32 *(*renumbered)(const struct mailbox *m);
 	int (*msg_open)(struct mailbox *m, uint32_t uid, struct msg_file *out,
 	    struct err *e);
 	/* As msg_open with fd -1: size and date only. */

@@ -157,9 +157,11 @@ class ByImap(Writer):
         self.ledger.note(mark, -1, 0, "expunge %d" % uid)
         self.c.cmd("UID STORE %d +FLAGS.SILENT (\\Deleted)" % uid)
         status, text, _ = self.c.cmd("UID EXPUNGE %d" % uid)
-        if status == "OK" and uid not in self.look("%d" % uid):
+        seen = self.look()
+        # gone before, and numbered anew: it is another one now
+        if status == "OK" and mark not in seen.values():
             self.ledger.note(mark, 0, -1, "expunged %d" % uid)
-        elif status == "OK":
+        elif uid in seen:
             self.c.cmd("UID STORE %d -FLAGS.SILENT (\\Deleted)" % uid)
 
     def copy(self):

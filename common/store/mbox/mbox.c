@@ -39,6 +39,7 @@ close_mailbox(struct mailbox *m)
 		close(mb->dirfd);
 	VEC_DONE(&mb->slots);
 	VEC_DONE(&mb->loading);
+	set32_done(&mb->renumbered);
 	mbox_was_done(mb);
 	free(mb);
 	m->impl = NULL;
@@ -51,6 +52,7 @@ begin_open(struct mailbox *m, struct err *e)
 	char dir[PATH_MAX];
 
 	mb->fd = mb->dirfd = -1;
+	set32_init(&mb->renumbered);
 	mb->dot.dirfd = -1;
 	m->impl = mb;
 	mb->is_inbox = str_eq(str_of(m->name), STR("INBOX"));
@@ -167,6 +169,12 @@ expunge_step(struct mailbox *m, uint32_t uid, bool only_deleted, struct err *e)
 	return whole(mbox_expunge(m, uid, only_deleted, e));
 }
 
+static const struct set32 *
+renumbered(const struct mailbox *m)
+{
+	return &mbox_of(m)->renumbered;
+}
+
 static enum step
 ready(struct mailbox *m, UNUSED uint32_t uid, struct err *e)
 {
@@ -217,6 +225,7 @@ const struct store_ops mbox_ops = {
     .work = mbox_work,
     .ready = ready,
     .expunge = expunge_step,
+    .renumbered = renumbered,
     .msg_open = mbox_msg_open,
     .msg_stat = mbox_msg_stat,
     .msg_read = mbox_msg_read,

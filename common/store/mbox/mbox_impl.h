@@ -133,7 +133,7 @@ struct mbox {
 	uint32_t disk_last_uid;
 	uint64_t last_uid_at; /* its ten digits in the file; 0: not so */
 	uint32_t n_expunge; /* slots that are to go */
-	bool is_renumbered; /* one of them has another UID by now */
+	struct set32 renumbered; /* gone, but for another UID */
 	bool is_dirty; /* inotify has told something */
 	bool is_taken; /* it was opened from the index */
 	bool is_own_tail; /* what is new at the end is ours */

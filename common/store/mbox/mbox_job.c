@@ -205,8 +205,6 @@ begin_job(struct mailbox *m, bool all, bool removes, int64_t wait_ms)
 	j->all = all;
 	j->removes = removes;
 	j->wait_ms = wait_ms;
-	if (removes)
-		mbox_of(m)->is_renumbered = false;
 	mbox_of(m)->job = j;
 }
 
@@ -256,13 +254,6 @@ choose(struct mailbox *m, struct mbox_job *j, struct err *e)
 		if (step != STEP_DONE)
 			return step;
 		check_marks(m);
-		if (mb->is_renumbered) {
-			mb->is_renumbered = false;
-			(void)err_set(e, ERR_IN_USE,
-			    "%s: another process has numbered messages anew",
-			    mb->path);
-			return STEP_FAIL;
-		}
 		if (mb->n_expunge == 0)
 			return STEP_DONE;
 		j->all = mb->n_expunge < mb->slots.n && is_any_uid_unsaid(mb);

@@ -63,8 +63,9 @@ match_order(struct mbox_reading *r)
 	return live_unseen(r, uid);
 }
 
-static struct msg_rec *
-match_content(struct mbox_reading *r, uint64_t hash)
+/* The first that we know with this hash; r->known.n: none is. */
+static size_t
+first_known(const struct mbox_reading *r, uint64_t hash)
 {
 	size_t lo = 0, hi = r->known.n;
 
@@ -76,13 +77,44 @@ match_content(struct mbox_reading *r, uint64_t hash)
 		else
 			hi = mid;
 	}
-	for (; lo < r->known.n && r->known.v[lo].hash == hash; lo++) {
-		struct msg_rec *rec = live_unseen(r, r->known.v[lo].uid);
+	return lo;
+}
+
+static struct msg_rec *
+match_content(struct mbox_reading *r, uint64_t hash)
+{
+	for (size_t i = first_known(r, hash);
+	     i < r->known.n && r->known.v[i].hash == hash; i++) {
+		struct msg_rec *rec = live_unseen(r, r->known.v[i].uid);
 
 		if (rec != NULL)
 			return rec;
 	}
 	return NULL;
+}
+
+void
+mbox_note_renumbered(struct mbox_reading *r)
+{
+	struct mbox *mb = mbox_of(r->m);
+
+	if (!r->was_known || r->is_tail)
+		return;
+	VEC_EACH(&r->slots, s) {
+		if (s->uid < r->floor ||
+		    mailbox_rec(r->m, s->uid)->state != REC_WAITING)
+			continue;
+		for (size_t i = first_known(r, s->hash);
+		     i < r->known.n && r->known.v[i].hash == s->hash; i++) {
+			uint32_t uid = r->known.v[i].uid;
+			const struct msg_rec *rec = live_unseen(r, uid);
+			const struct mbox_slot *old =
+			    rec == NULL ? NULL : mbox_known_slot(r->m, rec);
+
+			if (old != NULL && old->sum == s->sum)
+				set32_add(&mb->renumbered, uid);
+		}
+	}
 }
 
 /* May a new message have the UID that it says? */

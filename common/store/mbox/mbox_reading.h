@@ -77,6 +77,11 @@ enum step mbox_read_some_headers(
 
 /* ---- mbox_match.c ---------------------------------------------------------- */
 
+/*
+ * Before those that are gone are told: which of them are only gone because
+ * another process has given their message another UID.
+ */
+void mbox_note_renumbered(struct mbox_reading *r);
 /* For mbox_match(), before all that is known changes. */
 void mbox_remember_known(struct mbox_reading *r);
 /* The slot of a record before this reading; NULL: it has none. */

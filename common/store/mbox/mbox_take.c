@@ -14,8 +14,6 @@
 #include "store/mbox/mbox_reading.h"
 
 #define MOVED_MAX 1000
-/* So many that are to go are looked for. */
-#define RENUMBERED_MAX 100
 
 /* ---- one message ----------------------------------------------------------- */
 
@@ -206,35 +204,6 @@ take_marks(struct mbox_reading *r)
 	}
 }
 
-/*
- * One that is to go is not there any more, but for the UID that another process
- * has given it: it must not seem to be removed.
- */
-static void
-note_renumbered(struct mbox_reading *r)
-{
-	const struct mailbox *m = r->m;
-	struct mbox *mb = mbox_of(m);
-	unsigned n = 0;
-
-	if (m->recs.n == 0 || m->recs.v[m->recs.n - 1].state != REC_WAITING)
-		return;
-	VEC_EACH(&mb->slots, old) {
-		const struct msg_rec *rec = mailbox_rec(r->m, old->uid);
-
-		if (!(old->flags & SLOT_EXPUNGE) || rec == NULL ||
-		    rec->state != REC_LIVE || rec->own & OWN_SEEN)
-			continue;
-		if (mb->is_renumbered || n++ >= RENUMBERED_MAX)
-			return;
-		VEC_EACH(&r->slots, s)
-			if (s->uid >= r->floor && s->hash == old->hash &&
-			    s->sum == old->sum &&
-			    mailbox_rec(r->m, s->uid)->state == REC_WAITING)
-				mb->is_renumbered = true;
-	}
-}
-
 static void
 adopt_slots(struct mbox_reading *r)
 {
@@ -273,8 +242,7 @@ settle(struct mbox_reading *r)
 	struct mbox *mb = mbox_of(m);
 	size_t first = r->is_tail ? mb->slots.n : 0;
 
-	if (!r->is_tail && mb->n_expunge > 0)
-		note_renumbered(r);
+	mbox_note_renumbered(r);
 	if (!r->is_tail)
 		VEC_EACH(&m->recs, rec)
 			if (rec->state == REC_LIVE && !(rec->own & OWN_SEEN))
