@@ -82,7 +82,12 @@ unsigned meta_spots(struct store *s, struct str name, struct tree_spot *out);
 
 /* INBOX was renamed to `to`: what it has is copied, RFC 5464 section 4.1. */
 void meta_copy_inbox(struct store *s, struct str to);
-/* Names of this store: a mailbox and those below it have other ones now. */
+/*
+ * Names of this store: a mailbox and those below it are about to get other ones,
+ * and they have them, or that has failed.
+ */
+void meta_renaming(struct store *s, struct str from, struct str to);
+void meta_not_renamed(struct store *s, struct str from, struct str to);
 void meta_renamed(struct store *s, struct str from, struct str to);
 /* The same of mbox files by their paths; `to` NULL: removed. */
 void meta_file_moved(const struct store *s, const char *from, const char *to);

@@ -12,8 +12,8 @@
  *	Gesendet\n
  *
  * LIST looks into the files of these mailboxes alone, not of all. A name gets
- * into the list before its file is written, so none is missing; one too many
- * costs a look.
+ * into the list before its file is written, or before a mailbox that has one is
+ * called so: none is missing, and one too many costs a look.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -99,8 +99,10 @@ read_list(
 	int fd = -1, rc = -1;
 
 	*tail = NULL;
-	if (s->ops->rights_place == NULL || list_place(s, &p, e) == -1)
+	if (s->ops->rights_place == NULL)
 		return 0;
+	if (list_place(s, &p, e) == -1)
+		return s->head != NULL ? 0 : -1;
 	buf_init(&b, LIST_BYTES_MAX);
 	fd = file_open_dir(AT_FDCWD, p.dir, true, e);
 	if (fd != -1)
@@ -292,12 +294,27 @@ meta_uses_changed(
 	arena_done(&a);
 }
 
-void
-meta_renamed(struct store *s, struct str from, struct str to)
+/* `name`, as it is called when "from" is called "to". False: it stays. */
+static bool
+renamed(const struct store *s, struct arena *a, struct str name,
+    struct str from, struct str to, struct str *out)
 {
-	struct meta_use *list;
-	bool changed = false;
+	struct str rest = str_skip(name, from.n);
+
+	/* A line end is not for the list. */
+	if (str_find(to, '\n') < to.n || !str_starts(name, from) ||
+	    (rest.n > 0 && *rest.p != s->delimiter))
+		return false;
+	*out = arena_printf(a, "%.*s%.*s", STR_ARG(to), STR_ARG(rest));
+	return true;
+}
+
+void
+meta_renaming(struct store *s, struct str from, struct str to)
+{
+	struct meta_use *list, *more = NULL, **tail = &more;
 	struct arena a;
+	struct str name;
 	struct err e;
 
 	if (s->head != NULL)
@@ -305,15 +322,89 @@ meta_renamed(struct store *s, struct str from, struct str to)
 	arena_init(&a);
 	if (read_list(s, &a, &list, &e) == -1)
 		store_warn(s, "special uses: %s", e.text);
-	for (struct meta_use *u = list; u != NULL; u = u->next) {
-		struct str rest;
-
-		if (!str_starts(u->name, from) ||
-		    (u->name.n > from.n && u->name.p[from.n] != s->delimiter))
+	for (const struct meta_use *u = list; u != NULL; u = u->next) {
+		if (!renamed(s, &a, u->name, from, to, &name) ||
+		    is_listed(list, name))
 			continue;
-		rest = str_skip(u->name, from.n);
-		u->name =
-		    arena_printf(&a, "%.*s%.*s", STR_ARG(to), STR_ARG(rest));
+		*tail = arena_new(&a, 1, sizeof(**tail));
+		(*tail)->name = name;
+		tail = &(*tail)->next;
+	}
+	*tail = list;
+	if (more != list && write_list(s, more, &e) == -1)
+		store_warn(s, "special uses: %s", e.text);
+	arena_done(&a);
+}
+
+void
+meta_renamed(struct store *s, struct str from, struct str to)
+{
+	struct meta_use *list, **at = &list;
+	bool changed = false;
+	struct arena a;
+	struct str name;
+	struct err e;
+
+	if (s->head != NULL)
+		return;
+	arena_init(&a);
+	if (read_list(s, &a, &list, &e) == -1)
+		store_warn(s, "special uses: %s", e.text);
+	while (*at != NULL) {
+		if (!renamed(s, &a, (*at)->name, from, to, &name)) {
+			at = &(*at)->next;
+			continue;
+		}
+		changed = true;
+		/* meta_renaming() has written it already. */
+		if (is_listed(list, name)) {
+			*at = (*at)->next;
+			continue;
+		}
+		(*at)->name = name;
+		at = &(*at)->next;
+	}
+	if (changed && write_list(s, list, &e) == -1)
+		store_warn(s, "special uses: %s", e.text);
+	arena_done(&a);
+}
+
+/* Would `name` be there because a mailbox was to be called so? */
+static bool
+is_wanted_by(const struct store *s, struct arena *a,
+    const struct meta_use *list, struct str from, struct str to,
+    struct str name)
+{
+	struct str other;
+
+	for (; list != NULL; list = list->next)
+		if (renamed(s, a, list->name, from, to, &other) &&
+		    str_eq(other, name))
+			return true;
+	return false;
+}
+
+void
+meta_not_renamed(struct store *s, struct str from, struct str to)
+{
+	struct meta_use *list, **at = &list;
+	bool changed = false;
+	struct arena a;
+	unsigned uses;
+	struct err e;
+
+	if (s->head != NULL)
+		return;
+	arena_init(&a);
+	if (read_list(s, &a, &list, &e) == -1)
+		store_warn(s, "special uses: %s", e.text);
+	while (*at != NULL) {
+		if (!is_wanted_by(s, &a, list, from, to, (*at)->name) ||
+		    uses_of(s, &a, (*at)->name, &uses)) {
+			at = &(*at)->next;
+			continue;
+		}
+		*at = (*at)->next;
 		changed = true;
 	}
 	if (changed && write_list(s, list, &e) == -1)

@@ -7,6 +7,7 @@
  * Trusts:  nothing in the file.
  * Spec:    RFC 3501 section 2.3.2; RFC 4314 section 4 (the right "s").
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +24,7 @@
 struct seen {
 	struct set32 uids;
 	struct set32 added, removed; /* since the file was read */
+	bool is_unread; /* it is there, and could not be read */
 	struct file_stamp stamp; /* of the file that was read */
 	char name[8 + 33];
 	int dirfd;
@@ -82,26 +84,36 @@ seen_write(const struct set32 *uids, uint32_t uidvalidity, struct buf *b)
 	buf_add_c(b, "\n");
 }
 
-/* The file's set, and over it what we have changed since. */
-static void
-load(struct mailbox *m, struct set32 *out)
+/*
+ * The file's set, and over it what we have changed since. -1: it is there, and
+ * can not be read now: what it says must not be written over.
+ */
+static int
+load(struct mailbox *m, struct set32 *out, struct err *e)
 {
 	struct seen *s = m->seen;
 	struct buf b;
 	struct stat st;
-	struct err e;
 
 	buf_init(&b, FILE_MAX);
 	set32_clear(out);
-	s->stamp = (struct file_stamp){0};
-	if (file_load(s->dirfd, s->name, &b, &st, &e) == 0) {
+	*e = (struct err){0};
+	s->is_unread = false;
+	if (file_load(s->dirfd, s->name, &b, &st, e) == 0) {
 		s->stamp = file_stamp_of(&st);
 		if (!seen_parse(buf_str(&b), m->uidvalidity, out))
 			store_warn(m->store,
 			    "mailbox=%s: %s is damaged, all is unseen", m->name,
 			    s->name);
-	} else if (e.code != ERR_NOT_FOUND) {
-		store_warn(m->store, "mailbox=%s: %s", m->name, e.text);
+	} else if (e->code == ERR_NOT_FOUND) {
+		s->stamp = (struct file_stamp){0};
+	} else if (e->code == ERR_CORRUPT || e->code == ERR_LIMIT ||
+	    e->sys == ELOOP) {
+		/* That is none of ours. */
+		(void)file_stamp_at(s->dirfd, s->name, &s->stamp);
+		store_warn(m->store, "mailbox=%s: %s", m->name, e->text);
+	} else {
+		s->is_unread = true;
 	}
 	buf_done(&b);
 	for (size_t i = 0; i < s->added.n; i++)
@@ -109,6 +121,7 @@ load(struct mailbox *m, struct set32 *out)
 	for (size_t i = 0; i < s->removed.n; i++)
 		set32_remove_range(
 		    out, s->removed.r[i].first, s->removed.r[i].last);
+	return s->is_unread ? -1 : 0;
 }
 
 /* ---- a mailbox ----------------------------------------------------------- */
@@ -134,7 +147,8 @@ seen_open(struct mailbox *m)
 	set32_init(&s->removed);
 	s->dirfd = dirfd;
 	(void)snprintf(s->name, sizeof(s->name), "seen-%s", m->guid);
-	load(m, &s->uids);
+	if (load(m, &s->uids, &e) == -1)
+		store_warn(m->store, "mailbox=%s: %s", m->name, e.text);
 }
 
 void
@@ -155,15 +169,19 @@ seen_close(struct mailbox *m)
 	free(s);
 }
 
-/* Messages that are in one set and not in the other. */
+/* Messages that are in one set and not in the other. What is in the file and not
+ * in the mailbox is passed over at once, however much that is. */
 static void
 note_difference(
     struct mailbox *m, const struct set32 *in, const struct set32 *not_in)
 {
-	uint32_t uid = 1;
+	uint32_t uid = 1, live;
 
-	for (; set32_next(in, uid, &uid); uid++) {
-		if (!set32_has(not_in, uid) && set32_has(&m->live, uid))
+	for (; set32_next(in, uid, &uid) && set32_next(&m->live, uid, &live);
+	     uid++) {
+		if (live > uid)
+			uid = live - 1;
+		else if (!set32_has(not_in, uid))
 			mailbox_note_flags_of(m, uid, NULL);
 		if (uid == UINT32_MAX)
 			break;
@@ -201,22 +219,38 @@ seen_count_unseen(const struct mailbox *m)
 	return n - count_common(&m->live, &m->seen->uids);
 }
 
-void
-seen_sync(struct mailbox *m)
+/* What another process has written; -1: it can not be read now. */
+static int
+look(struct mailbox *m, struct err *e)
 {
 	struct seen *s = m->seen;
 	struct file_stamp now;
 	struct set32 fresh;
 
-	if (s == NULL || !file_stamp_at(s->dirfd, s->name, &now) ||
-	    file_stamp_eq(&now, &s->stamp))
-		return;
+	if (!file_stamp_at(s->dirfd, s->name, &now))
+		return err_sys(e, "%s", s->name);
+	if (!s->is_unread && file_stamp_eq(&now, &s->stamp))
+		return 0;
 	set32_init(&fresh);
-	load(m, &fresh);
+	if (load(m, &fresh, e) == -1) {
+		set32_done(&fresh);
+		return -1;
+	}
 	note_difference(m, &fresh, &s->uids);
 	note_difference(m, &s->uids, &fresh);
 	set32_done(&s->uids);
 	s->uids = fresh;
+	return 0;
+}
+
+void
+seen_sync(struct mailbox *m)
+{
+	struct err e;
+
+	/* What was known stays; it is tried again. */
+	if (m->seen != NULL)
+		(void)look(m, &e);
 }
 
 bool
@@ -257,7 +291,8 @@ seen_save(struct mailbox *m, struct err *e)
 	if (s == NULL ||
 	    (set32_is_empty(&s->added) && set32_is_empty(&s->removed)))
 		return 0;
-	seen_sync(m);
+	if (look(m, e) == -1)
+		return -1;
 	buf_init(&b, FILE_MAX);
 	seen_write(&s->uids, m->uidvalidity, &b);
 	(void)snprintf(temp, sizeof(temp), "%s.%ld", s->name, (long)getpid());

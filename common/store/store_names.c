@@ -304,6 +304,7 @@ rename_folder(struct store *s, struct str from, struct str to, struct err *e)
 	/* Each is known only as long as the folder has that name. */
 	index_place(s, from, &old);
 	buf_init(&new, 0);
+	meta_renaming(s, from, to);
 	if (s->ops->rename(s, from, to, e) == 0) {
 		rename_open(s, from, to);
 		meta_renamed(s, from, to);
@@ -311,6 +312,8 @@ rename_folder(struct store *s, struct str from, struct str to, struct err *e)
 		if (old.n > 0 && new.n > 0)
 			derived_rename(s, buf_str(&old), buf_str(&new));
 		step = STEP_DONE;
+	} else {
+		meta_not_renamed(s, from, to);
 	}
 	buf_done(&old);
 	buf_done(&new);

@@ -258,6 +258,11 @@ tell_journal(struct append *a, int64_t until_ms, struct err *e)
 		return STEP_DONE;
 	if (!maildir_journal_complete(a->m, until_ms))
 		return STEP_MORE;
+	/* What it says is not done yet: ours must not take its place. */
+	if (maildir_journal_is_there(maildir_of(a->m)))
+		return err_set(e, ERR_IN_USE,
+			   "%s: an earlier change is not finished", a->m->name),
+		       STEP_FAIL;
 	if (s->all.n > MAILDIR_LOOKUPS_MAX && mailbox_load(a->m, e) == -1)
 		return STEP_FAIL;
 	VEC_EACH(&s->all, st) {

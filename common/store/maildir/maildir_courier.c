@@ -14,7 +14,9 @@
  * its lock, by courierimapuiddb. When Courier was used meanwhile its file knows
  * larger UIDs than ours: these are taken for the files that have none.
  */
+#include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -70,20 +72,45 @@ on_pop3(void *arg, const struct courier_pop3 *entry)
 	buf_done(&b);
 }
 
-static void
-pop3_import_init(struct pop3_import *p, struct mailbox *m)
+/*
+ * It is taken over once, so that what is only not to be read just now (no more
+ * descriptors, a bad disk) must not be taken for missing: then clients would see
+ * all messages anew. What is no file of Courier's is as good as missing.
+ */
+static int
+load_once(int dirfd, const char *name, struct buf *b, struct err *e)
+{
+	*e = (struct err){0};
+	if (file_load(dirfd, name, b, NULL, e) == 0)
+		return 0;
+	buf_clear(b);
+	return e->code == ERR_NOT_FOUND || e->code == ERR_CORRUPT ||
+		e->code == ERR_LIMIT || e->code == ERR_PERM || e->sys == ELOOP
+	    ? 0
+	    : -1;
+}
+
+static int
+pop3_import_read(struct pop3_import *p, struct mailbox *m, struct err *e)
 {
 	struct buf b;
-	struct err e;
+	int rc = 0;
 
+	buf_init(&b, FILE_MAX);
+	if (strcmp(m->name, "INBOX") == 0)
+		rc = load_once(maildir_of(m)->dirfd, COURIER_POP3, &b, e);
+	if (rc == 0)
+		courier_pop3_parse(buf_str(&b), on_pop3, p);
+	buf_done(&b);
+	return rc;
+}
+
+static void
+pop3_import_init(struct pop3_import *p)
+{
 	*p = (struct pop3_import){0};
 	arena_init(&p->arena);
 	map_init(&p->fields);
-	buf_init(&b, FILE_MAX);
-	if (strcmp(m->name, "INBOX") == 0 &&
-	    file_load(maildir_of(m)->dirfd, COURIER_POP3, &b, NULL, &e) == 0)
-		courier_pop3_parse(buf_str(&b), on_pop3, p);
-	buf_done(&b);
 }
 
 static void
@@ -135,23 +162,29 @@ make_map(
 	return !buf_is_over(out);
 }
 
-bool
-maildir_courier_import(struct mailbox *m)
+int
+maildir_courier_import(struct mailbox *m, bool *done, struct err *e)
 {
 	struct maildir *md = maildir_of(m);
 	struct pop3_import p;
+	struct err why;
 	struct buf b;
-	struct err e;
-	bool ok;
+	int rc = -1;
 
-	pop3_import_init(&p, m);
+	*done = false;
+	pop3_import_init(&p);
 	buf_init(&b, UIDLIST_MAX_BYTES);
-	ok = (file_load(md->dirfd, COURIER_UIDS, &b, NULL, &e) == 0 ||
-		 make_map(m, &p, &b, &e)) &&
-	    uidlist_import(&md->list, buf_str(&b), fields_of, &p, &e) == 0;
+	if (pop3_import_read(&p, m, e) == -1 ||
+	    load_once(md->dirfd, COURIER_UIDS, &b, e) == -1)
+		goto out;
+	rc = 0;
+	if (b.n > 0 || make_map(m, &p, &b, &why))
+		*done = uidlist_import(
+			    &md->list, buf_str(&b), fields_of, &p, &why) == 0;
+out:
 	buf_done(&b);
 	pop3_import_done(&p);
-	return ok;
+	return rc;
 }
 
 /* ---- UIDs, out ------------------------------------------------------------- */
@@ -161,8 +194,12 @@ int
 maildir_courier_put(int dirfd, const char *name, struct str bytes,
     const struct file_perm *perm, struct file_stamp *stamp, struct err *e)
 {
-	static const char temp[] = "restante-courier.tmp";
+	char temp[NAME_MAX + 1];
 	int fd;
+
+	/* Lists in one folder are under different locks. */
+	(void)snprintf(temp, sizeof(temp), "restante-%s.tmp",
+	    name[0] == ':' ? name + 1 : name);
 
 	(void)unlinkat(dirfd, temp, 0);
 	fd = file_create(dirfd, temp, perm, e);

@@ -13,6 +13,7 @@
  * is past and whose fraction of a second tells that it was us.
  */
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -35,6 +36,7 @@
 
 struct kw_set {
 	uint64_t age; /* of the change; 0: from ":list" */
+	bool is_unread; /* a change that can not be read now */
 	VEC(struct str) names;
 };
 
@@ -43,6 +45,8 @@ struct kw_import {
 	struct map sets; /* base -> struct kw_set */
 	VEC(struct str) names;
 	VEC(struct kw_set *) all;
+	bool is_partial; /* not all that is there was read... */
+	bool is_unread; /* ...and some of it only not just now */
 };
 
 static struct kw_set *
@@ -77,20 +81,38 @@ on_list_set(void *arg, struct str base, size_t number)
 		*VEC_ADD(&set->names) = k->names.v[number];
 }
 
+/* Not "none": what messages have stays. */
+static void
+note_unread(struct kw_import *k, const struct err *e)
+{
+	if (e->code == ERR_NOT_FOUND)
+		return;
+	k->is_partial = true;
+	k->is_unread =
+	    k->is_unread || (e->code == ERR_SYS && e->sys != ELOOP);
+}
+
 /* A file of changes: the whole set of one message, a name on each line. */
 static void
 read_change(struct kw_import *k, int dirfd, const char *file, uint64_t age,
     struct str base)
 {
-	struct kw_set *set = set_of(k, base);
+	struct kw_set *set = map_find(&k->sets, base);
 	struct str text, line;
 	struct buf b;
 	struct err e;
 
-	if (set->age > age)
+	if (set != NULL && set->age > age)
 		return;
+	e = (struct err){0};
 	buf_init(&b, 64 * 1024);
-	if (file_load(dirfd, file, &b, NULL, &e) == 0) {
+	if (file_load(dirfd, file, &b, NULL, &e) == -1) {
+		note_unread(k, &e);
+		if (e.code != ERR_NOT_FOUND)
+			set_of(k, base)->is_unread = true;
+	} else {
+		set = set_of(k, base);
+		set->is_unread = false;
 		set->age = age;
 		set->names.n = 0;
 		text = arena_str(&k->arena, buf_str(&b));
@@ -104,7 +126,7 @@ read_change(struct kw_import *k, int dirfd, const char *file, uint64_t age,
 static void
 kw_import_read(struct kw_import *k, int dirfd)
 {
-	struct dirent *d;
+	struct dirent *d = NULL;
 	struct buf b;
 	struct err e;
 	DIR *dir;
@@ -113,24 +135,33 @@ kw_import_read(struct kw_import *k, int dirfd)
 	*k = (struct kw_import){0};
 	arena_init(&k->arena);
 	map_init(&k->sets);
+	e = (struct err){0};
 	buf_init(&b, FILE_MAX);
 	if (file_load(dirfd, COURIER_KEYWORD_LIST, &b, NULL, &e) == 0)
 		courier_keywords_parse(buf_str(&b), on_name, on_list_set, k);
+	else
+		note_unread(k, &e);
 	buf_done(&b);
 	dir = fd == -1 ? NULL : fdopendir(fd);
 	if (dir == NULL && fd != -1)
 		close(fd);
-	for (int n = 0;
-	     dir != NULL && n < CHANGES_MAX && (d = readdir(dir)) != NULL;
-	     n++) {
+	if (dir == NULL)
+		k->is_partial = k->is_unread = true;
+	for (int n = 0; dir != NULL && n < CHANGES_MAX; n++) {
 		struct str base;
 		uint64_t age;
 
+		errno = 0;
+		d = readdir(dir);
+		if (d == NULL)
+			break;
 		if (strcmp(d->d_name, ".") != 0 &&
 		    strcmp(d->d_name, "..") != 0 &&
 		    courier_change_name(str_of(d->d_name), &age, &base))
 			read_change(k, dirfd, d->d_name, age, base);
 	}
+	if (dir != NULL && (d != NULL || errno != 0))
+		k->is_partial = true;
 	if (dir != NULL)
 		closedir(dir);
 }
@@ -172,10 +203,15 @@ set_keywords(struct mailbox *m, uint32_t uid, const struct kw_set *set)
 	struct err e;
 
 	for (size_t i = 0; set != NULL && i < set->names.n; i++) {
-		if (!keywords_is_name(set->names.v[i]) ||
-		    maildir_keyword(m, set->names.v[i], &number, &e) !=
-			STEP_DONE)
+		if (!keywords_is_name(set->names.v[i]))
 			continue;
+		if (maildir_keyword(m, set->names.v[i], &number, &e) !=
+		    STEP_DONE) {
+			/* No room for more names, or only not now? */
+			if (e.code == ERR_LIMIT)
+				continue;
+			return false;
+		}
 		if (number < KEYWORD_LETTERS)
 			c.keywords |= 1u << number;
 		else if (n < ARRAY_LEN(more))
@@ -189,7 +225,8 @@ set_keywords(struct mailbox *m, uint32_t uid, const struct kw_set *set)
 	c.more = more;
 	r = mailbox_rec(m, uid);
 	if (maildir_change_once(m, r, &c, &changed, &e) != STEP_DONE)
-		return e.code != ERR_NOT_FOUND && e.code != ERR_EXISTS;
+		return e.code != ERR_NOT_FOUND && e.code != ERR_EXISTS &&
+		    e.code != ERR_SYS && e.code != ERR_NO_SPACE;
 	r = mailbox_rec(m, uid);
 	if (changed && r != NULL)
 		mailbox_note_flags(m, r, NULL);
@@ -219,6 +256,8 @@ begin_taking(struct mailbox *m, int dirfd, bool only_lost)
 	t->all = true;
 	t->at = 1;
 	kw_import_read(&t->k, dirfd);
+	t->complete = t->complete && !t->k.is_partial;
+	t->all = !t->k.is_unread;
 	/* Names in the order of the list: the first ones become letters. */
 	for (size_t i = 0; i < t->k.names.n; i++) {
 		size_t number;
@@ -256,7 +295,7 @@ is_wanted(struct mailbox *m, const struct courier_taking *t, uint32_t uid,
 		return false;
 	*set = map_find(&t->k.sets, maildir_base(m, r));
 	/* Somebody has changed it since we began: that is newer. */
-	return (*set != NULL || t->complete) &&
+	return (*set != NULL ? !(*set)->is_unread : t->complete) &&
 	    !(t->only_lost && (r->keywords != 0 || r->more != 0)) &&
 	    derived_modseq(m, uid) <= t->modseq;
 }
@@ -363,6 +402,8 @@ maildir_courier_keywords(struct mailbox *m, int64_t until_ms)
 	if (step == STEP_MORE)
 		return step;
 	maildir_courier_end(md);
+	/* What has not been read is not written over. */
+	md->courier_is_unread = !all;
 	if (all) {
 		md->courier_is_dirty = false;
 		settle_time(m);
@@ -438,29 +479,34 @@ remove_changes(int dirfd)
 		closedir(dir);
 }
 
-static void
+/* False: Courier's are still the old ones. */
+static bool
 export_keywords(struct mailbox *m)
 {
 	struct maildir *md = maildir_of(m);
 	struct buf b;
 	struct err e;
+	bool ok;
 	int fd;
 
 	if (file_make_dir(md->dirfd, COURIER_KEYWORDS, &md->perm, &e) == -1 &&
 	    e.code != ERR_EXISTS)
-		return;
+		return false;
 	fd = file_open_dir(md->dirfd, COURIER_KEYWORDS, false, &e);
 	if (fd == -1)
-		return;
+		return false;
 	buf_init(&b, FILE_MAX);
 	put_sets(m, &b);
-	if (!buf_is_over(&b) &&
+	ok = !buf_is_over(&b) &&
 	    maildir_courier_put(fd, COURIER_KEYWORD_LIST, buf_str(&b),
-		&md->perm, NULL, &e) == 0)
+		&md->perm, NULL, &e) == 0;
+	if (ok)
 		remove_changes(fd);
 	buf_done(&b);
 	close(fd);
-	settle_time(m);
+	if (ok)
+		settle_time(m);
+	return ok;
 }
 
 void
@@ -469,12 +515,12 @@ maildir_courier_flush(struct mailbox *m, bool is_last)
 	struct maildir *md = maildir_of(m);
 	int64_t now = clock_mono_ms();
 
-	if (!md->courier_is_dirty || !m->store->is_courier || m->is_read_only ||
+	if (!md->courier_is_dirty || md->courier_is_unread ||
+	    !m->store->is_courier || m->is_read_only ||
 	    md->is_in_memory || m->is_broken || m->is_gone ||
 	    (!is_last && now < md->courier_next_ms))
 		return;
-	md->courier_is_dirty = false;
-	export_keywords(m);
+	md->courier_is_dirty = !export_keywords(m);
 	now = clock_mono_ms() - now;
 	md->courier_next_ms =
 	    now < EXPORT_CHEAP_MS ? 0 : clock_mono_ms() + EXPORT_SHARE * now;

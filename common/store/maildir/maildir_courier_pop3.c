@@ -150,7 +150,9 @@ maildir_courier_uidl(struct mailbox *m, uint32_t uid, struct buf *out)
 	entry = map_find(&d->by_base, facts.base);
 	if (entry == NULL) {
 		look_at_records(m, d);
-		if (!m->store->ops->msg_facts(m, uid, &facts))
+		/* The next would begin again at 1. */
+		if (d->head.next >= UINT32_MAX ||
+		    !m->store->ops->msg_facts(m, uid, &facts))
 			return false;
 		fresh.base = facts.base;
 		fresh.n = d->head.next++;

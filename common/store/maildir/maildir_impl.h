@@ -123,6 +123,7 @@ struct maildir {
 	struct timespec courier_keywords;
 	int64_t courier_next_ms; /* its keywords are not written before */
 	bool courier_is_dirty; /* keywords that its files do not have */
+	bool courier_is_unread; /* its files have some that we have not */
 	bool courier_looked, warned_courier;
 	struct courier_taking *taking; /* of keywords, or NULL */
 	struct dotlock courier_lock;
@@ -324,8 +325,11 @@ uint32_t maildir_dead_records(const struct mailbox *m);
 struct scan;
 /* Has Courier served the mail whose root this is? */
 bool maildir_courier_is_there(int dirfd);
-/* Makes dovecot-uidlist from Courier's files, under the lock. */
-bool maildir_courier_import(struct mailbox *m);
+/*
+ * Makes dovecot-uidlist from Courier's files, if they are there (*done), under
+ * the lock. -1: they can not be read now, and no other list is to be made.
+ */
+int maildir_courier_import(struct mailbox *m, bool *done, struct err *e);
 /* For struct uidlist: brings courierimapuiddb up to date. */
 void maildir_courier_written(void *arg);
 /*

@@ -63,8 +63,11 @@ boot(void)
 bool
 maildir_journal_is_there(const struct maildir *md)
 {
+	/* One that can not be looked at is there: it must not be lost. */
 	return !md->has_own_map &&
-	    faccessat(md->controlfd, JOURNAL_FILE, F_OK, 0) == 0;
+	    (faccessat(
+		 md->controlfd, JOURNAL_FILE, F_OK, AT_SYMLINK_NOFOLLOW) == 0 ||
+		errno != ENOENT);
 }
 
 /* ---- writing --------------------------------------------------------------- */
@@ -111,7 +114,6 @@ put(struct maildir *md, struct str text, bool is_durable, struct err *e)
 {
 	int fd, rc;
 
-	(void)unlinkat(md->controlfd, JOURNAL_FILE, 0);
 	fd = file_create(md->controlfd, JOURNAL_FILE, &md->map_perm, e);
 	if (fd == -1)
 		return -1;
@@ -217,12 +219,15 @@ read_it(struct mailbox *m, struct journal_run *run)
 	const struct maildir *md = maildir_of(m);
 	struct str written_in;
 	struct stat st;
-	struct err e;
+	struct err e = {0};
 
 	buf_init(&run->text, JOURNAL_MAX);
 	if (file_load(md->controlfd, JOURNAL_FILE, &run->text, &st, &e) == -1) {
 		if (e.code != ERR_NOT_FOUND)
 			store_warn(m->store, "%s: %s", m->name, e.text);
+		/* No file, or larger than any of ours. */
+		run->is_void = e.code == ERR_CORRUPT || e.code == ERR_LIMIT ||
+		    e.sys == ELOOP;
 		return false;
 	}
 	if (!journal_parse(buf_str(&run->text), &written_in, &run->lines)) {
@@ -375,6 +380,13 @@ advance(struct mailbox *m, struct journal_run *run, int64_t until_ms)
 	return run->is_stuck ? STEP_FAIL : STEP_DONE;
 }
 
+static void
+take_away(const struct maildir *md)
+{
+	if (unlinkat(md->controlfd, JOURNAL_FILE, 0) == -1 && errno == EISDIR)
+		(void)unlinkat(md->controlfd, JOURNAL_FILE, AT_REMOVEDIR);
+}
+
 bool
 maildir_journal_complete(struct mailbox *m, int64_t until_ms)
 {
@@ -395,7 +407,10 @@ maildir_journal_complete(struct mailbox *m, int64_t until_ms)
 	} while (step == STEP_DONE && run->phase++ < REMOVE);
 	/* What could not be done is tried again by who opens it next. */
 	if (step == STEP_DONE || run->is_void)
-		(void)unlinkat(md->controlfd, JOURNAL_FILE, 0);
+		take_away(md);
+	else
+		store_warn(m->store, "%s: %s can not be finished now", m->name,
+		    JOURNAL_FILE);
 	md->has_journal = false;
 	md->must_scan = true;
 	md->own_changes++;

@@ -10,6 +10,7 @@
  * FOLDERS (a list of all) --> FILES (of new and cur of each) --> done
  */
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,14 +64,25 @@ list_folders(struct store *s, struct counting *c, struct err *e)
 	return step;
 }
 
-/* Opens the next directory to count in; false: there is none. */
+/*
+ * Is this a folder without mail that counts? What can not be read just now has
+ * some: the sum that others rely on must not be written without it.
+ */
 static bool
-next_dir(struct store *s, struct counting *c)
+is_without_mail(const struct err *e)
+{
+	return e->code == ERR_NOT_FOUND || e->code == ERR_PERM ||
+	    (e->code == ERR_SYS && (e->sys == ENOTDIR || e->sys == ELOOP));
+}
+
+/* Opens the next directory to count in; STEP_DONE: there is none. */
+static enum step
+next_dir(struct store *s, struct counting *c, struct err *e)
 {
 	static const char *const names[] = {NULL, "new", "cur"};
 	struct seen_dir *seen;
 	struct stat st;
-	struct err e;
+	struct err ignored;
 	char path[PATH_MAX + 8];
 	int fd;
 
@@ -79,28 +91,31 @@ next_dir(struct store *s, struct counting *c)
 			const struct mbox_entry *f = c->next;
 
 			if (f == NULL)
-				return false;
+				return STEP_DONE;
 			c->next = f->next;
 			if ((f->attrs & MBOX_NOSELECT) == 0 &&
 			    maildir_is_counted(f->name) &&
-			    maildir_path(s, f->name, c->folder, &e) == 0)
+			    maildir_path(s, f->name, c->folder, &ignored) == 0)
 				c->dir_of_folder = 1;
 		}
 		(void)snprintf(path, sizeof(path), "%s/%s", c->folder,
 		    names[c->dir_of_folder]);
 		c->dir_of_folder = (c->dir_of_folder + 1) % 3;
-		fd = file_open_dir(place_of(s)->rootfd, path, true, &e);
-		if (fd == -1)
+		fd = file_open_dir(place_of(s)->rootfd, path, true, e);
+		if (fd == -1 && is_without_mail(e))
 			continue;
+		if (fd == -1)
+			return STEP_FAIL;
 		c->dir = fstat(fd, &st) == 0 ? fdopendir(fd) : NULL;
 		if (c->dir == NULL) {
+			(void)err_sys(e, "read %s", path);
 			close(fd);
-			continue;
+			return STEP_FAIL;
 		}
 		seen = VEC_ADD(&c->seen);
 		seen->path = mem_strdup(path);
 		seen->stamp = file_stamp_of(&st);
-		return true;
+		return STEP_MORE;
 	}
 }
 
@@ -128,15 +143,22 @@ count_file(struct counting *c, const char *name)
 }
 
 static enum step
-count_files(struct store *s, struct counting *c, int64_t until_ms)
+count_files(
+    struct store *s, struct counting *c, int64_t until_ms, struct err *e)
 {
+	enum step step = STEP_MORE;
 	const struct dirent *d;
 	unsigned n = 0;
 
 	for (;;) {
-		if (c->dir == NULL && !next_dir(s, c))
-			return STEP_DONE;
+		if (c->dir == NULL)
+			step = next_dir(s, c, e);
+		if (step != STEP_MORE)
+			return step;
+		errno = 0;
 		d = readdir(c->dir);
+		if (d == NULL && errno != 0)
+			return err_sys(e, "read a folder"), STEP_FAIL;
 		if (d != NULL) {
 			count_file(c, d->d_name);
 		} else {
@@ -163,7 +185,7 @@ count(struct store *s, void **at, int64_t *bytes, int64_t *n, struct err *e)
 		step = list_folders(s, c, e);
 		return step == STEP_FAIL ? STEP_FAIL : STEP_MORE;
 	}
-	step = count_files(s, c, until);
+	step = count_files(s, c, until, e);
 	if (step == STEP_DONE) {
 		*bytes = c->bytes;
 		*n = c->count;

@@ -155,11 +155,16 @@ read_list(struct mailbox *m, struct sync_job *job, int64_t until, struct err *e)
 static enum step
 look(struct mailbox *m, struct sync_job *job, int64_t until, struct err *e)
 {
-	const struct maildir *md = maildir_of(m);
+	struct maildir *md = maildir_of(m);
+	bool may_lock = !md->is_in_memory &&
+	    (!m->is_read_only || md->has_own_map);
 	enum step step = maildir_look(m, &job->scan, until, e);
 
 	if (step != STEP_DONE)
 		return step;
+	/* It is for those who may write: what they move is met as any news. */
+	if (!may_lock)
+		md->has_journal = false;
 	if (job->phase == LOOK_LOCKED)
 		job->phase = GIVE;
 	else if (job->scan.unknown.n == 0 && !md->list.must_rewrite &&
@@ -168,8 +173,7 @@ look(struct mailbox *m, struct sync_job *job, int64_t until, struct err *e)
 	else if (md->is_in_memory)
 		job->phase = GIVE;
 	else
-		job->phase =
-		    m->is_read_only && !md->has_own_map ? FINISH : LOCK;
+		job->phase = may_lock ? LOCK : FINISH;
 	return STEP_MORE;
 }
 

@@ -253,8 +253,11 @@ make_list(struct mailbox *m, struct err *e)
 	struct maildir *md = maildir_of(m);
 	struct maildir_place *place = m->store->impl;
 	uint32_t uidvalidity;
+	bool is_imported = false;
 
-	if (m->recs.n == 0 && maildir_courier_import(m))
+	if (m->recs.n == 0 && maildir_courier_import(m, &is_imported, e) == -1)
+		return -1;
+	if (is_imported)
 		return maildir_read_list_now(m, e);
 	/* Never that of the owner's map: those are times without the top bit. */
 	if (md->has_own_map)

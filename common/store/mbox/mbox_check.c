@@ -248,6 +248,7 @@ has_journal(const struct walk *w, int fd)
 	bool own = set->state_dir != NULL && set->state_dir[0] == '/', pending;
 	struct mbox_shift shift = {.fd = fd, .path = w->path};
 	char dir[PATH_MAX];
+	struct err e;
 
 	if (snprintf(dir, sizeof(dir), "%s%s/mbox-journal",
 		own ? set->state_dir : set->home,
@@ -255,12 +256,18 @@ has_journal(const struct walk *w, int fd)
 		return false;
 	shift.dir = dir;
 	mbox_shift_init(&shift);
-	pending = mbox_shift_is_pending(&shift);
-	mbox_shift_done(&shift);
-	if (pending)
+	if (mbox_shift_look(&shift, &pending, &e) == -1) {
+		check_tell(w->c, CHECK_FAULT, "journal", w->name,
+		    "Look at its owner and mode.",
+		    "Whether a change of %s was interrupted can not be told: "
+		    "%s.",
+		    w->path, e.text);
+		pending = true;
+	} else if (pending)
 		check_tell(w->c, CHECK_FAULT | CHECK_CAN_REPAIR, "journal",
 		    w->name, "It is completed when the mailbox is opened next.",
 		    "A change of %s was interrupted.", w->path);
+	mbox_shift_done(&shift);
 	return pending;
 }
 

@@ -113,86 +113,124 @@ check_of(struct str head, struct str data)
 /* Of most records, all. */
 #define FIRST_READ 512
 
+/* Can this be a record of ours for this file? */
+static bool
+is_record(const struct mbox_shift *s, const struct mbox_record *r)
+{
+	return memcmp(r->magic, magic, sizeof(magic)) == 0 &&
+	    r->dev == s->dev && r->ino == s->ino &&
+	    r->n_hashes <= 2 * MBOX_CHUNK_MAX / MBOX_BLOCK &&
+	    r->data_len <= MBOX_CHUNK_MAX + MBOX_CHUNK_MAX / 2 &&
+	    r->start_len <= MBOX_GUARD && r->before_len <= MBOX_GUARD &&
+	    r->after_len <= MBOX_GUARD;
+}
+
 /*
- * A record at a place, whole and valid; NULL. The caller frees it. *at_end: the
- * journal ends before.
+ * A record at a place, whole and valid, which the caller frees; NULL: there is
+ * none. *at_end: the journal ends before. -1: it can not be read.
  */
-static char *
+static int
 load_at(const struct mbox_shift *s, uint64_t at, struct mbox_record *r,
-    bool *at_end)
+    char **out, bool *at_end, struct err *e)
 {
 	char first[FIRST_READ];
-	struct err e;
 	size_t n, n_head, got;
 	char *p;
 
-	if (file_read_at(s->journal, at, first, sizeof(first), &got, &e) == -1)
-		return NULL;
+	*out = NULL;
+	if (file_read_at(s->journal, at, first, sizeof(first), &got, e) == -1)
+		return -1;
 	*at_end = got == 0;
 	if (got < sizeof(*r))
-		return NULL;
+		return 0;
 	memcpy(r, first, sizeof(*r));
-	if (memcmp(r->magic, magic, sizeof(magic)) != 0 || r->dev != s->dev ||
-	    r->ino != s->ino || r->n_hashes > 2 * MBOX_CHUNK_MAX / MBOX_BLOCK ||
-	    r->data_len > MBOX_CHUNK_MAX + MBOX_CHUNK_MAX / 2 ||
-	    r->start_len > MBOX_GUARD || r->before_len > MBOX_GUARD ||
-	    r->after_len > MBOX_GUARD)
-		return NULL;
+	if (!is_record(s, r))
+		return 0;
 	n_head = sizeof(*r) + (size_t)r->n_hashes * sizeof(uint64_t);
 	n = n_head + (size_t)r->data_len;
 	p = mem_resize(NULL, 1, n);
 	if (n <= got)
 		memcpy(p, first, n);
-	if ((n <= got || mbox_bytes_read(s->journal, at, p, n, &e) == 0) &&
-	    check_of(str_make(p, n_head), str_make(p + n_head, n - n_head)) ==
-		r->check)
-		return p;
-	free(p);
-	return NULL;
+	else if (mbox_bytes_read(s->journal, at, p, n, e) == -1) {
+		free(p);
+		/* It ends in the midst of the record. */
+		return e->code == ERR_CORRUPT ? 0 : -1;
+	}
+	if (check_of(str_make(p, n_head), str_make(p + n_head, n - n_head)) ==
+	    r->check)
+		*out = p;
+	else
+		free(p);
+	return 0;
 }
 
-char *
-mbox_journal_load(struct mbox_shift *s, struct mbox_record *out)
+/* The newest of the records that are there; NULL: none. */
+static int
+load_newest(
+    struct mbox_shift *s, struct mbox_record *out, char **best, struct err *e)
 {
 	const uint64_t places[] = {half_at(0, true), half_at(1, true),
 	    HEAD_BYTES + 2 * HALF_SMALL,
 	    HEAD_BYTES + 2 * HALF_SMALL + UINT64_C(2) * MBOX_CHUNK_MAX};
-	char *best = NULL;
 	bool at_end = false;
-	struct err e;
 
-	if (mbox_journal_open(s, false, &e) == -1)
-		return NULL;
+	*best = NULL;
 	for (size_t i = 0; i < ARRAY_LEN(places) && !at_end; i++) {
 		struct mbox_record r;
-		char *p = load_at(s, places[i], &r, &at_end);
+		char *p;
 
+		if (load_at(s, places[i], &r, &p, &at_end, e) == -1) {
+			free(*best);
+			*best = NULL;
+			return -1;
+		}
 		if (p == NULL)
 			continue;
-		if (best != NULL && r.seq <= out->seq) {
+		if (*best != NULL && r.seq <= out->seq) {
 			free(p);
 			continue;
 		}
-		free(best);
-		best = p;
+		free(*best);
+		*best = p;
 		*out = r;
 	}
-	if (best == NULL)
-		return NULL;
+	return 0;
+}
+
+int
+mbox_journal_load(
+    struct mbox_shift *s, struct mbox_record *out, char **text, struct err *e)
+{
+	*text = NULL;
+	/* Who may not even look there has never begun a change. */
+	if (mbox_journal_open(s, false, e) == -1)
+		return e->code == ERR_NOT_FOUND || e->code == ERR_PERM ||
+			e->code == ERR_READ_ONLY || e->sys == ENOTDIR
+		    ? 0
+		    : -1;
+	if (load_newest(s, out, text, e) == -1)
+		return err_in(e, "journal of %s", s->path);
+	if (*text == NULL)
+		return 0;
 	s->seq = out->seq > s->seq ? out->seq : s->seq;
-	if (out->kind != MBOX_IDLE)
-		return best;
-	free(best);
-	return NULL;
+	if (out->kind == MBOX_IDLE) {
+		free(*text);
+		*text = NULL;
+	}
+	return 0;
 }
 
 /* Newer than all that lies in the journal. */
-static void
-learn_seq(struct mbox_shift *s)
+static int
+learn_seq(struct mbox_shift *s, struct err *e)
 {
 	struct mbox_record r;
+	char *text;
 
-	free(mbox_journal_load(s, &r));
+	if (mbox_journal_load(s, &r, &text, e) == -1)
+		return -1;
+	free(text);
+	return 0;
 }
 
 int
@@ -208,8 +246,8 @@ mbox_journal_save(struct mbox_shift *s, struct mbox_record *r,
 
 	if (mbox_journal_open(s, true, e) == -1)
 		return -1;
-	if (s->seq == 0)
-		learn_seq(s);
+	if (s->seq == 0 && learn_seq(s, e) == -1)
+		return -1;
 	memcpy(r->magic, magic, sizeof(magic));
 	r->seq = ++s->seq;
 	r->dev = s->dev;

@@ -472,6 +472,7 @@ mbox_lock(struct mailbox *m, const void *owner, enum mbox_lock_kind kind,
 {
 	struct mbox *mb = mbox_of(m);
 	enum step step = STEP_DONE;
+	bool is_pending;
 
 	if (mb->owner != NULL && mb->owner != owner) {
 		(void)err_set(e, ERR_IN_USE,
@@ -496,9 +497,11 @@ mbox_lock(struct mailbox *m, const void *owner, enum mbox_lock_kind kind,
 		mb->is_exclusive = kind != MBOX_READ;
 		note_times(mb);
 	}
-	if (mb->is_mending ||
-	    (mb->fd != -1 && mb->can_write &&
-		mbox_shift_is_pending(&mb->shift))) {
+	is_pending = mb->is_mending;
+	if (!is_pending && mb->fd != -1 && mb->can_write &&
+	    mbox_shift_look(&mb->shift, &is_pending, e) == -1)
+		step = STEP_FAIL;
+	if (step == STEP_DONE && is_pending) {
 		/* Half a change lies there; who may write finishes it. */
 		if (!mb->is_exclusive) {
 			mbox_unlock(m);

@@ -117,14 +117,18 @@ mbox_shift_done(struct mbox_shift *s)
 	s->journal = -1;
 }
 
-bool
-mbox_shift_is_pending(struct mbox_shift *s)
+int
+mbox_shift_look(struct mbox_shift *s, bool *is_pending, struct err *e)
 {
 	struct mbox_record r;
-	char *p = mbox_journal_load(s, &r);
+	char *p;
 
+	*is_pending = false;
+	if (mbox_journal_load(s, &r, &p, e) == -1)
+		return -1;
+	*is_pending = p != NULL;
 	free(p);
-	return p != NULL;
+	return 0;
 }
 
 static enum step
@@ -522,11 +526,13 @@ static int
 begin_recovery(struct mbox_shift *s, bool *lost, struct err *e)
 {
 	struct mbox_record r;
-	char *p = mbox_journal_load(s, &r);
 	bool has_hole = false;
+	char *p;
 	int rc = 0;
 
 	*lost = false;
+	if (mbox_journal_load(s, &r, &p, e) == -1)
+		return -1;
 	if (p == NULL)
 		return 0;
 	rc = mbox_round_redo(s, &r, p, lost, &has_hole, e);
@@ -702,8 +708,8 @@ mbox_shift_cut(struct mbox_shift *s, uint64_t off)
 	uint64_t size;
 	struct err e;
 
-	if (mbox_bytes_size(s->fd, &size, &e) == 0 && size > off &&
-	    ftruncate(s->fd, (off_t)off) == -1)
+	if (mbox_bytes_size(s->fd, &size, &e) == -1 ||
+	    (size > off && ftruncate(s->fd, (off_t)off) == -1))
 		return; /* whoever comes next takes it out */
 	if (s->journal != -1)
 		mbox_journal_end(s);

@@ -66,8 +66,11 @@ int mbox_shift_extend(struct mbox_shift *s, uint64_t n, struct str start,
     bool has_nul, uint64_t *off, struct err *e);
 int mbox_shift_end(struct mbox_shift *s, struct err *e);
 void mbox_shift_cut(struct mbox_shift *s, uint64_t off);
-/* Is there a round that was not finished? */
-bool mbox_shift_is_pending(struct mbox_shift *s);
+/*
+ * Is there a round that was not finished? -1: that can not be told now (no more
+ * descriptors, a bad disk): the file must be left alone.
+ */
+int mbox_shift_look(struct mbox_shift *s, bool *is_pending, struct err *e);
 /*
  * Finishes what somebody has begun, or leaves the rest to mbox_shift_step();
  * *lost says that the file had been rewritten meanwhile, so that its journal

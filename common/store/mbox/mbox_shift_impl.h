@@ -56,10 +56,12 @@ int mbox_journal_open(struct mbox_shift *s, bool make, struct err *e);
 int mbox_journal_save(struct mbox_shift *s, struct mbox_record *r,
     const uint64_t *hashes, const char *data, struct err *e);
 /*
- * The last record, with what follows it, for the caller to free; NULL when
- * there is none, or nothing to do.
+ * The last record, with what follows it in *text, for the caller to free; NULL
+ * when there is none, or nothing to do. -1: nobody can say now whether there is
+ * one, and the file must not be taken for whole.
  */
-char *mbox_journal_load(struct mbox_shift *s, struct mbox_record *out);
+int mbox_journal_load(struct mbox_shift *s, struct mbox_record *out,
+    char **text, struct err *e);
 /* Nothing is under way any more; not synced. */
 int mbox_journal_write_idle(struct mbox_shift *s, struct err *e);
 /*

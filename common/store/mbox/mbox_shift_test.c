@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -223,6 +224,16 @@ run(const struct world *w, bool recover, enum fault how, int err, unsigned at,
 	return n;
 }
 
+static bool
+is_pending(struct mbox_shift *s)
+{
+	bool pending;
+	struct err e;
+
+	assert_int_equal(mbox_shift_look(s, &pending, &e), 0);
+	return pending;
+}
+
 /* What is there must be right; `ok`: with all edits made. */
 static void
 check(const struct world *w, bool ok, unsigned n_appended, const char *what,
@@ -232,7 +243,7 @@ check(const struct world *w, bool ok, unsigned n_appended, const char *what,
 	struct mbox_shift s = shift_open(w);
 	bool made = false, not_made = false;
 
-	assert_false(mbox_shift_is_pending(&s));
+	assert_false(is_pending(&s));
 	shift_close(&s);
 	for (; n_appended > 0; n_appended--) {
 		if (!str_ends(now, STR(appended)))
@@ -641,7 +652,7 @@ test_after_append(void **state)
 	shift_close(&s);
 	s = shift_open(w);
 	assert_int_equal(mbox_shift_recover(&s, &lost, &e), 0);
-	assert_false(mbox_shift_is_pending(&s));
+	assert_false(is_pending(&s));
 	shift_close(&s);
 	assert_int_equal(
 	    read_file(w).n, MAIL_AT + MAIL_MAX + sizeof(appended) - 1);
@@ -706,13 +717,42 @@ test_rewritten(void **state)
 	fill(old_bytes, 5000, 99);
 	write_file(w);
 	s = shift_open(w);
-	assert_true(mbox_shift_is_pending(&s));
+	assert_true(is_pending(&s));
 	assert_int_equal(mbox_shift_recover(&s, &lost, &e), 0);
 	assert_true(lost);
-	assert_false(mbox_shift_is_pending(&s));
+	assert_false(is_pending(&s));
 	shift_close(&s);
 	now = read_file(w);
 	assert_true(str_eq(now, w->old));
+}
+
+/* Without a descriptor for the journal nobody takes the file for whole. */
+static void
+test_journal_unread(void **state)
+{
+	struct rlimit had, none;
+	struct world *w = *state;
+	struct mbox_shift s;
+	bool ok, lost, pending;
+	struct err e;
+
+	set_old(w, 5000);
+	w->chunk = 300;
+	edit(w, 100, 200, 0);
+	write_file(w);
+	(void)run(w, false, FAULT_KILL, 0, 8, &ok);
+	s = shift_open(w);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &had), 0);
+	none = (struct rlimit){.rlim_cur = 0, .rlim_max = had.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	assert_int_equal(mbox_shift_look(&s, &pending, &e), -1);
+	assert_int_equal(mbox_shift_recover(&s, &lost, &e), -1);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &had), 0);
+	assert_true(is_pending(&s));
+	assert_int_equal(mbox_shift_recover(&s, &lost, &e), 0);
+	assert_false(lost);
+	shift_close(&s);
+	check(w, false, 0, "journal unread", 0);
 }
 
 int
@@ -730,6 +770,8 @@ main(void)
 	    cmocka_unit_test_setup_teardown(test_after_append, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_extend_twice, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_rewritten, setup, teardown),
+	    cmocka_unit_test_setup_teardown(
+		test_journal_unread, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * unread_test.c - what is there, and can not be read or finished just now, is
+ * neither taken for missing nor written over.
+ */
+#include <stdarg.h>
+#include <sys/syscall.h>
+
+#include "store/maildir/journal.h"
+#include "store/maildir/maildir_impl.h"
+#include "store/meta.h"
+#include "store/quota.h"
+#include "store/seen.h"
+#include "tests/lib/fresh_box.h"
+
+/* Files that can not be opened; new names that nothing can get. */
+static const char *no_open, *no_name;
+static bool no_lock;
+static unsigned n_read;
+
+static bool
+is_end_of(const char *end, const char *name)
+{
+	return end != NULL && str_ends(str_of(name), str_of(end));
+}
+
+/* NOLINTBEGIN: the names are those of the C library. */
+int
+openat(int dirfd, const char *name, int flags, ...)
+{
+	mode_t mode = 0;
+	va_list ap;
+
+	if (flags & O_CREAT) {
+		va_start(ap, flags);
+		mode = va_arg(ap, mode_t);
+		va_end(ap);
+	} else if (is_end_of(no_open, name)) {
+		errno = EIO;
+		return -1;
+	}
+	n_read += (flags & O_DIRECTORY) != 0;
+	return (int)syscall(SYS_openat, dirfd, name, flags, mode);
+}
+
+/* What the C library's headers may make of it. */
+int __openat_2(int dirfd, const char *name, int flags);
+
+int
+__openat_2(int dirfd, const char *name, int flags)
+{
+	return openat(dirfd, name, flags, 0);
+}
+
+int
+linkat(int d1, const char *from, int d2, const char *to, int flags)
+{
+	if (no_lock && is_end_of("dovecot-uidlist.lock", to)) {
+		errno = EROFS;
+		return -1;
+	}
+	return (int)syscall(SYS_linkat, d1, from, d2, to, flags);
+}
+
+int
+renameat2(int d1, const char *from, int d2, const char *to, unsigned flags)
+{
+	if (is_end_of(no_name, to)) {
+		errno = EIO;
+		return -1;
+	}
+	return (int)syscall(SYS_renameat2, d1, from, d2, to, flags);
+}
+
+int
+renameat(int d1, const char *from, int d2, const char *to)
+{
+	return renameat2(d1, from, d2, to, 0);
+}
+/* NOLINTEND */
+
+static int
+open_unread(struct box *b, struct err *e)
+{
+	struct view *v = NULL;
+	int rc = now_view_open(b->store, STR("INBOX"), false, &v, e);
+
+	view_close(&v);
+	return rc;
+}
+
+/* ---- one's own \Seen -------------------------------------------------------- */
+
+static void
+see(struct box *b, uint32_t uid, bool is_unread, int want)
+{
+	struct store head = {0}, s = {.head = &head, .state = b->home};
+	struct mailbox m = {.store = &s,
+	    .name = (char *)(uintptr_t)"Public/x",
+	    .guid = "0123456789abcdef0123456789abcdef",
+	    .uidvalidity = 7};
+	struct err e;
+
+	set32_init(&m.live);
+	no_open = is_unread ? m.guid : NULL;
+	seen_open(&m);
+	assert_true(seen_change(&m, uid, true));
+	assert_int_equal(seen_save(&m, &e), want);
+	no_open = NULL;
+	seen_close(&m);
+	set32_done(&m.live);
+}
+
+static void
+test_seen(void **state)
+{
+	struct box *b = *state;
+	const char *file = "../seen-0123456789abcdef0123456789abcdef";
+
+	see(b, 3, false, 0);
+	assert_string_equal(box_read(b, file), "restante-seen 1 7\n3\n");
+	/* When it can be read again, both are there. */
+	see(b, 5, true, -1);
+	assert_string_equal(box_read(b, file), "restante-seen 1 7\n3,5\n");
+	/* So many would be looked at one by one for minutes. */
+	box_write(b, file, "restante-seen 1 7\n1:4294967295\n");
+	see(b, 6, true, -1);
+	/* No file of ours: one begins anew. */
+	box_write(b, file, "nonsense\n");
+	see(b, 5, false, 0);
+	assert_string_equal(box_read(b, file), "restante-seen 1 7\n5\n");
+}
+
+/* ---- journals ---------------------------------------------------------------- */
+
+#define HALF "1700000000.M1P1.h,S=127"
+
+static void
+write_journal(struct box *b)
+{
+	struct buf t;
+
+	buf_init(&t, 4096);
+	journal_begin(&t, STR("boot"));
+	(void)buf_add_c(&t, "+c/" HALF "/" HALF ":2,S\n");
+	assert_true(journal_end(&t));
+	(void)buf_add_byte(&t, '\0');
+	box_write(b, JOURNAL_FILE, t.p);
+	buf_done(&t);
+	box_msg(b, "tmp/" HALF);
+}
+
+static int
+append_two(struct box *b, struct err *e)
+{
+	struct flag_wish w = {0};
+	struct set32 uids;
+	struct append *a;
+	uint32_t validity;
+	int rc;
+
+	set32_init(&uids);
+	assert_int_equal(now_append_begin(b->store, STR("INBOX"), &a, e), 0);
+	for (int i = 0; i < 2; i++)
+		if (append_message(a, &w, 5000, sizeof(TEST_MSG) - 1, e) == -1 ||
+		    append_data(a, STR(TEST_MSG), e) == -1)
+			fail_msg("%s", e->text);
+	rc = now_append_commit(a, &validity, &uids, e);
+	append_free(&a);
+	set32_done(&uids);
+	return rc;
+}
+
+/* What a killed MULTIAPPEND has left is not lost to the next one. */
+static void
+test_journal_is_kept(void **state)
+{
+	struct box *b = *state;
+	struct view *v;
+	struct err e;
+
+	write_journal(b);
+	no_name = HALF ":2,S";
+	box_open(b);
+	assert_int_equal(append_two(b, &e), -1);
+	assert_true(box_has(b, JOURNAL_FILE));
+	assert_int_equal(box_files(b, "cur") + box_files(b, "new"), 0);
+	no_name = NULL;
+	assert_int_equal(append_two(b, &e), 0);
+	assert_false(box_has(b, JOURNAL_FILE));
+	v = box_view(b, "INBOX", false);
+	assert_int_equal(view_count(v), 3);
+	view_close(&v);
+	box_close(b);
+	/* What can be none is no reason to refuse for ever. */
+	box_open(b);
+	assert_int_equal(mkdir(box_path(b, JOURNAL_FILE), 0700), 0);
+	assert_int_equal(append_two(b, &e), 0);
+	assert_int_equal(symlink("loop", box_path(b, "loop")), 0);
+	assert_int_equal(symlink("loop", box_path(b, JOURNAL_FILE)), 0);
+	assert_int_equal(append_two(b, &e), 0);
+	assert_int_equal(mkfifo(box_path(b, JOURNAL_FILE), 0600), 0);
+	assert_int_equal(append_two(b, &e), 0);
+	assert_false(box_has(b, JOURNAL_FILE));
+}
+
+/* Who may not write leaves it, and does not look through all for it each time. */
+static void
+test_journal_of_others(void **state)
+{
+	struct box *b = *state;
+	struct view *v;
+
+	box_msg(b, "cur/1600000000.X.h:2,");
+	box_open(b);
+	v = box_view(b, "INBOX", true);
+	assert_int_equal(view_count(v), 1);
+	view_close(&v);
+	box_close(b);
+	write_journal(b);
+	no_lock = true;
+	box_open(b);
+	v = box_view(b, "INBOX", true);
+	(void)box_sync(v, true);
+	(void)box_sync(v, true);
+	n_read = 0;
+	(void)box_sync(v, true);
+	no_lock = false;
+	assert_int_equal(n_read, 0);
+	assert_true(box_has(b, JOURNAL_FILE));
+	view_close(&v);
+}
+
+/* ---- Courier's files ----------------------------------------------------------- */
+
+static void
+test_courier_uids(void **state)
+{
+	struct box *b = *state;
+	struct view *v;
+	struct err e;
+
+	box_write(b, "courierimapuiddb", "1 795300733 9\n8 a\n");
+	box_write(b, "courierpop3dsizelist", "/3 5 77\na:2,S 134 2:77:0\n");
+	box_msg(b, "cur/a:2,S");
+	box_open(b);
+	no_open = "courierimapuiddb";
+	assert_int_equal(open_unread(b, &e), -1);
+	assert_false(box_has(b, "dovecot-uidlist"));
+	no_open = "courierpop3dsizelist";
+	assert_int_equal(open_unread(b, &e), -1);
+	assert_false(box_has(b, "dovecot-uidlist"));
+	no_open = NULL;
+	v = box_view(b, "INBOX", false);
+	assert_int_equal(mailbox_uidvalidity(view_mailbox(v)), 795300733);
+	assert_non_null(strstr(box_read(b, "dovecot-uidlist"), "8 PUID2-77 "));
+	view_close(&v);
+}
+
+static void
+write_keywords(struct box *b)
+{
+	box_write(b, "courierimapuiddb", "1 795300733 9\n7 a\n8 b\n");
+	box_write(b, "courierimapkeywords/:list", "one\n\na:0\nb:0\n");
+	box_write(b, "courierimapkeywords/a", "two\n");
+}
+
+static void
+test_courier_keywords(void **state)
+{
+	static const char *const unread[] = {
+	    ":list", "courierimapkeywords/a", "courierimapkeywords", "/a"};
+	struct box *b = *state;
+	struct view *v;
+
+	b->courier = "yes";
+	assert_int_equal(mkdir(box_path(b, "courierimapkeywords"), 0700), 0);
+	box_msg(b, "cur/a:2,S");
+	box_msg(b, "cur/b:2,S");
+	for (size_t i = 0; i < ARRAY_LEN(unread); i++) {
+		write_keywords(b);
+		box_open(b);
+		no_open = i == 1 || i == 3 ? "a" : unread[i];
+		v = box_view(b, "INBOX", false);
+		(void)box_sync(v, true);
+		view_close(&v);
+		box_close(b);
+		/* Nothing that was not read is gone. */
+		assert_non_null(strstr(
+		    box_read(b, "courierimapkeywords/:list"), "\nb:0\n"));
+		no_open = NULL;
+		box_open(b);
+		v = box_view(b, "INBOX", false);
+		(void)box_sync(v, true);
+		assert_string_equal(box_flags(v, 7), "S two");
+		assert_string_equal(box_flags(v, 8), "S one");
+		view_close(&v);
+		box_close(b);
+	}
+}
+
+/* ---- the quota ------------------------------------------------------------------- */
+
+static void
+test_quota(void **state)
+{
+	struct box *b = *state;
+	struct err e;
+	enum step step;
+
+	b->quota = "1000S";
+	box_dirs(b, ".Sent");
+	box_write(b, ".Sent/cur/1.a.b,S=900:2,", TEST_MSG);
+	box_open(b);
+	no_open = ".Sent/cur";
+	while ((step = store_quota_may_add(
+		    b->store, STR("INBOX"), 500, 1, &e)) == STEP_MORE)
+		;
+	assert_int_equal(step, STEP_FAIL);
+	assert_int_equal(e.code, ERR_SYS);
+	assert_false(box_has(b, "maildirsize"));
+	no_open = NULL;
+	while ((step = store_quota_may_add(
+		    b->store, STR("INBOX"), 500, 1, &e)) == STEP_MORE)
+		;
+	assert_int_equal(step, STEP_FAIL);
+	assert_int_equal(e.code, ERR_OVER_QUOTA);
+}
+
+/* ---- special uses ------------------------------------------------------------------ */
+
+static bool
+has_use(struct box *b, const char *name)
+{
+	struct meta_use *u;
+	struct arena a;
+	bool found = false;
+
+	arena_init(&a);
+	for (u = meta_uses(b->store, &a); u != NULL; u = u->next)
+		found = found || str_eq(u->name, str_of(name));
+	arena_done(&a);
+	return found;
+}
+
+/* Killed when the folder has its new name and the list has not. */
+static void
+test_special_use(void **state)
+{
+	const struct meta_entry one = {
+	    .name = STR("/private/specialuse"), .value = STR("\\Sent")};
+	struct box *b = *state;
+	struct meta_job job = {0};
+	struct err e;
+
+	box_open(b);
+	assert_int_equal(store_create(b->store, STR("Old"), &e), 0);
+	assert_int_equal(
+	    meta_change(b->store, &job, STR("Old"), &one, NULL, &e), STEP_DONE);
+	assert_true(has_use(b, "Old"));
+	/* Told before, as the folder is renamed. */
+	meta_renaming(b->store, STR("Old"), STR("New"));
+	assert_true(has_use(b, "Old"));
+	box_move(b, ".Old", ".New");
+	box_close(b);
+	box_open(b);
+	assert_true(has_use(b, "New"));
+	assert_false(has_use(b, "Old"));
+	/* The whole of it, and one that fails: nothing is left over. */
+	assert_int_equal(
+	    now_rename(b->store, STR("New"), STR("Third"), &e), 0);
+	assert_true(has_use(b, "Third"));
+	assert_int_equal(store_create(b->store, STR("Taken"), &e), 0);
+	assert_int_equal(
+	    now_rename(b->store, STR("Third"), STR("Taken"), &e), -1);
+	assert_string_equal(box_read(b, "restante-special"),
+	    "restante-special 1\nThird\nOld\n");
+}
+
+#define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    T(test_seen),
+	    T(test_journal_is_kept),
+	    T(test_journal_of_others),
+	    T(test_courier_uids),
+	    T(test_courier_keywords),
+	    T(test_quota),
+	    T(test_special_use),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
