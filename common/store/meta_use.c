@@ -130,6 +130,7 @@ write_list(struct store *s, const struct meta_use *first, struct err *e)
 {
 	struct meta_place p;
 	struct file_perm perm = {.file_mode = 0600, .gid = (gid_t)-1};
+	char temp[64];
 	struct buf b;
 	int fd, rc = -1;
 
@@ -139,6 +140,9 @@ write_list(struct store *s, const struct meta_use *first, struct err *e)
 	fd = file_open_dir(AT_FDCWD, p.dir, true, e);
 	if (fd == -1)
 		return -1;
+	/* Nothing else keeps another process out. */
+	(void)snprintf(
+	    temp, sizeof(temp), "restante-special.%ld.tmp", (long)getpid());
 	buf_init(&b, LIST_BYTES_MAX);
 	buf_add_c(&b, HEADER);
 	for (; first != NULL; first = first->next)
@@ -146,8 +150,8 @@ write_list(struct store *s, const struct meta_use *first, struct err *e)
 	if (buf_is_over(&b))
 		(void)err_set(e, ERR_LIMIT, "too many special uses");
 	else
-		rc = file_replace(fd, p.file, "restante-special.tmp",
-		    buf_str(&b), &perm, NULL, e);
+		rc = file_replace(
+		    fd, p.file, temp, buf_str(&b), &perm, NULL, e);
 	buf_done(&b);
 	close(fd);
 	return rc;

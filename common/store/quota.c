@@ -145,9 +145,9 @@ usage(struct quota *q, bool must_be_fresh, bool *has, struct maildirsize *out,
 		*has = false;
 		return STEP_DONE;
 	} else if (!q->is_set) {
-		/* The limits may be what is damaged: none are made up. */
-		*has = e->code == ERR_CORRUPT &&
-		    (q->limits.bytes != 0 || q->limits.count != 0);
+		/* The limits may be what is damaged: none are made up, but
+		 * those that were read once count. */
+		*has = q->limits.bytes != 0 || q->limits.count != 0;
 		if (!*has)
 			return STEP_DONE;
 	}

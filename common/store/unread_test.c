@@ -327,6 +327,28 @@ test_quota(void **state)
 	assert_int_equal(e.code, ERR_OVER_QUOTA);
 }
 
+/* Limits that stood in the file are not forgotten when it can not be read. */
+static void
+test_quota_limits(void **state)
+{
+	struct box *b = *state;
+	struct err e;
+	enum step step;
+
+	box_write(b, "cur/1.a.b,S=900:2,", TEST_MSG);
+	box_write(b, "maildirsize", "1000S\n900 1\n");
+	box_open(b);
+	for (unsigned i = 0; i < 2; i++) {
+		while ((step = store_quota_may_add(
+			    b->store, STR("INBOX"), 500, 1, &e)) == STEP_MORE)
+			;
+		assert_int_equal(step, STEP_FAIL);
+		assert_int_equal(e.code, ERR_OVER_QUOTA);
+		no_open = "maildirsize";
+	}
+	no_open = NULL;
+}
+
 /* ---- special uses ------------------------------------------------------------------ */
 
 static bool
@@ -389,6 +411,7 @@ main(void)
 	    T(test_courier_uids),
 	    T(test_courier_keywords),
 	    T(test_quota),
+	    T(test_quota_limits),
 	    T(test_special_use),
 	};
 

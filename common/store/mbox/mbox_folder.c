@@ -263,7 +263,8 @@ mbox_rename(struct store *s, struct str from, struct str to, struct err *e)
 			if (file_rename_new(p->rootfd, fresh, p->rootfd, old,
 				&ignored) == 0) {
 				follow(s, fresh, old);
-				rename_rest(s, fresh, old, true);
+				/* That of those below has gone, too. */
+				rename_rest(s, fresh, old, false);
 			}
 			return -1;
 		}

@@ -170,13 +170,21 @@ static void
 test_rename_fails(void **state)
 {
 	struct box *b = *state;
+	uint32_t validity;
 	unsigned attrs;
-	struct view *v;
+	struct view *v, *low;
 	struct err e;
 
 	box_open(b);
 	assert_int_equal(store_create(b->store, STR("up"), &e), 0);
 	assert_int_equal(store_create(b->store, STR("up/low"), &e), 0);
+	/* Who it is, is kept beside a file that does not say it. */
+	box_write(b, "mail/up.sbd/low", "");
+	v = box_view(b, "up/low", true);
+	validity = mailbox_uidvalidity(view_mailbox(v));
+	view_close(&v);
+	box_close(b);
+	box_open(b);
 	v = box_view(b, "up", false);
 	below_stays = true;
 	assert_int_equal(now_rename(b->store, STR("up"), STR("new"), &e), -1);
@@ -184,6 +192,9 @@ test_rename_fails(void **state)
 	assert_true(is_listed(b, "up", &attrs));
 	assert_true(is_listed(b, "up/low", &attrs));
 	assert_false(is_listed(b, "new", &attrs));
+	low = box_view(b, "up/low", true);
+	assert_int_equal(mailbox_uidvalidity(view_mailbox(low)), validity);
+	view_close(&low);
 	(void)box_append(b, "up", "A: b\n\nc\n", 0, -1);
 	(void)box_sync(v, true);
 	assert_int_equal(view_count(v), 1);
