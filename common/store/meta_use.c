@@ -150,8 +150,8 @@ write_list(struct store *s, const struct meta_use *first, struct err *e)
 	if (buf_is_over(&b))
 		(void)err_set(e, ERR_LIMIT, "too many special uses");
 	else
-		rc = file_replace(
-		    fd, p.file, temp, buf_str(&b), &perm, NULL, e);
+		rc =
+		    file_replace(fd, p.file, temp, buf_str(&b), &perm, NULL, e);
 	buf_done(&b);
 	close(fd);
 	return rc;

@@ -37,7 +37,8 @@ struct quota {
 	void *at; /* the backend's count under way */
 	struct quota_limits count_limits; /* to be written with it */
 	ev_timer background;
-	/* The last count, for a place where no file can be written. */
+	/* The last count, for a place where no file can be written, or read. */
+	bool is_unread;
 	bool is_kept;
 	int64_t kept_ms;
 	struct maildirsize kept;
@@ -79,7 +80,8 @@ count_some(struct quota *q, struct maildirsize *out, struct err *e)
 		q->kept = got;
 		q->kept_ms = clock_mono_ms();
 		q->is_kept = ops->save(q->store, &got.limits, got.bytes,
-				 got.count, q->is_set, q->at, &ignored) == -1;
+				 got.count, q->is_set, q->at, &ignored) == -1 ||
+		    q->is_unread;
 		*out = got;
 	}
 	end_count(q);
@@ -137,6 +139,7 @@ usage(struct quota *q, bool must_be_fresh, bool *has, struct maildirsize *out,
 	*has = true;
 	if (q->at != NULL && must_be_fresh)
 		return count_some(q, out, e);
+	q->is_unread = false;
 	if (q->store->ops->quota->load(q->store, out, e) == 0) {
 		if (!q->is_set)
 			q->limits = out->limits;
@@ -144,10 +147,13 @@ usage(struct quota *q, bool must_be_fresh, bool *has, struct maildirsize *out,
 	} else if (e->code == ERR_NOT_FOUND && !q->is_set) {
 		*has = false;
 		return STEP_DONE;
-	} else if (!q->is_set) {
+	} else {
+		q->is_unread =
+		    e->code != ERR_NOT_FOUND && e->code != ERR_CORRUPT;
 		/* The limits may be what is damaged: none are made up, but
 		 * those that were read once count. */
-		*has = q->limits.bytes != 0 || q->limits.count != 0;
+		*has =
+		    q->is_set || q->limits.bytes != 0 || q->limits.count != 0;
 		if (!*has)
 			return STEP_DONE;
 	}

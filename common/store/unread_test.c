@@ -96,7 +96,7 @@ see(struct box *b, uint32_t uid, bool is_unread, int want)
 {
 	struct store head = {0}, s = {.head = &head, .state = b->home};
 	struct mailbox m = {.store = &s,
-	    .name = (char *)(uintptr_t)"Public/x",
+	    .name = (char *)(uintptr_t) "Public/x",
 	    .guid = "0123456789abcdef0123456789abcdef",
 	    .uidvalidity = 7};
 	struct err e;
@@ -162,7 +162,8 @@ append_two(struct box *b, struct err *e)
 	set32_init(&uids);
 	assert_int_equal(now_append_begin(b->store, STR("INBOX"), &a, e), 0);
 	for (int i = 0; i < 2; i++)
-		if (append_message(a, &w, 5000, sizeof(TEST_MSG) - 1, e) == -1 ||
+		if (append_message(a, &w, 5000, sizeof(TEST_MSG) - 1, e) ==
+			-1 ||
 		    append_data(a, STR(TEST_MSG), e) == -1)
 			fail_msg("%s", e->text);
 	rc = now_append_commit(a, &validity, &uids, e);
@@ -389,8 +390,7 @@ test_special_use(void **state)
 	assert_true(has_use(b, "New"));
 	assert_false(has_use(b, "Old"));
 	/* The whole of it, and one that fails: nothing is left over. */
-	assert_int_equal(
-	    now_rename(b->store, STR("New"), STR("Third"), &e), 0);
+	assert_int_equal(now_rename(b->store, STR("New"), STR("Third"), &e), 0);
 	assert_true(has_use(b, "Third"));
 	assert_int_equal(store_create(b->store, STR("Taken"), &e), 0);
 	assert_int_equal(

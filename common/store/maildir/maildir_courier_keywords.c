@@ -88,8 +88,7 @@ note_unread(struct kw_import *k, const struct err *e)
 	if (e->code == ERR_NOT_FOUND)
 		return;
 	k->is_partial = true;
-	k->is_unread =
-	    k->is_unread || (e->code == ERR_SYS && e->sys != ELOOP);
+	k->is_unread = k->is_unread || (e->code == ERR_SYS && e->sys != ELOOP);
 }
 
 /* A file of changes: the whole set of one message, a name on each line. */
@@ -516,8 +515,8 @@ maildir_courier_flush(struct mailbox *m, bool is_last)
 	int64_t now = clock_mono_ms();
 
 	if (!md->courier_is_dirty || md->courier_is_unread ||
-	    !m->store->is_courier || m->is_read_only ||
-	    md->is_in_memory || m->is_broken || m->is_gone ||
+	    !m->store->is_courier || m->is_read_only || md->is_in_memory ||
+	    m->is_broken || m->is_gone ||
 	    (!is_last && now < md->courier_next_ms))
 		return;
 	md->courier_is_dirty = !export_keywords(m);

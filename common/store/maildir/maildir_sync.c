@@ -156,8 +156,8 @@ static enum step
 look(struct mailbox *m, struct sync_job *job, int64_t until, struct err *e)
 {
 	struct maildir *md = maildir_of(m);
-	bool may_lock = !md->is_in_memory &&
-	    (!m->is_read_only || md->has_own_map);
+	bool may_lock =
+	    !md->is_in_memory && (!m->is_read_only || md->has_own_map);
 	enum step step = maildir_look(m, &job->scan, until, e);
 
 	if (step != STEP_DONE)

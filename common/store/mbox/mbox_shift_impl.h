@@ -60,8 +60,8 @@ int mbox_journal_save(struct mbox_shift *s, struct mbox_record *r,
  * when there is none, or nothing to do. -1: nobody can say now whether there is
  * one, and the file must not be taken for whole.
  */
-int mbox_journal_load(struct mbox_shift *s, struct mbox_record *out,
-    char **text, struct err *e);
+int mbox_journal_load(
+    struct mbox_shift *s, struct mbox_record *out, char **text, struct err *e);
 /* Nothing is under way any more; not synced. */
 int mbox_journal_write_idle(struct mbox_shift *s, struct err *e);
 /*
