@@ -218,7 +218,7 @@ recover(struct str file, const struct mbox_record *r, const char *bytes)
 {
 	static char now[2 * FILE_MAX];
 	struct mbox_shift s = open_box();
-	bool lost = false;
+	bool lost = false, is_pending;
 	struct err e;
 	ssize_t n;
 	int rc;
@@ -233,7 +233,8 @@ recover(struct str file, const struct mbox_record *r, const char *bytes)
 	if (r != NULL && !lost && rc == 0 &&
 	    !is_done(r, bytes, file, str_make(now, (size_t)n)))
 		abort();
-	if (rc == 0 && mbox_shift_is_pending(&s))
+	if (rc == 0 &&
+	    (mbox_shift_look(&s, &is_pending, &e) == -1 || is_pending))
 		abort();
 	mbox_shift_done(&s);
 }

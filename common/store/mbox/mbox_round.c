@@ -150,26 +150,34 @@ mbox_round_cut(struct mbox_shift *s, uint64_t off, uint64_t n, struct err *e)
 
 /* ---- after a crash --------------------------------------------------------- */
 
+/*
+ * The questions below are asked of the file with an empty error. What could not
+ * be read for now is no answer: the file is left as it is, with its journal.
+ */
 static bool
-is_guard_there(
-    const struct mbox_shift *s, uint64_t off, uint64_t len, uint64_t hash)
+is_unread(const struct err *why)
+{
+	return why->text[0] != '\0' && why->code != ERR_CORRUPT;
+}
+
+static bool
+is_guard_there(const struct mbox_shift *s, uint64_t off, uint64_t len,
+    uint64_t hash, struct err *why)
 {
 	uint64_t now;
-	struct err e;
 
-	return guard(s, off, len, &now, &e) == 0 && now == hash;
+	return guard(s, off, len, &now, why) == 0 && now == hash;
 }
 
 /* Every block as it was, or as it becomes; two may be broken off. */
 static bool
-is_old_or_new(
-    const struct mbox_shift *s, const struct mbox_record *r, const char *rest)
+is_old_or_new(const struct mbox_shift *s, const struct mbox_record *r,
+    const char *rest, struct err *why)
 {
 	const char *data = rest + r->n_hashes * sizeof(uint64_t);
 	uint64_t off = r->data_off, left = r->data_len, i = 0;
 	unsigned broken = 0;
 	char block[MBOX_BLOCK];
-	struct err e;
 
 	while (left > 0) {
 		size_t k = MBOX_BLOCK - (size_t)(off % MBOX_BLOCK);
@@ -178,7 +186,7 @@ is_old_or_new(
 		if (k > left)
 			k = (size_t)left;
 		if (i >= r->n_hashes ||
-		    mbox_bytes_read(s->fd, off, block, k, &e) == -1)
+		    mbox_bytes_read(s->fd, off, block, k, why) == -1)
 			return false;
 		memcpy(&old, rest + i * sizeof(old), sizeof(old));
 		if (memcmp(block, data, k) != 0 &&
@@ -225,16 +233,16 @@ is_rest_of_start(const struct mbox_record *r, const char *p, size_t n)
 
 /* Nothing but newlines and NULs; behind `start`, if that is how it begins. */
 static bool
-is_hole(const struct mbox_shift *s, const struct mbox_record *r)
+is_hole(
+    const struct mbox_shift *s, const struct mbox_record *r, struct err *why)
 {
 	uint64_t off = r->hole_off, left = r->hole_len;
 	char piece[MBOX_BLOCK];
-	struct err e;
 
 	while (left > 0) {
 		size_t k = left < MBOX_BLOCK ? (size_t)left : MBOX_BLOCK;
 
-		if (mbox_bytes_read(s->fd, off, piece, k, &e) == -1)
+		if (mbox_bytes_read(s->fd, off, piece, k, why) == -1)
 			return false;
 		if (off != r->hole_off) {
 			if (!is_blank(piece, k))
@@ -281,17 +289,17 @@ has_gap(const char *p, uint64_t off, size_t n)
  * changed by others since.
  */
 static bool
-is_half_filled(const struct mbox_shift *s, const struct mbox_record *r)
+is_half_filled(
+    const struct mbox_shift *s, const struct mbox_record *r, struct err *why)
 {
 	uint64_t off = r->hole_off, left = r->hole_len;
 	char piece[MBOX_BLOCK];
 	bool has = false;
-	struct err e;
 
 	while (left > 0) {
 		size_t k = left < MBOX_BLOCK ? (size_t)left : MBOX_BLOCK, same;
 
-		if (mbox_bytes_read(s->fd, off, piece, k, &e) == -1)
+		if (mbox_bytes_read(s->fd, off, piece, k, why) == -1)
 			return false;
 		same = off == r->hole_off ? same_start(r, piece, k) : k;
 		/* Somebody else's: ours, or nothing yet. */
@@ -348,25 +356,36 @@ mbox_round_redo(struct mbox_shift *s, const struct mbox_record *r,
     const char *p, bool *lost, bool *has_hole, struct err *e)
 {
 	const char *rest = p + sizeof(*r);
+	struct err why = {0};
 	uint64_t size;
 
 	*lost = *has_hole = false;
 	if (mbox_bytes_size(s->fd, &size, e) == -1)
 		return -1;
-	if (!is_guard_there(s, r->before_off, r->before_len, r->before) ||
+	*lost =
+	    !is_guard_there(s, r->before_off, r->before_len, r->before, &why) ||
 	    (r->kind == MBOX_ROUND &&
 		(!is_within(r, size) ||
-		    !is_guard_there(s, r->after_off, r->after_len, r->after) ||
-		    !is_old_or_new(s, r, rest)))) {
-		*lost = true;
-		return 0;
+		    !is_guard_there(
+			s, r->after_off, r->after_len, r->after, &why) ||
+		    !is_old_or_new(s, r, rest, &why)));
+	if (is_unread(&why)) {
+		*lost = false;
+		*e = why;
+		return -1;
 	}
+	if (*lost)
+		return 0;
 	if (r->kind == MBOX_ROUND &&
 	    mbox_round_write(s, r, rest + r->n_hashes * sizeof(uint64_t), e) ==
 		-1)
 		return -1;
 	*has_hole = r->hole_len > 0 && r->start_len <= r->hole_len &&
 	    r->hole_off <= size && r->hole_len <= size - r->hole_off &&
-	    (r->kind == MBOX_ROOM ? is_half_filled(s, r) : is_hole(s, r));
-	return 0;
+	    (r->kind == MBOX_ROOM ? is_half_filled(s, r, &why)
+				  : is_hole(s, r, &why));
+	if (!is_unread(&why))
+		return 0;
+	*e = why;
+	return -1;
 }

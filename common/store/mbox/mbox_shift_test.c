@@ -735,6 +735,7 @@ test_journal_unread(void **state)
 	struct mbox_shift s;
 	bool ok, lost, pending;
 	struct err e;
+	int fd;
 
 	set_old(w, 5000);
 	w->chunk = 300;
@@ -748,6 +749,14 @@ test_journal_unread(void **state)
 	assert_int_equal(mbox_shift_look(&s, &pending, &e), -1);
 	assert_int_equal(mbox_shift_recover(&s, &lost, &e), -1);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &had), 0);
+	assert_true(is_pending(&s));
+	/* Nor is it somebody else's because it can not be read. */
+	fd = s.fd;
+	s.fd = open(w->path, O_WRONLY | O_CLOEXEC);
+	assert_int_not_equal(s.fd, -1);
+	assert_int_equal(mbox_shift_recover(&s, &lost, &e), -1);
+	close(s.fd);
+	s.fd = fd;
 	assert_true(is_pending(&s));
 	assert_int_equal(mbox_shift_recover(&s, &lost, &e), 0);
 	assert_false(lost);
