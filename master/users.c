@@ -96,7 +96,7 @@ close_channel(struct user_proc *p)
 static void
 kill_process(struct user_proc *p)
 {
-	if (p->pid > 0)
+	if (p->pid > 0 && !p->has_ended)
 		(void)kill(p->pid, SIGKILL);
 	/* A holder ends its process when its channel closes. */
 	chan_free(&p->holder);
@@ -146,10 +146,14 @@ on_exit_seen(UNUSED struct ev_loop *loop, ev_child *w, UNUSED int events)
 {
 	struct user_proc *p = w->data;
 
-	ev_child_stop(p->m->loop, &p->child);
-	/* Sessions that it has ended are not lost. */
+	/*
+	 * Sessions that it has ended are not lost. When what it has said last
+	 * is nonsense, that alone does not free it: its pid is kept so long.
+	 */
+	p->has_ended = true;
 	if (p->chan != NULL)
 		chan_read_now(p->chan);
+	ev_child_stop(p->m->loop, &p->child);
 	process_ended(p, w->rstatus);
 	free_if_gone(p);
 }

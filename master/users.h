@@ -24,6 +24,7 @@ struct user_proc {
 	bool in_map; /* gets new sessions */
 	bool told_to_stop;
 	bool has_served; /* it has taken a session */
+	bool has_ended; /* its exit was seen: the pid is nobody's */
 	enum service service;
 	char *user;
 	uint32_t sysuid, sysgid;

@@ -2,6 +2,7 @@
 """restanted alone: what it believes of whom, what it starts and ends. The
 other programs are played by the test, which lies where the real ones can not."""
 import os
+import resource
 import signal
 import socket
 import time
@@ -377,6 +378,25 @@ def test_process_lies(m, message):
     s.session("alice")
 
 
+def test_process_lies_and_ends(m):
+    """Its exit is seen before its last word is read."""
+    s = m()
+    _, p, _ = s.session("alice")
+    _, q, _ = s.session("bob")
+    os.kill(s.pid(), signal.SIGSTOP)
+    try:
+        p.chan.send(ipc.GRANT, [])
+        p.end("exit 0")
+        deadline = time.monotonic() + 15
+        while s.is_alive(p.pid) and time.monotonic() < deadline:
+            time.sleep(0.01)
+    finally:
+        os.kill(s.pid(), signal.SIGCONT)
+    s.wait_log("imapd pid=%d user=<alice> broke the protocol" % p.pid)
+    s.session("bob", process=q)
+    s.session("alice")
+
+
 def test_process_ends_others_session(m):
     s = m()
     _, p, _ = s.session("alice")
@@ -483,6 +503,32 @@ def test_login_asks_for_too_much(m):
     assert 4 <= n <= 40
 
 
+def limit_descriptors(s, n):
+    """Master may open this many beyond what it has; None: all it likes."""
+    pid = s.pid()
+    _, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    used = 1 + max(int(fd) for fd in os.listdir("/proc/%d/fd" % pid))
+    resource.prlimit(pid, resource.RLIMIT_NOFILE,
+                     (hard if n is None else used + n, hard))
+
+
+def test_workers_come_when_descriptors_do(m):
+    """Login has asked, and asks no second time."""
+    if m.form != "separate":
+        pytest.skip("sets a limit of a process of its own uid alone")
+    s = m()
+    limit_descriptors(s, 0)
+    for _ in range(20):  # what holes there are among the numbers
+        s.login.chan.send(
+            ipc.LOGIN_NEED, [("u32", 1), ("u32", 0), ("u32", 0)])
+    s.wait_log("no channels for a login worker")
+    limit_descriptors(s, None)
+    for _ in range(20):
+        got = s.login.chan.expect(ipc.LOGIN_WORKER, timeout=15)
+        for fd in got.fds:
+            os.close(fd)
+
+
 def test_start_fails(m):
     s = fakes.Faked(separate=m.form == "separate")
     try:
@@ -541,6 +587,24 @@ def test_reload(m):
     assert {r["user"] for r in s.ctl("who", "--json")["rows"]} == {"alice", "bob"}
     near.close()
     del kept
+
+
+def test_ready_crosses_stop(m):
+    """A service that has just started again when it is told to stop."""
+    s = m()
+    s.authd.end("die 9")
+    late = s.next("authd")
+    old = s.login
+    s.reload()
+    s.authd, s.spawner = s.two_authd()
+    s.login = s.next("login").ready()
+    old.chan.skip_to(ipc.CHILD_STOP)
+    old.end("exit 0")
+    late.chan.skip_to(ipc.CHILD_STOP)
+    late.chan.send(ipc.CHILD_READY)
+    late.end("exit 0")
+    s.session("alice")
+    assert "broke the protocol" not in s.log()
 
 
 def test_reload_same_settings_same_process(m):
@@ -633,6 +697,8 @@ def test_second_master(m):
         assert other.process.wait(15) == 1
         assert "another restanted uses" in other.log()
         s.settle()
+        with open(os.path.join(s.dir, "run", "restanted.pid")) as f:
+            assert int(f.read()) == s.pid()
     finally:
         other.end_all()
         other.stop()
