@@ -70,6 +70,9 @@ on_ready(UNUSED struct chan *c, struct chan_msg *m, void *arg, struct err *e)
 
 	if (child_empty_parse(&m->in, e) == -1)
 		return -1;
+	/* It was told to stop while it said so. */
+	if (p->state == SERVICE_STOPPING)
+		return 0;
 	if (p->state != SERVICE_STARTING)
 		return err_set(e, ERR_VIOLATION, "ready twice");
 	ev_timer_stop(p->m->loop, &p->timer);
@@ -524,6 +527,8 @@ on_exit_seen(UNUSED struct ev_loop *loop, ev_child *w, UNUSED int events)
 	bool expected = p->state == SERVICE_STOPPING;
 	pid_t pid = p->pid;
 
+	/* From now on the pid is nobody's. */
+	ev_child_stop(p->m->loop, &p->child);
 	/* Its last words say why. */
 	if (p->chan != NULL)
 		chan_read_now(p->chan);
@@ -682,7 +687,7 @@ service_stop(struct service_proc *p, const char *why, unsigned patience_s)
 void
 service_kill(struct service_proc *p)
 {
-	if (p->pid > 0)
+	if (p->pid > 0 && ev_is_active(&p->child))
 		(void)kill(p->pid, SIGKILL);
 }
 
