@@ -47,6 +47,12 @@ on_deadline(UNUSED struct ev_loop *loop, ev_timer *w, UNUSED int events)
 	}
 }
 
+static void
+on_more_workers(UNUSED struct ev_loop *loop, ev_timer *w, UNUSED int events)
+{
+	worker_serve_needs(w->data);
+}
+
 struct generation *
 generation_new(struct master *m, struct settings *s)
 {
@@ -64,7 +70,8 @@ generation_new(struct master *m, struct settings *s)
 	for (uint32_t i = 0; i < g->n_keyd; i++)
 		service_init(&g->keyd[i], m, g, PROGRAM_KEYD, i);
 	ev_timer_init(&g->deadline, on_deadline, 0, 0);
-	g->deadline.data = g;
+	ev_timer_init(&g->more_workers, on_more_workers, 0, 0);
+	g->deadline.data = g->more_workers.data = g;
 	list_append(&m->generations, &g->link);
 	return g;
 }
@@ -111,6 +118,7 @@ generation_free(struct generation *g)
 	ASSERT(list_is_empty(&g->workers));
 	generation_each(g, done_one, NULL);
 	ev_timer_stop(m->loop, &g->deadline);
+	ev_timer_stop(m->loop, &g->more_workers);
 	list_remove(&g->link);
 	settings_free(&g->settings);
 	if (m->now == g)

@@ -64,6 +64,7 @@ struct generation {
 	struct list workers; /* login workers */
 	uint32_t n_workers, spare, serving;
 	uint32_t wanted_workers; /* asked for, not yet made */
+	ev_timer more_workers; /* there were no descriptors for them */
 	pid_t checking_pid; /* the login parent that has had its first set */
 	bool was_ready; /* once all ran: a failure is no longer the end */
 	bool retiring;

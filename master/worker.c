@@ -20,6 +20,8 @@
 #include "service.h"
 #include "session.h"
 
+#define RETRY_S 1
+
 /* The decoder has checked the length. */
 static struct str
 keep(struct str s, char *room)
@@ -220,10 +222,15 @@ worker_serve_needs(struct generation *g)
 {
 	struct err e;
 
-	while (g->wanted_workers > 0 && can_make(g)) {
+	while (g->wanted_workers > 0 && !ev_is_active(&g->more_workers) &&
+	    can_make(g)) {
 		if (make_one(g, &e) == -1) {
 			log_error("no channels for a login worker: %s", e.text);
-			g->wanted_workers = 0;
+			/* Login does not ask twice: without them it would wait
+			 * for ever. */
+			ev_timer_stop(g->m->loop, &g->more_workers);
+			ev_timer_set(&g->more_workers, RETRY_S, 0);
+			ev_timer_start(g->m->loop, &g->more_workers);
 			return;
 		}
 		g->wanted_workers--;
