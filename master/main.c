@@ -157,13 +157,41 @@ master_stop_step(struct master *m)
 
 /* ---- start ---- */
 
+static int
+write_pid_file(const struct settings *s, struct err *e)
+{
+	char path[4096], line[32];
+	int fd, n, rc;
+
+	(void)snprintf(path, sizeof(path), "%s/restanted.pid", s->run_dir);
+	(void)unlink(path);
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	if (fd == -1)
+		return err_sys(e, "make %s", path);
+	n = snprintf(line, sizeof(line), "%d\n", (int)getpid());
+	rc = fd_write_all(fd, line, (size_t)n, e);
+	fd_close(&fd);
+	return rc;
+}
+
+static void
+remove_pid_file(const struct settings *s)
+{
+	char path[4096];
+
+	(void)snprintf(path, sizeof(path), "%s/restanted.pid", s->run_dir);
+	(void)unlink(path);
+}
+
 void
 master_is_ready(struct master *m)
 {
 	char status = 0;
 	struct err e;
 
-	if (control_open(m, &e) == -1) {
+	/* The file is another's as long as the socket is. */
+	if (control_open(m, &e) == -1 ||
+	    write_pid_file(m->now->settings, &e) == -1) {
 		log_error("%s", e.text);
 		(void)dprintf(m->error_fd, "restanted: %s\n", e.text);
 		master_stop(m, 1);
@@ -237,32 +265,6 @@ make_run_dir(const struct settings *s, struct err *e)
 	if (chown(empty, 0, 0) == -1 || chmod(empty, 0555) == -1)
 		return err_sys(e, "make %s root's", empty);
 	return 0;
-}
-
-static int
-write_pid_file(const struct settings *s, struct err *e)
-{
-	char path[4096], line[32];
-	int fd, n, rc;
-
-	(void)snprintf(path, sizeof(path), "%s/restanted.pid", s->run_dir);
-	(void)unlink(path);
-	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-	if (fd == -1)
-		return err_sys(e, "make %s", path);
-	n = snprintf(line, sizeof(line), "%d\n", (int)getpid());
-	rc = fd_write_all(fd, line, (size_t)n, e);
-	fd_close(&fd);
-	return rc;
-}
-
-static void
-remove_pid_file(const struct settings *s)
-{
-	char path[4096];
-
-	(void)snprintf(path, sizeof(path), "%s/restanted.pid", s->run_dir);
-	(void)unlink(path);
 }
 
 /* Each worker and session is a few descriptors here. */
@@ -355,7 +357,7 @@ start(struct master *m, struct settings *s, struct err *e)
 		return -1;
 	if (!m->foreground && go_background(m, s, e) == -1)
 		return -1;
-	if (proc_harden(e) == -1 || write_pid_file(s, e) == -1)
+	if (proc_harden(e) == -1)
 		return -1;
 	/* Before the loop's first use in this process when it was forked. */
 	ev_loop_fork(m->loop);
@@ -390,7 +392,7 @@ run(struct master *m, struct settings *s)
 		return 1;
 	}
 	ev_run(m->loop, 0);
-	if (m->now != NULL)
+	if (m->ready)
 		remove_pid_file(m->now->settings);
 	if (m->exit_status != 0 && !m->ready)
 		(void)dprintf(m->error_fd,
