@@ -35,6 +35,11 @@
 #include "users.h"
 
 #define CLIENTS_MAX 32
+/* Of one user who is no administrator, and of all of them. */
+#define OTHERS_OF_ONE_MAX 6
+#define OTHERS_MAX 24
+/* When there are no descriptors: the queue keeps for so long who comes. */
+#define ACCEPT_PAUSE_S 1
 
 struct client {
 	struct list link;
@@ -51,15 +56,22 @@ struct control {
 	struct master *m;
 	int fd;
 	ev_io accept;
+	ev_timer pause;
 	struct list clients;
 	unsigned n_clients;
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 };
 
 static bool
+is_admin_uid(uid_t uid)
+{
+	return uid == 0 || uid == geteuid();
+}
+
+static bool
 is_admin(const struct client *c)
 {
-	return c->who.uid == 0 || c->who.uid == geteuid();
+	return is_admin_uid(c->who.uid);
 }
 
 static void
@@ -494,7 +506,35 @@ control_reload_ended(struct master *m, bool ok, const char *text)
 /* ---- the socket ---- */
 
 static void
-on_accept(UNUSED struct ev_loop *loop, ev_io *w, UNUSED int events)
+on_pause(struct ev_loop *loop, ev_timer *w, UNUSED int events)
+{
+	struct control *ctl = w->data;
+
+	ev_timer_stop(loop, w);
+	ev_io_start(loop, &ctl->accept);
+}
+
+/* Nobody else can keep the administrator out. */
+static bool
+has_room(const struct control *ctl, uid_t uid)
+{
+	unsigned others = 0, own = 0;
+
+	if (ctl->n_clients >= CLIENTS_MAX)
+		return false;
+	if (is_admin_uid(uid))
+		return true;
+	LIST_EACH(&ctl->clients, it) {
+		const struct client *c = LIST_OF(it, struct client, link);
+
+		others += !is_admin(c);
+		own += c->who.uid == uid;
+	}
+	return others < OTHERS_MAX && own < OTHERS_OF_ONE_MAX;
+}
+
+static void
+on_accept(struct ev_loop *loop, ev_io *w, UNUSED int events)
 {
 	struct control *ctl = w->data;
 	struct ucred who;
@@ -502,10 +542,17 @@ on_accept(UNUSED struct ev_loop *loop, ev_io *w, UNUSED int events)
 	struct client *c;
 	int fd = accept4(ctl->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
-	if (fd == -1)
+	if (fd == -1) {
+		if (errno != EAGAIN && errno != EINTR &&
+		    errno != ECONNABORTED) {
+			ev_io_stop(loop, w);
+			ev_timer_set(&ctl->pause, ACCEPT_PAUSE_S, 0);
+			ev_timer_start(loop, &ctl->pause);
+		}
 		return;
-	if (ctl->n_clients >= CLIENTS_MAX ||
-	    getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &n) == -1) {
+	}
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &n) == -1 ||
+	    !has_room(ctl, who.uid)) {
 		fd_close(&fd);
 		return;
 	}
@@ -521,12 +568,15 @@ on_accept(UNUSED struct ev_loop *loop, ev_io *w, UNUSED int events)
 static bool
 is_taken(const struct sockaddr_un *a)
 {
-	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	int fd =
+	    socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	bool taken;
 
 	if (fd == -1)
 		return false;
-	taken = connect(fd, (const struct sockaddr *)a, sizeof(*a)) == 0;
+	/* EAGAIN: one that is held up, with a full queue. */
+	taken = connect(fd, (const struct sockaddr *)a, sizeof(*a)) == 0 ||
+	    errno == EAGAIN;
 	fd_close(&fd);
 	return taken;
 }
@@ -562,7 +612,8 @@ control_open(struct master *m, struct err *e)
 	memcpy(ctl->path, a.sun_path, sizeof(ctl->path));
 	list_init(&ctl->clients);
 	ev_io_init(&ctl->accept, on_accept, fd, EV_READ);
-	ctl->accept.data = ctl;
+	ev_timer_init(&ctl->pause, on_pause, 0, 0);
+	ctl->accept.data = ctl->pause.data = ctl;
 	ev_io_start(m->loop, &ctl->accept);
 	m->control = ctl;
 	return 0;
@@ -578,6 +629,7 @@ control_close(struct master *m)
 	LIST_EACH(&ctl->clients, it)
 		client_free(LIST_OF(it, struct client, link));
 	ev_io_stop(m->loop, &ctl->accept);
+	ev_timer_stop(m->loop, &ctl->pause);
 	fd_close(&ctl->fd);
 	(void)unlink(ctl->path);
 	free(ctl);

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 import time
 
 import pytest
@@ -205,3 +206,24 @@ def test_another_user_may_not_stop_us(start):
         done = program("restantectl", "-c", s.config, *argv, **nobody)
         assert done.returncode == 1, argv
     s.imap("alice").ok("NOOP")
+
+
+@pytest.mark.skipif(not server.is_root(), reason="needs two uids")
+def test_another_user_may_not_take_all_connections(start):
+    s = start(separate=True)
+    hold = ("import socket, sys\n"
+            "kept = []\n"
+            "for _ in range(64):\n"
+            "    c = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)\n"
+            "    c.connect(sys.argv[1])\n"
+            "    kept.append(c)\n"
+            "print('held', flush=True)\n"
+            "sys.stdin.read()\n")
+    path = os.path.join(s.dir, "run", "control")
+    with subprocess.Popen(
+            [sys.executable, "-c", hold, path], stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, user=65534, group=65534,
+            extra_groups=[]) as p:
+        assert p.stdout.readline() == b"held\n"
+        s.ctl("status")
+        p.stdin.close()
