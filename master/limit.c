@@ -13,6 +13,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "base/vec.h"
 
 #define CRASHES_FREE 2
 #define CRASH_DELAY_MS 1000
@@ -202,25 +203,21 @@ limit_may_start(
 void
 limit_sweep(struct limit_table *l, int64_t now_ms)
 {
-	bool again = true;
+	VEC(struct crash *) old = {0};
+	struct str key;
+	size_t i = 0;
+	void *value;
 
-	/* Removing changes the table under the iterator: start over. */
-	while (again) {
-		struct str key;
-		size_t i = 0;
-		void *value;
+	/* Removing changes the table under the iterator. */
+	while (map_next(&l->crashes, &i, &key, &value)) {
+		struct crash *c = value;
 
-		again = false;
-		while (map_next(&l->crashes, &i, &key, &value)) {
-			struct crash *c = value;
-
-			if (now_ms - c->last_ms <= CRASH_MEMORY_MS)
-				continue;
-			(void)map_remove(
-			    &l->crashes, str_make(c->key, c->key_n));
-			free(c);
-			again = true;
-			break;
-		}
+		if (now_ms - c->last_ms > CRASH_MEMORY_MS)
+			*VEC_ADD(&old) = c;
 	}
+	VEC_EACH(&old, x) {
+		(void)map_remove(&l->crashes, str_make((*x)->key, (*x)->key_n));
+		free(*x);
+	}
+	VEC_DONE(&old);
 }
