@@ -35,6 +35,7 @@
 static void
 drop(struct shares *s, size_t i)
 {
+	s->bytes -= strlen(s->v.v[i].line) + 1;
 	free(s->v.v[i].line);
 	VEC_REMOVE(&s->v, i);
 	s->is_dirty = true;
@@ -70,20 +71,22 @@ add(struct shares *s, const struct share_record *r)
 	struct share_entry *e;
 	struct buf b;
 
-	if (s->v.n >= ALL_MAX) {
+	buf_init(&b, 16384);
+	share_record_write(&b, r);
+	if (s->v.n >= ALL_MAX || s->bytes + b.n > FILE_MAX) {
 		log_warn("too many shares: user=<%.*s> folder=<%.*s> will not "
 			 "appear to others",
 		    STR_ARG(r->owner), STR_ARG(r->folder));
+		buf_done(&b);
 		return;
 	}
-	buf_init(&b, 8192);
-	share_record_write(&b, r);
 	e = VEC_ADD(&s->v);
-	e->line = mem_dup(b.p, b.n);
-	if (!share_record_parse(str_make(e->line, b.n - 1), &e->r)) {
+	e->line = str_to_heap(str_make(b.p, b.n > 0 ? b.n - 1 : 0));
+	if (!share_record_parse(str_of(e->line), &e->r)) {
 		free(e->line);
 		s->v.n--;
 	} else {
+		s->bytes += b.n;
 		s->is_dirty = true;
 	}
 	buf_done(&b);
@@ -158,35 +161,40 @@ load(struct shares *s, const char *state_dir)
 	close(fd);
 }
 
-static void
+/* False: what there is only here stays to be saved. */
+static bool
 save_now(struct shares *s)
 {
 	static const struct file_perm perm = {
 	    .dir_mode = 0700, .file_mode = 0600, .gid = (gid_t)-1};
 	struct buf b;
 	struct err e;
-	int fd;
+	int fd = -1;
 
 	if (!s->is_dirty || s->dir == NULL)
-		return;
-	s->is_dirty = false;
+		return true;
 	buf_init(&b, FILE_MAX);
 	VEC_EACH(&s->v, x)
 		share_record_write(&b, &x->r);
-	fd = file_open_dir(AT_FDCWD, s->dir, true, &e);
-	if (fd == -1 ||
+	if (buf_is_over(&b))
+		(void)err_set(&e, ERR_LIMIT, "longer than %zu bytes", FILE_MAX);
+	else
+		fd = file_open_dir(AT_FDCWD, s->dir, true, &e);
+	s->is_dirty = fd == -1 ||
 	    file_replace(fd, SHARE_FILE, SHARE_FILE ".new", buf_str(&b), &perm,
-		NULL, &e) == -1)
+		NULL, &e) == -1;
+	if (s->is_dirty)
 		log_warn("shares can not be kept reason=\"%s\"", e.text);
 	buf_done(&b);
 	fd_close(&fd);
+	return !s->is_dirty;
 }
 
 static void
 on_save(struct ev_loop *loop, ev_timer *t, UNUSED int events)
 {
 	ev_timer_stop(loop, t);
-	save_now(t->data);
+	(void)save_now(t->data);
 }
 
 static void
@@ -213,11 +221,16 @@ take_added(struct shares *s)
 	if (fd == -1 || flock(fd, LOCK_EX | LOCK_NB) == -1)
 		goto out;
 	buf_init(&b, FILE_MAX);
-	if (file_read_rest(fd, 0, &b, &e) == 0)
-		apply_lines(s, buf_str(&b));
+	if (file_read_rest(fd, 0, &b, &e) == -1) {
+		log_warn("shares: %s: %s", SHARE_ADD_FILE, e.text);
+		buf_done(&b);
+		goto out;
+	}
+	apply_lines(s, buf_str(&b));
 	buf_done(&b);
-	save_now(s);
-	if (ftruncate(fd, 0) == -1 || unlinkat(dir, SHARE_ADD_FILE, 0) == -1)
+	/* Else they are taken in once more, which changes nothing. */
+	if (save_now(s) &&
+	    (ftruncate(fd, 0) == -1 || unlinkat(dir, SHARE_ADD_FILE, 0) == -1))
 		log_warn("shares: %s: %s", SHARE_ADD_FILE, strerror(errno));
 out:
 	fd_close(&fd);
@@ -239,7 +252,7 @@ shares_done(struct shares *s)
 {
 	if (s->loop != NULL)
 		ev_timer_stop(s->loop, &s->save);
-	save_now(s);
+	(void)save_now(s);
 	VEC_EACH(&s->v, x)
 		free(x->line);
 	VEC_DONE(&s->v);

@@ -18,6 +18,7 @@ struct shares {
 		char *line;
 	})
 	v;
+	size_t bytes; /* of the lines, in the file */
 	struct ev_loop *loop; /* NULL: nothing is to be saved later */
 	char *dir; /* state_dir; NULL: not loaded yet */
 	ev_timer save;

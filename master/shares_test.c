@@ -224,6 +224,45 @@ test_full_list(UNUSED void **state)
 	shares_done(&s);
 }
 
+/* What would not fit into the file is refused, and the rest is kept whole. */
+static void
+test_long_list(UNUSED void **state)
+{
+	enum { LENGTH = SHARE_PATH_MAX - 100 };
+	struct ev_loop *loop = ev_loop_new(0);
+	char location[LENGTH + 20], folder[LENGTH + 20];
+	struct shares s;
+	char path[128];
+	struct stat st;
+	size_t n;
+
+	(void)snprintf(location, sizeof(location), "maildir:/%0*d", LENGTH, 0);
+	(void)snprintf(folder, sizeof(folder), "/%0*d/.x", LENGTH, 0);
+	shares_init(&s);
+	for (unsigned i = 0; i < 32 * 1024 * 1024 / (2 * LENGTH); i++) {
+		const struct share_record r = {.owner_uid = 2000 + i,
+		    .owner = STR("alice"),
+		    .kind = SHARE_USER,
+		    .number = 1001,
+		    .gives = true,
+		    .location = str_of(location),
+		    .folder = str_of(folder)};
+
+		assert_true(share_record_is_sound(&r));
+		shares_take(&s, loop, dir, &r);
+	}
+	n = s.v.n;
+	shares_done(&s);
+	ev_loop_destroy(loop);
+	(void)snprintf(path, sizeof(path), "%s/%s", dir, SHARE_FILE);
+	assert_int_equal(stat(path, &st), 0);
+	assert_true(st.st_size <= 32 * 1024 * 1024);
+	shares_init(&s);
+	assert_told(&s, 5, 5, "");
+	assert_int_equal(s.v.n, n);
+	shares_done(&s);
+}
+
 int
 main(void)
 {
@@ -235,6 +274,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(
 		test_added_lines, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_full_list, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_long_list, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
