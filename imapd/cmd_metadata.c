@@ -283,9 +283,7 @@ cmd_setmetadata(struct cmd *c)
 		return STEP_MORE;
 	if (step == STEP_FAIL)
 		return refuse(c, &e, &g->job);
-	for (const struct meta_entry *x = g->first; x != NULL; x = x->next) {
-		metadata_own(c->s, g->mailbox, x->name);
-		notify_metadata(c->s, g->mailbox, x->name);
-	}
+	metadata_own(c->s, g->mailbox, g->first);
+	notify_metadata(c->s, g->mailbox, g->first);
 	return reply_ok(c, NULL, "Done");
 }

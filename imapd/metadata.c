@@ -135,13 +135,14 @@ on_tree(void *arg)
 }
 
 void
-metadata_own(struct session *s, struct str mailbox, struct str entry)
+metadata_own(
+    struct session *s, struct str mailbox, const struct meta_entry *entries)
 {
 	struct metadata_asked *x =
 	    s->metadata == NULL ? NULL : find_asked(s->metadata, mailbox);
 
 	if (x != NULL)
-		metadata_watch_told(&x->watch, s->store, mailbox, entry);
+		metadata_watch_told(&x->watch, s->store, mailbox, entries);
 }
 
 /* ---- answers --------------------------------------------------------------- */
@@ -317,10 +318,9 @@ on_change(void *arg, struct str mailbox, const struct meta_entry *entries)
 	if (mailbox.n > 0 ? !s->metadata_on
 			  : !(s->metadata_on || s->metadata_server_on))
 		return;
-	for (; entries != NULL; entries = entries->next) {
-		add_news(s->metadata, mailbox, entries->name);
-		metadata_own(s, mailbox, entries->name);
-	}
+	for (const struct meta_entry *x = entries; x != NULL; x = x->next)
+		add_news(s->metadata, mailbox, x->name);
+	metadata_own(s, mailbox, entries);
 	client_news(s);
 }
 

@@ -60,8 +60,9 @@ struct metadata {
 /* ENABLE METADATA, METADATA-SERVER. */
 void metadata_enable(struct session *s);
 void metadata_done(struct session *s);
-/* This session has changed it itself: that is no news. */
-void metadata_own(struct session *s, struct str mailbox, struct str entry);
+/* This session has changed them itself: that is no news. */
+void metadata_own(
+    struct session *s, struct str mailbox, const struct meta_entry *entries);
 bool metadata_has_news(const struct session *s);
 /* Tells them. */
 void metadata_tell(struct session *s);

@@ -125,20 +125,25 @@ metadata_watch_look(struct metadata_watch *w, struct store *s,
 
 void
 metadata_watch_told(struct metadata_watch *w, struct store *s,
-    struct str mailbox, struct str entry)
+    struct str mailbox, const struct meta_entry *entries)
 {
 	struct metadata_known *k;
 	const struct meta_entry *x;
+	struct meta_entry *all;
 	struct arena a;
 
 	if (w->place == NULL)
 		return;
 	arena_init(&a);
-	x = meta_find(load(s, mailbox, &a), entry);
-	k = find(w, entry);
-	if (x != NULL)
-		(void)set(w, x);
-	else if (k != NULL)
-		forget(w, k);
+	/* Once for all of them: the file may be long, and the list, too. */
+	all = load(s, mailbox, &a);
+	for (; entries != NULL; entries = entries->next) {
+		x = meta_find(all, entries->name);
+		k = find(w, entries->name);
+		if (x != NULL)
+			(void)set(w, x);
+		else if (k != NULL)
+			forget(w, k);
+	}
 	arena_done(&a);
 }

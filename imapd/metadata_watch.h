@@ -33,8 +33,8 @@ bool metadata_watch_is_due(const struct metadata_watch *w);
  */
 void metadata_watch_look(struct metadata_watch *w, struct store *s,
     struct str mailbox, void (*fn)(void *arg, struct str entry), void *arg);
-/* This entry was changed, and all who want to know have been told. */
+/* These entries were changed, and all who want to know have been told. */
 void metadata_watch_told(struct metadata_watch *w, struct store *s,
-    struct str mailbox, struct str entry);
+    struct str mailbox, const struct meta_entry *entries);
 
 #endif

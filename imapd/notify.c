@@ -393,7 +393,8 @@ notify_tell_entry(struct notify *n, struct str name, struct str entry)
 }
 
 void
-notify_metadata(struct session *by, struct str name, struct str entry)
+notify_metadata(
+    struct session *by, struct str name, const struct meta_entry *entries)
 {
 	LIST_EACH(&all, l) {
 		struct notify *n = LIST_OF(l, struct notify, link);
@@ -402,10 +403,12 @@ notify_metadata(struct session *by, struct str name, struct str entry)
 			continue;
 		metadata_watch_told(
 		    name.n == 0 ? &n->server : &notify_find(n, name)->meta,
-		    n->s->store, name, entry);
+		    n->s->store, name, entries);
 		if (n->s == by)
 			continue;
-		write_entry(n, &n->metadata, name, entry);
+		for (const struct meta_entry *x = entries; x != NULL;
+		     x = x->next)
+			write_entry(n, &n->metadata, name, x->name);
 		/* Its session may be amidst a response: said when it is not. */
 		n->is_over = buf_is_over(&n->metadata);
 		wake(n);

@@ -15,6 +15,7 @@
 
 #include "imapd/notify_arg.h"
 #include "imapd/session.h"
+#include "store/meta.h"
 
 struct notify;
 
@@ -58,11 +59,12 @@ void notify_own_delete(struct session *s, struct str name);
 void notify_own_rename(struct session *s, struct str from, struct str to);
 void notify_own_subscribe(struct session *s, struct str name, bool on);
 /*
- * An entry of a mailbox's annotations, or with name "" of the server's, was
+ * Entries of a mailbox's annotations, or with name "" of the server's, were
  * changed by session `by`: tells the others of this process that wish for
  * MailboxMetadataChange and ServerMetadataChange (RFC 5465 sections 5.6, 5.7).
  */
-void notify_metadata(struct session *by, struct str name, struct str entry);
+void notify_metadata(
+    struct session *by, struct str name, const struct meta_entry *entries);
 
 /* ---- for cmd_notify.c ------------------------------------------------------ */
 

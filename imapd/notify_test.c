@@ -161,13 +161,15 @@ test_bye_amidst_a_response(UNUSED void **state)
 static void
 test_annotations_amidst_a_response(UNUSED void **state)
 {
+	const struct meta_entry comment = {.name = STR("/shared/comment")};
+
 	begin_push();
 	command("c NOTIFY SET (SELECTED (MessageNew (BODY.PEEK[]) "
 		"MessageExpunge)) (PERSONAL (ServerMetadataChange))\r\n",
 	    "c OK");
 	push_half();
 	for (int i = 0; i < 5000; i++)
-		notify_metadata(NULL, STR(""), STR("/shared/comment"));
+		notify_metadata(NULL, STR(""), &comment);
 	check_whole("* OK [NOTIFICATIONOVERFLOW] Too many annotations");
 	assert_false(has_heard("* METADATA"));
 	/* It is off, the session goes on. */
