@@ -68,19 +68,33 @@ log_level_name(enum log_level level)
 	return names[level];
 }
 
+size_t
+log_control(const char *at, size_t n)
+{
+	const unsigned char *p = (const unsigned char *)at;
+
+	if (p[0] < 0x20 || p[0] == 0x7f)
+		return 1;
+	return p[0] == 0xc2 && n > 1 && p[1] >= 0x80 && p[1] < 0xa0 ? 2 : 0;
+}
+
 /* Control bytes become \ooo; the rest, UTF-8 too, stays as it is. */
 static void
 quote(const char *from, char *to, size_t to_size)
 {
-	size_t n = 0;
+	size_t n = 0, bad = 0;
 
 	for (; *from != '\0' && n + 5 < to_size; from++) {
-		unsigned char c = (unsigned char)*from;
-
-		if (c < 0x20 || c == 0x7f)
-			n += (size_t)snprintf(to + n, to_size - n, "\\%03o", c);
-		else
+		/* from[1] is at most the NUL. */
+		if (bad == 0)
+			bad = log_control(from, 2);
+		if (bad == 0) {
 			to[n++] = *from;
+			continue;
+		}
+		n += (size_t)snprintf(
+		    to + n, to_size - n, "\\%03o", (unsigned char)*from);
+		bad--;
 	}
 	to[n] = '\0';
 }

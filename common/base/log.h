@@ -35,6 +35,11 @@ void log_set_sink(log_sink_fn *sink, void *arg);
 void log_set_level(enum log_level level);
 bool log_is_debug(void);
 const char *log_level_name(enum log_level level);
+/*
+ * Bytes at `at`, of `n` that there are, which a terminal would take for a
+ * control character; 0: none. U+0080 to U+009F have two in UTF-8.
+ */
+size_t log_control(const char *at, size_t n);
 
 /*
  * One line, as printf() makes it: a fixed phrase first, then key=value. Control

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/num.h"
 #include "base/vec.h"
 #include "ctl.h"
@@ -168,10 +169,11 @@ add_json(struct buf *out, const struct answer *a)
 static void
 add_safe(struct buf *out, struct str s)
 {
-	for (size_t i = 0; i < s.n; i++) {
-		unsigned char c = (unsigned char)s.p[i];
+	size_t bad;
 
-		buf_add_byte(out, c < 0x20 || c == 0x7f ? '?' : (char)c);
+	for (; s.n > 0; s = str_skip(s, bad > 1 ? bad : 1)) {
+		bad = log_control(s.p, s.n);
+		buf_add_byte(out, bad > 0 ? '?' : s.p[0]);
 	}
 }
 

@@ -22,10 +22,11 @@ static const int severities[] = {[LOG_LEVEL_DEBUG] = 7,
 static void
 add_safe(struct buf *out, struct str s)
 {
-	for (size_t i = 0; i < s.n; i++) {
-		unsigned char c = (unsigned char)s.p[i];
+	size_t bad;
 
-		buf_add_byte(out, c < 0x20 || c == 0x7f ? '?' : (char)c);
+	for (; s.n > 0; s = str_skip(s, bad > 1 ? bad : 1)) {
+		bad = log_control(s.p, s.n);
+		buf_add_byte(out, bad > 0 ? '?' : s.p[0]);
 	}
 }
 

@@ -26,6 +26,15 @@ static const struct {
 	{"login", 0},
 	"2024-03-01T14:05:06.000+0100 login(192.0.2.1): warning: a?b?[1m\n",
 	"<20>Mar  1 14:05:06 restante: login(192.0.2.1): warning: a?b?[1m"},
+    /* CSI in one character, and what only looks like it. */
+    {{LOG_LEVEL_INFO, 1709298306000000, STR_LIT("x"),
+	 STR_LIT("a\xc2\x9b"
+		 "1m\xc3\x9b\xc2\xa0\xc2")},
+	{"login", 1},
+	"2024-03-01T14:05:06.000+0100 login[1]: "
+	"a?1m\xc3\x9b\xc2\xa0\xc2\n",
+	"<22>Mar  1 14:05:06 restante[1]: login: "
+	"a?1m\xc3\x9b\xc2\xa0\xc2"},
     {{LOG_LEVEL_ERROR, 1709298306000000, STR_LIT("master"), STR_LIT("x")},
 	{"login", 0}, "2024-03-01T14:05:06.000+0100 login: error: x\n",
 	"<19>Mar  1 14:05:06 restante: login: error: x"},
