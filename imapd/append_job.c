@@ -130,6 +130,9 @@ refuse_url(struct cmd *c, struct str url)
 
 		code[n++] = ch < ' ' || ch > '~' || ch == ']' ? '?' : ch;
 	}
+	/* There must be something. */
+	if (url.n == 0)
+		code[n++] = '?';
 	code[n] = '\0';
 	return reply_no(c, code, "No such message or part");
 }

@@ -161,6 +161,7 @@ def test_bad_url_with_literals_sent_ahead(c):
 def test_bad_urls(c, bad):
     status, text, _ = catenate(c, [b"a: b\r\n\r\n", url(bad)])
     assert status == "NO" and text.startswith(b"[BADURL "), text
+    assert not text.startswith(b"[BADURL ]"), text
     assert b"(MESSAGES 1)" in c.ok("STATUS Drafts (MESSAGES)")[0]
 
 
