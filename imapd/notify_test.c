@@ -5,6 +5,7 @@
  */
 #include "tests/lib/slow_session.h"
 
+#include "imapd/context.h"
 #include "imapd/notify_impl.h"
 
 #define LARGE 3000000
@@ -176,6 +177,66 @@ test_annotations_amidst_a_response(UNUSED void **state)
 	command("d NOOP\r\n", "d OK");
 }
 
+/* The mailbox goes while the FETCH of a context is half out. */
+static void
+gone_amidst_a_context(const char *notify)
+{
+	char *text = malloc(LARGE);
+	unsigned phase = 0;
+	enum step step;
+	struct err e;
+	FILE *f;
+
+	command("a SELECT aaa\r\n", "a OK");
+	if (notify != NULL)
+		command(notify, "n OK");
+	command("b UID SEARCH RETURN (UPDATE (BODY.PEEK[])) ALL\r\n", "b OK");
+	memset(text, 'x', LARGE);
+	memcpy(text, "Subject: x\n\n", 12);
+	f = fopen(box_path(&box, "tmp/large"), "w");
+	assert_non_null(f);
+	assert_int_equal(fwrite(text, LARGE, 1, f), 1);
+	assert_int_equal(fclose(f), 0);
+	free(text);
+	say("c IDLE\r\n");
+	run_until("+ idling");
+	box_move(&box, "tmp/large", ".aaa/new/1097.M1P1.h");
+	for (int i = 0; i < WAIT_MS && !context_is_within(session()); i++) {
+		turn();
+		if (!host.is_awake)
+			usleep(1000);
+	}
+	assert_true(context_is_within(session()));
+	while ((step = store_delete(box.store, STR("aaa"), &phase, &e)) ==
+	    STEP_MORE)
+		continue;
+	assert_int_equal(step, STEP_DONE);
+	for (int i = 0; i < 20; i++)
+		turn();
+	check_whole("* BYE Selected mailbox was deleted\r\n");
+}
+
+static void
+test_gone_amidst_a_context(UNUSED void **state)
+{
+	gone_amidst_a_context(NULL);
+}
+
+static void
+test_gone_amidst_a_context_with_notify(UNUSED void **state)
+{
+	gone_amidst_a_context(
+	    "n NOTIFY SET (SELECTED (MessageNew MessageExpunge))\r\n");
+}
+
+static void
+test_gone_amidst_a_context_with_names(UNUSED void **state)
+{
+	gone_amidst_a_context(
+	    "n NOTIFY SET (SELECTED (MessageNew MessageExpunge)) (PERSONAL "
+	    "(MailboxName MessageNew MessageExpunge))\r\n");
+}
+
 int
 main(void)
 {
@@ -186,6 +247,9 @@ main(void)
 	    T(test_done_amidst_a_response),
 	    T(test_bye_amidst_a_response),
 	    T(test_annotations_amidst_a_response),
+	    T(test_gone_amidst_a_context),
+	    T(test_gone_amidst_a_context_with_notify),
+	    T(test_gone_amidst_a_context_with_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
