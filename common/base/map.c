@@ -23,7 +23,7 @@ rotl(uint64_t x, unsigned n)
 	return x << n | x >> (64 - n);
 }
 
-static void
+static inline __attribute__((always_inline)) void
 sip_round(uint64_t v[4])
 {
 	v[0] += v[1];

@@ -13,12 +13,11 @@ num_cut_u64(struct str *s, uint64_t max, uint64_t *out)
 {
 	uint64_t v = 0;
 	size_t i = 0;
-
 	/* So many digits fit in any case. */
-	for (; i < NUM_DIGITS_MAX - 1 && i < s->n && s->p[i] >= '0' &&
-	     s->p[i] <= '9';
-	     i++)
-		v = v * 10 + (uint64_t)(s->p[i] - '0');
+	size_t n = s->n < NUM_DIGITS_MAX - 1 ? s->n : NUM_DIGITS_MAX - 1;
+
+	for (; i < n && (unsigned char)(s->p[i] - '0') <= 9; i++)
+		v = v * 10 + (unsigned char)(s->p[i] - '0');
 	for (; i < s->n && s->p[i] >= '0' && s->p[i] <= '9'; i++)
 		if (!num_mul(v, 10u, &v) ||
 		    !num_add(v, (uint64_t)(s->p[i] - '0'), &v))

@@ -483,17 +483,24 @@ tree_id_of(struct store *s, struct str name)
 	return id;
 }
 
-void
-tree_note(struct mailbox *m)
+/* For itself: the room for a key is not for nothing. */
+static __attribute__((noinline)) void
+note_mailbox(struct tree *t, struct mailbox *m)
 {
-	struct tree *t = store_head(m->store)->tree;
 	struct tree_place *p;
 	char key[KEY_MAX];
 
-	if (t == NULL || t->places.n == 0)
-		return;
 	p = map_find(
 	    &t->places, key_of(m->store, str_of(m->name), PLACE_MESSAGES, key));
 	if (p != NULL)
 		note(p);
+}
+
+void
+tree_note(struct mailbox *m)
+{
+	struct tree *t = store_head(m->store)->tree;
+
+	if (t != NULL && t->places.n > 0)
+		note_mailbox(t, m);
 }

@@ -279,17 +279,74 @@ init_list(struct mailbox *m)
 		take_guid(md);
 }
 
+/* It failed, or was given up: nobody has heard of what was planned. */
+static void
+first_look_end(struct mailbox *m)
+{
+	struct maildir *md = maildir_of(m);
+
+	if (md->list.is_planned) {
+		uidlist_unplan(&md->list);
+		m->uidvalidity = m->uidnext = 0;
+		memset(m->guid, 0, sizeof(m->guid));
+	}
+	md->is_first_look = false;
+	md->was_first_look = true;
+}
+
+static bool
+may_look_first(const struct mailbox *m)
+{
+	const struct maildir *md = maildir_of(m);
+
+	return !md->was_first_look && !md->has_own_map && !md->has_journal &&
+	    !m->is_read_only && !m->store->is_courier && m->recs.n == 0;
+}
+
+/*
+ * A mailbox without a map: a sync gives its messages their UIDs, so that the
+ * map is written and synced to disk once, and not first an empty one. True:
+ * *step says how it ends. False: it could not (somebody has the lock, there is
+ * no space), and the empty map has to do.
+ */
+static bool
+first_look(struct mailbox *m, enum step *step, struct err *e)
+{
+	struct maildir *md = maildir_of(m);
+
+	if (md->is_first_look && md->job == NULL)
+		first_look_end(m); /* another session has left its midst */
+	if (!md->is_first_look && !may_look_first(m))
+		return false;
+	md->is_first_look = true;
+	*step = maildir_sync(m, SYNC_FORCE, e);
+	if (*step == STEP_MORE)
+		return true;
+	first_look_end(m);
+	if (*step == STEP_DONE && m->uidvalidity != 0)
+		derived_note_state(m); /* even if there is no message */
+	return *step == STEP_FAIL || m->uidvalidity != 0;
+}
+
 static enum step
 open_list(struct mailbox *m, struct err *e)
 {
 	struct maildir *md = maildir_of(m);
-	enum step step =
-	    maildir_read_list(m, clock_mono_ms() + STEP_SLICE_MS, e);
+	enum step step;
 
+	if (md->is_first_look && first_look(m, &step, e))
+		return step;
+	step = maildir_read_list(m, clock_mono_ms() + STEP_SLICE_MS, e);
 	if (step != STEP_FAIL)
 		return step;
 	if (e->code != ERR_NOT_FOUND && e->code != ERR_CORRUPT)
 		return STEP_FAIL;
+	if (m->is_read_only && !md->has_own_map) {
+		serve_in_memory(m);
+		return STEP_DONE;
+	}
+	if (e->code == ERR_NOT_FOUND && first_look(m, &step, e))
+		return step;
 	if (m->is_read_only && !md->has_own_map) {
 		serve_in_memory(m);
 		return STEP_DONE;

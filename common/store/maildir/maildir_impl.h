@@ -131,6 +131,7 @@ struct maildir {
 	bool courier_drop_is_dirty;
 
 	bool must_scan; /* records came without their files */
+	bool is_first_look, was_first_look; /* maildir.c: first_look() */
 	bool is_in_memory; /* no UID map can be written here */
 	bool want_purge;
 	uint32_t n_new; /* LIVE records in new/ */

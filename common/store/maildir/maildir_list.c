@@ -297,6 +297,7 @@ maildir_create(struct store *s, struct str name, struct err *e)
 {
 	char path[PATH_MAX];
 	struct mailbox *m = NULL;
+	enum step step;
 
 	if (maildir_path(s, name, path, e) == 0) {
 		struct stat st;
@@ -315,7 +316,10 @@ maildir_create(struct store *s, struct str name, struct err *e)
 		return -1;
 	/* Opening it gives it its UIDVALIDITY; where somebody is quicker and
 	 * has the lock of the new folder already, he does that. */
-	if (mailbox_acquire(s, name, &m, e) == STEP_FAIL)
+	do
+		step = mailbox_acquire(s, name, &m, e);
+	while (step == STEP_MORE && !store_must_wait(s));
+	if (step == STEP_FAIL)
 		return -1;
 	mailbox_release(&m);
 	return 0;

@@ -63,21 +63,68 @@ split_info(
 	return true;
 }
 
+#define EACH_BYTE(b) (UINT64_C(0x0101010101010101) * (unsigned char)(b))
+
+/* Not 0 where a byte of `word` is `c`. */
+static inline uint64_t
+has_byte(uint64_t word, char c)
+{
+	uint64_t x = word ^ EACH_BYTE(c);
+
+	return (x - EACH_BYTE(1)) & ~x & EACH_BYTE(0x80);
+}
+
+static inline bool
+has_bad_byte(const char p[8])
+{
+	uint64_t word;
+
+	memcpy(&word, p, sizeof(word));
+	return (has_byte(word, '\n') | has_byte(word, '\r') |
+		   has_byte(word, '/')) != 0;
+}
+
+/* Whether there is a line end or a slash, eight bytes at a time. */
+static bool
+is_no_name(struct str s)
+{
+	const char *p = s.p, *end = s.p + s.n;
+
+	for (; end - p >= 8; p += 8)
+		if (has_bad_byte(p))
+			return true;
+	for (; p < end; p++)
+		if (*p == '\n' || *p == '\r' || *p == '/')
+			return true;
+	return false;
+}
+
+/* As nearly all are: ":2,", then flags to the end. */
+static bool
+is_simple_info(struct str info)
+{
+	if (info.n < 3 || info.p[1] != '2' || info.p[2] != ',')
+		return false;
+	for (size_t i = 3; i < info.n; i++)
+		if (info.p[i] == ',' || info.p[i] == ':')
+			return false;
+	return true;
+}
+
 bool
 maildir_name_parse(struct str name, struct maildir_name *out)
 {
-	struct str before, flags, after;
+	struct str before = {0}, flags, after = {0};
 	char last = '\0';
 
-	if (name.n == 0 || name.p[0] == '.' ||
-	    memchr(name.p, '\n', name.n) != NULL ||
-	    memchr(name.p, '\r', name.n) != NULL ||
-	    memchr(name.p, '/', name.n) != NULL)
+	if (name.n == 0 || name.p[0] == '.' || is_no_name(name))
 		return false;
 	*out = (struct maildir_name){0};
 	out->base = str_head(name, str_find(name, ':'));
 	out->info = str_skip(name, out->base.n);
-	if (!split_info(out->info, &before, &flags, &after))
+	if (is_simple_info(out->info))
+		flags = str_skip(out->info, 3);
+	else if (!split_info(out->info, &before, &flags, &after))
 		return true;
 	/* As maildir_name_info() writes it: known letters, ascending. */
 	out->is_plain = before.n == 0 && after.n == 0;

@@ -208,6 +208,20 @@ read_dir(struct mailbox *m, struct scan *s, int64_t until_ms, struct err *e)
 	return STEP_FAIL;
 }
 
+#define ENTRY_BYTES 40 /* of a directory, at the least, as most are kept */
+#define EXPECTED_MAX 100000
+
+/* Where no file is known yet, all will be met for the first time. */
+static void
+expect_files(const struct mailbox *m, struct scan *s, const struct stat *st)
+{
+	size_t n = st->st_size > 0 ? (size_t)st->st_size / ENTRY_BYTES : 0;
+
+	if (m->recs.n == 0 && m->lazy_top == 0)
+		VEC_RESERVE(&s->unknown,
+		    s->unknown.n + (n < EXPECTED_MAX ? n : EXPECTED_MAX));
+}
+
 static int
 dir_begin(struct mailbox *m, struct scan *s, struct err *e)
 {
@@ -223,6 +237,7 @@ dir_begin(struct mailbox *m, struct scan *s, struct err *e)
 	}
 	if (lseek(dir_fd(md, s->dir), 0, SEEK_SET) == -1)
 		return err_sys(e, "rewind folder");
+	expect_files(m, s, &st);
 	s->dir_mtime = st.st_mtim;
 	s->is_in_dir = true;
 	d->read_us = clock_wall_us();

@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: ISC */
 /* maildir_sync_test.c - other programs and other sessions beside us. */
+#include <sys/inotify.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/clock.h"
+#include "base/num.h"
 #include "tests/lib/fresh_box.h"
 
 #include "store/maildir/maildir_impl.h"
 #include "store/maildir/maildir_test.h"
+#include "store/object.h"
 
 /* ---- another program beside us ------------------------------------------- */
 
@@ -499,6 +503,193 @@ test_deaf(void **state)
 	view_close(&v);
 }
 
+/* ---- the first look ------------------------------------------------------ */
+
+/* How often a whole map was put in its place. */
+static int
+maps_written(int fd)
+{
+	char bytes[8192] __attribute__((aligned(8)));
+	ssize_t n = read(fd, bytes, sizeof(bytes));
+	int count = 0;
+
+	for (char *p = bytes; n > 0 && p < bytes + n;) {
+		const struct inotify_event *ev = (const void *)p;
+
+		if (ev->len > 0 && strcmp(ev->name, "dovecot-uidlist") == 0)
+			count++;
+		p += sizeof(*ev) + ev->len;
+	}
+	return count;
+}
+
+/* The map comes into being whole, with all messages, even if there are none. */
+static void
+test_first_look(void **state)
+{
+	struct box *b = *state;
+	int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	struct view *v;
+	int64_t save_s;
+	const char *list;
+
+	box_msg(b, "cur/1000.x:2,S");
+	box_msg(b, "new/1001.y");
+	assert_true(inotify_add_watch(
+			fd, box_path(b, ""), IN_MOVED_TO | IN_MODIFY) > 0);
+	box_open(b);
+	v = box_view(b, "INBOX", false);
+	assert_int_equal(maps_written(fd), 1);
+	list = box_read(b, "dovecot-uidlist");
+	assert_non_null(strstr(list, " N3 G"));
+	assert_non_null(strstr(list, "\n1 :1000.x\n2 :1001.y\n"));
+	assert_string_equal(box_flags(v, 1), "Sr");
+	assert_string_equal(box_flags(v, 2), "r");
+	assert_true(box_has(b, "cur/1001.y:2,"));
+	/* They were there before anybody looked: nobody knows since when. */
+	assert_false(view_save_date(v, 1, &save_s));
+	assert_string_equal(box_sync(v, true), "");
+	view_close(&v);
+	/* Nothing to be seen, but a map. */
+	box_dirs(b, ".Empty");
+	assert_true(inotify_add_watch(fd, box_path(b, ".Empty"),
+			IN_MOVED_TO | IN_MODIFY) > 0);
+	(void)maps_written(fd);
+	v = box_view(b, "Empty", true);
+	assert_int_equal(maps_written(fd), 1);
+	assert_non_null(strstr(box_read(b, ".Empty/dovecot-uidlist"), " N1 G"));
+	assert_true(mailbox_uidvalidity(view_mailbox(v)) != 0);
+	view_close(&v);
+	close(fd);
+}
+
+/* Somebody else has the lock: his map, or an empty one, in the end. */
+static void
+test_first_look_and_a_lock(void **state)
+{
+	struct box *b = *state;
+	struct mailbox *m = NULL;
+	enum step step = STEP_MORE;
+	struct err e;
+
+	box_msg(b, "cur/1000.x:2,S");
+	box_open(b);
+	box_write(b, "dovecot-uidlist.lock", "1:elsewhere");
+	for (int i = 0; i < 5; i++)
+		assert_int_equal(
+		    mailbox_acquire(b->store, STR("INBOX"), &m, &e), STEP_MORE);
+	assert_false(box_has(b, "dovecot-uidlist"));
+	box_write(b, "dovecot-uidlist", "3 V5 N8 G" GUID "\n7 :1000.x\n");
+	box_unlink(b, "dovecot-uidlist.lock");
+	for (int i = 0; i < 1000 && step == STEP_MORE; i++) {
+		store_forget_wait(b->store);
+		step = mailbox_acquire(b->store, STR("INBOX"), &m, &e);
+	}
+	assert_int_equal(step, STEP_DONE);
+	assert_int_equal(m->uidvalidity, 5);
+	assert_int_equal(m->uidnext, 8);
+	mailbox_release(&m);
+}
+
+/* Who goes in its midst leaves nothing; who comes then begins anew. */
+static void
+test_first_look_is_left(void **state)
+{
+	struct box *b = *state;
+	struct mailbox *m = NULL;
+	char name[64];
+	struct view *v;
+	struct err e;
+	bool is_done = false;
+
+	for (unsigned i = 0; i < 40; i++) {
+		(void)snprintf(name, sizeof(name), "cur/%u.x:2,", 1000 + i);
+		box_msg(b, name);
+	}
+	box_open(b);
+	for (int steps = 1; !is_done; steps++) {
+		enum step step = STEP_MORE;
+
+		store_slice_ms = 0;
+		for (int i = 0; i < steps && step == STEP_MORE; i++)
+			step = mailbox_acquire(b->store, STR("INBOX"), &m, &e);
+		assert_true(step != STEP_FAIL);
+		is_done = step == STEP_DONE;
+		mailbox_release(&m);
+		mailbox_close_idle(b->store, true);
+		assert_false(box_has(b, "dovecot-uidlist.lock"));
+		store_slice_ms = 5;
+		v = box_view(b, "INBOX", false);
+		assert_int_equal(view_count(v), 40);
+		assert_int_equal(view_uid(v, 40), 40);
+		view_close(&v);
+		mailbox_close_idle(b->store, true);
+		if (!is_done)
+			box_unlink(b, "dovecot-uidlist");
+	}
+}
+
+static int64_t
+arrival_at(const struct box *b, uint32_t uid)
+{
+	char start[32];
+	const char *at;
+	struct str rest;
+	uint64_t s = 0;
+
+	(void)snprintf(start, sizeof(start), "\n%u :", uid);
+	at = strstr(box_read(b, "dovecot-uidlist"), start);
+	assert_non_null(at);
+	rest = str_of(at + strlen(start));
+	assert_true(num_cut_u64(&rest, INT64_MAX, &s));
+	return (int64_t)s;
+}
+
+/* Enough to be sorted by digits; `span`: of the times. */
+static void
+check_order(struct box *b, uint64_t first, uint64_t span)
+{
+	struct view *v;
+	char name[80];
+	uint64_t x = 1;
+	int64_t last = 0;
+
+	for (unsigned i = 0; i < 400; i++) {
+		x = x * UINT64_C(6364136223846793005) + 1442695040888963407U;
+		(void)snprintf(name, sizeof(name), "cur/%llu.M%uP%u.x:2,",
+		    (unsigned long long)(first + (x >> 20) % span), 999 - i, i);
+		box_msg(b, name);
+	}
+	box_open(b);
+	v = box_view(b, "INBOX", false);
+	assert_int_equal(view_count(v), 400);
+	for (uint32_t uid = 1; uid <= 400; uid++) {
+		int64_t at = arrival_at(b, uid);
+
+		assert_true(at >= last);
+		last = at;
+	}
+	view_close(&v);
+}
+
+static void
+test_order_of_arrival(void **state)
+{
+	check_order(*state, 1000, 300);
+}
+
+static void
+test_order_of_years(void **state)
+{
+	check_order(*state, 0, UINT64_C(1) << 31);
+}
+
+static void
+test_order_of_ages(void **state)
+{
+	check_order(*state, 5, UINT64_C(1) << 40);
+}
+
 int
 main(void)
 {
@@ -514,6 +705,12 @@ main(void)
 	    T(test_quiet),
 	    T(test_quiet_no_more),
 	    T(test_deaf),
+	    T(test_first_look),
+	    T(test_first_look_and_a_lock),
+	    T(test_first_look_is_left),
+	    T(test_order_of_arrival),
+	    T(test_order_of_years),
+	    T(test_order_of_ages),
 	};
 	int rc;
 

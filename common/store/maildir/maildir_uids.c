@@ -245,6 +245,17 @@ maildir_dead_records(const struct mailbox *m)
 	return n;
 }
 
+/* By the sync that opens it, which gives all messages their UIDs next? */
+static bool
+is_first_look(const struct mailbox *m)
+{
+	const struct maildir *md = maildir_of(m);
+
+	return md->is_first_look && md->job != NULL &&
+	    md->lock_owner == md->job && m->uidvalidity == 0 &&
+	    m->recs.n == 0 && m->derived == NULL;
+}
+
 /* A mailbox that has no map, or one that can not be read: a new one, with a
  * larger UIDVALIDITY than any before. */
 static int
@@ -265,6 +276,14 @@ make_list(struct mailbox *m, struct err *e)
 	else if (uidvalidity_next(
 		     place->controlfd, &place->perm, &uidvalidity, e) == -1)
 		return -1;
+	if (is_first_look(m)) {
+		uidlist_plan(&md->list, uidvalidity);
+		if (check_identity(m, e) == -1)
+			return -1;
+		/* As of every mailbox, before it has messages. */
+		derived_attach(m, str_of(md->path));
+		return 0;
+	}
 	if (uidlist_create(&md->list, uidvalidity, 1, NULL, 0, e) == -1)
 		return -1;
 	if (mailbox_load(m, e) == -1)
@@ -359,11 +378,67 @@ put_in_order(struct sighting *v, struct place *order, size_t n)
 	}
 }
 
+#define DIGIT_BITS 11
+#define DIGITS_MAX 3 /* 272 years; what differs by more is compared */
+#define DIGITS_WORTH 256 /* of fewer the tables cost more */
+
+/* By the seconds since `min`, a digit at a time; false: they differ too much. */
+static bool
+sort_by_seconds(struct place *v, size_t n, uint64_t min, uint64_t max)
+{
+	uint32_t from[1 << DIGIT_BITS];
+	struct place *a = v, *b, *spare;
+
+	if (n < DIGITS_WORTH || (max - min) >> (DIGIT_BITS * DIGITS_MAX) != 0)
+		return false;
+	b = spare = mem_new(n, sizeof(*spare));
+	for (unsigned shift = 0; (max - min) >> shift != 0;
+	     shift += DIGIT_BITS) {
+		const uint64_t mask = ARRAY_LEN(from) - 1;
+		struct place *sorted = b;
+		uint32_t at = 0;
+
+		memset(from, 0, sizeof(from));
+		for (size_t i = 0; i < n; i++)
+			from[(a[i].s - min) >> shift & mask]++;
+		for (size_t i = 0; i < ARRAY_LEN(from); i++) {
+			uint32_t count = from[i];
+
+			from[i] = at;
+			at += count;
+		}
+		for (size_t i = 0; i < n; i++)
+			b[from[(a[i].s - min) >> shift & mask]++] = a[i];
+		b = a;
+		a = sorted;
+	}
+	if (a != v)
+		memcpy(v, a, n * sizeof(*v));
+	free(spare);
+	return true;
+}
+
+static void
+sort_places(struct place *v, size_t n, uint64_t min, uint64_t max, void *all)
+{
+	if (!sort_by_seconds(v, n, min, max)) {
+		qsort_r(v, n, sizeof(*v), by_arrival, all);
+		return;
+	}
+	for (size_t i = 0, end; i < n; i = end) {
+		for (end = i + 1; end < n && v[end].s == v[i].s; end++)
+			;
+		if (end - i > 1)
+			qsort_r(v + i, end - i, sizeof(*v), by_arrival, all);
+	}
+}
+
 static void
 sort_unknown(struct scan *s)
 {
 	size_t n = s->unknown.n;
 	struct place *order = mem_new(n, sizeof(*order));
+	uint64_t min = UINT64_MAX, max = 0;
 
 	for (size_t i = 0; i < n; i++) {
 		struct sighting *u = &s->unknown.v[i];
@@ -372,8 +447,12 @@ sort_unknown(struct scan *s)
 		order[i] = (struct place){u->time.s, US_UNKNOWN, (uint32_t)i};
 		if (u->time.has_us && u->time.us < US_UNKNOWN)
 			order[i].us = (uint32_t)u->time.us;
+		if (u->time.s < min)
+			min = u->time.s;
+		if (u->time.s > max)
+			max = u->time.s;
 	}
-	qsort_r(order, n, sizeof(*order), by_arrival, s->unknown.v);
+	sort_places(order, n, min, max, s->unknown.v);
 	put_in_order(s->unknown.v, order, n);
 	free(order);
 }
@@ -439,7 +518,8 @@ maildir_note_rewritten(struct mailbox *m)
 	for (size_t i = 0; i < m->recs.n; i++)
 		if (m->recs.v[i].state == REC_EXPUNGED)
 			m->recs.v[i].own &= (uint8_t)~OWN_IN_FILE & 0x3f;
-	maildir_of(m)->want_purge = true;
+	if (m->n_expunged > 0)
+		maildir_of(m)->want_purge = true;
 }
 
 enum step

@@ -499,6 +499,17 @@ put_record(struct buf *b, uint32_t uid, struct str fields, struct str base)
 	(void)buf_add_byte(b, '\n');
 }
 
+/* Room at once, rather than to double it time and again. */
+static void
+reserve(struct buf *b, size_t size, const struct uidlist_new *v, size_t n)
+{
+	size += 256; /* a header */
+	for (size_t i = 0; i < n; i++)
+		size += v[i].base.n + v[i].fields.n + sizeof("4294967295  :\n");
+	if (size < UIDLIST_MAX_BYTES)
+		(void)buf_room(b, size);
+}
+
 struct copying {
 	const struct uidlist *l;
 	struct buf *out;
@@ -539,7 +550,7 @@ save(struct uidlist *l, struct buf *b, uint32_t n_records, struct err *e)
 	file_tail_take(&l->tail, buf_str(b), 0, b->n);
 	l->head.version = 3;
 	l->head.n_records = n_records;
-	l->is_torn = l->is_broken = l->must_rewrite = false;
+	l->is_torn = l->is_broken = l->must_rewrite = l->is_planned = false;
 	return file_sync(l->dirfd, "folder", e);
 }
 
@@ -562,6 +573,7 @@ uidlist_rewrite(struct uidlist *l, const struct uidlist_new *v, size_t n,
 	for (size_t i = 0; i < n; i++)
 		note_record(&head, v[i].uid);
 	add_guid(&head);
+	reserve(&out, old.n, v, n);
 	put_header(&out, &head);
 	if (old.n > 0)
 		(void)uidlist_parse(&parsed, buf_str(&old), true, true,
@@ -637,6 +649,27 @@ uidlist_add(struct uidlist *l, const struct uidlist_new *v, size_t n,
 	if (*rewritten)
 		return uidlist_rewrite(l, v, n, keep, arg, e);
 	return n == 0 ? 0 : append(l, v, n, e);
+}
+
+void
+uidlist_plan(struct uidlist *l, uint32_t uidvalidity)
+{
+	ASSERT(l->lock.held);
+	l->head = (struct uidlist_head){
+	    .version = 3,
+	    .uidvalidity = uidvalidity,
+	    .uidnext = 1,
+	};
+	memcpy(l->head.guid, l->guid, sizeof(l->head.guid));
+	add_guid(&l->head);
+	l->must_rewrite = l->is_planned = true;
+}
+
+void
+uidlist_unplan(struct uidlist *l)
+{
+	l->head = (struct uidlist_head){0};
+	l->must_rewrite = l->is_planned = false;
 }
 
 int

@@ -69,6 +69,7 @@ struct uidlist {
 	bool is_torn; /* seen under the lock */
 	bool is_broken; /* the file needs uidlist_repair() */
 	bool must_rewrite; /* the next change is a rewrite */
+	bool is_planned; /* begun by uidlist_plan(), and not on disk yet */
 	struct uidlist_reading *reading; /* of uidlist_read_some() */
 };
 
@@ -79,6 +80,14 @@ struct uidlist {
 void uidlist_init(
     struct uidlist *l, int dirfd, int tmp_dirfd, const struct file_perm *perm);
 void uidlist_done(struct uidlist *l);
+
+/*
+ * A new list that is written, and created, with its first records: whoever has
+ * the lock adds them before he gives it back, and nobody hears of `uidvalidity`
+ * before that. uidlist_unplan() forgets one that did not get that far.
+ */
+void uidlist_plan(struct uidlist *l, uint32_t uidvalidity);
+void uidlist_unplan(struct uidlist *l);
 
 /* Takes the lock; ERR_IN_USE after `wait_ms`. */
 int uidlist_lock(struct uidlist *l, int64_t wait_ms, struct err *e);
