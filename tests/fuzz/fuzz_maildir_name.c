@@ -31,6 +31,16 @@ change(const struct maildir_name *old, uint8_t system, uint32_t keywords)
 	buf_done(&b);
 }
 
+/* A byte at a time. */
+static bool
+is_name(struct str s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if (s.p[i] == '\n' || s.p[i] == '\r' || s.p[i] == '/')
+			return false;
+	return s.n > 0 && s.p[0] != '.';
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -40,7 +50,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	char info[MAILDIR_INFO_MAX];
 	uint64_t n;
 
-	if (!maildir_name_parse(in, &name))
+	if (maildir_name_parse(in, &name) != is_name(in))
+		abort();
+	if (!is_name(in))
 		return 0;
 	if (name.base.n + name.info.n != in.n)
 		abort();
