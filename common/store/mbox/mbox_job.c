@@ -33,6 +33,7 @@
 #define QUIET_MS 10000
 #define WAIT_MOST_MS 60000
 #define RETRY_MS 1000
+#define RETRY_BUSY_MS 20 /* whoever had the lock is soon done */
 #define LEFT_MS 20
 #define CLOSE_WAIT_MS 2000
 
@@ -469,7 +470,10 @@ mbox_flush(struct mailbox *m, struct err *e)
 	if (mb->was.n > 0 && !is_settling(mb) && mbox_pending_save(m, e) == -1)
 		return -1;
 	if (mb->job != NULL || mb->was.n > 0)
-		work_within(m, mb->job != NULL ? 0 : RETRY_MS);
+		work_within(m,
+		    mb->job != NULL       ? 0
+			: mb->wants_retry ? RETRY_BUSY_MS
+					  : RETRY_MS);
 	return 0;
 }
 
