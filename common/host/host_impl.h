@@ -53,7 +53,6 @@ struct host {
 	ev_check check;
 	ev_idle idle;
 	ev_timer trim;
-	ev_timer warm; /* a session has begun just now */
 	unsigned trim_armed_at; /* ev_iteration */
 	unsigned trimmed_at; /* the iteration that has done it last */
 	ev_signal on_term, on_int, on_hup;

@@ -41,11 +41,6 @@ store_open(const struct store_settings *set, UNUSED struct ev_loop *loop,
 }
 
 void
-store_warm(UNUSED struct store *s)
-{
-}
-
-void
 store_rest(UNUSED struct store *s)
 {
 }

@@ -22,9 +22,6 @@
  * states are told that often at most. */
 #define TRIM_AFTER_S 1.5
 #define BUSY_ITERATIONS 30
-/* A new client's first command is under way for longer than that; one beside
- * us sends it, or its goodbye, at once and pays for nothing twice. */
-#define WARM_AFTER_S 0.004
 
 static struct str
 key_of(void *const *session)
@@ -115,15 +112,6 @@ on_trim(struct ev_loop *loop, ev_timer *w, UNUSED int revents)
 	h->trimmed_at = ev_iteration(loop);
 }
 
-static void
-on_warm(UNUSED struct ev_loop *loop, ev_timer *w, UNUSED int revents)
-{
-	struct host *h = w->data;
-
-	if (h->store != NULL && h->n_sessions > 0 && !h->ending)
-		store_warm(h->store);
-}
-
 void
 turns_init(struct host *h)
 {
@@ -136,8 +124,7 @@ turns_init(struct host *h)
 	ev_set_priority(&h->check, EV_MINPRI);
 	ev_idle_init(&h->idle, on_idle);
 	ev_timer_init(&h->trim, on_trim, TRIM_AFTER_S, 0.);
-	ev_timer_init(&h->warm, on_warm, WARM_AFTER_S, 0.);
-	h->check.data = h->idle.data = h->trim.data = h->warm.data = h;
+	h->check.data = h->idle.data = h->trim.data = h;
 	ev_check_start(h->loop, &h->check);
 }
 
@@ -147,7 +134,6 @@ turns_done(struct host *h)
 	ev_check_stop(h->loop, &h->check);
 	ev_idle_stop(h->loop, &h->idle);
 	ev_timer_stop(h->loop, &h->trim);
-	ev_timer_stop(h->loop, &h->warm);
 	free_ended(h);
 	map_done(&h->by_session);
 }
@@ -223,10 +209,6 @@ turns_add(struct host *h, struct conn **conn, const struct host_peer *p)
 		    STR_ARG(p->tls.n > 0 ? p->tls : STR("no")));
 	if (h->woken_early)
 		host_wake(h, hs->session);
-	if (!ev_is_active(&h->warm)) {
-		ev_timer_set(&h->warm, WARM_AFTER_S, 0.);
-		ev_timer_start(h->loop, &h->warm);
-	}
 	return true;
 }
 

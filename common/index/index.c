@@ -12,7 +12,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -467,22 +466,6 @@ index_wake(struct index *ix)
 	}
 	fd_close(&ix->pin);
 	return ix->env != NULL;
-}
-
-void
-index_ready(struct index *ix)
-{
-	(void)index_wake(ix);
-}
-
-bool
-index_is_there(const char *dir)
-{
-	char path[PATH_MAX];
-	struct stat st;
-	int n = snprintf(path, sizeof(path), "%s/data.mdb", dir);
-
-	return n > 0 && (size_t)n < sizeof(path) && lstat(path, &st) == 0;
 }
 
 /* ---- pauses -------------------------------------------------------------- */

@@ -39,10 +39,6 @@ void index_pause(struct index *ix);
  * lies there then, this one is stale, and index_pause() begins anew.
  */
 void index_rest(struct index *ix);
-/* The end of a rest, before the next call needs it. */
-void index_ready(struct index *ix);
-/* Has somebody made one in the folder `dir`? */
-bool index_is_there(const char *dir);
 /* The next pause begins anew; what is open can still be read. */
 bool index_is_stale(const struct index *ix);
 /* Another number when what was borrowed has become void. */

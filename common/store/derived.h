@@ -37,8 +37,6 @@ struct index *derived_index(struct store *s);
  * or a moment later; without a loop the caller does.
  */
 void derived_pause(struct store *s);
-/* The index will be needed soon; where there is none, it can wait. */
-void derived_warm(struct store *s);
 /* Nothing happens for a while: memory that is of no use now goes. */
 void derived_rest(struct store *s);
 /* Writes all that is to be written now: for tests and at the end. */

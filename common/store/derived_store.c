@@ -195,21 +195,6 @@ derived_touch(struct store *s)
 }
 
 void
-derived_warm(struct store *s)
-{
-	struct derived_store *ds = s->derived;
-	struct index *ix;
-
-	if (ds == NULL || (!ds->was_tried && !index_is_there(ds->dir)))
-		return;
-	ix = derived_index(s);
-	if (ix == NULL)
-		return;
-	index_ready(ix);
-	derived_touch(s);
-}
-
-void
 derived_rest(struct store *s)
 {
 	struct derived_store *ds = s->derived;

@@ -179,12 +179,6 @@ store_open(const struct store_settings *set, struct ev_loop *loop,
 }
 
 void
-store_warm(struct store *s)
-{
-	derived_warm(s);
-}
-
-void
 store_rest(struct store *s)
 {
 	derived_rest(s);

@@ -220,8 +220,6 @@ struct mailbox_status {
 	char mailbox_id[48]; /* MAILBOXID (object.h) */
 };
 
-/* A client will soon ask for something: what it takes is opened meanwhile. */
-void store_warm(struct store *s);
 /* Nothing happens for a while: memory that is of no use now goes. */
 void store_rest(struct store *s);
 /*
