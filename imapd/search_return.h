@@ -79,6 +79,7 @@ struct search_answer {
 	    run; /* numbers that follow each other; first 0: none */
 };
 
+/* Nothing is written yet. search_answer_done() frees the line, also midway. */
 void search_answer_init(struct search_answer *a);
 void search_answer_done(struct search_answer *a);
 /*

@@ -89,7 +89,9 @@ void share_tell_again(struct store *s, struct str name);
 struct share_moved;
 enum step share_moved_find(
     struct store *s, struct str from, struct share_moved **m);
+/* `to`: the new name of what was `from`. */
 void share_moved_tell(struct share_moved *m, struct str to);
+/* At the end, or to give up; nothing is told then. */
 void share_moved_free(struct share_moved **m);
 
 /* ---- share_posix.c --------------------------------------------------------- */
