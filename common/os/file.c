@@ -289,6 +289,20 @@ file_load(
 	return rc == -1 ? err_in(e, "%s", name) : 0;
 }
 
+bool
+file_is_unread(const struct err *e)
+{
+	switch (e->code) {
+	case ERR_NOT_FOUND:
+	case ERR_CORRUPT:
+	case ERR_LIMIT:
+	case ERR_PERM:
+		return false;
+	default:
+		return e->sys != ELOOP && e->sys != ENOTDIR;
+	}
+}
+
 void
 file_tail_take(
     struct file_tail *t, struct str bytes, uint64_t off, uint64_t end)

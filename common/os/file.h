@@ -72,9 +72,16 @@ int file_write(int fd, struct str bytes, struct err *e);
 /* Up to `n` bytes at `off`; *got is less only at the end of the file. */
 int file_read_at(
     int fd, uint64_t off, void *p, size_t n, size_t *got, struct err *e);
-/* Appends the whole file to `b`; ERR_LIMIT. */
+/* Appends the whole file to `b`; ERR_LIMIT. *e is whole after any failure. */
 int file_load(
     int dirfd, const char *name, struct buf *b, struct stat *st, struct err *e);
+/*
+ * Why file_load() or file_open_dir() has failed: is it that what is there can not
+ * be read just now (no more descriptors, a bad disk)? Then it must not be taken
+ * for missing, nor be written anew. False: it is missing, or no file that we
+ * could have written, and will be none the next time either.
+ */
+bool file_is_unread(const struct err *e);
 /* Appends what lies at and behind `off` in an open file to `b`; ERR_LIMIT. */
 int file_read_rest(int fd, uint64_t off, struct buf *b, struct err *e);
 /* Remembers the end at `end` of `bytes`, which lie at `off` in the file. */

@@ -3,55 +3,19 @@
  * unread_test.c - what is there, and can not be read or finished just now, is
  * neither taken for missing nor written over.
  */
-#include <stdarg.h>
-#include <sys/syscall.h>
-
 #include "store/maildir/journal.h"
 #include "store/maildir/maildir_impl.h"
 #include "store/meta.h"
 #include "store/quota.h"
 #include "store/seen.h"
 #include "tests/lib/fresh_box.h"
+#include "tests/lib/unread.h"
 
-/* Files that can not be opened; new names that nothing can get. */
-static const char *no_open, *no_name;
+/* New names that nothing can get. */
+static const char *no_name;
 static bool no_lock;
-static unsigned n_read;
-
-static bool
-is_end_of(const char *end, const char *name)
-{
-	return end != NULL && str_ends(str_of(name), str_of(end));
-}
 
 /* NOLINTBEGIN: the names are those of the C library. */
-int
-openat(int dirfd, const char *name, int flags, ...)
-{
-	mode_t mode = 0;
-	va_list ap;
-
-	if (flags & O_CREAT) {
-		va_start(ap, flags);
-		mode = va_arg(ap, mode_t);
-		va_end(ap);
-	} else if (is_end_of(no_open, name)) {
-		errno = EIO;
-		return -1;
-	}
-	n_read += (flags & O_DIRECTORY) != 0;
-	return (int)syscall(SYS_openat, dirfd, name, flags, mode);
-}
-
-/* What the C library's headers may make of it. */
-int __openat_2(int dirfd, const char *name, int flags);
-
-int
-__openat_2(int dirfd, const char *name, int flags)
-{
-	return openat(dirfd, name, flags, 0);
-}
-
 int
 linkat(int d1, const char *from, int d2, const char *to, int flags)
 {
@@ -300,6 +264,35 @@ test_courier_keywords(void **state)
 	}
 }
 
+/* Courier has given UIDs since: they are not given to others meanwhile. */
+static void
+test_courier_later(void **state)
+{
+	struct box *b = *state;
+	struct view *v;
+	struct err e;
+
+	b->courier = "yes";
+	box_write(b, "courierimapuiddb", "1 795300733 9\n7 a\n");
+	box_msg(b, "cur/a:2,S");
+	box_open(b);
+	v = box_view(b, "INBOX", false);
+	view_close(&v);
+	box_close(b);
+	box_write(b, "courierimapuiddb", "1 795300733 20\n7 a\n15 b\n");
+	box_msg(b, "cur/b:2,S");
+	box_open(b);
+	no_open = "courierimapuiddb";
+	assert_int_equal(open_unread(b, &e), -1);
+	assert_non_null(strstr(box_read(b, "courierimapuiddb"), "15 b\n"));
+	no_open = NULL;
+	box_close(b);
+	box_open(b);
+	v = box_view(b, "INBOX", false);
+	assert_int_equal(view_uid(v, 2), 15);
+	view_close(&v);
+}
+
 /* ---- the quota ------------------------------------------------------------------- */
 
 static void
@@ -410,6 +403,7 @@ main(void)
 	    T(test_journal_of_others),
 	    T(test_courier_uids),
 	    T(test_courier_keywords),
+	    T(test_courier_later),
 	    T(test_quota),
 	    T(test_quota_limits),
 	    T(test_special_use),

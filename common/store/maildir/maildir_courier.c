@@ -14,7 +14,6 @@
  * its lock, by courierimapuiddb. When Courier was used meanwhile its file knows
  * larger UIDs than ours: these are taken for the files that have none.
  */
-#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
@@ -80,14 +79,10 @@ on_pop3(void *arg, const struct courier_pop3 *entry)
 static int
 load_once(int dirfd, const char *name, struct buf *b, struct err *e)
 {
-	*e = (struct err){0};
 	if (file_load(dirfd, name, b, NULL, e) == 0)
 		return 0;
 	buf_clear(b);
-	return e->code == ERR_NOT_FOUND || e->code == ERR_CORRUPT ||
-		e->code == ERR_LIMIT || e->code == ERR_PERM || e->sys == ELOOP
-	    ? 0
-	    : -1;
+	return file_is_unread(e) ? -1 : 0;
 }
 
 static int
@@ -409,10 +404,9 @@ maildir_courier_adopt(struct mailbox *m, struct err *e)
 	struct uidlist_head head = {0};
 	struct file_stamp now;
 	struct buf b;
-	struct err ignored;
 	size_t used;
 	unsigned line;
-	int rc = 0;
+	int rc;
 
 	if (!m->store->is_courier || md->is_in_memory ||
 	    !file_stamp_at(md->dirfd, COURIER_UIDS, &now) || now.ino == 0 ||
@@ -422,7 +416,9 @@ maildir_courier_adopt(struct mailbox *m, struct err *e)
 		return -1;
 	arena_init(&a.arena);
 	buf_init(&b, UIDLIST_MAX_BYTES);
-	if (file_load(md->dirfd, COURIER_UIDS, &b, NULL, &ignored) == 0)
+	/* Else what Courier gave would be written over. */
+	rc = load_once(md->dirfd, COURIER_UIDS, &b, e);
+	if (rc == 0)
 		(void)uidlist_parse(
 		    &head, buf_str(&b), true, true, on_adopt, &a, &used, &line);
 	if (head.version != 0 && head.uidvalidity == md->list.head.uidvalidity)

@@ -68,7 +68,9 @@ begin_open(struct mailbox *m, struct err *e)
 		return err_in(e, "%s", m->name);
 	if (mb->is_inbox)
 		mbox_lock_prepare(m);
-	mbox_keep_load(m->store, mb->path, &mb->kept);
+	/* Else it would seem to be another mailbox, and that be noted. */
+	if (mbox_keep_load(m->store, mb->path, &mb->kept, e) == -1)
+		return err_in(e, "%s", m->name);
 	return 0;
 }
 
@@ -93,8 +95,7 @@ open_mailbox(struct mailbox *m, struct err *e)
 		derived_attach(m, str_of(mb->path));
 		derived_note_state(m);
 	}
-	mbox_pending_load(m);
-	return step;
+	return mbox_pending_load(m, e) == -1 ? STEP_FAIL : STEP_DONE;
 }
 
 /*

@@ -524,8 +524,9 @@ extern const struct append_ops mbox_append;
 void mbox_key(const char *path, char out[MBOX_KEY_BYTES]);
 /* A folder of the user's state; the descriptor is the caller's. -1: not there. */
 int mbox_state_dir(const struct store *s, const char *name, bool make);
-void mbox_keep_load(
-    const struct store *s, const char *path, struct mbox_kept *out);
+/* -1: something is kept, and can not be read now. */
+int mbox_keep_load(const struct store *s, const char *path,
+    struct mbox_kept *out, struct err *e);
 /* What holds for the file that is open; NULL: nothing. */
 const struct mbox_kept *mbox_kept_of(const struct mailbox *m);
 /*
@@ -552,8 +553,8 @@ int mbox_pending_save(struct mailbox *m, struct err *e);
 void mbox_pending_end(struct mailbox *m);
 /* The mailbox is about to have another path. */
 void mbox_pending_rename(struct mailbox *m, const char *path);
-/* Takes over what processes that are gone have left. */
-void mbox_pending_load(struct mailbox *m);
+/* Takes over what processes that are gone have left; -1: it can not be read. */
+int mbox_pending_load(struct mailbox *m, struct err *e);
 /* The text of such a file; any bytes. */
 void mbox_pending_take(struct mailbox *m, struct str text);
 

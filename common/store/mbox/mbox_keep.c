@@ -87,33 +87,29 @@ parse(struct str text, struct mbox_kept *out, struct str *path)
 		*out = k;
 }
 
-static void
-load_at(int fd, const char *name, const char *path, struct mbox_kept *out)
-{
-	struct str of = {0};
-	struct buf b;
-	struct err e;
-
-	*out = (struct mbox_kept){0};
-	buf_init(&b, FILE_BYTES_MAX);
-	if (file_load(fd, name, &b, NULL, &e) == 0)
-		parse(buf_str(&b), out, &of);
-	if (!str_eq(of, str_of(path)))
-		*out = (struct mbox_kept){0};
-	buf_done(&b);
-}
-
-void
-mbox_keep_load(const struct store *s, const char *path, struct mbox_kept *out)
+int
+mbox_keep_load(const struct store *s, const char *path, struct mbox_kept *out,
+    struct err *e)
 {
 	char key[MBOX_KEY_BYTES], file[PATH_MAX];
-	int n;
+	struct str of = {0};
+	struct buf b;
+	int n, rc = 0;
 
 	mbox_key(path, key);
 	n = snprintf(file, sizeof(file), "%s/" FOLDER "/%s", s->state, key);
 	*out = (struct mbox_kept){0};
-	if (n > 0 && (size_t)n < sizeof(file))
-		load_at(AT_FDCWD, file, path, out);
+	if (n < 0 || (size_t)n >= sizeof(file))
+		return 0;
+	buf_init(&b, FILE_BYTES_MAX);
+	if (file_load(AT_FDCWD, file, &b, NULL, e) == 0)
+		parse(buf_str(&b), out, &of);
+	else if (file_is_unread(e))
+		rc = -1;
+	if (!str_eq(of, str_of(path)))
+		*out = (struct mbox_kept){0};
+	buf_done(&b);
+	return rc;
 }
 
 /* How save_at() writes. */
@@ -213,7 +209,7 @@ mbox_keep_claim(struct mailbox *m, uint64_t bytes)
 		return;
 	if (save_at(fd, mb->path, &k, SAVE_NEW, &e) == -1) {
 		close(fd);
-		mbox_keep_load(m->store, mb->path, &mb->kept);
+		(void)mbox_keep_load(m->store, mb->path, &mb->kept, &e);
 		return;
 	}
 	close(fd);
@@ -235,12 +231,15 @@ next_for_others(const struct mailbox *m)
 	const struct mbox *mb = mbox_of(m);
 	uint32_t next = m->uidnext;
 	struct mbox_kept now;
+	struct err e;
 
 	if (mb->has_base || !mb->can_write ||
 	    (mb->slots.n == 0 && m->lazy_top == 0) || next >= UINT32_MAX / 2)
 		return next;
 	next += AHEAD;
-	mbox_keep_load(m->store, mb->path, &now);
+	/* As much as we know of it when it can not be read. */
+	if (mbox_keep_load(m->store, mb->path, &now, &e) == -1)
+		now = mb->kept;
 	return now.uidvalidity == m->uidvalidity && now.uidnext > next
 	    ? now.uidnext
 	    : next;

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "store/mbox/mbox_impl.h"
 #include "tests/lib/test_store.h"
+#include "tests/lib/unread.h"
 
 #define F "From a@b Mon Mar  2 10:01:00 2026\n"
 #define MSG(n) F "Subject: " n "\nMessage-ID: <" n "@x>\n\nbody " n "\n\n"
@@ -104,6 +105,29 @@ test_lost_base(void **state)
 	    strstr(box_read(b, "mail/w"), "X-IMAPbase: 77 0000000004\n"));
 }
 
+/* What is kept and can not be read just now is not missing. */
+static void
+test_unread(void **state)
+{
+	struct box *b = *state;
+	uint32_t next, first;
+	char guid[33], key[MBOX_KEY_BYTES], path[160];
+	struct view *v;
+	struct err e;
+
+	first = validity_of(b, "INBOX", &next, guid);
+	(void)snprintf(path, sizeof(path), "%s", box_path(b, INBOX));
+	mbox_key(path, key);
+	(void)usleep(1100000);
+	box_open(b);
+	no_open = key;
+	assert_int_equal(
+	    now_view_open(b->store, STR("INBOX"), true, &v, &e), -1);
+	no_open = NULL;
+	box_close(b);
+	assert_int_equal(validity_of(b, "INBOX", &next, guid), first);
+}
+
 static void
 test_rename_and_remove(void **state)
 {
@@ -145,14 +169,10 @@ test_rename_and_remove(void **state)
 
 /* ---- flags ----------------------------------------------------------------- */
 
-/*
- * While somebody has the lock, a session that is then killed has stored flags:
- * the next one has them, with what another program has done meanwhile.
- */
+/* A session that is then killed stores flags while somebody has the lock. */
 static void
-test_killed(void **state)
+store_and_die(struct box *b)
 {
-	struct box *b = *state;
 	struct view *v;
 	int status;
 	pid_t pid;
@@ -180,6 +200,16 @@ test_killed(void **state)
 	assert_int_equal(status, 0);
 	assert_null(strstr(box_read(b, INBOX), "X-Status: F"));
 	box_unlink(b, INBOX ".lock");
+}
+
+/* The next one has them, with what another program has done meanwhile. */
+static void
+test_killed(void **state)
+{
+	struct box *b = *state;
+	struct view *v;
+
+	store_and_die(b);
 	/* Read by another program, and something comes. */
 	box_write(b, INBOX,
 	    KNOWN("1",
@@ -199,6 +229,38 @@ test_killed(void **state)
 	v = box_view(b, "INBOX", false);
 	assert_string_equal(box_flags(v, 1), "");
 	assert_string_equal(box_flags(v, 2), "");
+	view_close(&v);
+}
+
+/* What can not be read just now is not thrown away. */
+static void
+test_unread_flags(void **state)
+{
+	struct box *b = *state;
+	struct dirent *d;
+	char name[64] = "";
+	struct view *v;
+	struct err e;
+	DIR *dir;
+
+	store_and_die(b);
+	dir = opendir(box_path(b, ".local/state/restante/mbox-flags"));
+	assert_non_null(dir);
+	while ((d = readdir(dir)) != NULL)
+		if (d->d_name[0] != '.')
+			(void)snprintf(name, sizeof(name), "%.60s", d->d_name);
+	closedir(dir);
+	assert_true(name[0] != '\0');
+	no_open = name;
+	box_open(b);
+	assert_int_equal(
+	    now_view_open(b->store, STR("INBOX"), false, &v, &e), -1);
+	no_open = NULL;
+	box_close(b);
+	box_open(b);
+	v = box_view(b, "INBOX", false);
+	assert_string_equal(box_flags(v, 1), "F new");
+	assert_string_equal(box_flags(v, 2), "R");
 	view_close(&v);
 }
 
@@ -236,8 +298,10 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    T(test_empty_inbox),
 	    T(test_lost_base),
+	    T(test_unread),
 	    T(test_rename_and_remove),
 	    T(test_killed),
+	    T(test_unread_flags),
 	    T(test_damaged),
 	};
 

@@ -298,49 +298,58 @@ is_left(const char *name, const char *key)
 	    (kill((pid_t)pid, 0) == -1 && errno == ESRCH);
 }
 
-static void
-take_file(struct mailbox *m, int dirfd, const char *name)
+/* -1: it can not be read now, and is left. */
+static int
+take_file(struct mailbox *m, int dirfd, const char *name, struct err *e)
 {
 	char own[MBOX_KEY_BYTES + 24];
+	struct err ignored;
 	struct buf b;
-	struct err e;
+	int rc;
 
 	buf_init(&b, FILE_BYTES_MAX);
-	if (file_load(dirfd, name, &b, NULL, &e) == 0)
+	rc = file_load(dirfd, name, &b, NULL, e);
+	if (rc == 0)
 		mbox_pending_take(m, buf_str(&b));
 	buf_done(&b);
+	if (rc == -1 && file_is_unread(e))
+		return -1;
 	own_name(mbox_of(m), own);
 	/* What is there of ours stays in front. */
 	if (strcmp(own, name) == 0)
 		mbox_of(m)->has_pending = true;
 	/* Noted as ours before theirs goes. */
-	if (mbox_pending_save(m, &e) == 0 && strcmp(own, name) != 0)
+	if (mbox_pending_save(m, &ignored) == 0 && strcmp(own, name) != 0)
 		(void)unlinkat(dirfd, name, 0);
+	return 0;
 }
 
-void
-mbox_pending_load(struct mailbox *m)
+int
+mbox_pending_load(struct mailbox *m, struct err *e)
 {
 	struct mbox *mb = mbox_of(m);
 	char key[MBOX_KEY_BYTES];
 	struct dirent *d;
 	DIR *all;
-	int dirfd;
+	int dirfd, rc = 0;
 
 	if (m->is_read_only || mb->fd == -1)
-		return;
+		return 0;
 	dirfd = mbox_state_dir(m->store, FOLDER, false);
 	if (dirfd == -1)
-		return;
+		return 0;
 	all = fdopendir(dirfd);
 	if (all == NULL) {
 		close(dirfd);
-		return;
+		return 0;
 	}
 	mbox_key(mb->path, key);
-	while ((d = readdir(all)) != NULL)
+	while (rc == 0 && (d = readdir(all)) != NULL)
 		if (is_left(d->d_name, key))
-			take_file(m, dirfd, d->d_name);
+			rc = take_file(m, dirfd, d->d_name, e);
 	closedir(all);
+	if (rc == -1)
+		return err_in(e, "%s", m->name);
 	mbox_pending_end(m);
+	return 0;
 }
