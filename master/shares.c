@@ -139,26 +139,45 @@ add_lines(struct shares *s, struct str text)
 }
 
 static void
+save_soon(struct shares *s)
+{
+	if (!s->is_dirty || ev_is_active(&s->save))
+		return;
+	ev_timer_set(&s->save, SAVE_S, 0.);
+	ev_timer_start(s->loop, &s->save);
+}
+
+/* False: it is there, and can not be read now: it must not be written anew. */
+static bool
 load(struct shares *s, const char *state_dir)
 {
 	struct buf b;
 	struct err e;
-	int fd;
+	int fd, rc = -1;
 
-	if (s->dir != NULL)
-		return;
-	s->dir = mem_strdup(state_dir);
-	fd = file_open_dir(AT_FDCWD, s->dir, true, &e);
-	if (fd == -1)
-		return;
+	if (s->is_loaded)
+		return true;
+	if (s->dir == NULL)
+		s->dir = mem_strdup(state_dir);
 	buf_init(&b, FILE_MAX);
-	if (file_load(fd, SHARE_FILE, &b, NULL, &e) == 0)
+	fd = file_open_dir(AT_FDCWD, s->dir, true, &e);
+	if (fd != -1)
+		rc = file_load(fd, SHARE_FILE, &b, NULL, &e);
+	if (rc == 0)
 		add_lines(s, buf_str(&b));
 	else if (e.code != ERR_NOT_FOUND)
 		log_warn("shares can not be read reason=\"%s\"", e.text);
-	s->is_dirty = false;
 	buf_done(&b);
-	close(fd);
+	fd_close(&fd);
+	if (rc == -1 && file_is_unread(&e))
+		return false;
+	s->is_loaded = true;
+	s->is_dirty = false;
+	apply_lines(s, buf_str(&s->later));
+	buf_done(&s->later);
+	if (s->loop != NULL)
+		save_soon(s);
+	return true;
 }
 
 /* False: what there is only here stays to be saved. */
@@ -171,7 +190,7 @@ save_now(struct shares *s)
 	struct err e;
 	int fd = -1;
 
-	if (!s->is_dirty || s->dir == NULL)
+	if (!s->is_dirty || !s->is_loaded)
 		return true;
 	buf_init(&b, FILE_MAX);
 	VEC_EACH(&s->v, x)
@@ -195,15 +214,6 @@ on_save(struct ev_loop *loop, ev_timer *t, UNUSED int events)
 {
 	ev_timer_stop(loop, t);
 	(void)save_now(t->data);
-}
-
-static void
-save_soon(struct shares *s)
-{
-	if (!s->is_dirty || ev_is_active(&s->save))
-		return;
-	ev_timer_set(&s->save, SAVE_S, 0.);
-	ev_timer_start(s->loop, &s->save);
 }
 
 /* Lines that restantectl has appended below its lock. */
@@ -243,6 +253,7 @@ void
 shares_init(struct shares *s)
 {
 	*s = (struct shares){0};
+	buf_init(&s->later, FILE_MAX);
 	ev_timer_init(&s->save, on_save, SAVE_S, 0.);
 	s->save.data = s;
 }
@@ -250,9 +261,11 @@ shares_init(struct shares *s)
 void
 shares_done(struct shares *s)
 {
+	if (s->dir != NULL && load(s, s->dir))
+		(void)save_now(s);
 	if (s->loop != NULL)
 		ev_timer_stop(s->loop, &s->save);
-	(void)save_now(s);
+	buf_done(&s->later);
 	VEC_EACH(&s->v, x)
 		free(x->line);
 	VEC_DONE(&s->v);
@@ -264,7 +277,10 @@ shares_take(struct shares *s, struct ev_loop *loop, const char *state_dir,
     const struct share_record *r)
 {
 	s->loop = loop;
-	load(s, state_dir);
+	if (!load(s, state_dir)) {
+		share_record_write(&s->later, r);
+		return;
+	}
 	apply(s, r);
 	save_soon(s);
 }
@@ -321,8 +337,8 @@ shares_of(struct shares *s, const char *state_dir, uint32_t sysuid,
 {
 	struct told t = {.n = 0};
 
-	load(s, state_dir);
-	take_added(s);
+	if (load(s, state_dir))
+		take_added(s);
 	/* Nor do the many of one owner hide those of another. */
 	choose(s, sysuid, sysgid, TOLD_OF_ONE, &t);
 	choose(s, sysuid, sysgid, TOLD_MAX, &t);

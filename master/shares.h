@@ -9,6 +9,7 @@
 
 #include <ev.h>
 
+#include "base/buf.h"
 #include "base/vec.h"
 #include "ipc/share_record.h"
 
@@ -20,7 +21,9 @@ struct shares {
 	v;
 	size_t bytes; /* of the lines, in the file */
 	struct ev_loop *loop; /* NULL: nothing is to be saved later */
-	char *dir; /* state_dir; NULL: not loaded yet */
+	char *dir; /* state_dir; NULL: not known yet */
+	bool is_loaded;
+	struct buf later; /* lines for what can not be read yet */
 	ev_timer save;
 	bool is_dirty;
 };

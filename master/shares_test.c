@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "shares.h"
+#include "tests/lib/unread.h"
 
 static char dir[64];
 
@@ -224,6 +225,38 @@ test_full_list(UNUSED void **state)
 	shares_done(&s);
 }
 
+/* A list that can not be read just now is not written anew without it. */
+static void
+test_unread_list(UNUSED void **state)
+{
+	struct shares s;
+
+	shares_init(&s);
+	tell(&s, SHARE_USER, 1001, true, "/.one");
+	tell(&s, SHARE_USER, 1001, true, "/.two");
+	shares_done(&s);
+	no_open = SHARE_FILE;
+	shares_init(&s);
+	tell(&s, SHARE_USER, 1001, true, "/.three");
+	tell(&s, SHARE_USER, 1001, false, "/.one");
+	assert_told(&s, 1001, 1001, "");
+	no_open = NULL;
+	assert_told(&s, 1001, 1001, "/.two /.three");
+	shares_done(&s);
+	/* Nor at the end; then it can be read again. */
+	no_open = SHARE_FILE;
+	shares_init(&s);
+	tell(&s, SHARE_USER, 1001, true, "/.four");
+	shares_done(&s);
+	shares_init(&s);
+	tell(&s, SHARE_USER, 1001, true, "/.four");
+	no_open = NULL;
+	shares_done(&s);
+	shares_init(&s);
+	assert_told(&s, 1001, 1001, "/.two /.three /.four");
+	shares_done(&s);
+}
+
 /* What would not fit into the file is refused, and the rest is kept whole. */
 static void
 test_long_list(UNUSED void **state)
@@ -274,6 +307,8 @@ main(void)
 	    cmocka_unit_test_setup_teardown(
 		test_added_lines, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_full_list, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(
+		test_unread_list, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_long_list, set_up, tear_down),
 	};
 
