@@ -17,6 +17,7 @@
 
 #include "base/map.h"
 #include "base/mem.h"
+#include "os/file.h"
 
 static uint64_t
 sum_of(const struct meta_entry *e)
@@ -55,20 +56,24 @@ set(struct metadata_watch *w, const struct meta_entry *e)
 	return is_other;
 }
 
-/* What can not be read has nothing. */
-static struct meta_entry *
-load(struct store *s, struct str mailbox, struct arena *a)
+/* What is not there has nothing. False: what it has can not be read now. */
+static bool
+load(struct store *s, struct str mailbox, struct arena *a,
+    struct meta_entry **first)
 {
-	struct meta_entry *first;
 	struct err e;
 
-	return meta_load(s, mailbox, a, &first, &e) == 0 ? first : NULL;
+	if (meta_load(s, mailbox, a, first, &e) == 0)
+		return true;
+	*first = NULL;
+	return !file_is_unread(&e);
 }
 
 void
 metadata_watch_begin(
     struct metadata_watch *w, struct store *s, struct str mailbox)
 {
+	struct meta_entry *first;
 	struct arena a;
 	struct err e;
 
@@ -76,8 +81,8 @@ metadata_watch_begin(
 		return;
 	w->seen = tree_count(w->place);
 	arena_init(&a);
-	for (struct meta_entry *x = load(s, mailbox, &a); x != NULL;
-	     x = x->next)
+	(void)load(s, mailbox, &a, &first);
+	for (const struct meta_entry *x = first; x != NULL; x = x->next)
 		(void)set(w, x);
 	arena_done(&a);
 }
@@ -108,7 +113,11 @@ metadata_watch_look(struct metadata_watch *w, struct store *s,
 		return;
 	w->seen = tree_count(w->place);
 	arena_init(&a);
-	first = load(s, mailbox, &a);
+	/* Nothing is told to be gone that is not: its next change tells. */
+	if (!load(s, mailbox, &a, &first)) {
+		arena_done(&a);
+		return;
+	}
 	for (size_t i = w->known.n; i > 0; i--) {
 		struct metadata_known *k = &w->known.v[i - 1];
 
@@ -136,7 +145,8 @@ metadata_watch_told(struct metadata_watch *w, struct store *s,
 		return;
 	arena_init(&a);
 	/* Once for all of them: the file may be long, and the list, too. */
-	all = load(s, mailbox, &a);
+	if (!load(s, mailbox, &a, &all))
+		entries = NULL;
 	for (; entries != NULL; entries = entries->next) {
 		x = meta_find(all, entries->name);
 		k = find(w, entries->name);
