@@ -46,7 +46,11 @@ struct mbox_slot {
 	uint32_t spare; /* a slot goes into the index as it is: no hole in it */
 };
 
-enum { OWN_SEEN = 1 << 0 }; /* in msg_rec.own: met by this scan */
+/* In msg_rec.own. */
+enum {
+	OWN_SEEN = 1 << 0, /* met by this scan */
+	OWN_GIVEN = 1 << 1, /* its UID is of this scan, not of the file */
+};
 
 /* Ways to lock a file, as mbox_read_locks and mbox_write_locks name them. */
 enum mbox_lock_way {
@@ -183,6 +187,7 @@ struct mbox {
 	bool had_writer;
 	bool wants_retry; /* somebody had the lock */
 	struct mbox_kept kept;
+	bool is_agreed; /* with others: mbox_agree.c */
 	bool has_pending; /* flags are noted in a file of ours */
 	bool gave_up; /* what waits could not be written */
 	struct err why; /* the last removal failed */
@@ -531,9 +536,8 @@ int mbox_keep_load(const struct store *s, const char *path,
 const struct mbox_kept *mbox_kept_of(const struct mailbox *m);
 /*
  * A file of so many bytes that has no X-IMAPbase and of which nothing is kept is
- * about to be numbered: who comes first has the UIDVALIDITY and the UIDs that
- * may need; whoever else does so at the same time finds that kept, and numbers
- * behind it. Else one UID could become two messages' before it is in the file.
+ * about to be numbered: who comes first says which UIDVALIDITY it has. What may
+ * be needed of UIDs is his, for those who can not agree with him: mbox_agree().
  */
 void mbox_keep_claim(struct mailbox *m, uint64_t bytes);
 /* Sets m->guid; writes down what has changed. */
@@ -544,6 +548,20 @@ void mbox_keep_rename_one(
     const struct store *s, const char *from, const char *to);
 /* Of a mailbox or a folder, with all below it. */
 void mbox_keep_rename(const struct store *s, const char *from, const char *to);
+
+/* ---- mbox_agree.c ---------------------------------------------------------- */
+
+#define MBOX_TOLD ".told" /* behind a key */
+
+/*
+ * The lock of what was told of a mailbox, held for a moment by each; its
+ * descriptor, to be closed. -1: there is no place for it.
+ */
+int mbox_agree_lock(const struct mailbox *m);
+/* Were UIDs told that the file has never said? */
+bool mbox_agree_is_there(const struct mailbox *m);
+/* The file says its UIDs. */
+void mbox_agree_forget(const struct store *s, const char *path);
 
 /* ---- mbox_pending.c -------------------------------------------------------- */
 

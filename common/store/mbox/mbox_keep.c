@@ -112,15 +112,9 @@ mbox_keep_load(const struct store *s, const char *path, struct mbox_kept *out,
 	return rc;
 }
 
-/* How save_at() writes. */
-enum save_how {
-	SAVE_PLAIN,
-	SAVE_DURABLE, /* it stands nowhere else */
-	SAVE_NEW, /* -1 when there is one already */
-};
-
+/* Durable when it stands nowhere else. */
 static int
-save_at(int fd, const char *path, const struct mbox_kept *k, enum save_how how,
+save_at(int fd, const char *path, const struct mbox_kept *k, bool durable,
     struct err *e)
 {
 	const struct file_perm perm = {.file_mode = 0600, .gid = (gid_t)-1};
@@ -139,15 +133,13 @@ save_at(int fd, const char *path, const struct mbox_kept *k, enum save_how how,
 	(void)unlinkat(fd, temp, 0);
 	out = file_create(fd, temp, &perm, e);
 	if (out != -1 && file_write(out, buf_str(&b), e) == 0 &&
-	    (how != SAVE_DURABLE || file_sync_data(out, temp, e) == 0))
+	    (!durable || file_sync_data(out, temp, e) == 0))
 		rc = 0;
 	if (out != -1)
 		close(out);
-	if (rc == 0 && how == SAVE_NEW && linkat(fd, temp, fd, key, 0) == -1)
-		rc = err_sys(e, "link %s", temp);
-	if (rc == 0 && how != SAVE_NEW && renameat(fd, temp, fd, key) == -1)
+	if (rc == 0 && renameat(fd, temp, fd, key) == -1)
 		rc = err_sys(e, "rename %s", temp);
-	if (rc == -1 || how == SAVE_NEW)
+	if (rc == -1)
 		(void)unlinkat(fd, temp, 0);
 	buf_done(&b);
 	return rc;
@@ -199,23 +191,26 @@ mbox_keep_claim(struct mailbox *m, uint64_t bytes)
 	    .uidnext = n < UINT32_MAX / 2 ? (uint32_t)n : UINT32_MAX / 2,
 	    .ino = inode_of(mb),
 	};
+	int lock = mbox_agree_lock(m), fd;
 	struct err e;
-	int fd;
 
-	if (mb->kept.uidvalidity != 0)
-		return; /* of another file that had this name */
-	fd = mbox_state_dir(m->store, FOLDER, true);
-	if (fd == -1)
+	if (lock == -1)
 		return;
-	if (save_at(fd, mb->path, &k, SAVE_NEW, &e) == -1) {
-		close(fd);
-		(void)mbox_keep_load(m->store, mb->path, &mb->kept, &e);
-		return;
+	/* What can not be read now must not be written anew. */
+	fd = mbox_keep_load(m->store, mb->path, &mb->kept, &e) == -1 ||
+		mbox_kept_of(m) != NULL
+	    ? -1
+	    : mbox_state_dir(m->store, FOLDER, true);
+	/* What was told is of another file that had this name. */
+	if (fd != -1 && ftruncate(lock, 0) == 0 &&
+	    save_at(fd, mb->path, &k, false, &e) == 0) {
+		/* All of it is ours. */
+		k.uidnext = 1;
+		mb->kept = k;
 	}
-	close(fd);
-	/* All of it is ours. */
-	k.uidnext = 1;
-	mb->kept = k;
+	if (fd != -1)
+		close(fd);
+	close(lock);
 }
 
 /* So many may come that we number before the file says so. */
@@ -272,9 +267,7 @@ mbox_keep(struct mailbox *m)
 	fd = mbox_state_dir(m->store, FOLDER, true);
 	if (fd == -1)
 		return;
-	if (save_at(fd, mb->path, k, mb->has_base ? SAVE_PLAIN : SAVE_DURABLE,
-		&e) == -1 &&
-	    !mb->has_base)
+	if (save_at(fd, mb->path, k, !mb->has_base, &e) == -1 && !mb->has_base)
 		store_warn(m->store, "identity not kept path=%s: %s", mb->path,
 		    e.text);
 	close(fd);
@@ -291,6 +284,21 @@ mbox_keep_remove(const struct store *s, const char *path)
 	mbox_key(path, key);
 	(void)unlinkat(fd, key, 0);
 	close(fd);
+	mbox_agree_forget(s, path);
+}
+
+/* What was told of it goes with it. */
+static void
+rename_told(int fd, const char *key, const char *fresh)
+{
+	char from[MBOX_KEY_BYTES + 8], to[MBOX_KEY_BYTES + 8];
+	char fresh_key[MBOX_KEY_BYTES];
+
+	mbox_key(fresh, fresh_key);
+	(void)snprintf(from, sizeof(from), "%s" MBOX_TOLD, key);
+	(void)snprintf(to, sizeof(to), "%s" MBOX_TOLD, fresh_key);
+	(void)unlinkat(fd, to, 0);
+	(void)renameat(fd, from, fd, to);
 }
 
 /* The file of one whose path begins with `from` gets that of its new path. */
@@ -313,8 +321,10 @@ rename_one(int fd, const char *name, const char *from, const char *to)
 	    (rest.n == 0 || *rest.p == '/' || str_starts(rest, STR(".sbd/"))) &&
 	    snprintf(fresh, sizeof(fresh), "%s%.*s", to, STR_ARG(rest)) <
 		PATH_MAX &&
-	    save_at(fd, fresh, &k, SAVE_PLAIN, &e) == 0)
+	    save_at(fd, fresh, &k, false, &e) == 0) {
+		rename_told(fd, name, fresh);
 		(void)unlinkat(fd, name, 0);
+	}
 	buf_done(&b);
 }
 

@@ -40,6 +40,8 @@ struct mbox_reading {
 	bool order_broken;
 	bool is_all; /* keywords may mean something else: no short cuts */
 	bool has_kept; /* no base in the file, but we remember it */
+	bool has_given; /* a UID that the file does not say */
+	uint32_t claimed_next; /* others may have told of those below */
 	bool is_blind; /* what the records' messages were is not known */
 	uint32_t blind_uid; /* the last that was found so */
 	bool is_alone; /* READ_TAIL without the message before it */
@@ -91,6 +93,16 @@ struct msg_rec *mbox_match(struct mbox_reading *r, const struct mbox_msg *msg);
 /* A UID for a new message that says to have `claimed`. ERR_LIMIT. */
 int mbox_give_uid(
     struct mbox_reading *r, uint32_t claimed, uint32_t *out, struct err *e);
+
+/* ---- mbox_agree.c ---------------------------------------------------------- */
+
+/*
+ * All was read: new messages of a file without X-IMAPbase get the UIDs that
+ * other processes have given them, or such as nobody has told. ERR_LIMIT.
+ */
+int mbox_agree(struct mbox_reading *r, struct err *e);
+/* UIDVALIDITY, also before it is taken; 0: there is none yet. */
+uint32_t mbox_told_validity(const struct mailbox *m);
 
 /* ---- mbox_take.c ----------------------------------------------------------- */
 

@@ -130,6 +130,7 @@ mbox_reload_base(struct mailbox *m, struct err *e)
 {
 	struct mbox *mb = mbox_of(m);
 	const struct mbox_slot *slot = mbox_base_slot(m);
+	bool had_base = mb->has_base;
 	struct mbox_state st;
 	size_t n, got;
 	char *p;
@@ -149,6 +150,8 @@ mbox_reload_base(struct mailbox *m, struct err *e)
 	if (rc == -1)
 		return -1;
 	mb->has_base = st.has_base && st.uidvalidity == m->uidvalidity;
+	if (mb->has_base && !had_base)
+		mbox_agree_forget(m->store, mb->path);
 	mb->disk_last_uid = st.last_uid;
 	if (st.has_base && st.last_uid_fixed)
 		mb->last_uid_at = slot->off + slot->from_len + st.last_uid_at;

@@ -52,7 +52,11 @@ take_kept(struct mbox_reading *r)
 	if (mbox_kept_of(r->m) == NULL)
 		mbox_keep_claim(r->m, r->size);
 	k = mbox_kept_of(r->m);
-	if (k == NULL || k->uidnext == 1)
+	if (k == NULL)
+		return;
+	r->claimed_next = k->uidnext;
+	/* No X-UID is to be believed there: it never had a base. */
+	if (k->guid[0] == '\0' || mbox_agree_is_there(r->m))
 		return;
 	r->has_kept = true;
 	r->disk_last_uid = k->uidnext - 1;
@@ -72,6 +76,8 @@ take_base(struct mbox_reading *r, const struct mbox_msg *msg)
 		return;
 	}
 	r->has_base = true;
+	if (mbox_of(r->m)->kept.uidvalidity != 0)
+		mbox_agree_forget(r->m->store, mbox_of(r->m)->path);
 	r->uidvalidity = st->uidvalidity;
 	r->disk_last_uid = st->last_uid;
 	r->last_uid_at =
@@ -149,6 +155,10 @@ mbox_take_msg(struct mbox_reading *r, const struct mbox_msg *msg, struct err *e)
 			return -1;
 		rec = mailbox_add_rec(m, uid);
 		rec->state = REC_WAITING;
+		if (!r->has_base && msg->state.uid != uid) {
+			rec->own |= OWN_GIVEN;
+			r->has_given = true;
+		}
 	} else {
 		uid = rec->uid;
 		if (mbox_known_slot(m, rec) != NULL)
@@ -253,7 +263,7 @@ settle(struct mbox_reading *r)
 		struct msg_rec *rec = mailbox_rec(m, s->uid);
 
 		rec->info = (uint32_t)i;
-		rec->own &= (uint8_t)~OWN_SEEN & 0x3f;
+		rec->own &= (uint8_t) ~(OWN_SEEN | OWN_GIVEN) & 0x3f;
 		if (rec->state == REC_WAITING)
 			mailbox_note_new(m, rec, !(s->flags & SLOT_OLD));
 	}
@@ -300,7 +310,7 @@ mbox_begin_identity(struct mailbox *m)
 	if (m->uidvalidity != 0)
 		return;
 	m->uidvalidity = k != NULL ? k->uidvalidity : mbox_new_uidvalidity();
-	if (k != NULL && k->uidnext > m->uidnext)
+	if (k != NULL && !mbox_of(m)->is_agreed && k->uidnext > m->uidnext)
 		m->uidnext = k->uidnext;
 }
 
@@ -311,6 +321,8 @@ mbox_finish_scan(struct mbox_reading *r, struct err *e)
 	struct mailbox *m = r->m;
 
 	if (!r->is_tail && check_identity(r, e) == -1)
+		return -1;
+	if (mbox_agree(r, e) == -1)
 		return -1;
 	if (m->uidvalidity == 0)
 		m->uidvalidity = r->uidvalidity;

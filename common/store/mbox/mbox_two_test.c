@@ -215,11 +215,47 @@ test_both_begin(UNUSED void **state)
 	/* One identity, not one of the same second by chance. */
 	assert_int_equal(
 	    view_mailbox(v[0])->uidvalidity, view_mailbox(v[1])->uidvalidity);
+	for (uint32_t seq = 1; seq <= 40; seq++) {
+		assert_int_equal(view_uid(v[0], seq), seq);
+		assert_int_equal(view_uid(v[1], seq), seq);
+	}
 	assert_int_not_equal(view_uid(v[0], 41), view_uid(v[1], 41));
 	view_close(&v[0]);
 	view_close(&v[1]);
 	mbox_tuning = tuning;
 	end(&t);
+}
+
+static enum step
+remove_one(struct view *v, uint32_t uid, struct err *e)
+{
+	struct set32 uids = box_set(uid, uid);
+	uint32_t at = 0;
+	enum step step = STEP_MORE;
+
+	while (step == STEP_MORE)
+		step = view_remove(v, &uids, &at, e);
+	set32_done(&uids);
+	return step;
+}
+
+static void
+told_path(struct two *t, char out[300])
+{
+	char key[MBOX_KEY_BYTES];
+
+	mbox_key(box_path(&t->b, INBOX), key);
+	(void)snprintf(
+	    out, 300, "%s/mbox/%s" MBOX_TOLD, t->stores[0]->state, key);
+}
+
+static bool
+has_told(struct two *t)
+{
+	char path[300];
+
+	told_path(t, path);
+	return access(path, F_OK) == 0;
 }
 
 /* The same with one who comes later, when more have been told. */
@@ -229,6 +265,7 @@ test_later_beside(UNUSED void **state)
 	const struct mbox_tuning tuning = mbox_tuning;
 	struct two t;
 	struct view *v[2];
+	struct err e;
 
 	begin(&t);
 	box_write(&t.b, INBOX, "");
@@ -242,11 +279,134 @@ test_later_beside(UNUSED void **state)
 	v[1] = view_of(&t, 1, false);
 	assert_int_equal(
 	    view_mailbox(v[0])->uidvalidity, view_mailbox(v[1])->uidvalidity);
-	assert_true(view_uid(v[1], 1) > 3);
+	for (uint32_t seq = 1; seq <= 3; seq++)
+		assert_int_equal(view_uid(v[1], seq), seq);
+	/* It is removed by either; the other knows it by the same UID. */
+	assert_int_equal(remove_one(v[1], 2, &e), STEP_DONE);
+	(void)box_sync(v[0], true);
+	assert_int_equal(view_count(v[0]), 2);
+	assert_int_equal(view_uid(v[0], 2), 3);
+	assert_int_equal(remove_one(v[0], 3, &e), STEP_DONE);
+	(void)box_sync(v[1], true);
+	assert_int_equal(view_count(v[1]), 1);
+	assert_non_null(strstr(box_read(&t.b, INBOX), "X-UID: 1"));
+	assert_false(has_told(&t));
 	view_close(&v[0]);
 	view_close(&v[1]);
 	mbox_tuning = tuning;
 	end(&t);
+}
+
+/*
+ * What has come is numbered by both, and some of it has gone before the other
+ * looks, or another program has put it elsewhere.
+ */
+static void
+test_later_mail(UNUSED void **state)
+{
+	const struct mbox_tuning tuning = mbox_tuning;
+	struct other_mbox o;
+	struct other_msg first;
+	struct mailbox *m;
+	struct two t;
+	struct view *v[3];
+
+	begin(&t);
+	box_write(&t.b, INBOX, "");
+	mbox_tuning.eager_bytes = 1;
+	deliver(&t, TEXT("1"));
+	deliver(&t, TEXT("2"));
+	v[0] = view_of(&t, 0, false);
+	v[1] = view_of(&t, 1, false);
+	deliver(&t, TEXT("3"));
+	deliver(&t, TEXT("4"));
+	(void)box_sync(v[0], true);
+	assert_int_equal(view_uid(v[0], 4), 4);
+	remove_body(&t, "body 3\n");
+	deliver(&t, TEXT("5"));
+	(void)box_sync(v[1], true);
+	assert_int_equal(view_uid(v[1], 3), 4);
+	assert_int_equal(view_uid(v[1], 4), 5);
+	(void)box_sync(v[0], true);
+	assert_int_equal(view_uid(v[0], 4), 5);
+	/* 2 before 1, for one who knows nothing yet. */
+	assert_true(other_lock(&o, box_path(&t.b, INBOX), false));
+	other_load(&o);
+	first = o.v[0];
+	o.v[0] = o.v[1];
+	o.v[1] = first;
+	other_save(&o, false);
+	other_unlock(&o);
+	box_open(&t.b);
+	v[2] = box_view(&t.b, "INBOX", false);
+	for (uint32_t seq = 1; seq <= 4; seq++)
+		assert_int_equal(view_uid(v[2], seq), seq + (seq > 2));
+	m = view_mailbox(v[2]);
+	assert_true(mbox_slot_of(m, mailbox_rec(m, 2))->off <
+	    mbox_slot_of(m, mailbox_rec(m, 1))->off);
+	view_close(&v[2]);
+	store_close(&t.b.store);
+	view_close(&v[0]);
+	view_close(&v[1]);
+	mbox_tuning = tuning;
+	end(&t);
+}
+
+static void
+spoil(const char *path, off_t at)
+{
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+	char bytes[3] = {0};
+
+	assert_true(fd != -1);
+	assert_true(pread(fd, bytes, sizeof(bytes), at) != -1);
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] ^= 0x5a;
+	assert_int_equal(pwrite(fd, bytes, sizeof(bytes), at), sizeof(bytes));
+	close(fd);
+}
+
+/* Bytes of the file of what was told decide nothing but large numbers. */
+static void
+test_told_damaged(UNUSED void **state)
+{
+	const struct mbox_tuning tuning = mbox_tuning;
+	struct two t;
+	struct view *v[2];
+
+	for (size_t n = 0; n < 140; n += 3) {
+		struct mailbox *m;
+		char path[300];
+
+		begin(&t);
+		box_write(&t.b, INBOX, "");
+		mbox_tuning.eager_bytes = 1;
+		deliver(&t, TEXT("1"));
+		deliver(&t, TEXT("2"));
+		v[0] = view_of(&t, 0, false);
+		assert_true(has_told(&t));
+		told_path(&t, path);
+		if (n % 2 == 0)
+			assert_int_equal(truncate(path, (off_t)n), 0);
+		else
+			spoil(path, (off_t)n);
+		v[1] = view_of(&t, 1, false);
+		assert_int_equal(view_count(v[1]), 2);
+		assert_true(view_uid(v[1], 1) < view_uid(v[1], 2));
+		/* No UID of another message. */
+		m = view_mailbox(v[1]);
+		for (uint32_t uid = 1; uid <= 2; uid++) {
+			struct msg_rec *rec = mailbox_rec(m, uid);
+
+			if (rec != NULL)
+				assert_true((mbox_slot_of(m, rec)->off == 0) ==
+				    (uid == 1));
+		}
+		view_close(&v[0]);
+		view_close(&v[1]);
+		mbox_tuning = tuning;
+		end(&t);
+	}
 }
 
 /* As another process that could not see that the first one is 1: it is 7. */
@@ -269,19 +429,6 @@ number_anew(struct two *t)
 	assert_true(fd != -1);
 	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
 	close(fd);
-}
-
-static enum step
-remove_one(struct view *v, uint32_t uid, struct err *e)
-{
-	struct set32 uids = box_set(uid, uid);
-	uint32_t at = 0;
-	enum step step = STEP_MORE;
-
-	while (step == STEP_MORE)
-		step = view_remove(v, &uids, &at, e);
-	set32_done(&uids);
-	return step;
 }
 
 /*
@@ -513,6 +660,8 @@ main(void)
 	    cmocka_unit_test(test_both_begin),
 	    cmocka_unit_test(test_expunge_renumbered),
 	    cmocka_unit_test(test_later_beside),
+	    cmocka_unit_test(test_later_mail),
+	    cmocka_unit_test(test_told_damaged),
 	    cmocka_unit_test(test_keyword_of_append),
 	    cmocka_unit_test(test_both_change),
 	    cmocka_unit_test(test_longer_within_the_tick),
