@@ -55,6 +55,7 @@ struct index {
 	struct walked walked;
 	struct checked checked[CHECKED];
 	MDB_txn *writing;
+	MDB_cursor *putting; /* of that, where the last value went; or NULL */
 	uint64_t max_bytes, epoch, serial;
 	int64_t checked_ms, failed_ms;
 	dev_t dev; /* of the folder */

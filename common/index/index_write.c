@@ -21,8 +21,14 @@ index_put(struct index *ix, const struct index_key *k, struct str value,
 	MDB_val key = index_val_of(k);
 	MDB_val raw = {.mv_size = value.n + sizeof(uint32_t)};
 	uint32_t sum = index_value_sum(str_make(k->bytes, k->n), value);
-	int rc = mdb_put(ix->writing, ix->dbi, &key, &raw, MDB_RESERVE);
+	int rc = 0;
 
+	/* Most values stand beside the last one: it need not be looked for
+	 * from the root. */
+	if (ix->putting == NULL)
+		rc = mdb_cursor_open(ix->writing, ix->dbi, &ix->putting);
+	if (rc == 0)
+		rc = mdb_cursor_put(ix->putting, &key, &raw, MDB_RESERVE);
 	if (rc != 0)
 		return index_fail(e, rc, "put");
 	memcpy(raw.mv_data, &sum, sizeof(sum));
@@ -139,6 +145,9 @@ write_once(struct index *ix,
 		rc = index_state_set_clean(&ix->state, false, e);
 	if (rc == 0)
 		rc = fn(ix, arg, e);
+	if (ix->putting != NULL)
+		mdb_cursor_close(ix->putting);
+	ix->putting = NULL;
 	if (rc == 0)
 		rc = mdb_txn_commit(ix->writing);
 	else

@@ -22,9 +22,10 @@ static void
 look_ahead(struct lane *l)
 {
 	const char *p;
+	int rc = mdb_cursor_get(l->cursor, &l->key, &l->value, MDB_NEXT);
 
-	l->has_ahead =
-	    mdb_cursor_get(l->cursor, &l->key, &l->value, MDB_NEXT) == 0;
+	l->has_ahead = rc == 0;
+	l->is_at_end = rc == MDB_NOTFOUND;
 	if (!l->has_ahead)
 		return;
 	p = l->value.mv_data;
@@ -47,9 +48,50 @@ attach(struct lane *l, MDB_txn *txn, MDB_dbi dbi, uint64_t serial)
 	else if (l->serial != serial)
 		rc = mdb_cursor_renew(txn, l->cursor);
 	if (l->serial != serial)
-		l->has_ahead = false;
+		l->has_ahead = l->is_at_end = false;
 	l->serial = serial;
 	return rc;
+}
+
+static int
+compare(const void *a, size_t a_n, const void *b, size_t b_n)
+{
+	int d = memcmp(a, b, a_n < b_n ? a_n : b_n);
+
+	return d != 0 ? d : (a_n > b_n) - (a_n < b_n);
+}
+
+static bool
+is_ahead(const struct lane *l, const MDB_val *key)
+{
+	return l->has_ahead && l->key.mv_size == key->mv_size &&
+	    memcmp(l->key.mv_data, key->mv_data, key->mv_size) == 0;
+}
+
+/*
+ * Behind the one that was asked for last, and before what stands behind that?
+ * A mailbox that was never listed asks for each of its messages in vain.
+ */
+static bool
+is_between(const struct lane *l, const MDB_val *key)
+{
+	if (!l->has_ahead && !l->is_at_end)
+		return false;
+	return compare(l->asked, l->asked_n, key->mv_data, key->mv_size) < 0 &&
+	    (l->is_at_end ||
+		compare(key->mv_data, key->mv_size, l->key.mv_data,
+		    l->key.mv_size) < 0);
+}
+
+static void
+note_asked(struct lane *l, const MDB_val *key)
+{
+	if (key->mv_size > sizeof(l->asked)) {
+		l->has_ahead = l->is_at_end = false;
+		return;
+	}
+	memcpy(l->asked, key->mv_data, key->mv_size);
+	l->asked_n = key->mv_size;
 }
 
 int
@@ -60,15 +102,21 @@ lane_get(struct lane *l, MDB_txn *txn, MDB_dbi dbi, uint64_t serial,
 
 	if (rc != 0)
 		return rc;
-	if (l->has_ahead && l->key.mv_size == key->mv_size &&
-	    memcmp(l->key.mv_data, key->mv_data, key->mv_size) == 0) {
+	if (is_ahead(l, key)) {
 		*value = l->value;
+	} else if (is_between(l, key)) {
+		return MDB_NOTFOUND;
 	} else {
-		MDB_val at = *key;
-
-		l->has_ahead = false;
-		rc = mdb_cursor_get(l->cursor, &at, value, MDB_SET_KEY);
+		l->key = *key;
+		rc = mdb_cursor_get(
+		    l->cursor, &l->key, &l->value, MDB_SET_RANGE);
+		l->has_ahead = rc == 0;
+		l->is_at_end = rc == MDB_NOTFOUND;
+		if (rc == 0 && !is_ahead(l, key))
+			rc = MDB_NOTFOUND;
+		*value = l->value;
 	}
+	note_asked(l, key);
 	if (rc == 0)
 		look_ahead(l);
 	return rc;

@@ -10,11 +10,15 @@
 
 #include "base/base.h"
 
+#define LANE_KEY_MAX 24
+
 struct lane {
 	MDB_cursor *cursor; /* NULL: not used yet */
 	uint64_t serial; /* of the transaction that the cursor is of */
-	bool has_ahead;
+	bool has_ahead, is_at_end; /* neither: that is not known */
 	MDB_val key, value; /* what stands behind the last one */
+	size_t asked_n;
+	char asked[LANE_KEY_MAX]; /* the last one, there or not */
 };
 
 /*

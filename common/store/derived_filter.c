@@ -27,6 +27,22 @@ derived_filter_group(struct mailbox *m, uint32_t uid, struct str *group)
 	return index_seek_back(m->store->derived->ix, &k, &kind, &key, group);
 }
 
+/* Up to which UID there is no group but that of `uid`, if it has one. */
+static uint32_t
+before_next_group(struct mailbox *m, uint32_t uid)
+{
+	struct index_key k, kind;
+	struct str key, value;
+
+	if (uid == UINT32_MAX)
+		return uid;
+	k = index_key_of(m->derived->box, INDEX_FILTERS, uid + 1);
+	kind = index_key_kind(m->derived->box, INDEX_FILTERS);
+	return index_seek(m->store->derived->ix, &k, &kind, &key, &value)
+	    ? index_key_uid(key) - 1
+	    : UINT32_MAX;
+}
+
 /* The group that may have `uid`: the last one, mostly. */
 static bool
 find_group(struct mailbox *m, uint32_t uid)
@@ -37,19 +53,20 @@ find_group(struct mailbox *m, uint32_t uid)
 
 	if (!derived_has_box(m))
 		return false;
-	if (g->n > 0 &&
-	    d->filters_serial == index_serial(m->store->derived->ix) &&
-	    filter_group_entry(g, 0).uid <= uid &&
-	    filter_group_entry(g, g->n - 1).uid >= uid)
-		return true;
+	if (d->filters_serial == index_serial(m->store->derived->ix) + 1 &&
+	    d->filters_from <= uid && uid <= d->filters_to)
+		return g->n > 0;
 	if (!derived_filter_group(m, uid, &value) ||
-	    !filter_group_parse(value, g)) {
+	    !filter_group_parse(value, g))
 		g->n = 0;
-		return false;
-	}
-	d->filters_serial = index_serial(m->store->derived->ix);
+	d->filters_from = uid;
+	if (g->n > 0 && filter_group_entry(g, 0).uid < uid)
+		d->filters_from = filter_group_entry(g, 0).uid;
+	d->filters_to = before_next_group(m, uid);
+	/* Serials begin with 0, and so does a mailbox that knows nothing. */
+	d->filters_serial = index_serial(m->store->derived->ix) + 1;
 	d->filters_at = 0;
-	return true;
+	return g->n > 0;
 }
 
 bool

@@ -73,7 +73,9 @@ struct derived {
 	VEC(struct fact) facts;
 	VEC(struct slot) slots;
 	struct buf bytes; /* of the slots */
-	struct filter_group filters; /* the last that was found; n 0: none */
+	/* The group to look in for UIDs of that range; n 0: there is none. */
+	struct filter_group filters;
+	uint32_t filters_from, filters_to;
 	uint64_t filters_serial; /* of the index then */
 	uint32_t filters_at; /* the entry in it that was found */
 	bool note_filtered; /* `filtered` is to be written */
@@ -82,6 +84,8 @@ struct derived {
 	struct index_chunk chunk; /* the last that was found */
 	uint64_t chunk_serial; /* of the index then; 0: none */
 	uint32_t chunk_at; /* the record in it that was found */
+	uint64_t none_serial; /* of the index when there was no chunk... */
+	uint32_t none_from; /* ...for this UID and all behind it */
 	uint64_t ours_serial; /* of the index when the head was ours */
 };
 

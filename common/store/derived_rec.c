@@ -37,10 +37,16 @@ derived_find_rec(struct mailbox *m, uint32_t uid, bool with_side, uint32_t *i)
 	c = &d->chunk;
 	if (d->chunk_serial != index_serial(ix) || c->n == 0 ||
 	    !find_near(d, uid)) {
+		if (d->none_serial == index_serial(ix) + 1 &&
+		    uid >= d->none_from)
+			return NULL;
 		derived_touch(m->store);
 		d->chunk_serial = 0;
-		if (!index_box_chunk(ix, d->box, uid, false, c))
+		if (!index_box_chunk(ix, d->box, uid, false, c)) {
+			d->none_serial = index_serial(ix) + 1;
+			d->none_from = uid;
 			return NULL;
+		}
 		d->chunk_serial = index_serial(ix);
 		d->chunk_at = index_chunk_find(c, uid);
 	}

@@ -62,6 +62,16 @@ item_order(const void *a, const void *b)
 	return x->uid < y->uid ? -1 : x->uid > y->uid;
 }
 
+/* A search goes through the messages one by one, as their facts then come. */
+static bool
+is_in_order(const struct job *j)
+{
+	for (size_t i = 1; i < j->items.n; i++)
+		if (j->items.v[i - 1].uid > j->items.v[i].uid)
+			return false;
+	return true;
+}
+
 /* All that is known to be different, one item for each message. */
 static void
 collect(struct job *j)
@@ -88,7 +98,7 @@ collect(struct job *j)
 	VEC_EACH(&d->facts, f)
 		*VEC_ADD(&j->items) = (struct item){
 		    .uid = f->uid, .fact = f, .forgets = f->forgets};
-	if (j->items.n > 1)
+	if (!is_in_order(j))
 		qsort(j->items.v, j->items.n, sizeof(*j->items.v), item_order);
 	VEC_EACH(&j->items, it) {
 		struct item *last = n == 0 ? NULL : &j->items.v[n - 1];
