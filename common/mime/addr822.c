@@ -417,6 +417,120 @@ add_angle(struct parser *p, const struct item *before)
 		m->name = copy_comment(p, before->comment);
 }
 
+/* ---- the usual forms ----------------------------------------------------- */
+
+/*
+ * joe@x, <joe@x>, Joe Doe <joe@x>, "Joe Doe" <joe@x>, then a comma or the end:
+ * nearly all there are. Where each part begins and ends.
+ */
+struct usual {
+	size_t name, name_end, local, sign, end;
+	size_t behind; /* at the comma, or the end */
+};
+
+static size_t
+skip_word(struct str s, size_t i)
+{
+	while (i < s.n && !is_special(s.p[i]) && !ascii_is_space(s.p[i]))
+		i++;
+	return i;
+}
+
+/* The end of words with one space between them. */
+static size_t
+skip_words(struct str s, size_t i, bool is_quoted)
+{
+	size_t from = i, word;
+
+	for (;; i++) {
+		word = i;
+		while (i < s.n && s.p[i] != '"' && !ascii_is_space(s.p[i]) &&
+		    (is_quoted ? s.p[i] != '\\' : !is_special(s.p[i])))
+			i++;
+		if (i == word)
+			return word > from ? word - 1 : from;
+		if (i == s.n || s.p[i] != ' ')
+			return i;
+	}
+}
+
+static bool
+is_at(struct str s, size_t i, char c)
+{
+	return i < s.n && s.p[i] == c;
+}
+
+static bool
+find_usual(struct str s, size_t i, struct usual *u)
+{
+	bool is_angle;
+
+	while (is_at(s, i, ' '))
+		i++;
+	*u = (struct usual){.name = i, .name_end = i, .local = i};
+	u->sign = skip_word(s, i);
+	is_angle = !is_at(s, u->sign, '@');
+	if (is_angle) {
+		if (is_at(s, i, '"')) {
+			u->name = i + 1;
+			u->name_end = skip_words(s, i + 1, true);
+			if (!is_at(s, u->name_end, '"') ||
+			    !is_at(s, u->name_end + 1, ' '))
+				return false;
+			i = u->name_end + 2;
+		} else if (!is_at(s, i, '<')) {
+			u->name_end = skip_words(s, i, false);
+			if (!is_at(s, u->name_end, ' '))
+				return false;
+			i = u->name_end + 1;
+		}
+		if (!is_at(s, i, '<'))
+			return false;
+		u->local = i + 1;
+		u->sign = skip_word(s, u->local);
+		if (!is_at(s, u->sign, '@'))
+			return false;
+	}
+	u->end = skip_word(s, u->sign + 1);
+	if (u->sign == u->local || u->end == u->sign + 1 ||
+	    (is_angle && !is_at(s, u->end, '>')))
+		return false;
+	u->behind = is_angle ? u->end + 1 : u->end;
+	while (is_at(s, u->behind, ' '))
+		u->behind++;
+	return u->behind == s.n || s.p[u->behind] == ',';
+}
+
+static struct str
+copy_plain(struct parser *p, size_t from, size_t to)
+{
+	struct str text = str_make(p->out, to - from);
+
+	memcpy(p->out, p->s.p + from, to - from);
+	p->out += to - from;
+	return text;
+}
+
+/* False: something else, and nothing has happened. */
+static bool
+add_usual(struct parser *p)
+{
+	struct mime_addr *m;
+	struct usual u;
+
+	if (!find_usual(p->s, p->at, &u))
+		return false;
+	m = add(p);
+	if (m == NULL)
+		return false;
+	if (u.name_end > u.name)
+		m->name = copy_plain(p, u.name, u.name_end);
+	m->mailbox = copy_plain(p, u.local, u.sign);
+	m->host = copy_plain(p, u.sign + 1, u.end);
+	p->at = u.behind + 1;
+	return true;
+}
+
 struct mime_addr **
 addr822_parse(
     struct arena *a, struct str value, uint32_t *max, struct mime_addr **tail)
@@ -429,6 +543,8 @@ addr822_parse(
 		return tail;
 	p.out = arena_new(a, value.n + 1, 1);
 	while (p.at<value.n && * max> 0) {
+		if (add_usual(&p))
+			continue;
 		scan(&p, p.in_group ? "<,;" : "<,;:", &it);
 		p.at = it.end + 1;
 		if (it.why == ':' && it.sign == NONE) {

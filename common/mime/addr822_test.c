@@ -129,6 +129,57 @@ test_cases(UNUSED void **state)
 }
 
 static void
+parse_into(struct arena *a, struct str in, struct buf *b)
+{
+	struct mime_addr *list = NULL;
+	uint32_t max = 100;
+
+	(void)addr822_parse(a, in, &max, &list);
+	(void)write_list(b, list);
+}
+
+/*
+ * The usual forms are read by themselves; with a tab before them they are not.
+ * Both must find the same, also where a byte is another.
+ */
+static void
+test_usual_forms(UNUSED void **state)
+{
+	static const char *const forms[] = {"joe@x.org", "<joe@x.org> ,b@y",
+	    "Joe Q. Doe <joe@x.org>", "\"Joe Doe\" <joe@x.org>  , b@y"};
+	static const char bytes[] = " \t\"\\<>@,;:.[]a\x80";
+	char text[64] = "\t";
+	struct buf usual, slow;
+	struct arena a;
+
+	arena_init(&a);
+	buf_init(&usual, 4096);
+	buf_init(&slow, 4096);
+	for (size_t i = 0; i < ARRAY_LEN(forms); i++) {
+		size_t n = strlen(forms[i]);
+
+		for (size_t j = 0; j < n * n * sizeof(bytes); j++) {
+			memcpy(text + 1, forms[i], n);
+			text[1 + j / sizeof(bytes) % n] =
+			    bytes[j % sizeof(bytes)];
+			/* Often a second one. */
+			text[1 + j / sizeof(bytes) / n] =
+			    bytes[(j + i) % sizeof(bytes)];
+			arena_reset(&a);
+			parse_into(&a, str_make(text + 1, n), &usual);
+			parse_into(&a, str_make(text, n + 1), &slow);
+			if (!str_eq(buf_str(&usual), buf_str(&slow)))
+				fail_msg("%.*s: %.*s, not %.*s", (int)n,
+				    text + 1, STR_ARG(buf_str(&usual)),
+				    STR_ARG(buf_str(&slow)));
+		}
+	}
+	buf_done(&usual);
+	buf_done(&slow);
+	arena_done(&a);
+}
+
+static void
 test_limit(UNUSED void **state)
 {
 	struct mime_addr *list = NULL, **tail;
@@ -156,6 +207,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_cases),
+	    cmocka_unit_test(test_usual_forms),
 	    cmocka_unit_test(test_limit),
 	};
 

@@ -271,6 +271,69 @@ read_token(struct fields *f, struct str *s)
 }
 
 static bool
+two_digits(const char *p, unsigned *out)
+{
+	if (!ascii_is_digit(p[0]) || !ascii_is_digit(p[1]))
+		return false;
+	*out = (unsigned)(p[0] - '0') * 10 + (unsigned)(p[1] - '0');
+	return true;
+}
+
+/* "03 Feb 2023 04:05:06 +0100", what all programs write that are in order. */
+#define USUAL_LENGTH 26
+
+/*
+ * Such a date, perhaps behind "Sat, ", perhaps with one digit for the day. What
+ * lies behind it is not looked at, as below. False: something else.
+ */
+static bool
+read_usual(struct fields *f, struct str s)
+{
+	unsigned century, of_century, zone_hours, zone_minutes, weekday;
+	const char *p;
+	struct str tail;
+
+	while (s.n > 0 && s.p[0] == ' ')
+		s = str_skip(s, 1);
+	if (s.n > 5 && s.p[3] == ',' && s.p[4] == ' ' &&
+	    ascii_is_alpha(s.p[0]) && ascii_is_alpha(s.p[1]) &&
+	    ascii_is_alpha(s.p[2]) && !month_of(str_head(s, 3), &weekday))
+		s = str_skip(s, 5);
+	if (s.n > 1 && ascii_is_digit(s.p[0]) && s.p[1] == ' ') {
+		f->day = (unsigned)(s.p[0] - '0');
+		tail = str_skip(s, 1);
+	} else if (s.n > 2 && two_digits(s.p, &f->day)) {
+		tail = str_skip(s, 2);
+	} else {
+		return false;
+	}
+	if (tail.n < USUAL_LENGTH - 2 ||
+	    (tail.n > USUAL_LENGTH - 2 &&
+		ascii_is_digit(tail.p[USUAL_LENGTH - 2])))
+		return false;
+	p = tail.p;
+	if (p[0] != ' ' || p[4] != ' ' || p[9] != ' ' || p[12] != ':' ||
+	    p[15] != ':' || p[18] != ' ' || (p[19] != '+' && p[19] != '-') ||
+	    !month_of(str_make(p + 1, 3), &f->month) ||
+	    !two_digits(p + 5, &century) || !two_digits(p + 7, &of_century) ||
+	    !two_digits(p + 10, &f->hour) || !two_digits(p + 13, &f->minute) ||
+	    !two_digits(p + 16, &f->second) ||
+	    !two_digits(p + 20, &zone_hours) ||
+	    !two_digits(p + 22, &zone_minutes))
+		return false;
+	if (f->day < 1 || f->day > 31 || century < 10 || f->hour > 24 ||
+	    f->minute > 59 || f->second > 60 || zone_hours > 24 ||
+	    zone_minutes > 59)
+		return false;
+	f->year = century * 100 + of_century;
+	f->zone_s = (int32_t)(zone_hours * 3600 + zone_minutes * 60);
+	if (p[19] == '-')
+		f->zone_s = -f->zone_s;
+	f->has_year = f->has_month = f->has_day = true;
+	return true;
+}
+
+static bool
 is_day_of_month(const struct fields *f)
 {
 	static const uint8_t days[] = {
@@ -285,8 +348,11 @@ date822_parse(struct str s, struct date822 *out)
 	struct fields f = {0};
 	int64_t day;
 
-	while (s.n > 0 && read_token(&f, &s))
-		;
+	if (!read_usual(&f, s)) {
+		f = (struct fields){0};
+		while (s.n > 0 && read_token(&f, &s))
+			;
+	}
 	if (!f.has_year || !f.has_month || !f.has_day || !is_day_of_month(&f))
 		return false;
 	if (f.is_pm && f.hour < 12)

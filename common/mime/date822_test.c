@@ -78,6 +78,41 @@ test_dates(UNUSED void **state)
 			fail_msg("%s is a date", bad[i]);
 }
 
+/*
+ * The usual form is read by itself: with a comment before it, which is not the
+ * usual form, each date must mean the same, also where a byte is wrong.
+ */
+static void
+test_usual_form(UNUSED void **state)
+{
+	static const char *const dates[] = {"Sat, 03 Feb 2023 04:05:06 +0100",
+	    "3 Mar 0999 24:00:60 -2459", "Mar, 31 Dec 1999 23:59:59 -0000 (x)"};
+	static const char bytes[] = "0139 :+-,MaJn\t(.\n";
+	char text[64] = "()";
+	size_t n, i, j;
+
+	for (i = 0; i < ARRAY_LEN(dates); i++) {
+		n = strlen(dates[i]);
+		for (j = 0; j < n * sizeof(bytes); j++) {
+			struct date822 usual = {0}, slow = {0};
+			struct str s = str_make(text, n + 2);
+			bool is_date;
+
+			memcpy(text + 2, dates[i], n);
+			text[2 + j / sizeof(bytes)] = bytes[j % sizeof(bytes)];
+			for (; s.n > 2; s.n--) {
+				is_date = date822_parse(str_skip(s, 2), &usual);
+				assert_int_equal(
+				    date822_parse(s, &slow), is_date);
+				assert_int_equal(usual.unix_s, slow.unix_s);
+				assert_int_equal(
+				    usual.local_day, slow.local_day);
+				assert_int_equal(usual.zone_s, slow.zone_s);
+			}
+		}
+	}
+}
+
 static void
 test_every_day_of_400_years(UNUSED void **state)
 {
@@ -99,6 +134,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_dates),
+	    cmocka_unit_test(test_usual_form),
 	    cmocka_unit_test(test_every_day_of_400_years),
 	};
 

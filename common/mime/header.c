@@ -192,6 +192,43 @@ header_unfold_to(struct str value, char *out)
 	return n;
 }
 
+#ifdef __SSE2__
+/* Whole blocks of ASCII without LF, NUL, or what may begin an encoded word. */
+static size_t
+skip_plain(struct str s)
+{
+	size_t i = 0;
+
+	for (; s.n - i >= BLOCK_BYTES; i += BLOCK_BYTES) {
+		const char *p = s.p + i;
+
+		if ((block_mask(p, '\n') | block_mask(p, '\0') |
+			block_mask(p, '=') | block_mask_8bit(p)) != 0)
+			break;
+	}
+	return i;
+}
+#else
+static size_t
+skip_plain(UNUSED struct str s)
+{
+	return 0;
+}
+#endif
+
+bool
+header_is_plain(struct str value, struct str *text)
+{
+	struct str s = str_trim(value);
+
+	for (size_t i = skip_plain(s); i < s.n; i++)
+		if (s.p[i] == '\n' || s.p[i] == '\0' || s.p[i] == '=' ||
+		    ascii_is_8bit(s.p[i]))
+			return false;
+	*text = s;
+	return true;
+}
+
 struct str
 header_unfold(struct arena *a, struct str value)
 {
@@ -203,9 +240,12 @@ header_unfold(struct arena *a, struct str value)
 struct str
 header_decode(struct arena *a, struct str value)
 {
-	struct str s = header_unfold(a, value), decoded;
+	struct str s, decoded;
 	struct buf b;
 
+	if (header_is_plain(value, &s))
+		return arena_str(a, s);
+	s = header_unfold(a, value);
 	if (encword_is_plain(s))
 		return s;
 	buf_init(&b, ENCWORD_DECODED_MAX(s.n));

@@ -49,6 +49,11 @@ size_t header_block_end(struct str s, size_t from);
 /* Unfolds (RFC 5322 2.2.3: CRLF before blank goes) and trims, in `a`. */
 struct str header_unfold(struct arena *a, struct str value);
 /*
+ * Nothing to unfold, nothing to decode: *text is the value, trimmed. False: it
+ * may need header_decode(), which most do not.
+ */
+bool header_is_plain(struct str value, struct str *text);
+/*
  * As header_unfold, then encoded words (RFC 2047) and raw 8-bit bytes become
  * UTF-8 in NFC-neutral form, bad bytes U+FFFD.
  */

@@ -224,6 +224,31 @@ test_words(UNUSED void **state)
 	arena_done(&a);
 }
 
+/* One byte at each place, in values of each length: that asks for decoding. */
+static void
+test_plain(UNUSED void **state)
+{
+	static const char wanted[] = {'\n', '\0', '=', '\x80', '\xff'};
+	char text[52];
+	struct str s;
+
+	for (size_t n = 0; n < sizeof(text) - 2; n++) {
+		text[0] = ' ';
+		memset(text + 1, 'a', n);
+		text[n + 1] = '\n';
+		assert_true(header_is_plain(str_make(text, n + 2), &s));
+		assert_ptr_equal(s.p, n > 0 ? text + 1 : s.p);
+		assert_int_equal(s.n, n);
+		for (size_t i = 2; i < n; i++)
+			for (size_t j = 0; j < sizeof(wanted); j++) {
+				text[i] = wanted[j];
+				assert_false(
+				    header_is_plain(str_make(text, n + 2), &s));
+				text[i] = 'a';
+			}
+	}
+}
+
 /* Many beginnings without an end are read once, not once each. */
 static void
 test_many_beginnings(UNUSED void **state)
@@ -280,6 +305,7 @@ main(void)
 	    cmocka_unit_test(test_find_each),
 	    cmocka_unit_test(test_unfold),
 	    cmocka_unit_test(test_words),
+	    cmocka_unit_test(test_plain),
 	    cmocka_unit_test(test_many_beginnings),
 	    cmocka_unit_test(test_envelope),
 	};

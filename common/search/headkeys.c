@@ -51,7 +51,9 @@ headkeys_number(struct str name)
 	if (name.n > 11 || !(LENGTHS >> name.n & 1))
 		return 0;
 	for (unsigned i = 0; i < ARRAY_LEN(kept); i++)
-		if (name.n == kept[i].n && str_eq_nocase(name, kept[i]))
+		if (name.n == kept[i].n &&
+		    ((name.p[0] ^ kept[i].p[0]) & ~0x20) == 0 &&
+		    str_eq_nocase(name, kept[i]))
 			return i + 1;
 	return 0;
 }
@@ -82,10 +84,13 @@ write_field(struct buf *out, struct arena *a, unsigned number, struct str value)
 	struct arena_mark mark = arena_mark(a);
 	size_t at = out->n, n;
 	char head[FIELD_HEAD] = {0};
+	struct str text;
 
 	if (!buf_add(out, head, sizeof(head)))
 		return;
-	(void)fold_unicode(out, header_decode(a, value));
+	if (!header_is_plain(value, &text))
+		text = header_decode(a, value);
+	(void)fold_unicode(out, text);
 	arena_rewind(a, mark);
 	n = out->n - at - sizeof(head);
 	if (n > KEY_MAX) {
@@ -115,7 +120,8 @@ headkeys_write(struct buf *out, struct arena *a, struct str block)
 
 		if (number != 0)
 			write_field(out, a, number, f.value);
-		if (saw_date || !str_eq_nocase(f.name, STR("Date")))
+		if (saw_date || f.name.n != 4 || (f.name.p[0] | 0x20) != 'd' ||
+		    !str_eq_nocase(f.name, STR("Date")))
 			continue;
 		saw_date = true;
 		if (!day_of(f.value, &day) || buf_is_over(out))

@@ -109,6 +109,14 @@ parse_sort_keys(struct arena *a, struct str value, struct sort_keys *out)
 	return value.n == 0;
 }
 
+static struct str
+unfolded(struct arena *a, struct str value)
+{
+	struct str text;
+
+	return header_is_plain(value, &text) ? text : header_unfold(a, value);
+}
+
 /* Local part, and what RFC 5957 shows, of the first address of a field. */
 static void
 first_address(struct arena *a, const struct header_field *f, struct str *local,
@@ -122,7 +130,7 @@ first_address(struct arena *a, const struct header_field *f, struct str *local,
 		*shown = STR("");
 	if (f->raw.n == 0)
 		return;
-	(void)addr822_parse(a, header_unfold(a, f->value), &max, &list);
+	(void)addr822_parse(a, unfolded(a, f->value), &max, &list);
 	if (list == NULL || list->mailbox.p == NULL)
 		return;
 	*local = list->mailbox;
@@ -148,7 +156,7 @@ find_sort_keys(struct arena *a, struct str block, struct sort_keys *out)
 	*out = (struct sort_keys){.subject = STR("")};
 	header_find_each(block, names, FIELDS, f);
 	if (f[DATE].raw.n > 0 &&
-	    date822_parse(header_unfold(a, f[DATE].value), &date)) {
+	    date822_parse(unfolded(a, f[DATE].value), &date)) {
 		out->has_date = true;
 		out->sent_s = date.unix_s;
 	}

@@ -18,6 +18,14 @@ block_mask(const char *p, char c)
 	    _mm_cmpeq_epi8(block, _mm_set1_epi8(c)));
 }
 
+/* Bit i: byte i of the block is not ASCII. */
+static inline unsigned
+block_mask_8bit(const char *p)
+{
+	return (unsigned)_mm_movemask_epi8(
+	    _mm_loadu_si128((const __m128i *)(const void *)p));
+}
+
 #endif
 
 #endif
