@@ -15,6 +15,7 @@
 #include <ev.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 #include "base/list.h"
 #include "base/log.h"
@@ -184,13 +185,28 @@ on_file(UNUSED struct chan *c, struct chan_msg *m, void *arg, struct err *e)
 	return rc;
 }
 
+/*
+ * Best effort: the keys, which are loaded by now, stay out of swap, where the
+ * limit allows. Not MCL_FUTURE: it would have every further page counted against
+ * the limit, which is that of a user once root's rights are gone, and is reached
+ * already: with no memory for one more worker keyd would end.
+ */
+static void
+keep_out_of_swap(void)
+{
+	const struct rlimit none = {RLIM_INFINITY, RLIM_INFINITY};
+
+	/* The stack is locked as well, and may have to grow. */
+	(void)setrlimit(RLIMIT_MEMLOCK, &none);
+	(void)mlockall(MCL_CURRENT | MCL_ONFAULT);
+}
+
 static int
 confine(struct keyd *k, struct err *e)
 {
 	struct sandbox_report report;
 
-	/* Best effort: the keys stay out of swap, where the limit allows. */
-	(void)mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT);
+	keep_out_of_swap();
 	if (child_confine(&k->settings, SANDBOX_KEYD, &report, e) == -1)
 		return -1;
 	if (report.text[0] != '\0')

@@ -2,6 +2,7 @@
 """keyd and login one by one: what they do when the others are slow, silent,
 gone, or ask for what they must not have."""
 import os
+import resource
 import subprocess
 import time
 
@@ -114,6 +115,27 @@ def test_counts(pairs):
             w.recv(5)
     finally:
         k.stop()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="keyd locks its memory as root")
+def test_many_workers(pairs):
+    """What is locked against swapping does not keep it from growing."""
+    kept = [(what, resource.getrlimit(what))
+            for what in (resource.RLIMIT_MEMLOCK, resource.RLIMIT_NOFILE)]
+    try:
+        for (what, (_, hard)), soft in zip(kept, (8 << 20, 4096)):
+            resource.setrlimit(what, (soft, hard))
+        k = login.Keyd([pairs[0][1]]).ready()
+        try:
+            workers = [k.worker() for _ in range(1500)]
+            for w in (workers[0], workers[-1]):
+                w.send(sign(0, 0x0403, VERIFY))
+                assert w.recv()[0] == SIGNED
+        finally:
+            k.stop()
+    finally:
+        for what, limits in kept:
+            resource.setrlimit(what, limits)
 
 
 @pytest.mark.parametrize("content,why", [
