@@ -163,6 +163,13 @@ next_field(struct str s)
 	return at;
 }
 
+/* So that the byte before the next one tells whether a field begins there. */
+static struct str
+without_line_end(struct str s)
+{
+	return str_head(s, s.p[s.n - 1] == '\n' ? s.n - 1 : s.n);
+}
+
 /* Whole fields from o->off on, or a piece of one that is too long. */
 static int
 read_fields(struct sending *o, uint64_t end, struct str *out, struct err *e)
@@ -179,6 +186,8 @@ read_fields(struct sending *o, uint64_t end, struct str *out, struct err *e)
 			n = next_field(*out);
 			o->in_field = n == got && got == room;
 			*out = str_head(*out, n);
+			if (o->in_field)
+				*out = without_line_end(*out);
 			return 0;
 		}
 		if (got < room || o->off + got == end)
@@ -190,6 +199,7 @@ read_fields(struct sending *o, uint64_t end, struct str *out, struct err *e)
 		}
 		if (room == FIELD_MAX) {
 			o->in_field = true;
+			*out = without_line_end(*out);
 			return 0;
 		}
 		room *= 2;

@@ -231,6 +231,9 @@ def test_surrogate_of_many_fields(srv):
                     for i in range(1200))
     pop3_store.deliver(srv, user, (
         "Subject: " + long + extra + "X-Huge: " + "ß" * 600000 + "\n"
+        # These end where a piece of what is read ends.
+        "X-Edge: x" + "ß" * 524283 + "\nBehind: 1\n" +
+        "X-Further: xy" + "ß" * 540665 + "\nBehind-It: 2\n"
         "Last: 1\nContent-Type: multipart/mixed; boundary=q\n\n" + parts +
         "--q--\n").encode())
     c = login(srv, user, False)
@@ -241,6 +244,8 @@ def test_surrogate_of_many_fields(srv):
     for i in range(2000):
         assert m["X-Extra-%d" % i] == (None if i % 7 == 0 else "e" * 80)
     assert m["Last"] == "1" and m["X-Huge"] is None
+    assert m["X-Edge"] is None and m["Behind"] == "1"
+    assert m["X-Further"] is None and m["Behind-It"] == "2"
     found = list(m.iter_parts())
     assert [p["Content-Description"] for p in found] == [
         "ä%d" % i for i in range(1200)]
