@@ -28,7 +28,7 @@ mbox_remember_known(struct mbox_reading *r)
 	const struct mbox *mb = mbox_of(r->m);
 
 	VEC_EACH(&mb->slots, s)
-		*VEC_ADD(&r->known) = (struct mbox_known){s->hash, s->uid};
+		*VEC_ADD(&r->known) = (struct mbox_known){s->hash, s->uid, 0};
 	if (r->known.n > 1)
 		qsort(r->known.v, r->known.n, sizeof(*r->known.v), by_hash);
 }
@@ -80,41 +80,99 @@ first_known(const struct mbox_reading *r, uint64_t hash)
 	return lo;
 }
 
+/* Of messages that are alike the next; there may be very many. */
 static struct msg_rec *
 match_content(struct mbox_reading *r, uint64_t hash)
 {
-	for (size_t i = first_known(r, hash);
-	     i < r->known.n && r->known.v[i].hash == hash; i++) {
-		struct msg_rec *rec = live_unseen(r, r->known.v[i].uid);
+	size_t first = first_known(r, hash), i = first;
+	struct msg_rec *rec = NULL;
 
+	if (first == r->known.n || r->known.v[first].hash != hash)
+		return NULL;
+	for (i += r->known.v[first].n_met;
+	     i < r->known.n && r->known.v[i].hash == hash; i++) {
+		rec = live_unseen(r, r->known.v[i].uid);
 		if (rec != NULL)
-			return rec;
+			break;
 	}
-	return NULL;
+	r->known.v[first].n_met = (uint32_t)(i - first);
+	return rec;
+}
+
+/* One that is known, and that was not met. */
+struct gone {
+	uint64_t hash, sum;
+	uint32_t uid;
+	bool is_noted; /* of the first of those that are alike: all are */
+};
+
+struct gone_list {
+	VEC(struct gone) v;
+};
+
+static int
+by_content(const void *a, const void *b)
+{
+	const struct gone *x = a, *y = b;
+
+	if (x->hash != y->hash)
+		return x->hash < y->hash ? -1 : 1;
+	return x->sum < y->sum ? -1 : x->sum > y->sum;
+}
+
+static void
+find_gone(struct mbox_reading *r, struct gone_list *g)
+{
+	VEC_EACH(&r->known, k) {
+		const struct msg_rec *rec = live_unseen(r, k->uid);
+		const struct mbox_slot *old =
+		    rec == NULL ? NULL : mbox_known_slot(r->m, rec);
+
+		if (old != NULL)
+			*VEC_ADD(&g->v) =
+			    (struct gone){k->hash, old->sum, k->uid, false};
+	}
+	if (g->v.n > 1)
+		qsort(g->v.v, g->v.n, sizeof(*g->v.v), by_content);
+}
+
+/* Those of the content of `s` have come again. */
+static void
+note_come_again(struct mbox *mb, struct gone_list *g, const struct mbox_slot *s)
+{
+	const struct gone key = {s->hash, s->sum, 0, false};
+	size_t lo = 0, hi = g->v.n;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (by_content(&g->v.v[mid], &key) < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	if (lo == g->v.n || g->v.v[lo].is_noted ||
+	    by_content(&g->v.v[lo], &key) != 0)
+		return;
+	for (hi = lo; hi < g->v.n && by_content(&g->v.v[hi], &key) == 0; hi++)
+		set32_add(&mb->renumbered, g->v.v[hi].uid);
+	g->v.v[lo].is_noted = true;
 }
 
 void
 mbox_note_renumbered(struct mbox_reading *r)
 {
-	struct mbox *mb = mbox_of(r->m);
+	struct gone_list gone = {0};
 
 	if (!r->was_known || r->is_tail)
 		return;
-	VEC_EACH(&r->slots, s) {
-		if (s->uid < r->floor ||
-		    mailbox_rec(r->m, s->uid)->state != REC_WAITING)
-			continue;
-		for (size_t i = first_known(r, s->hash);
-		     i < r->known.n && r->known.v[i].hash == s->hash; i++) {
-			uint32_t uid = r->known.v[i].uid;
-			const struct msg_rec *rec = live_unseen(r, uid);
-			const struct mbox_slot *old =
-			    rec == NULL ? NULL : mbox_known_slot(r->m, rec);
-
-			if (old != NULL && old->sum == s->sum)
-				set32_add(&mb->renumbered, uid);
-		}
-	}
+	find_gone(r, &gone);
+	if (gone.v.n > 0)
+		VEC_EACH(&r->slots, s)
+			if (s->uid >= r->floor &&
+			    mailbox_rec(r->m, s->uid)->state == REC_WAITING)
+				note_come_again(mbox_of(r->m), &gone, s);
+	VEC_DONE(&gone.v);
 }
 
 /* May a new message have the UID that it says? */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* mbox_read_test.c - what others have left in mbox files, and UIDs for it. */
+#include <time.h>
 #include <utime.h>
 
 #include "tests/lib/test_store.h"
@@ -258,6 +259,54 @@ test_duplicates(void **state)
 	view_close(&v);
 }
 
+/*
+ * CPU time, in clock ticks, for another program's rewriting of so many messages;
+ * `alike`: all have the same content.
+ */
+static clock_t
+rewrite_time(struct box *b, unsigned n, bool alike)
+{
+	const char *name = alike ? "alike" : "various";
+	struct view *v;
+	struct buf t;
+	clock_t began;
+	char file[32];
+
+	buf_init(&t, SIZE_MAX / 2);
+	(void)buf_add_c(&t, F "Subject: first\n\nbody\n\n");
+	for (unsigned i = 1; i <= n; i++)
+		(void)buf_addf(
+		    &t, F "Subject: %06u\n\nbody\n\n", alike ? 1 : i);
+	(void)buf_add_byte(&t, '\0');
+	(void)snprintf(file, sizeof(file), "mail/%s", name);
+	box_write(b, file, strstr(t.p + 1, F));
+	box_open(b);
+	v = box_view(b, name, true);
+	assert_int_equal(view_count(v), n);
+	box_write(b, file, t.p);
+	began = clock();
+	(void)box_sync(v, true);
+	began = clock() - began;
+	/* Nothing else is new. */
+	assert_int_equal(view_count(v), n + 1);
+	assert_int_equal(view_uid(v, n), n);
+	assert_int_equal(view_uid(v, n + 1), n + 1);
+	view_close(&v);
+	box_close(b);
+	buf_done(&t);
+	return began;
+}
+
+/* Each was compared with all. */
+static void
+test_many_alike(void **state)
+{
+	struct box *b = *state;
+	clock_t alike = rewrite_time(b, 4000, true);
+
+	assert_true(alike < 6 * rewrite_time(b, 4000, false) + 10000);
+}
+
 int
 main(void)
 {
@@ -270,6 +319,7 @@ main(void)
 	    T(test_tail),
 	    T(test_not_an_mbox),
 	    T(test_duplicates),
+	    T(test_many_alike),
 	};
 
 	return run_all(tests, ARRAY_LEN(tests));

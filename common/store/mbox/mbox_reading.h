@@ -14,6 +14,7 @@
 struct mbox_known {
 	uint64_t hash;
 	uint32_t uid;
+	uint32_t n_met; /* of the first with this hash: so many need no look */
 };
 
 /* The file when a reading of it was begun. */
