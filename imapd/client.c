@@ -39,6 +39,8 @@ enum { TURN_MS = 4 };
 /* Room for IMAP_SET_RANGES_MAX of them beside the ordinary line. */
 enum { LONG_LINE_MAX = IMAP_LINE_MAX + 22 * IMAP_SET_RANGES_MAX };
 enum { RAW_LINE_MAX = 1024 };
+/* What comes with a literal: the end of the line, what TLS adds. */
+enum { WIRE_SLACK = 256 };
 
 /* RFC 7888 section 5: what LITERAL- lets a client send without waiting. */
 enum { NONSYNC_SMALL_MAX = 4096 };
@@ -650,6 +652,8 @@ client_literal_accept(struct cmd *c)
 	if (cl->literal_waits)
 		client_continue(c, "OK");
 	cl->literal_waits = false;
+	/* The line goes on behind it; TLS adds some. */
+	conn_expect(c->s->conn, cl->literal_left + WIRE_SLACK);
 }
 
 struct str

@@ -54,6 +54,11 @@ struct str conn_peek(struct conn *c);
  * wherever new bytes may have come. */
 uint64_t conn_reads(void);
 void conn_consume(struct conn *c, size_t n);
+/*
+ * `n` more bytes are expected soon: the next read asks for so many, up to a
+ * limit. Whoever waits for a literal spares reads and turns of the loop.
+ */
+void conn_expect(struct conn *c, uint64_t n);
 /* The peer closed its side and everything it sent has been consumed. */
 bool conn_at_eof(const struct conn *c);
 /* The peer closed its side; all it sent is in conn_peek() by now. */

@@ -103,6 +103,13 @@ receive_wire(struct conn *c, struct str bytes)
 		conn_mark_dirty(c);
 }
 
+void
+conn_expect(struct conn *c, uint64_t n)
+{
+	while (c->read_bytes < n && c->read_bytes < READ_MOST_BYTES)
+		c->read_bytes *= 4;
+}
+
 static void
 adapt_read_size(struct conn *c, size_t got)
 {

@@ -395,6 +395,25 @@ test_unread_comes_first(void **state)
 }
 
 static void
+test_expected_bytes_come_at_once(void **state)
+{
+	static const char block[20000];
+	struct fixture *f = *state;
+
+	conn_expect(f->c, sizeof(block));
+	f->stop_on_input = true;
+	for (unsigned i = 1; i <= 2; i++) {
+		f->got.n = 0;
+		assert_int_equal(
+		    write(f->peer, block, sizeof(block)), sizeof(block));
+		ev_run(f->loop, 0);
+		assert_int_equal(f->inputs, i);
+		/* It was said of the first ones alone. */
+		assert_true((f->got.n == sizeof(block)) == (i == 1));
+	}
+}
+
+static void
 test_new_owner_hears_of_old_input(void **state)
 {
 	struct fixture *f = *state, other = *f;
@@ -697,6 +716,7 @@ main(void)
 	    CASE(test_slow_reader),
 	    CASE(test_input_nobody_wants_stays_in_the_kernel),
 	    CASE(test_want_input_off),
+	    CASE(test_expected_bytes_come_at_once),
 	    CASE(test_half_close),
 	    CASE(test_eof_is_not_lost_behind_held_input),
 	    CASE(test_timeout_and_last_words),

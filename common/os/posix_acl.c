@@ -277,12 +277,10 @@ posix_acl_load(int fd, bool is_path, enum posix_acl_type type,
     struct posix_acl *out, bool *is_there, struct err *e)
 {
 	char bytes[BYTES_MAX];
-	struct stat st;
+	struct stat st = {0};
 	ssize_t n;
 	int back;
 
-	if (fstat(fd, &st) == -1)
-		return err_sys(e, "fstat");
 	if (is_path) {
 		back = enter(fd, e);
 		if (back == -1)
@@ -295,7 +293,9 @@ posix_acl_load(int fd, bool is_path, enum posix_acl_type type,
 	*is_there = n >= 0;
 	if (n == -1 && errno != ENODATA)
 		return no_list(e);
-	posix_acl_of_mode(out, type == POSIX_ACL_ACCESS ? st.st_mode : 0);
+	if (n == -1 && type == POSIX_ACL_ACCESS && fstat(fd, &st) == -1)
+		return err_sys(e, "fstat");
+	posix_acl_of_mode(out, st.st_mode);
 	if (n >= 0 && !posix_acl_parse(out, str_make(bytes, (size_t)n)))
 		return err_set(e, ERR_CORRUPT, "access list");
 	return 0;

@@ -208,7 +208,7 @@ message(
 		return -1;
 	}
 	if (s->out == NULL)
-		s->out = mem_new(1, OUT_BYTES);
+		s->out = mem_resize(NULL, 1, OUT_BYTES);
 	s->date_s = date_s;
 	s->n_out = 0;
 	s->has_cr = false;
