@@ -68,7 +68,7 @@ ctl_check(const struct ctl_options *o, int argc, char **argv)
 	if (argc == 2 && argv[1][0] != '-')
 		return ctl_check_mail(o, argv[1]);
 	if (argc != 1)
-		return ctl_usage();
+		return ctl_usage("name one user, or none");
 	buf_init(&problems, OUTPUT_MAX_BYTES);
 	buf_init(&out, OUTPUT_MAX_BYTES);
 	status =
@@ -122,7 +122,8 @@ ctl_config(const struct ctl_options *o, int argc, char **argv)
 		    i + 1 < argc)
 			plain = argv[++i];
 		else
-			return ctl_usage();
+			return ctl_usage(
+			    "%s: unknown, or without its value", argv[i]);
 	}
 	if (ctl_load(o, &conf) == -1)
 		return 1;

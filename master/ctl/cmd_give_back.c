@@ -370,7 +370,8 @@ give_back(struct give *g, struct buf *out, struct err *e)
 	return 0;
 }
 
-static bool
+/* 0, or the exit status. */
+static int
 take_options(struct give *g, int argc, char **argv, const char **name)
 {
 	int i = 1;
@@ -385,16 +386,21 @@ take_options(struct give *g, int argc, char **argv, const char **name)
 
 			g->to_courier = str_eq(to, STR("courier"));
 			if (!g->to_courier && !str_eq(to, STR("dovecot")))
-				return false;
+				return ctl_usage(
+				    "--to %s: dovecot and courier are known",
+				    argv[i]);
 		} else if (str_eq(option, STR("--dovecot-config")) &&
 		    i + 1 < argc) {
 			g->dovecot_config = argv[++i];
 		} else {
-			return false;
+			return ctl_usage(
+			    "%s: unknown, or without its value", argv[i]);
 		}
 	}
-	*name = i + 1 == argc ? argv[i] : NULL;
-	return *name != NULL;
+	if (i + 1 != argc)
+		return ctl_usage("name one user, behind the options");
+	*name = argv[i];
+	return 0;
 }
 
 int
@@ -407,8 +413,9 @@ ctl_give_back(const struct ctl_options *o, int argc, char **argv)
 	struct err e;
 	int status;
 
-	if (!take_options(&g, argc, argv, &name))
-		return ctl_usage();
+	status = take_options(&g, argc, argv, &name);
+	if (status != 0)
+		return status;
 	arena_init(&g.arena);
 	buf_init(&out, OUTPUT_MAX_BYTES);
 	if (ctl_user_find(o, name, &g.arena, &u, &e) == -1 ||

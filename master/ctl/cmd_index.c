@@ -291,7 +291,7 @@ ctl_index(const struct ctl_options *o, int argc, char **argv)
 	int status;
 
 	if (argc != 2 || argv[1][0] == '-')
-		return ctl_usage();
+		return ctl_usage("name one user");
 	arena_init(&a);
 	buf_init(&out, 1024 * 1024);
 	buf_init(&names, NAMES_MAX_BYTES);

@@ -305,6 +305,6 @@ int
 ctl_repair(const struct ctl_options *o, int argc, char **argv)
 {
 	if (argc != 2 || argv[1][0] == '-')
-		return ctl_usage();
+		return ctl_usage("name one user");
 	return run_as(o, argv[1], false, run_repair);
 }

@@ -6,6 +6,7 @@
  * Runs in: restantectl.
  * Trusts:  master; user names and client words in its answers are quoted.
  */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -357,34 +358,72 @@ ctl_count_sessions(const struct ctl_options *o, const char *user, size_t *n)
 	return rc;
 }
 
-/* Options --user, --service, --ip, --session with their values. */
-static bool
-take_filters(struct ctl_request *r, int argc, char **argv, bool bare_user)
+/* A value that could fit no session is a slip: say so rather than "0 sessions".
+ * NULL when it may fit, otherwise what it should be. */
+static const char *
+filter_is_wrong(const char *name, const char *value)
+{
+	struct in6_addr room;
+	uint64_t number;
+
+	switch (name[0]) {
+	case 's':
+		if (str_eq(str_of(name), STR("session")))
+			return num_parse_u64(
+				   str_of(value), 1, UINT64_MAX, &number)
+			    ? NULL
+			    : "who shows the numbers of sessions";
+		return str_eq(str_of(value), STR("imap")) ||
+			str_eq(str_of(value), STR("pop3"))
+		    ? NULL
+		    : "there are imap and pop3";
+	case 'i':
+		return inet_pton(AF_INET, value, &room) == 1 ||
+			inet_pton(AF_INET6, value, &room) == 1
+		    ? NULL
+		    : "that is no IP address";
+	default:
+		return NULL;
+	}
+}
+
+/* The option --NAME of those that choose sessions; NULL: there is none. */
+static const char *
+filter_name(const char *option)
 {
 	static const char *const NAMES[] = {"user", "service", "ip", "session"};
+	struct str name = str_of(option);
 
+	for (size_t j = 0; str_starts(name, STR("--")) && j < ARRAY_LEN(NAMES);
+	     j++)
+		if (str_eq(str_skip(name, 2), str_of(NAMES[j])))
+			return NAMES[j];
+	return NULL;
+}
+
+/* Options --user, --service, --ip, --session with their values. 0, or the exit
+ * status. */
+static int
+take_filters(struct ctl_request *r, int argc, char **argv, bool bare_user)
+{
 	for (int i = 1; i < argc; i++) {
-		bool known = false;
+		const char *name = filter_name(argv[i]), *why;
 
 		if (bare_user && argv[i][0] != '-') {
-			if (!add_argument(r, "user", argv[i]))
-				return false;
-			continue;
+			name = "user";
+		} else if (name == NULL || i + 1 >= argc) {
+			return ctl_usage(
+			    "%s: unknown, or without its value", argv[i]);
+		} else {
+			i++;
 		}
-		for (size_t j = 0; j < ARRAY_LEN(NAMES); j++) {
-			struct str name = str_of(argv[i]);
-
-			if (!str_starts(name, STR("--")) ||
-			    !str_eq(str_skip(name, 2), str_of(NAMES[j])) ||
-			    i + 1 >= argc)
-				continue;
-			known = add_argument(r, NAMES[j], argv[++i]);
-			break;
-		}
-		if (!known)
-			return false;
+		why = filter_is_wrong(name, argv[i]);
+		if (why != NULL)
+			return ctl_usage("--%s %s: %s", name, argv[i], why);
+		if (!add_argument(r, name, argv[i]))
+			return ctl_usage("too many options");
 	}
-	return true;
+	return 0;
 }
 
 int
@@ -392,8 +431,10 @@ ctl_who(const struct ctl_options *o, int argc, char **argv)
 {
 	struct ctl_request r = {.verb = STR("who")};
 
-	if (!take_filters(&r, argc, argv, false))
-		return ctl_usage();
+	int status = take_filters(&r, argc, argv, false);
+
+	if (status != 0)
+		return status;
 	return ask_and_print(o, &r, false);
 }
 
@@ -402,8 +443,12 @@ ctl_kick(const struct ctl_options *o, int argc, char **argv)
 {
 	struct ctl_request r = {.verb = STR("kick")};
 
-	if (!take_filters(&r, argc, argv, true) || r.n_args == 0)
-		return ctl_usage();
+	int status = take_filters(&r, argc, argv, true);
+
+	if (status != 0)
+		return status;
+	if (r.n_args == 0)
+		return ctl_usage("say whose sessions, or which");
 	return ask_and_print(o, &r, false);
 }
 
@@ -465,7 +510,7 @@ ctl_simple(const struct ctl_options *o, int argc, char **argv)
 	struct ctl_request r = {.verb = str_of(argv[0])};
 
 	if (argc != 1)
-		return ctl_usage();
+		return ctl_usage("it takes no arguments");
 	if (str_eq(r.verb, STR("stop")))
 		return stop(o, &r);
 	return ask_and_print(o, &r, true);

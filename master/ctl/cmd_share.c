@@ -336,7 +336,8 @@ ctl_share(const struct ctl_options *o, int argc, char **argv)
 	const char *why;
 
 	if (argc != 2 && argc != 5)
-		return ctl_usage();
+		return ctl_usage("name a user; or him, a mailbox, whom, and "
+				 "the rights");
 	if (argc == 5) {
 		sh.mailbox = str_of(argv[2]);
 		if (!acl_id_parse(str_of(argv[3]), &sh.change.id))
@@ -354,7 +355,7 @@ ctl_unshare(const struct ctl_options *o, int argc, char **argv)
 	struct sharing sh = {.change = {.op = ACL_DELETE}};
 
 	if (argc != 4)
-		return ctl_usage();
+		return ctl_usage("name a user, a mailbox, and whom");
 	sh.mailbox = str_of(argv[2]);
 	if (!acl_id_parse(str_of(argv[3]), &sh.change.id))
 		return ctl_complain("%s is no identifier", argv[3]);

@@ -47,8 +47,9 @@ int ctl_index(const struct ctl_options *o, int argc, char **argv);
 int ctl_load(const struct ctl_options *o, struct conf **out);
 /* "restantectl: text" on standard error; returns 1. */
 int ctl_complain(const char *fmt, ...) PRINTF_LIKE(1, 2);
-/* Says how the program is called; returns 2. */
-int ctl_usage(void);
+/* Says what is wrong with the command's arguments, and what they are; returns
+ * 2, the exit status for it. */
+int ctl_usage(const char *fmt, ...) PRINTF_LIKE(1, 2);
 /* Adds a JSON string with its quotes. */
 void ctl_json_string(struct buf *out, struct str s);
 /* Writes to standard output; returns the exit status. */

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "config.h"
 #include "ctl.h"
 
 static const struct ctl_command COMMANDS[] = {
@@ -30,7 +31,8 @@ static const struct ctl_command COMMANDS[] = {
     {"repair", "USER", "mend what check has found", ctl_repair},
     {"index", "USER", "list a user's mail once, so that sessions need not",
 	ctl_index},
-    {"give-back", "[--to dovecot|courier] [--print] USER",
+    {"give-back",
+	"[--to dovecot|courier] [--print] [--dovecot-config FILE] USER",
 	"bring to disk what another server needs", ctl_give_back},
     {"share", "USER [MAILBOX WHOM RIGHTS]",
 	"give others rights on a mailbox, or list who has some", ctl_share},
@@ -52,20 +54,65 @@ ctl_complain(const char *fmt, ...)
 	return 1;
 }
 
+/* Of the command that runs; NULL before one is known. */
+static const struct ctl_command *current;
+
+static void
+print_command(FILE *f, const char *before, const struct ctl_command *c)
+{
+	(void)fprintf(f, "%s%s%s%s\n        %s\n", before, c->name,
+	    c->arguments[0] == '\0' ? "" : " ", c->arguments, c->help);
+}
+
 static void
 print_usage(FILE *f)
 {
-	(void)fputs("usage: restantectl [-c file] [--json] command\n", f);
+	if (current != NULL) {
+		print_command(
+		    f, "usage: restantectl [-c file] [--json] ", current);
+		return;
+	}
+	(void)fputs("usage: restantectl [-c file] [--json] command\n"
+		    "       restantectl -V | -h\n",
+	    f);
 	for (size_t i = 0; i < ARRAY_LEN(COMMANDS); i++)
-		(void)fprintf(f, "  %s%s%s\n        %s\n", COMMANDS[i].name,
-		    COMMANDS[i].arguments[0] == '\0' ? "" : " ",
-		    COMMANDS[i].arguments, COMMANDS[i].help);
+		print_command(f, "  ", &COMMANDS[i]);
 }
 
 int
-ctl_usage(void)
+ctl_usage(const char *fmt, ...)
 {
+	va_list ap;
+
+	(void)fprintf(stderr, "restantectl%s%s: ", current == NULL ? "" : " ",
+	    current == NULL ? "" : current->name);
+	va_start(ap, fmt);
+	(void)vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	(void)fputc('\n', stderr);
 	print_usage(stderr);
+	return 2;
+}
+
+/* A word that is no command; perhaps it is nearly one. */
+static int
+unknown_command(const char *word)
+{
+	const char *best = NULL;
+	unsigned least = 3; /* more letters than two: another word */
+
+	for (size_t i = 0; i < ARRAY_LEN(COMMANDS); i++) {
+		unsigned d = schema_edit_distance(
+		    str_of(word), str_of(COMMANDS[i].name));
+
+		if (d < least) {
+			least = d;
+			best = COMMANDS[i].name;
+		}
+	}
+	if (best == NULL)
+		return ctl_usage("unknown command %s", word);
+	(void)ctl_complain("unknown command %s; did you mean %s?", word, best);
 	return 2;
 }
 
@@ -103,13 +150,14 @@ main(int argc, char **argv)
 	static const struct option LONG[] = {
 	    {"json", no_argument, NULL, 'j'},
 	    {"help", no_argument, NULL, 'h'},
+	    {"version", no_argument, NULL, 'V'},
 	    {NULL, 0, NULL, 0},
 	};
 	struct ctl_options o = {.config = SYSCONFDIR "/restante/restante.conf"};
 	int c;
 
 	/* "+": options behind the command are the command's own. */
-	while ((c = getopt_long(argc, argv, "+c:h", LONG, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "+c:hV", LONG, NULL)) != -1) {
 		switch (c) {
 		case 'c':
 			o.config = optarg;
@@ -121,8 +169,13 @@ main(int argc, char **argv)
 		case 'h':
 			print_usage(stdout);
 			return 0;
+		case 'V':
+			(void)printf("restantectl %s\n", PACKAGE_VERSION);
+			return 0;
 		default:
-			return ctl_usage();
+			/* getopt has said what it is. */
+			print_usage(stderr);
+			return 2;
 		}
 	}
 	argc -= optind;
@@ -136,10 +189,16 @@ main(int argc, char **argv)
 			argc--;
 			i--;
 		}
-	for (size_t i = 0; argc > 0 && i < ARRAY_LEN(COMMANDS); i++)
+	if (argc == 0)
+		return ctl_usage("which command?");
+	for (size_t i = 0; i < ARRAY_LEN(COMMANDS); i++)
 		if (str_eq(str_of(argv[0]), str_of(COMMANDS[i].name)))
-			return COMMANDS[i].run(&o, argc, argv);
-	if (argc > 0)
-		(void)ctl_complain("unknown command %s", argv[0]);
-	return ctl_usage();
+			current = &COMMANDS[i];
+	if (current == NULL)
+		return unknown_command(argv[0]);
+	if (argc == 2 && str_eq(str_of(argv[1]), STR("--help"))) {
+		print_usage(stdout);
+		return 0;
+	}
+	return current->run(&o, argc, argv);
 }

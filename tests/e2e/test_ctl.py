@@ -91,6 +91,49 @@ def test_usage(argv):
     assert b"usage" in done.stderr.lower()
 
 
+@pytest.mark.parametrize("line,want", [
+    ("chekc", "unknown command chekc; did you mean check?"),
+    ("giveback x", "did you mean give-back?"),
+    ("doctor x", "unknown command doctor"),
+    ("", "which command?"),
+    ("repair", "repair: name one user"),
+    ("check a b", "check: name one user, or none"),
+    ("share a INBOX", "share: name a user; or him, a mailbox, whom"),
+    ("unshare a", "unshare: name a user, a mailbox, and whom"),
+    ("status now", "status: it takes no arguments"),
+    ("kick", "kick: say whose sessions, or which"),
+    ("kick --session x", "kick: --session x: who shows the numbers"),
+    ("kick --ip 127.0.0", "kick: --ip 127.0.0: that is no IP address"),
+    ("who --service smtp", "who: --service smtp: there are imap and pop3"),
+    ("who --user", "who: --user: unknown, or without its value"),
+    ("who me", "who: me: unknown, or without its value"),
+    ("config --plian imap", "config: --plian: unknown, or without"),
+    ("give-back --to cyrus a", "give-back: --to cyrus: dovecot and courier"),
+    ("give-back", "give-back: name one user, behind the options")])
+def test_what_is_wrong_is_said(line, want):
+    """Slips get a sentence, and only the usage of the command meant."""
+    done = program("restantectl", *line.split())
+    said = done.stderr.decode()
+    assert done.returncode == 2
+    assert want in said, said
+    command = want.partition(":")[0]
+    if " " not in command and command:
+        assert "usage: restantectl [-c file] [--json] %s" % command in said
+        assert said.count("\n") == 3, said
+
+
+def test_help_and_version():
+    for argv in ("--help",), ("-h",):
+        done = program("restantectl", *argv)
+        assert done.returncode == 0 and b"give-back" in done.stdout
+    done = program("restantectl", "share", "--help")
+    assert done.returncode == 0
+    assert done.stdout.startswith(
+        b"usage: restantectl [-c file] [--json] share USER")
+    done = program("restantectl", "-V")
+    assert re.fullmatch(rb"restantectl [0-9.]+\n", done.stdout)
+
+
 def test_no_server(tmp_path):
     path = tmp_path / "restante.conf"
     path.write_text('run_dir = "%s"\n' % tmp_path)

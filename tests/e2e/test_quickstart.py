@@ -212,11 +212,39 @@ def test_other_uids_at_the_second_start(quick):
 
 def test_wrong_options(quick):
     q = quick()
-    for argv in (["--nonsense", "1"], ["--users"], ["--imap", "x"],
-                 ["--scheme", "rot13"], ["--mail", "/nowhere"]):
+    for argv, want in [
+            (["--nonsense", "1"], "there is no option --nonsense"),
+            (["--users"], "--users: unknown, or its value is missing"),
+            (["frob"], "'frob' is no option"),
+            (["--imap", "x"], "'x' is not a number"),
+            (["--imap", "70000"], "70000 is no port"),
+            (["--scheme", "rot13"], "--scheme is yescrypt or plain"),
+            (["--scheme", "plain", "--password", "a:b"], "with ':'"),
+            (["--mail", "/nowhere"], "/nowhere is not there")]:
         done = subprocess.run(q.command("--background", *argv),
                               stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, timeout=60,
                               check=False)
         assert done.returncode != 0, argv
+        assert want in done.stdout.decode().splitlines()[-1], done.stdout
     assert not os.path.exists(os.path.join(q.dir, "restanted.pid"))
+    # None of them is kept for the next start.
+    assert not os.path.exists(os.path.join(q.dir, "options"))
+
+
+def test_lines_to_try_can_be_pasted(quick):
+    """Whatever the password is; and a start beside a running server tells
+    which of its options do not count."""
+    q = quick("--users", "1", "--mbox-users", "1")
+    said = q.start("--password", "a 'b:\"c\\d$HOME")
+    curl = next(x for x in said.splitlines() if x.startswith("  curl "))
+    got = subprocess.run(["sh", "-c", curl + " -s"], stdout=subprocess.PIPE,
+                         timeout=60, check=True)
+    assert b"Subject: Welcome" in got.stdout
+    c = wire.Imap("127.0.0.1", q.ports["imaps"], tls=True)
+    c.ok(re.search(r"then: a (LOGIN .*)\)$", said, re.M).group(1))
+    c.logout()
+    assert "mbox files" in said
+    said = q.start("--users", "2")
+    assert "Already running" in said and "to change --imap" in said
+    assert "--users, stop it first" in said
