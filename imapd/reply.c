@@ -108,6 +108,10 @@ static const struct words words[] = {
     [ERR_CLOSED] = {"UNAVAILABLE", "Try again later", true},
     [ERR_OVER_QUOTA] = {"OVERQUOTA", "Quota exceeded", false},
     [ERR_HAS_CHILDREN] = {"HASCHILDREN", "There are mailboxes below it", false},
+    [ERR_FORMAT] = {"CANNOT",
+	"The mailbox is in a format that is not read here, it must be "
+	"converted first",
+	true},
     [ERR_VIOLATION] = {"SERVERBUG", "Internal error", true},
 };
 

@@ -208,7 +208,11 @@ load(struct session *s)
 			return false;
 		}
 		log_error("can not read the mailbox: %s", e.text);
-		(void)session_err(s, "[SYS/TEMP] Can not read the mailbox");
+		(void)session_err(s,
+		    e.code == ERR_FORMAT
+			? "[SYS/PERM] The mailbox is in a format that is not "
+			  "read here, it must be converted first"
+			: "[SYS/TEMP] Can not read the mailbox");
 		finish(s, "mailbox can not be read");
 		return false;
 	case STEP_DONE:

@@ -29,6 +29,7 @@ enum err_code {
 	ERR_VIOLATION, /* a peer process broke the protocol */
 	ERR_OVER_QUOTA, /* the user has no more room */
 	ERR_HAS_CHILDREN, /* can not go while there is something below it */
+	ERR_FORMAT, /* sound, but of a format that is not read here */
 };
 
 struct err {

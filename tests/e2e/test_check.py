@@ -404,6 +404,7 @@ def test_mbox_nothing_wrong(mbox):
                   b"X-UID: 1\nX-IMAPbase: 1795300494 0000000003 kw\n"),
      "uids", "fault", False),
     (b"hello\n" + GOOD, "structure", "fault", False),
+    (b"*mbx*\n6b034d0c00000000\n", "format", "fault", False),
     (GOOD + piece(4, b"Content-Length: 3000\n"), "structure", "note", None),
     (GOOD + piece(4, b"X-UID: 4\nX-Keywords: other\n").replace(
         b"X-UID: 4\n", b""), "keywords", "note", None),

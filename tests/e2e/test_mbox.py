@@ -227,6 +227,36 @@ def test_no_folder_for_mailboxes(mbox):
     p.ok("QUIT")
 
 
+def test_other_formats(mbox):
+    """What UW-IMAP keeps in formats of its own is named, not called damaged,
+    and left as it is."""
+    mbx = b"*mbx*\r\n6b034d0c00000000\r\n" + b"\r\n" * 100
+    mbox.write(mbx)
+    mbox.write(mbx, "old")
+    mbox.write(piece(1), "good")
+    os.mkdir(mbox.path("mix"))
+    mbox.server.own(mbox.path("mix"), mbox.user)
+    for name in ".mixmeta", ".mixindex", ".mix6b034d0c":
+        mbox.write(b"SA\r\n", "mix/" + name)
+    c = mbox.imap()
+    listed = c.ok('LIST "" *')
+    assert b'* LIST (\\HasNoChildren) "/" old' in listed
+    assert not [x for x in listed if b".mix" in x]
+    assert [x for x in listed if b"\\Noselect" in x and x.endswith(b" mix")]
+    c.ok("SELECT good")
+    for what in ("COPY 1 old", "MOVE 1 old", "STATUS old (MESSAGES)",
+                 "APPEND old {14+}\r\nSubject: a\r\n\r\n", "SELECT old",
+                 "SELECT INBOX"):
+        status, said, _ = c.cmd(what)
+        assert status == "NO" and said.startswith(
+            b"[CANNOT] The mailbox is in a format"), (what, said)
+    c.logout()
+    with pytest.raises(AssertionError, match=r"\[SYS/PERM\] The mailbox is"):
+        mbox.pop3()
+    assert mbox.read() == mbx and mbox.read("old") == mbx
+    assert "UW-IMAP's mbx format" in mbox.server.log()
+
+
 def test_everything_goes(mbox):
     mbox.write(piece(1))
     p = mbox.pop3()

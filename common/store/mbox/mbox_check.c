@@ -174,7 +174,15 @@ walk(struct walk *w, int fd, uint64_t size)
 	}
 	mbox_scan_done(&s);
 	w->c->sum->messages += w->messages;
-	if (rc == -1 && e.code == ERR_CORRUPT)
+	if (rc == -1 && e.code == ERR_FORMAT)
+		check_tell(w->c, CHECK_FAULT, "format", w->name,
+		    "Convert it: mailutil(1) of the package uw-mailutils "
+		    "copies "
+		    "it to a new mailbox (mailutil copy mail/OLD mail/NEW); "
+		    "put "
+		    "that in its place.",
+		    "%s is %s.", w->path, e.text);
+	else if (rc == -1 && e.code == ERR_CORRUPT)
 		check_tell(w->c, CHECK_FAULT, "structure", w->name,
 		    "Move the file away if it is no mail; else its first line "
 		    "must be one that begins a message.",
@@ -298,6 +306,25 @@ check_file(struct check *c, struct str name, const char *path)
 	close(fd);
 }
 
+/* Folders in which UW-IMAP keeps a mailbox of its own kind. */
+static void
+check_folder(struct check *c, struct str name, const char *path)
+{
+	char file[PATH_MAX];
+
+	if (snprintf(file, sizeof(file), "%s/.mixmeta", path) <
+		(int)sizeof(file) &&
+	    access(file, F_OK) == 0)
+		check_tell(c, CHECK_FAULT, "format", name,
+		    "Convert it: mailutil(1) of the package uw-mailutils "
+		    "copies "
+		    "it to a new mailbox (mailutil copy mail/OLD mail/NEW).",
+		    "%s is a mailbox of UW-IMAP's mix format, which is not "
+		    "read "
+		    "here.",
+		    path);
+}
+
 /* ---- all of them ----------------------------------------------------------- */
 
 static void
@@ -353,10 +380,15 @@ mbox_check(struct check *c, struct err *e)
 	mbox_list_end(&at);
 	if (step == STEP_FAIL)
 		return -1;
-	for (; m != NULL; m = m->next)
-		if (!(m->attrs & (MBOX_NOSELECT | MBOX_NONEXISTENT)) &&
-		    mbox_path(&s, m->name, path, &ignored) == 0)
+	for (; m != NULL; m = m->next) {
+		if (m->attrs & MBOX_NONEXISTENT ||
+		    mbox_path(&s, m->name, path, &ignored) == -1)
+			continue;
+		if (m->attrs & MBOX_NOSELECT)
+			check_folder(c, m->name, path);
+		else
 			check_file(c, m->name, path);
+	}
 	check_subs(c, &s);
 	if (place.rootfd != -1)
 		close(place.rootfd);

@@ -300,3 +300,40 @@ mbox_from_write(struct buf *out, struct str sender, int64_t date_s)
 	    months + (size_t)tm.tm_mon * 3, tm.tm_mday, tm.tm_hour, tm.tm_min,
 	    tm.tm_sec, tm.tm_year + 1900);
 }
+
+/* " 2-Nov-2025 20:14:04 +0000,1234;000000000000-00000001" */
+static bool
+is_mtx(struct str line)
+{
+	struct str date, size;
+	size_t colons = 0, dashes = 0;
+
+	if (!str_cut(&line, ',', &date) || !str_cut(&line, ';', &size) ||
+	    date.n < 20 || date.n > 26 || size.n == 0)
+		return false;
+	for (size_t i = 0; i < date.n; i++) {
+		colons += date.p[i] == ':';
+		dashes += i < 8 && date.p[i] == '-';
+	}
+	for (size_t i = 0; i < size.n; i++)
+		if (!ascii_is_digit(size.p[i]))
+			return false;
+	return colons == 2 && dashes == 2;
+}
+
+const char *
+mbox_other_format(struct str line)
+{
+	static const struct {
+		const char *begin, *name;
+	} formats[] = {
+	    {"*mbx*", "UW-IMAP's mbx format"},
+	    {"\001\001\001\001", "the MMDF format"},
+	    {"BABYL OPTIONS:", "the Babyl format"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(formats); i++)
+		if (str_starts(line, str_of(formats[i].begin)))
+			return formats[i].name;
+	return is_mtx(line) ? "UW-IMAP's mtx or tenex format" : NULL;
+}

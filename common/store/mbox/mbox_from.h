@@ -19,6 +19,9 @@ struct mbox_from {
  * spaces in the sender are tolerated. `out` may be NULL.
  */
 bool mbox_from_parse(struct str line, bool lenient, struct mbox_from *out);
+/* The first line of a file that is no mbox: the name of the format of mailboxes
+ * that begins so, or NULL. */
+const char *mbox_other_format(struct str line);
 /* Appends "From SENDER  Www Mmm dd hh:mm:ss yyyy\n", local time. */
 void mbox_from_write(struct buf *out, struct str sender, int64_t date_s);
 

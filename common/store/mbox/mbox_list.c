@@ -115,6 +115,24 @@ mbox_place_close(struct store *s)
 
 /* ---- names to paths -------------------------------------------------------- */
 
+/* What lies in the folder of a mailbox of UW-IMAP's mix format. */
+static bool
+is_mix(struct str file)
+{
+	struct str rest = str_skip(file, 4);
+
+	if (!str_starts(file, STR(".mix")))
+		return false;
+	if (str_eq(rest, STR("meta")) || str_eq(rest, STR("index")) ||
+	    str_eq(rest, STR("status")))
+		return true;
+	for (size_t i = 0; i < rest.n; i++)
+		if (!ascii_is_digit(rest.p[i]) &&
+		    (rest.p[i] < 'a' || rest.p[i] > 'f'))
+			return false;
+	return rest.n == 8;
+}
+
 /* Files of mail programs that are no mailboxes. */
 static bool
 is_hidden(const struct store *s, struct str file, bool is_top)
@@ -126,7 +144,7 @@ is_hidden(const struct store *s, struct str file, bool is_top)
 	    str_starts(file, STR(".restante")) ||
 	    str_starts(file, STR(".nfs")) ||
 	    str_eq(file, STR(".mailboxlist")) ||
-	    str_eq(file, STR(".mlbxlsttmp")))
+	    str_eq(file, STR(".mlbxlsttmp")) || is_mix(file))
 		return true;
 	if (p->is_uw && *file.p == '.')
 		return true;

@@ -58,6 +58,9 @@ test_list(void **state)
 	    {"dir", true},
 	    {"dir/inner", true},
 	    {".imap", false},
+	    {"dir/.mixmeta", false},
+	    {"dir/.mix6b034d0c", false},
+	    {"dir/.mixtape", true},
 	    {".subscriptions", false},
 	    {"ok/below", true},
 	    {"ok.sbd", false},
@@ -66,6 +69,7 @@ test_list(void **state)
 	};
 	static const char *const files[] = {"ok", "inbox", ".hidden", "a.lock",
 	    "ok.lock", "notmbox", "empty", "dir/inner", ".imap/x",
+	    "dir/.mixmeta", "dir/.mix6b034d0c", "dir/.mixtape",
 	    ".subscriptions", "ok.sbd/below", "uni-\xe6\x97\xa5"};
 	struct box *b = *state;
 	unsigned attrs;

@@ -225,12 +225,16 @@ test_not_an_mbox(void **state)
 	struct err e;
 
 	box_write(b, "mail/n", "hello\n");
+	box_write(b, "mail/x", "*mbx*\r\n6b034d0c00000000\r\n");
 	box_write(b, "mail/e", "");
 	assert_int_equal(mkdir(box_path(b, "mail/d"), 0700), 0);
 	assert_int_equal(symlink("e", box_path(b, "mail/s")), 0);
 	box_open(b);
 	assert_int_equal(now_view_open(b->store, STR("n"), false, &v, &e), -1);
 	assert_int_equal(e.code, ERR_CORRUPT);
+	assert_int_equal(now_view_open(b->store, STR("x"), false, &v, &e), -1);
+	assert_int_equal(e.code, ERR_FORMAT);
+	assert_non_null(strstr(e.text, "UW-IMAP's mbx format"));
 	assert_int_equal(now_view_open(b->store, STR("d"), false, &v, &e), -1);
 	assert_int_equal(e.code, ERR_NOT_FOUND);
 	assert_int_equal(now_view_open(b->store, STR("s"), false, &v, &e), -1);

@@ -157,7 +157,8 @@ mbox_round_cut(struct mbox_shift *s, uint64_t off, uint64_t n, struct err *e)
 static bool
 is_unread(const struct err *why)
 {
-	return why->text[0] != '\0' && why->code != ERR_CORRUPT;
+	return why->text[0] != '\0' && why->code != ERR_CORRUPT &&
+	    why->code != ERR_FORMAT;
 }
 
 static bool

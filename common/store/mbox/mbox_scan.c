@@ -209,11 +209,17 @@ static int
 read_from(struct mbox_scan *s, struct mbox_msg *m, struct err *e)
 {
 	struct mbox_from from;
+	const char *format;
 	struct str line;
 	bool whole;
 
 	if (look_line(s, m->off, MBOX_FROM_MAX, &line, &whole, e) == -1)
 		return -1;
+	format = m->off <= 1 ? mbox_other_format(line) : NULL;
+	if (format != NULL)
+		return err_set(e, ERR_FORMAT,
+		    "not an mbox file but one of %s, which is not read here",
+		    format);
 	if (!whole || !mbox_from_parse(line, true, &from))
 		return err_set(e, ERR_CORRUPT,
 		    "not a valid mbox file: no \"From \" line with a date at "

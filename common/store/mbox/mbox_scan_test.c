@@ -50,7 +50,8 @@ scan(struct str text)
 	mbox_scan_init(&s, read_memory, &mem, text.n, 0);
 	for (;;) {
 		if (mbox_scan_next(&s, &m, &found, &e) == -1) {
-			assert_int_equal(e.code, ERR_CORRUPT);
+			assert_true(
+			    e.code == ERR_CORRUPT || e.code == ERR_FORMAT);
 			(void)snprintf(out, sizeof(out), "corrupt");
 			break;
 		}
@@ -107,6 +108,31 @@ test_from_table(UNUSED void **state)
 }
 
 /* Dates without a zone are of the zone here, in summer and in winter. */
+static void
+test_other_formats(UNUSED void **state)
+{
+	static const struct {
+		const char *line;
+		bool is_one;
+	} t[] = {
+	    {"*mbx*\r\n", true},
+	    {"\001\001\001\001\n", true},
+	    {"BABYL OPTIONS: -*- rmail -*-\n", true},
+	    {" 2-Nov-2025 20:14:04 +0000,1234;000000000000-00000001\r\n", true},
+	    {"2-Nov-2025 20:14:04 +0000,1234;000000000000-00000001\r\n", true},
+	    {"22-Nov-2025 20:14:04 +0000,12x4;000000000000-00000001\r\n",
+		false},
+	    {"22-Nov-2025 20:14:04 +0000\r\n", false},
+	    {"From a@b Sun Nov 22 20:14:04 2025\n", false},
+	    {"mbx", false},
+	    {"", false},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(t); i++)
+		assert_int_equal(
+		    mbox_other_format(str_of(t[i].line)) != NULL, t[i].is_one);
+}
+
 static void
 test_from_local(UNUSED void **state)
 {
@@ -497,6 +523,7 @@ main(void)
 	    cmocka_unit_test(test_from_table),
 	    cmocka_unit_test(test_from_date),
 	    cmocka_unit_test(test_from_local),
+	    cmocka_unit_test(test_other_formats),
 	    cmocka_unit_test(test_shape),
 	    cmocka_unit_test(test_content_length),
 	    cmocka_unit_test(test_large),
