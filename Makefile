@@ -59,6 +59,9 @@ WARNINGS += -Werror
 endif
 HARDEN := $(HARDEN_FLAGS)
 LINK_HARDEN := -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed
+# A first login starts a program: each symbol and each page less counts.
+HARDEN += -ffunction-sections -fdata-sections
+LINK_HARDEN += -Wl,--gc-sections $(LINK_FLAGS)
 ifeq ($(SANITIZE),)
 HARDEN += -D_FORTIFY_SOURCE=2
 else
