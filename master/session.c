@@ -303,12 +303,13 @@ offer_to_process(
 	    .remote_ip = str_of(s->remote_ip),
 	    .remote_port = s->remote_port,
 	    .local_ip = str_of(s->local_ip),
-	    .local_port = s->local_port};
+	    .local_port = s->local_port,
+	    .stateless = second_fd == -1};
 	struct buf *b = chan_frame();
 
 	session_connection_write(&m, b);
-	return users_send(
-	    s->proc, b, (const int[]){s->client_fd, second_fd}, 2, e);
+	return users_send(s->proc, b, (const int[]){s->client_fd, second_fd},
+	    second_fd == -1 ? 1 : 2, e);
 }
 
 /* Gives the connection to the user's process. Takes client_fd. */

@@ -49,8 +49,8 @@ on_handoff(UNUSED struct chan *c, struct chan_msg *m, void *arg, struct err *e)
 		chan_read_now(w->g->authd.chan);
 	w = worker_find(master, number);
 	if (w != NULL)
-		session_handoff(
-		    w, &offer, chan_take_fd(m, 0), chan_take_fd(m, 1));
+		session_handoff(w, &offer, chan_take_fd(m, 0),
+		    m->n_fds == 2 ? chan_take_fd(m, 1) : -1);
 	return 0;
 }
 
@@ -66,6 +66,7 @@ on_close(UNUSED struct chan *c, const struct err *why, void *arg)
 }
 
 static const struct chan_entry entries[] = {
+    {HANDOFF, 1, CHAN_ANY_STATE, LOGIN_FRAME_MAX, on_handoff},
     {HANDOFF, 2, CHAN_ANY_STATE, LOGIN_FRAME_MAX, on_handoff}};
 static const struct chan_def def = {.name = "login worker",
     .entries = entries,

@@ -134,13 +134,20 @@ make_tls(const struct handoff *ho, struct tls_record **out, struct err *e)
 	return rc;
 }
 
-/* What login has left; it lies in the socket already. */
+/* What login has left; it lies in the socket already. Without one: nothing. */
 static int
 read_handoff(int fd, struct buf *room, struct handoff *out, struct err *e)
 {
 	size_t n, n_fds = 0;
-	char *p = buf_room(room, MSG_MAX_BYTES);
+	char *p;
 
+	*out = (struct handoff){.tls_text = STR(""),
+	    .client_id = STR(""),
+	    .unread = STR(""),
+	    .raw = STR("")};
+	if (fd == -1)
+		return 0;
+	p = buf_room(room, MSG_MAX_BYTES);
 	switch (fd_recv(fd, p, MSG_MAX_BYTES, &n, NULL, &n_fds, true, e)) {
 	case STEP_DONE:
 		room->n = n;
@@ -207,7 +214,8 @@ on_connection(struct chan *ch, struct chan_msg *cm, void *arg, struct err *e)
 		(void)err_set(&why, ERR_OTHER, "%s", h->broken);
 	else if (h->ending)
 		(void)err_set(&why, ERR_OTHER, "shutting down");
-	else if (read_handoff(cm->fds[1], &room, &ho, &why) == 0 &&
+	else if (read_handoff(
+		     cm->n_fds == 2 ? cm->fds[1] : -1, &room, &ho, &why) == 0 &&
 	    (ho.version == 0 || make_tls(&ho, &tls, &why) == 0)) {
 		begin(h, chan_take_fd(cm, 0), &m, &ho, tls);
 		goto out;
@@ -295,6 +303,7 @@ on_close(struct chan *ch, const struct err *why, void *arg)
 }
 
 static const struct chan_entry entries[] = {
+    {SESSION_CONNECTION, 1, CHAN_ANY_STATE, SESSION_FRAME_MAX, on_connection},
     {SESSION_CONNECTION, 2, CHAN_ANY_STATE, SESSION_FRAME_MAX, on_connection},
     {SESSION_KICK, 0, CHAN_ANY_STATE, SESSION_FRAME_MAX, on_kick},
     {SESSION_STOP, 0, CHAN_ANY_STATE, SESSION_FRAME_MAX, on_stop},

@@ -185,7 +185,7 @@ login_seen_parse(struct msg_in *in, struct login_seen *m, struct err *e)
 void
 handoff_offer_write(const struct handoff_offer *m, struct buf *out)
 {
-	msg_begin(out, HANDOFF, 2);
+	msg_begin(out, HANDOFF, m->stateless ? 1 : 2);
 	msg_put_u64(out, m->conn);
 	msg_put_str(out, m->tag);
 	msg_put_str(out, m->remote);
@@ -194,7 +194,7 @@ handoff_offer_write(const struct handoff_offer *m, struct buf *out)
 int
 handoff_offer_parse(struct msg_in *in, struct handoff_offer *m, struct err *e)
 {
-	struct handoff_offer got = {0};
+	struct handoff_offer got = {.stateless = in->n_fds == 1};
 
 	got.conn = msg_get_u64(in);
 	got.tag = msg_get_str(in, LOGIN_TAG_MAX);

@@ -139,8 +139,9 @@ void login_seen_write(const struct login_seen *m, struct buf *out);
 int login_seen_parse(struct msg_in *in, struct login_seen *m, struct err *e);
 
 /*
- * HANDOFF  worker -> master, 2 descriptors: the client's socket, and the end of
- *          a socketpair into which the worker has written handoff.h
+ * HANDOFF  worker -> master, 1 or 2 descriptors: the client's socket, and the
+ *          end of a socketpair into which the worker has written handoff.h,
+ *          when there is anything to say in it
  *   u64 conn   as in the AUTH that authd granted
  *   str tag    IMAP: tag of the command that the session answers; POP3: empty
  *   str remote of a PROXY header: "address port" of the client, else empty
@@ -150,6 +151,7 @@ int login_seen_parse(struct msg_in *in, struct login_seen *m, struct err *e);
 struct handoff_offer {
 	uint64_t conn;
 	struct str tag, remote;
+	bool stateless; /* one descriptor; parsing takes it from the header */
 };
 void handoff_offer_write(const struct handoff_offer *m, struct buf *out);
 int handoff_offer_parse(

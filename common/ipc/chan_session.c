@@ -13,7 +13,7 @@
 void
 session_connection_write(const struct session_connection *m, struct buf *out)
 {
-	msg_begin(out, SESSION_CONNECTION, 2);
+	msg_begin(out, SESSION_CONNECTION, m->stateless ? 1 : 2);
 	msg_put_u64(out, m->session);
 	msg_put_str(out, m->tag);
 	msg_put_str(out, m->user);
@@ -27,7 +27,7 @@ int
 session_connection_parse(
     struct msg_in *in, struct session_connection *m, struct err *e)
 {
-	struct session_connection got = {0};
+	struct session_connection got = {.stateless = in->n_fds == 1};
 
 	got.session = msg_get_u64(in);
 	got.tag = msg_get_str(in, SESSION_TEXT_MAX);

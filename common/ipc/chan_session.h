@@ -36,8 +36,9 @@ enum {
 #define SESSION_ADDRESS_MAX 64
 
 /*
- * SESSION_CONNECTION  master -> process, 2 descriptors: the client's socket,
- *                     and the end of a socketpair that holds handoff.h
+ * SESSION_CONNECTION  master -> process, 1 or 2 descriptors: the client's
+ *                     socket, and the end of a socketpair that holds handoff.h,
+ *                     when the worker had anything to leave
  *   u64 session   number of the session, never used twice
  *   str tag       IMAP: tag of the login command, to be answered OK
  *   str user      the name in the grant
@@ -49,6 +50,7 @@ struct session_connection {
 	uint64_t session;
 	struct str tag, user, remote_ip, local_ip;
 	uint16_t remote_port, local_port;
+	bool stateless; /* one descriptor; parsing takes it from the header */
 };
 void session_connection_write(
     const struct session_connection *m, struct buf *out);

@@ -394,7 +394,7 @@ static void
 fill_handoff_offer(void)
 {
 	handoff_offer_write(
-	    &(struct handoff_offer){3, STR("a1"), STR("")}, &frame);
+	    &(struct handoff_offer){3, STR("a1"), STR(""), false}, &frame);
 }
 
 static void
@@ -415,7 +415,7 @@ fill_session_connection(void)
 {
 	session_connection_write(
 	    &(struct session_connection){1, STR("a1"), STR("joe"),
-		STR("192.0.2.1"), STR("192.0.2.2"), 4000, 993},
+		STR("192.0.2.1"), STR("192.0.2.2"), 4000, 993, false},
 	    &frame);
 }
 

@@ -472,10 +472,11 @@ write_state(struct client *c, struct buf *b, struct err *e)
 static int
 send_offer(struct client *c, int state_fd, int64_t deadline, struct err *e)
 {
-	struct handoff_offer offer = {
-	    .conn = c->l->conn, .tag = str_make(pre.tag, pre.n_tag)};
+	struct handoff_offer offer = {.conn = c->l->conn,
+	    .tag = str_make(pre.tag, pre.n_tag),
+	    .stateless = state_fd == -1};
 	char remote[64], ip[ADDR_TEXT_MAX];
-	int fds[2] = {c->wire.fd, state_fd};
+	const int fds[2] = {c->wire.fd, state_fd};
 	struct buf b;
 	int rc;
 
@@ -487,7 +488,8 @@ send_offer(struct client *c, int state_fd, int64_t deadline, struct err *e)
 	}
 	buf_init(&b, LOGIN_FRAME_MAX);
 	handoff_offer_write(&offer, &b);
-	rc = chan_send_wait(c->l->fd_master, &b, fds, 2, deadline, e);
+	rc = chan_send_wait(
+	    c->l->fd_master, &b, fds, state_fd == -1 ? 1 : 2, deadline, e);
 	buf_done(&b);
 	return rc;
 }
@@ -498,6 +500,9 @@ offer(struct client *c, int64_t deadline, struct err *e)
 	struct buf state;
 	int pair[2], rc = -1;
 
+	/* Most who come without TLS leave nothing. */
+	if (c->wire.tls == NULL && c->n_input == 0 && pre.n_id == 0)
+		return send_offer(c, -1, deadline, e);
 	if (fd_pair(pair, e) == -1)
 		return -1;
 	buf_init(&state, MSG_MAX_BYTES);

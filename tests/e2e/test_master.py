@@ -183,6 +183,41 @@ def test_other_peer(m):
     assert s.login.chan.expect(ipc.LOGIN_KILL).fields == [w.number]
 
 
+def test_nothing_left(m):
+    """Without TLS and with nothing read ahead there is no second descriptor;
+    another one of the same user may have one."""
+    s = m()
+    w = s.worker()
+    near, far = s.client()
+    s.handoff(w, s.grant(w, far), far, state=False)
+    p = s.next("imapd")
+    got = p.chan.expect(ipc.SESSION_CONNECTION)
+    assert len(got.fds) == 1
+    p.chan.send(ipc.SESSION_HAVE, [("u64", got.fields[0])])
+    w.master.expect(ipc.HANDOFF_TAKEN)
+    os.close(got.fds[0])
+    s.handoff(w, s.grant(w, far), far)
+    got = p.chan.expect(ipc.SESSION_CONNECTION)
+    assert len(got.fds) == 2
+    for fd in got.fds:
+        os.close(fd)
+    near.close()
+    far.close()
+
+
+@pytest.mark.parametrize("extra", [9, 3000])
+def test_own_settings(m, extra):
+    """What is a user's own comes in the channel, or in a file when it is
+    long; the next user has his own."""
+    s = m()
+    _, p, _ = s.session("alice", extra="note=%s\n" % ("x" * extra))
+    assert p.settings["user"] == "alice" and p.settings["note"] == "x" * extra
+    _, q, _ = s.session("bob")
+    assert q.settings["user"] == "bob" and "note" not in q.settings
+    assert p.settings["home"] != q.settings["home"]
+    assert p.settings["append_limit"] == q.settings["append_limit"]
+
+
 def test_not_a_socket(m):
     s = m()
     w = s.worker()

@@ -18,9 +18,12 @@ class Program:
         self.sock, self.name, self.pid = sock, name, pid
         self.chan = ipc.Chan.of_fd(fds[0])
         with os.fdopen(fds[1], "rb") as f:
-            self.settings = dict(
-                (line[:-2], "") if line.endswith(" =") else line.split(" = ", 1)
-                for line in f.read().decode().splitlines())
+            text = os.pread(f.fileno(), 1 << 20, 0).decode()
+        if text.endswith("own_settings = follow\n"):  # ipc/child.h
+            text += self.chan.sock.recv(1 << 16).decode()
+        self.settings = dict(
+            (line[:-2], "") if line.endswith(" =") else line.split(" = ", 1)
+            for line in text.splitlines())
 
     def ready(self):
         """Takes the setup; what came is in .setup."""
@@ -187,7 +190,12 @@ class Faked(restante.Restante):
         for each channel only, so ask it something."""
         self.ctl("status")
 
-    def handoff(self, worker, conn, sock, tag="a1", remote=""):
+    def handoff(self, worker, conn, sock, tag="a1", remote="", state=True):
+        if not state:
+            worker.master.send(
+                ipc.HANDOFF, [("u64", conn), ("str", tag), ("str", remote)],
+                [sock.fileno()])
+            return None
         near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         worker.master.send(
             ipc.HANDOFF, [("u64", conn), ("str", tag), ("str", remote)],
