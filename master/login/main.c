@@ -34,6 +34,9 @@
 #include "os/proc.h"
 #include "os/sandbox.h"
 
+#define HEAP_STEP_BYTES (256 * 1024)
+#define HEAP_KEEP_BYTES (1024 * 1024)
+#define HEAP_ROOM_BYTES ((size_t)64 * 1024)
 #define CERT_FILE_MAX ((size_t)256 * 1024)
 #define OCSP_FILE_MAX ((size_t)64 * 1024)
 /* Who renews by a program does so long before. */
@@ -299,7 +302,7 @@ confine(struct parent *p, struct err *e)
 static int
 get_ready(struct parent *p, struct err *e)
 {
-	struct buf *frame;
+	struct buf *frame, room;
 
 	if (p->tls != NULL && check_certs(p, e) == -1)
 		return -1;
@@ -308,6 +311,10 @@ get_ready(struct parent *p, struct err *e)
 	/* What is free now lies together, so that a worker which allocates
 	 * does not touch, and thereby copy, pages all over the heap. */
 	(void)malloc_trim(0);
+	/* And behind it there is room that no worker has to ask for. */
+	buf_init(&room, HEAP_ROOM_BYTES);
+	(void)buf_room(&room, HEAP_ROOM_BYTES);
+	buf_done(&room);
 	chan_set_state(p->master, SERVING);
 	frame = chan_frame();
 	child_ready_write(frame);
@@ -407,6 +414,9 @@ main(int argc, char **argv)
 	struct parent *p = &self;
 	struct err e;
 
+	/* A worker is to have its buffers without asking the kernel. */
+	(void)mallopt(M_TOP_PAD, HEAP_STEP_BYTES);
+	(void)mallopt(M_TRIM_THRESHOLD, HEAP_KEEP_BYTES);
 	proc_title_init(argc, argv);
 	if (child_start("login", &p->raw, &e) == -1)
 		log_fatal("can not start reason=%s", e.text);
