@@ -192,7 +192,8 @@ confine_enter(struct host *h, const struct store_settings *set, struct err *e)
 	h->mail_place = mem_strdup(p.paths.n > 0 ? p.paths.v[0].path : h->home);
 	if ((dir = host_setting(h, "index_dir")) != NULL && dir[0] == '/') {
 		/* Master's is there; where none can be made it is without. */
-		(void)file_make_path(dir, e);
+		if (access(dir, F_OK) == -1)
+			(void)file_make_path(dir, e);
 		add_path(&p, dir, SANDBOX_MAIL);
 	}
 	if ((dir = host_setting(h, "state_dir")) != NULL && dir[0] == '/')
