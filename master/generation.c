@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "control.h"
+#include "os/fd.h"
 #include "os/rng.h"
 #include "reload.h"
 #include "service.h"
@@ -60,6 +61,8 @@ generation_new(struct master *m, struct settings *s)
 
 	g->m = m;
 	g->settings = s;
+	for (size_t i = 0; i < SERVICES; i++)
+		g->settings_fds[i] = -1;
 	list_init(&g->workers);
 	service_init(&g->spawner, m, g, PROGRAM_SPAWNER, 0);
 	service_init(&g->authd, m, g, PROGRAM_AUTHD, 0);
@@ -120,6 +123,8 @@ generation_free(struct generation *g)
 	ev_timer_stop(m->loop, &g->deadline);
 	ev_timer_stop(m->loop, &g->more_workers);
 	list_remove(&g->link);
+	for (size_t i = 0; i < SERVICES; i++)
+		fd_close(&g->settings_fds[i]);
 	settings_free(&g->settings);
 	if (m->now == g)
 		m->now = NULL;

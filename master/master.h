@@ -70,6 +70,8 @@ struct generation {
 	bool retiring;
 	/* Of the settings of a user's process, by service and PAM session. */
 	uint64_t identity_sums[SERVICES][2][2];
+	/* What all users' settings begin with, -1 before it was needed. */
+	int settings_fds[SERVICES];
 	char why[256]; /* it can not start: what was seen first, or "" */
 	ev_timer deadline;
 };

@@ -440,47 +440,102 @@ state_place(const struct settings *s, const struct grant_entry *g, char *out,
 	    g->sysgid, out, size, e);
 }
 
-int
-users_settings(const struct settings *s, const struct grant_entry *g,
-    struct str shares, struct err *e)
+/* The lines that come behind those of the configuration; it makes his places. */
+static int
+own_settings(const struct settings *s, const struct grant_entry *g,
+    struct str shares, struct buf *b, struct err *e)
 {
 	char index[PATH_BYTES], state[PATH_BYTES];
-	struct buf b;
-	bool ok;
-	int fd = -1;
+	bool ok = true;
 
 	if (index_place(s, g, index, sizeof(index), e) == -1 ||
 	    state_place(s, g, state, sizeof(state), e) == -1)
 		return -1;
-	buf_init(&b, CHILD_SETTINGS_MAX);
-	ok = buf_add_c(&b, s->plain[program_of(g->service)]);
-	add_extra(&b, g->extra);
+	add_extra(b, g->extra);
 	if (g->mail_location[0] != '\0')
-		ok = ok &&
-		    child_settings_add(
-			&b, "mail_location", str_of(g->mail_location));
+		ok = child_settings_add(
+		    b, "mail_location", str_of(g->mail_location));
 	ok = ok &&
 	    child_settings_add(
-		&b, "service", str_of(service_name(g->service))) &&
-	    child_settings_add(&b, "user", str_of(g->user)) &&
-	    child_settings_add(&b, "home", str_of(g->home)) &&
-	    child_settings_add(&b, "index_dir", str_of(index)) &&
-	    child_settings_add(&b, "state_dir", str_of(state));
+		b, "service", str_of(service_name(g->service))) &&
+	    child_settings_add(b, "user", str_of(g->user)) &&
+	    child_settings_add(b, "home", str_of(g->home)) &&
+	    child_settings_add(b, "index_dir", str_of(index)) &&
+	    child_settings_add(b, "state_dir", str_of(state));
 	if (shares.n > 0)
-		ok = ok && child_settings_add(&b, "shares", shares);
+		ok = ok && child_settings_add(b, "shares", shares);
 	/*
 	 * It becomes the user itself, as soon as it has read this: between
 	 * here and the exec its user could stop it, and master with it.
 	 */
 	if (ok && s->privileged && !(s->pam_session && g->hold_fd != -1))
-		ok = buf_addf(&b, "self_uid = %u\nself_gid = %u\n",
+		ok = buf_addf(b, "self_uid = %u\nself_gid = %u\n",
 		    (unsigned)g->sysuid, (unsigned)g->sysgid);
-	if (ok && !buf_is_over(&b))
+	if (!ok || buf_is_over(b))
+		return err_set(
+		    e, ERR_LIMIT, "the user's settings are too long");
+	return 0;
+}
+
+static int
+settings_file(const char *plain, struct str rest, struct err *e)
+{
+	struct buf b;
+	int fd = -1;
+
+	buf_init(&b, CHILD_SETTINGS_MAX);
+	if (buf_add_c(&b, plain) && buf_add_str(&b, rest))
 		fd = fd_memfile("settings", buf_str(&b), e);
 	else
 		err_set(e, ERR_LIMIT, "the user's settings are too long");
 	buf_done(&b);
 	return fd;
+}
+
+int
+users_settings(const struct settings *s, const struct grant_entry *g,
+    struct str shares, struct err *e)
+{
+	struct buf own;
+	int fd = -1;
+
+	buf_init(&own, CHILD_SETTINGS_MAX);
+	if (own_settings(s, g, shares, &own, e) == 0)
+		fd = settings_file(
+		    s->plain[program_of(g->service)], buf_str(&own), e);
+	buf_done(&own);
+	return fd;
+}
+
+/*
+ * What the configuration says is long, and the same for all users: they share
+ * one sealed file, and each finds his own lines in his channel. Those that are
+ * long themselves come in a file; *one_time is to be closed then.
+ */
+static int
+give_settings(struct generation *g, const struct grant_entry *grant,
+    struct str own, int chan_fd, int *one_time, struct err *e)
+{
+	const char *plain = g->settings->plain[program_of(grant->service)];
+	int *shared = &g->settings_fds[grant->service];
+
+	if (own.n > CHILD_SETTINGS_OWN_MAX) {
+		*one_time = settings_file(plain, own, e);
+		return *one_time;
+	}
+	if (*shared == -1)
+		*shared = settings_file(plain, STR(CHILD_SETTINGS_FOLLOW), e);
+	if (*shared == -1)
+		return -1;
+	switch (fd_send(chan_fd, own, NULL, 0, true, e)) {
+	case STEP_DONE:
+		return *shared;
+	case STEP_MORE:
+		return err_set(e, ERR_LIMIT, "no room for the settings");
+	case STEP_FAIL:
+		break;
+	}
+	return -1;
 }
 
 /*
@@ -600,14 +655,21 @@ start(struct generation *g, struct grant_entry *grant, struct str shares,
     struct str identity, struct err *e)
 {
 	const struct settings *s = g->settings;
-	int pair[2] = {-1, -1}, log_fd = -1, settings_fd = -1, rc = -1;
+	int pair[2] = {-1, -1}, log_fd = -1, settings_fd, one_time = -1;
+	int rc = -1;
+	struct buf own;
 	char name[USER_NAME_MAX + 16];
 	struct user_proc *p = user_new(g->m, grant, identity);
 
 	(void)snprintf(
 	    name, sizeof(name), "%s(%s)", program_name(p->service), p->user);
-	settings_fd = users_settings(s, grant, shares, e);
-	if (settings_fd == -1 || fd_pair(pair, e) == -1)
+	buf_init(&own, CHILD_SETTINGS_MAX);
+	if (own_settings(s, grant, shares, &own, e) == -1 ||
+	    fd_pair(pair, e) == -1)
+		goto out;
+	settings_fd =
+	    give_settings(g, grant, buf_str(&own), pair[0], &one_time, e);
+	if (settings_fd == -1)
 		goto out;
 	p->feed = logs_new(&g->m->logs, name, &log_fd, e);
 	if (p->feed == NULL)
@@ -629,7 +691,8 @@ out:
 	fd_close(&pair[0]);
 	fd_close(&pair[1]);
 	fd_close(&log_fd);
-	fd_close(&settings_fd);
+	fd_close(&one_time);
+	buf_done(&own);
 	if (rc == 0)
 		return p;
 	chan_free(&p->holder);

@@ -59,6 +59,46 @@ child_settings_parse(struct str bytes, struct child_settings *s, struct err *e)
 	return 0;
 }
 
+/* What is the user's own lies in the channel, since before our start. */
+static int
+receive_own(struct buf *b, struct err *e)
+{
+	char *room = mem_new(1, CHILD_SETTINGS_OWN_MAX);
+	size_t n = 0, n_fds = 0;
+	int rc = -1;
+
+	switch (fd_recv(CHILD_FD_MASTER, room, CHILD_SETTINGS_OWN_MAX, &n, NULL,
+	    &n_fds, true, e)) {
+	case STEP_DONE:
+		rc =
+		    buf_add(b, room, n) ? 0 : err_set(e, ERR_LIMIT, "too long");
+		break;
+	case STEP_MORE:
+		err_set(e, ERR_VIOLATION, "the user's own are not there");
+		break;
+	case STEP_FAIL:
+		break;
+	}
+	free(room);
+	return rc;
+}
+
+static int
+load_given(struct child_settings *s, struct err *e)
+{
+	struct buf b;
+	int rc;
+
+	buf_init(&b, CHILD_SETTINGS_MAX);
+	rc = fd_read_file(CHILD_FD_SETTINGS, &b, e);
+	if (rc == 0 && str_ends(buf_str(&b), STR(CHILD_SETTINGS_FOLLOW)))
+		rc = receive_own(&b, e);
+	if (rc == 0)
+		rc = child_settings_parse(buf_str(&b), s, e);
+	buf_done(&b);
+	return rc;
+}
+
 int
 child_settings_load(int fd, struct child_settings *s, struct err *e)
 {
@@ -167,7 +207,7 @@ child_start(const char *process, struct child_settings *s, struct err *e)
 	    fd_set_cloexec(CHILD_FD_LOG, true, e) == -1)
 		return -1;
 	chan_log_use(CHILD_FD_LOG);
-	if (child_settings_load(fd, s, e) == -1)
+	if (load_given(s, e) == -1)
 		return err_in(e, "settings");
 	fd_close(&fd);
 	set_level(child_setting_or(s, "log_level", "info"));

@@ -5,7 +5,10 @@
  *	0, 1, 2  /dev/null, or master's standard error with -F
  *	3        channel to master
  *	4        channel to logd (chan_log.h)
- *	5        settings: a sealed memory file of lines "name = value"
+ *	5        settings: a sealed memory file of lines "name = value"; that of a
+ *	         user's process may be one for many, and end with the line
+ *	         CHILD_SETTINGS_FOLLOW: then the first message in 3 is no frame but
+ *	         the rest of the lines
  *
  * Nothing else is open, arguments are the program's name alone, the environment
  * is PATH, LANG=C, TZ and a tunable of the C library. Further descriptors come by messages. When the
@@ -41,6 +44,8 @@ struct chan;
 #define CHILD_FD_LOG 4
 #define CHILD_FD_SETTINGS 5
 #define CHILD_SETTINGS_MAX (1024 * 1024)
+#define CHILD_SETTINGS_FOLLOW "own_settings = follow\n"
+#define CHILD_SETTINGS_OWN_MAX 2048
 
 /* The settings of this process, in the order of the file. */
 struct child_settings {

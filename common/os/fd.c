@@ -82,12 +82,13 @@ fd_write_all(int fd, const void *p, size_t n, struct err *e)
 	return 0;
 }
 
-int
-fd_read_all(int fd, struct buf *b, struct err *e)
+static int
+read_to_end(int fd, bool is_file, struct buf *b, struct err *e)
 {
-	for (;;) {
+	for (off_t at = 0;;) {
 		char part[READ_STEP_BYTES];
-		ssize_t got = read(fd, part, sizeof(part));
+		ssize_t got = is_file ? pread(fd, part, sizeof(part), at)
+				      : read(fd, part, sizeof(part));
 
 		if (got == -1 && errno == EINTR)
 			continue;
@@ -98,7 +99,20 @@ fd_read_all(int fd, struct buf *b, struct err *e)
 		if (!buf_add(b, part, (size_t)got))
 			return err_set(e, ERR_LIMIT, "longer than %zu bytes",
 			    b->max_bytes);
+		at += got;
 	}
+}
+
+int
+fd_read_all(int fd, struct buf *b, struct err *e)
+{
+	return read_to_end(fd, false, b, e);
+}
+
+int
+fd_read_file(int fd, struct buf *b, struct err *e)
+{
+	return read_to_end(fd, true, b, e);
 }
 
 int

@@ -21,6 +21,8 @@ int fd_dup(int fd, struct err *e);
 int fd_write_all(int fd, const void *p, size_t n, struct err *e);
 /* Appends all until the end of the file; ERR_LIMIT when it passes b's maximum. */
 int fd_read_all(int fd, struct buf *b, struct err *e);
+/* The same of a file, from its beginning: others may share the descriptor. */
+int fd_read_file(int fd, struct buf *b, struct err *e);
 
 /*
  * A connected pair of SOCK_SEQPACKET sockets, close-on-exec and blocking.
