@@ -63,6 +63,12 @@ struct lock_wait {
 };
 struct append_ops;
 
+/* A RENAME that is under way. */
+struct rename_run {
+	void *at; /* the backend's */
+	bool is_moved; /* it has the new name; the rest is work */
+};
+
 enum rec_state {
 	REC_WAITING, /* has an UID, its message was not seen yet */
 	REC_LIVE,
@@ -315,8 +321,11 @@ struct store_ops {
 	 * background is left. */
 	enum step (*remove)(
 	    struct store *s, struct str name, unsigned *phase, struct err *e);
-	int (*rename)(
-	    struct store *s, struct str from, struct str to, struct err *e);
+	/* *run is the caller's, zeroed at first; rename_end frees it, and ends
+	 * what was begun. */
+	enum step (*rename)(struct store *s, struct str from, struct str to,
+	    struct rename_run *run, struct err *e);
+	void (*rename_end)(struct rename_run *run); /* may be NULL */
 	/* Where a mailbox, or a level, lies: rights.h. ERR_NOT_FOUND. */
 	int (*rights_place)(struct store *s, struct str name,
 	    struct rights_place *out, struct err *e);

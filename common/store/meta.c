@@ -581,8 +581,8 @@ is_moved(struct str path, const char *from, struct str *rest)
 	    str_starts(*rest, STR(".sbd/"));
 }
 
-/* One file of the folder, if it is about one of these. */
-static void
+/* One file of the folder, if it is about one of these. False: not now. */
+static bool
 move_file(const struct store *s, struct meta_place *p, const char *from,
     const char *to)
 {
@@ -592,10 +592,13 @@ move_file(const struct store *s, struct meta_place *p, const char *from,
 	struct str rest;
 	struct arena a;
 	struct err e;
+	bool ok = false;
 
 	arena_init(&a);
-	if (meta_place_read(s, p, &a, &first, &e) == 0 &&
-	    (place = meta_find(first, STR("place"))) != NULL &&
+	if (meta_place_read(s, p, &a, &first, &e) == -1)
+		goto out;
+	ok = true;
+	if ((place = meta_find(first, STR("place"))) != NULL &&
 	    is_moved(place->value, from, &rest)) {
 		if (to == NULL && rest.n == 0) {
 			int fd = file_open_dir(AT_FDCWD, p->dir, true, &e);
@@ -611,34 +614,53 @@ move_file(const struct store *s, struct meta_place *p, const char *from,
 			(void)snprintf(there.file, sizeof(there.file), "%s%s",
 			    key, p->file + KEY_BYTES);
 			place->value = str_of(fresh);
-			if (meta_place_write(&there, first, &e) == 0)
+			ok = meta_place_write(&there, first, &e) == 0;
+			if (ok)
 				(void)unlinkat(fd, p->file, 0);
 			close(fd);
 		}
 	}
+out:
 	arena_done(&a);
+	return ok;
 }
 
-void
-meta_file_moved(const struct store *s, const char *from, const char *to)
+/* False: not of one's own, and no such file. */
+static bool
+begin_file(const struct store *s, const char *name, struct meta_place *p)
 {
-	struct meta_place p = {0};
-	struct dirent *d;
+	struct str n = str_of(name);
 	struct err e;
-	DIR *all;
 
-	if (s->head != NULL || in_state(s, MBOX_FOLDER, "", "", &p, &e) == -1 ||
-	    (all = opendir(p.dir)) == NULL)
-		return;
-	while ((d = readdir(all)) != NULL) {
-		struct str name = str_of(d->d_name);
+	*p = (struct meta_place){0};
+	if (s->head != NULL || n.n >= sizeof(p->file) || n.n < KEY_BYTES ||
+	    !(str_ends(n, STR(".metadata")) || str_ends(n, STR(".private"))) ||
+	    in_state(s, MBOX_FOLDER, "", "", p, &e) == -1)
+		return false;
+	memcpy(p->file, name, n.n + 1);
+	return true;
+}
 
-		if (name.n >= sizeof(p.file) || name.n < KEY_BYTES ||
-		    !(str_ends(name, STR(".metadata")) ||
-			str_ends(name, STR(".private"))))
-			continue;
-		memcpy(p.file, name.p, name.n + 1);
-		move_file(s, &p, from, to);
+bool
+meta_file_moved_file(
+    const struct store *s, const char *name, const char *from, const char *to)
+{
+	struct meta_place p;
+
+	return !begin_file(s, name, &p) || move_file(s, &p, from, to);
+}
+
+bool
+meta_file_moved_one(const struct store *s, const char *from, const char *to)
+{
+	static const char *const suffixes[] = {".metadata", ".private"};
+	char key[KEY_BYTES + 1], name[KEY_BYTES + 16];
+	bool ok = true;
+
+	key_of(from, key);
+	for (size_t i = 0; i < ARRAY_LEN(suffixes); i++) {
+		(void)snprintf(name, sizeof(name), "%s%s", key, suffixes[i]);
+		ok = meta_file_moved_file(s, name, from, to) && ok;
 	}
-	closedir(all);
+	return ok;
 }

@@ -89,8 +89,13 @@ void meta_copy_inbox(struct store *s, struct str to);
 void meta_renaming(struct store *s, struct str from, struct str to);
 void meta_not_renamed(struct store *s, struct str from, struct str to);
 void meta_renamed(struct store *s, struct str from, struct str to);
-/* The same of mbox files by their paths; `to` NULL: removed. */
-void meta_file_moved(const struct store *s, const char *from, const char *to);
+/* The same of an mbox file by its path, without those below it; `to` NULL:
+ * removed. False: it can not be done now. */
+bool meta_file_moved_one(
+    const struct store *s, const char *from, const char *to);
+/* One file `name` of the state's, if it is about `from` or what is below it. */
+bool meta_file_moved_file(
+    const struct store *s, const char *name, const char *from, const char *to);
 
 /* ---- special uses ---------------------------------------------------------- */
 

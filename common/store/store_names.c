@@ -240,6 +240,13 @@ struct rename_job {
 	struct set32 all;
 	bool is_open;
 	struct share_moved *moved; /* what goes along with a folder */
+	/* Of a folder, once it is known that it may be renamed. */
+	struct store *s; /* NULL: not yet */
+	struct rename_run run;
+	char *from, *to; /* names of that store */
+	struct buf place; /* of the index */
+	struct rights_place shared;
+	bool is_settled;
 };
 
 /* RFC 3501 section 6.3.5: the messages move, INBOX stays, empty. */
@@ -281,42 +288,81 @@ rename_job_free(struct rename_job **jobp)
 	set32_done(&job->result.to);
 	view_close(&job->inbox);
 	share_moved_free(&job->moved);
+	if (job->s != NULL) {
+		if (job->s->ops->rename_end != NULL)
+			job->s->ops->rename_end(&job->run);
+		if (!job->is_settled)
+			meta_not_renamed(
+			    job->s, str_of(job->from), str_of(job->to));
+		buf_done(&job->place);
+	}
+	free(job->from);
+	free(job->to);
 	free(job);
 }
 
 /* STEP_DONE: it is known what goes along. */
 static enum step
-find_moved(struct store *s, struct str from, struct rename_job **jobp)
+find_moved(struct store *s, struct str from, struct rename_job *job)
 {
 	if (s->on_share == NULL)
 		return STEP_DONE;
-	if (*jobp == NULL)
-		*jobp = mem_new(1, sizeof(**jobp));
-	return share_moved_find(s, from, &(*jobp)->moved);
+	return share_moved_find(s, from, &job->moved);
+}
+
+/* From here on names are not looked at any more: they change. */
+static void
+begin_folder(
+    struct store *s, struct str from, struct str to, struct rename_job *job)
+{
+	struct err ignored;
+
+	mailbox_close_idle(s, true);
+	job->s = s;
+	job->from = str_to_heap(from);
+	job->to = str_to_heap(to);
+	if (s->on_share != NULL)
+		(void)s->ops->rights_place(s, from, &job->shared, &ignored);
+	/* Each is known only as long as the folder has that name. */
+	index_place(s, from, &job->place);
+	meta_renaming(s, from, to);
+}
+
+/* It has its new name. */
+static void
+settle_folder(struct rename_job *job)
+{
+	struct str from = str_of(job->from), to = str_of(job->to);
+	struct store *s = job->s;
+	struct buf new;
+
+	job->is_settled = true;
+	rename_open(s, from, to);
+	meta_renamed(s, from, to);
+	buf_init(&new, 0);
+	index_place(s, to, &new);
+	if (job->place.n > 0 && new.n > 0)
+		derived_rename(s, buf_str(&job->place), buf_str(&new));
+	buf_done(&new);
+	share_moved_tell(job->moved, to);
+	if (job->shared.path[0] != '\0') {
+		share_tell_gone(s, &job->shared);
+		share_tell_again(s, to);
+	}
 }
 
 static enum step
-rename_folder(struct store *s, struct str from, struct str to, struct err *e)
+rename_folder(struct rename_job *job, struct err *e)
 {
-	struct buf old, new;
-	enum step step = STEP_FAIL;
+	enum step step = job->s->ops->rename(
+	    job->s, str_of(job->from), str_of(job->to), &job->run, e);
 
-	/* Each is known only as long as the folder has that name. */
-	index_place(s, from, &old);
-	buf_init(&new, 0);
-	meta_renaming(s, from, to);
-	if (s->ops->rename(s, from, to, e) == 0) {
-		rename_open(s, from, to);
-		meta_renamed(s, from, to);
-		index_place(s, to, &new);
-		if (old.n > 0 && new.n > 0)
-			derived_rename(s, buf_str(&old), buf_str(&new));
-		step = STEP_DONE;
-	} else {
-		meta_not_renamed(s, from, to);
+	if (job->run.is_moved && !job->is_settled)
+		settle_folder(job);
+	if (step == STEP_FAIL && !job->is_settled) {
+		job->is_settled = true;
+		meta_not_renamed(job->s, str_of(job->from), str_of(job->to));
 	}
-	buf_done(&old);
-	buf_done(&new);
 	return step;
 }
 
@@ -327,10 +373,11 @@ store_rename(struct store *s, struct str from, struct str to,
 	struct arena a;
 	struct store *target = s;
 	struct str outer_to = to;
-	struct rights_place shared = {0};
 	enum step step = STEP_FAIL;
 
 	store_begin_step(s);
+	if (*job != NULL && (*job)->s != NULL)
+		return rename_folder(*job, e);
 	arena_init(&a);
 	if (space_of(&s, &a, &from, e) == -1)
 		goto out;
@@ -353,18 +400,12 @@ store_rename(struct store *s, struct str from, struct str to,
 	if (need_right(s, from, ACL_REMOVE, e) == -1 ||
 	    rights_above(s, to, ACL_CREATE, e) == -1)
 		goto out;
-	step = find_moved(s, from, job);
-	if (step == STEP_MORE)
-		goto out;
-	mailbox_close_idle(s, true);
-	if (s->on_share != NULL)
-		(void)s->ops->rights_place(s, from, &shared, e);
-	step = rename_folder(s, from, to, e);
-	if (step == STEP_DONE && *job != NULL)
-		share_moved_tell((*job)->moved, to);
-	if (step == STEP_DONE && shared.path[0] != '\0') {
-		share_tell_gone(s, &shared);
-		share_tell_again(s, to);
+	if (*job == NULL)
+		*job = mem_new(1, sizeof(**job));
+	step = find_moved(s, from, *job);
+	if (step != STEP_MORE) {
+		begin_folder(s, from, to, *job);
+		step = rename_folder(*job, e);
 	}
 out:
 	arena_done(&a);

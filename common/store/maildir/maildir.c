@@ -828,6 +828,16 @@ facts(struct mailbox *m, uint32_t uid, struct msg_facts *out)
 	return true;
 }
 
+static enum step
+rename_step(struct store *s, struct str from, struct str to,
+    struct rename_run *run, struct err *e)
+{
+	if (maildir_rename(s, from, to, e) == -1)
+		return STEP_FAIL;
+	run->is_moved = true;
+	return STEP_DONE;
+}
+
 const struct store_ops maildir_ops = {
     .driver = "maildir",
     .place_open = maildir_place_open,
@@ -837,7 +847,7 @@ const struct store_ops maildir_ops = {
     .create = maildir_create,
     .exists = maildir_exists,
     .remove = maildir_remove,
-    .rename = maildir_rename,
+    .rename = rename_step,
     .rights_place = maildir_rights_place,
     .subs_dir = maildir_subs_dir,
     .subs_changed = maildir_courier_subs_changed,

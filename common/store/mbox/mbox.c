@@ -74,6 +74,37 @@ begin_open(struct mailbox *m, struct err *e)
 	return 0;
 }
 
+int
+mbox_only(struct store *s, struct str name, struct mailbox **out, struct err *e)
+{
+	struct mailbox *m = mem_new(1, sizeof(*m));
+
+	m->store = s;
+	m->name = str_to_heap(name);
+	list_init(&m->views);
+	list_init(&m->link);
+	if (begin_open(m, e) == 0) {
+		*out = m;
+		return 0;
+	}
+	mbox_forget(&m);
+	return -1;
+}
+
+void
+mbox_forget(struct mailbox **mp)
+{
+	struct mailbox *m = *mp;
+
+	*mp = NULL;
+	if (m->impl != NULL && mbox_of(m)->owner != NULL)
+		mbox_unlock(m);
+	if (m->impl != NULL)
+		close_mailbox(m);
+	free(m->name);
+	free(m);
+}
+
 /* Its identity is in the file, so that is read now. */
 static enum step
 open_mailbox(struct mailbox *m, struct err *e)
@@ -82,6 +113,9 @@ open_mailbox(struct mailbox *m, struct err *e)
 	enum step step;
 
 	if (mb == NULL) {
+		step = mbox_rename_mend(m->store, e);
+		if (step != STEP_DONE)
+			return step;
 		if (begin_open(m, e) == -1)
 			return STEP_FAIL;
 		mb = mbox_of(m);
@@ -201,6 +235,7 @@ const struct store_ops mbox_ops = {
     .exists = exists,
     .remove = remove_step,
     .rename = mbox_rename,
+    .rename_end = mbox_rename_end,
     .rights_place = mbox_rights_place,
     .subs_dir = mbox_subs_dir,
     .storage_name = mbox_storage_name,

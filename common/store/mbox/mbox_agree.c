@@ -100,7 +100,7 @@ mbox_agree_forget(const struct store *s, const char *path)
 	char file[PATH_MAX];
 
 	if (path_of(s, path, file))
-		(void)unlink(file);
+		(void)unlinkat(AT_FDCWD, file, 0);
 }
 
 bool

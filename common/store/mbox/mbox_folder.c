@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * mbox_folder.c - mailboxes come into being, go, and get other names.
+ * mbox_folder.c - mailboxes come into being, and go.
  *
  * Owns:    the folders below the root.
  * Runs in: imapd, as the mail user.
  * Trusts:  no name on disk; links below the root are not followed.
- * Spec:    formats.md 7.1, 7.2; RFC 3501 sections 6.3.3 to 6.3.5.
+ * Spec:    formats.md 7.1, 7.2; RFC 3501 sections 6.3.3, 6.3.4.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "os/watch.h"
 #include "store/mbox/mbox_impl.h"
 #include "store/mbox/mbox_name.h"
 #include "store/meta.h"
@@ -24,9 +23,8 @@ place_of(const struct store *s)
 	return s->impl;
 }
 
-/* The folder of a path below the root, made durable. */
-static int
-sync_folder(const struct store *s, const char *path, struct err *e)
+int
+mbox_sync_folder(const struct store *s, const char *path, struct err *e)
 {
 	const char *slash = strrchr(path, '/');
 	char dir[PATH_MAX] = ".";
@@ -84,7 +82,7 @@ mbox_create(struct store *s, struct str name, struct err *e)
 		return -1;
 	if (kind != MBOX_NOTHING)
 		return err_set(e, ERR_EXISTS, "mailbox exists");
-	return make_file(s, path, e) == -1 ? -1 : sync_folder(s, path, e);
+	return make_file(s, path, e) == -1 ? -1 : mbox_sync_folder(s, path, e);
 }
 
 /* "a" and "a.sbd". */
@@ -128,34 +126,7 @@ remove_rest(const struct store *s, const char *path)
 		(void)file_remove_tree(place_of(s)->rootfd, imap, &ignored);
 	if (snprintf(full, sizeof(full), "%s/%s", s->root, path) < PATH_MAX) {
 		mbox_keep_remove(s, full);
-		meta_file_moved(s, full, NULL);
-	}
-}
-
-/* The same of one that has another name now; `is_one`: with none below it. */
-static void
-rename_rest(
-    const struct store *s, const char *old, const char *fresh, bool is_one)
-{
-	char from[PATH_MAX], to[PATH_MAX], dir[PATH_MAX];
-	int fd = place_of(s)->rootfd;
-	struct err ignored;
-
-	if (mbox_imap_of(old, from) && faccessat(fd, from, F_OK, 0) == 0 &&
-	    mbox_imap_of(fresh, to)) {
-		(void)snprintf(
-		    dir, sizeof(dir), "%.*s", (int)(strrchr(to, '/') - to), to);
-		(void)file_make_dir(fd, dir, &place_of(s)->perm, &ignored);
-		if (renameat2(fd, from, fd, to, RENAME_NOREPLACE) == -1)
-			(void)file_remove_tree(fd, from, &ignored);
-	}
-	if (snprintf(from, sizeof(from), "%s/%s", s->root, old) < PATH_MAX &&
-	    snprintf(to, sizeof(to), "%s/%s", s->root, fresh) < PATH_MAX) {
-		if (is_one)
-			mbox_keep_rename_one(s, from, to);
-		else
-			mbox_keep_rename(s, from, to);
-		meta_file_moved(s, from, to);
+		(void)meta_file_moved_one(s, full, NULL);
 	}
 }
 
@@ -178,7 +149,7 @@ mbox_remove(struct store *s, struct str name, struct err *e)
 		if (remove_above(s, path, below, e) == -1)
 			return -1;
 		remove_rest(s, path);
-		return sync_folder(s, path, e);
+		return mbox_sync_folder(s, path, e);
 	}
 	if (unlinkat(p->rootfd, path, kind == MBOX_A_DIR ? AT_REMOVEDIR : 0) ==
 	    -1) {
@@ -188,87 +159,5 @@ mbox_remove(struct store *s, struct str name, struct err *e)
 		return err_sys(e, "remove %s", path);
 	}
 	remove_rest(s, path);
-	return sync_folder(s, path, e);
-}
-
-/* Sessions of this process go on with what they have selected. */
-static void
-follow(struct store *s, const char *old, const char *fresh)
-{
-	char from[PATH_MAX], path[PATH_MAX], dir[PATH_MAX];
-	size_t n;
-
-	if (snprintf(from, sizeof(from), "%s/%s", s->root, old) >= PATH_MAX)
-		return;
-	n = strlen(from);
-	LIST_EACH(&s->mailboxes, l) {
-		struct mailbox *m = LIST_OF(l, struct mailbox, link);
-		struct mbox *mb = m->impl;
-		struct err ignored;
-		int fd;
-
-		if (mb == NULL || strncmp(mb->path, from, n) != 0 ||
-		    (mb->path[n] != '\0' && mb->path[n] != '/') ||
-		    snprintf(path, sizeof(path), "%s/%s%s", s->root, fresh,
-			mb->path + n) >= PATH_MAX)
-			continue;
-		(void)snprintf(dir, sizeof(dir), "%.*s",
-		    (int)(strrchr(path, '/') - path), path);
-		fd = file_open_dir(AT_FDCWD, dir, true, &ignored);
-		if (fd == -1)
-			continue;
-		close(mb->dirfd);
-		mb->dirfd = fd;
-		mbox_pending_rename(m, path);
-		memcpy(mb->path, path, sizeof(path));
-		mb->name = strrchr(mb->path, '/') + 1;
-		/* They are set again for the new place. */
-		watch_remove(&mb->watch);
-		watch_remove(&mb->watch_dir);
-	}
-}
-
-int
-mbox_rename(struct store *s, struct str from, struct str to, struct err *e)
-{
-	const struct mbox_place *p = place_of(s);
-	char old[PATH_MAX], fresh[PATH_MAX];
-	char old_below[PATH_MAX + 8], fresh_below[PATH_MAX + 8];
-	enum mbox_kind kind, target;
-	bool has_below;
-
-	if (mbox_path_below(s, from, false, old, &kind, e) == -1)
-		return -1;
-	if (kind == MBOX_NOTHING)
-		return err_set(e, ERR_NOT_FOUND, "no such mailbox");
-	if (mbox_path_below(s, to, true, fresh, &target, e) == -1)
-		return -1;
-	if (target != MBOX_NOTHING)
-		return err_set(e, ERR_EXISTS, "mailbox exists");
-	below_of(old, old_below);
-	below_of(fresh, fresh_below);
-	has_below =
-	    kind == MBOX_A_FILE && mbox_kind_of(s, old_below) == MBOX_A_DIR;
-	if (has_below && mbox_kind_of(s, fresh_below) != MBOX_NOTHING)
-		return err_set(e, ERR_EXISTS, "mailbox exists");
-	if (file_rename_new(p->rootfd, old, p->rootfd, fresh, e) == -1)
-		return -1;
-	follow(s, old, fresh);
-	rename_rest(s, old, fresh, kind == MBOX_A_FILE && !has_below);
-	if (has_below) {
-		if (file_rename_new(p->rootfd, old_below, p->rootfd,
-			fresh_below, e) == -1) {
-			struct err ignored;
-
-			if (file_rename_new(p->rootfd, fresh, p->rootfd, old,
-				&ignored) == 0) {
-				follow(s, fresh, old);
-				/* That of those below has gone, too. */
-				rename_rest(s, fresh, old, false);
-			}
-			return -1;
-		}
-		follow(s, old_below, fresh_below);
-	}
-	return sync_folder(s, old, e) == -1 ? -1 : sync_folder(s, fresh, e);
+	return mbox_sync_folder(s, path, e);
 }

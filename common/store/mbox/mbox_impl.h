@@ -74,6 +74,7 @@ struct mbox_place {
 	struct file_perm perm;
 	bool is_uw; /* the root is the home folder */
 	bool warned_locks;
+	struct lock_wait rename_wait; /* for another mailbox's rename */
 };
 
 /* Tests make it all smaller. */
@@ -245,7 +246,29 @@ bool mbox_name_of_storage(struct store *s, struct str storage, struct buf *out);
 /* store_ops. */
 int mbox_create(struct store *s, struct str name, struct err *e);
 int mbox_remove(struct store *s, struct str name, struct err *e);
-int mbox_rename(struct store *s, struct str from, struct str to, struct err *e);
+
+/* ---- mbox_rename.c --------------------------------------------------------- */
+
+/* store_ops. */
+enum step mbox_rename(struct store *s, struct str from, struct str to,
+    struct rename_run *run, struct err *e);
+void mbox_rename_end(struct rename_run *run);
+/*
+ * Completes a rename whose process was killed; waits for one that is under way:
+ * what is kept of a mailbox may not be where it belongs yet. ERR_IN_USE.
+ */
+enum step mbox_rename_mend(struct store *s, struct err *e);
+/* The same without waiting; false: one is under way. */
+bool mbox_rename_try_mend(struct store *s, struct err *e);
+/* Is there something that could not be completed yet? */
+bool mbox_rename_is_left(const struct store *s);
+
+/* ---- mbox.c ---------------------------------------------------------------- */
+
+/* A mailbox that is not read, to be locked; until mbox_forget(). */
+int mbox_only(
+    struct store *s, struct str name, struct mailbox **out, struct err *e);
+void mbox_forget(struct mailbox **mp);
 
 /* ---- mbox_lock.c ----------------------------------------------------------- */
 
@@ -543,11 +566,12 @@ void mbox_keep_claim(struct mailbox *m, uint64_t bytes);
 /* Sets m->guid; writes down what has changed. */
 void mbox_keep(struct mailbox *m);
 void mbox_keep_remove(const struct store *s, const char *path);
-/* Of a mailbox with none below it: no other is looked at. */
-void mbox_keep_rename_one(
+/* Of a mailbox alone. False: it can not be done now. */
+bool mbox_keep_rename_one(
     const struct store *s, const char *from, const char *to);
-/* Of a mailbox or a folder, with all below it. */
-void mbox_keep_rename(const struct store *s, const char *from, const char *to);
+/* One file of the folder, if it is of one whose path begins with `from`. */
+bool mbox_keep_rename_file(
+    const struct store *s, const char *name, const char *from, const char *to);
 
 /* ---- mbox_agree.c ---------------------------------------------------------- */
 

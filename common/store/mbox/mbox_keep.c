@@ -23,7 +23,6 @@
  *	inode 4711
  *	path /home/joe/mail/work
  */
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -301,66 +300,70 @@ rename_told(int fd, const char *key, const char *fresh)
 	(void)renameat(fd, from, fd, to);
 }
 
-/* The file of one whose path begins with `from` gets that of its new path. */
-static void
+/*
+ * The file of one whose path begins with `from` gets that of its new path. False:
+ * that can not be done now.
+ */
+static bool
 rename_one(int fd, const char *name, const char *from, const char *to)
 {
 	struct mbox_kept k;
 	struct str path = {0}, rest;
 	char fresh[PATH_MAX];
 	struct buf b;
-	struct err e;
+	struct err e = {0};
+	bool ok = true;
 
 	buf_init(&b, FILE_BYTES_MAX);
 	if (file_load(fd, name, &b, NULL, &e) == 0)
 		parse(buf_str(&b), &k, &path);
+	else
+		ok = !file_is_unread(&e);
 	rest = str_starts(path, str_of(from)) ? str_skip(path, strlen(from))
 					      : (struct str){0};
 	/* "a", "a/b" and "a.sbd/b", but not "ab". */
 	if (rest.p != NULL &&
 	    (rest.n == 0 || *rest.p == '/' || str_starts(rest, STR(".sbd/"))) &&
 	    snprintf(fresh, sizeof(fresh), "%s%.*s", to, STR_ARG(rest)) <
-		PATH_MAX &&
-	    save_at(fd, fresh, &k, false, &e) == 0) {
-		rename_told(fd, name, fresh);
-		(void)unlinkat(fd, name, 0);
+		PATH_MAX) {
+		ok = save_at(fd, fresh, &k, true, &e) == 0;
+		if (ok) {
+			rename_told(fd, name, fresh);
+			(void)unlinkat(fd, name, 0);
+		}
 	}
 	buf_done(&b);
+	return ok;
 }
 
-void
+bool
 mbox_keep_rename_one(const struct store *s, const char *from, const char *to)
 {
 	char key[MBOX_KEY_BYTES];
 	int fd = mbox_state_dir(s, FOLDER, false);
 
+	bool ok;
+
 	if (fd == -1)
-		return;
+		return true;
 	mbox_key(from, key);
-	rename_one(fd, key, from, to);
+	ok = rename_one(fd, key, from, to);
 	close(fd);
+	return ok;
 }
 
-void
-mbox_keep_rename(const struct store *s, const char *from, const char *to)
+bool
+mbox_keep_rename_file(
+    const struct store *s, const char *name, const char *from, const char *to)
 {
-	int fd = mbox_state_dir(s, FOLDER, false), dup_fd;
-	struct dirent *d;
-	DIR *all;
+	bool ok;
+	int fd;
 
-	if (fd == -1)
-		return;
-	dup_fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-	all = dup_fd == -1 ? NULL : fdopendir(dup_fd);
-	if (all == NULL) {
-		if (dup_fd != -1)
-			close(dup_fd);
+	if (strlen(name) != MBOX_KEY_BYTES - 1)
+		return true;
+	fd = mbox_state_dir(s, FOLDER, false);
+	ok = fd != -1 && rename_one(fd, name, from, to);
+	if (fd != -1)
 		close(fd);
-		return;
-	}
-	while ((d = readdir(all)) != NULL)
-		if (strlen(d->d_name) == MBOX_KEY_BYTES - 1)
-			rename_one(fd, d->d_name, from, to);
-	closedir(all);
-	close(fd);
+	return ok;
 }

@@ -313,8 +313,12 @@ mbox_path(struct store *s, struct str name, char out[PATH_MAX], struct err *e)
 	if (snprintf(out, PATH_MAX, "%s/%s", s->root, below) >= PATH_MAX)
 		return err_set(e, ERR_LIMIT, "path too long");
 	if (kind == MBOX_NOTHING) {
+		struct err ignored;
+
 		/* What comes under this name some day is another one. */
-		mbox_keep_remove(s, out);
+		if (mbox_rename_try_mend(s, &ignored) &&
+		    !mbox_rename_is_left(s))
+			mbox_keep_remove(s, out);
 		return err_set(e, ERR_NOT_FOUND, "no such mailbox");
 	}
 	if (kind == MBOX_A_DIR)
@@ -340,6 +344,8 @@ mbox_rights_place(
 	char below[PATH_MAX], imap[PATH_MAX];
 	enum mbox_kind kind = MBOX_A_FILE;
 
+	/* What belongs to a mailbox may not be there yet. */
+	(void)mbox_rename_try_mend(s, e);
 	*out = (struct rights_place){0};
 	if (is_inbox && mbox_path(s, name, out->path, e) == -1)
 		return -1;

@@ -19,6 +19,14 @@ enum mbox_kind mbox_kind_of(const struct store *s, const char *path);
  */
 int mbox_path_below(const struct store *s, struct str name, bool make,
     char out[PATH_MAX], enum mbox_kind *kind, struct err *e);
+/* The folder of a path below the root, made durable. */
+int mbox_sync_folder(const struct store *s, const char *path, struct err *e);
+/*
+ * The text of "renaming": inode, and paths below the root. False: it is not
+ * whole, or none of ours. Any bytes.
+ */
+bool mbox_rename_parse(
+    struct str text, uint64_t *ino, struct str *from, struct str *to);
 /* Where Dovecot has its index of a mailbox: "dir/.imap/name". */
 bool mbox_imap_of(const char *path, char out[PATH_MAX]);
 
