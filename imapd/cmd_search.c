@@ -75,10 +75,13 @@ write_range(struct buf *b, uint64_t first, uint64_t last)
 
 /* False: the time is up. */
 static bool
-write_numbers(struct buf *b, struct cmd *c, struct search *q)
+write_numbers(struct cmd *c, struct buf *b)
 {
+	struct search *q = c->state;
 	uint64_t n = 0;
 
+	if (q->numbers.n == 0)
+		session_numbers(c, &q->run.found, &q->numbers);
 	while (q->range < q->numbers.n) {
 		struct set32_range r = q->numbers.r[q->range];
 
@@ -100,36 +103,6 @@ write_numbers(struct buf *b, struct cmd *c, struct search *q)
 	return true;
 }
 
-static enum step
-write_plain(struct buf *b, struct cmd *c, struct search *q)
-{
-	if (b->n == 0) {
-		buf_add_c(b, "* SEARCH");
-		session_numbers(c, &q->run.found, &q->numbers);
-	}
-	if (!write_numbers(b, c, q))
-		return STEP_MORE;
-	if (q->run.modseq != 0)
-		buf_addf(
-		    b, " (MODSEQ %llu)", (unsigned long long)q->run.modseq);
-	buf_add_c(b, "\r\n");
-	return STEP_DONE;
-}
-
-static enum step
-write_answer(struct cmd *c, struct search *q, const struct search_found *f)
-{
-	struct buf *b = &q->run.answer.line;
-	enum step step = q->run.ret.is_given ? search_run_answer(c, &q->run, f)
-					     : write_plain(b, c, q);
-
-	if (step == STEP_MORE)
-		return STEP_MORE;
-	session_send(c->s);
-	conn_write_str(c->s->conn, buf_str(b));
-	return STEP_DONE;
-}
-
 enum step
 cmd_search(struct cmd *c)
 {
@@ -146,7 +119,7 @@ cmd_search(struct cmd *c)
 		return STEP_MORE;
 	q->is_found = true;
 	if (search_run_modseq(c, s, &f) == STEP_MORE ||
-	    write_answer(c, q, &f) == STEP_MORE)
+	    search_run_tell(c, s, &f, "SEARCH", write_numbers) == STEP_MORE)
 		return STEP_MORE;
 	context_add(c,
 	    &(struct context_wish){.ret = &s->ret,

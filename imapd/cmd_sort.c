@@ -206,8 +206,9 @@ sort_step(struct cmd *c, struct sort *s)
 
 /* False: the time is up. */
 static bool
-write_numbers(struct buf *b, struct cmd *c, struct sort *s)
+write_numbers(struct cmd *c, struct buf *b)
 {
+	struct sort *s = c->state;
 	uint32_t uid;
 
 	while (s->line_at < s->n_order) {
@@ -218,34 +219,6 @@ write_numbers(struct buf *b, struct cmd *c, struct sort *s)
 			return false;
 	}
 	return true;
-}
-
-static enum step
-write_plain(struct buf *b, struct cmd *c, struct sort *s)
-{
-	if (b->n == 0)
-		buf_add_c(b, "* SORT");
-	if (!write_numbers(b, c, s))
-		return STEP_MORE;
-	if (s->run.modseq != 0)
-		buf_addf(
-		    b, " (MODSEQ %llu)", (unsigned long long)s->run.modseq);
-	buf_add_c(b, "\r\n");
-	return STEP_DONE;
-}
-
-static enum step
-write_answer(struct cmd *c, struct sort *s, const struct search_found *f)
-{
-	struct buf *b = &s->run.answer.line;
-	enum step step = s->run.ret.is_given ? search_run_answer(c, &s->run, f)
-					     : write_plain(b, c, s);
-
-	if (step == STEP_MORE)
-		return STEP_MORE;
-	session_send(c->s);
-	conn_write_str(c->s->conn, buf_str(b));
-	return STEP_DONE;
 }
 
 enum step
@@ -263,7 +236,7 @@ cmd_sort(struct cmd *c)
 	f.order = s->order;
 	if (search_run_modseq(c, &s->run, &f) == STEP_MORE)
 		return STEP_MORE;
-	if (write_answer(c, s, &f) == STEP_MORE)
+	if (search_run_tell(c, &s->run, &f, "SORT", write_numbers) == STEP_MORE)
 		return STEP_MORE;
 	context_add(c,
 	    &(struct context_wish){

@@ -44,9 +44,8 @@ search_run_save(
 		search_return_named(&s->ret, f, &c->s->saved);
 }
 
-enum step
-search_run_answer(
-    struct cmd *c, struct search_run *s, const struct search_found *f)
+static enum step
+write_esearch(struct cmd *c, struct search_run *s, const struct search_found *f)
 {
 	if (!s->is_saved)
 		search_run_save(c, s, f);
@@ -58,6 +57,37 @@ search_run_answer(
 		buf_addf(&s->answer.line, "* ESEARCH (TAG \"%.*s\")",
 		    STR_ARG(c->tag));
 	return search_answer_step(&s->answer, c, c->uid, &s->ret, f, s->modseq);
+}
+
+static enum step
+write_plain(struct cmd *c, struct search_run *s, const char *word,
+    bool (*numbers)(struct cmd *c, struct buf *out))
+{
+	struct buf *b = &s->answer.line;
+
+	if (b->n == 0)
+		buf_addf(b, "* %s", word);
+	if (!numbers(c, b))
+		return STEP_MORE;
+	if (s->modseq != 0)
+		buf_addf(b, " (MODSEQ %llu)", (unsigned long long)s->modseq);
+	buf_add_c(b, "\r\n");
+	return STEP_DONE;
+}
+
+enum step
+search_run_tell(struct cmd *c, struct search_run *s,
+    const struct search_found *f, const char *word,
+    bool (*numbers)(struct cmd *c, struct buf *out))
+{
+	enum step step = s->ret.is_given ? write_esearch(c, s, f)
+					 : write_plain(c, s, word, numbers);
+
+	if (step == STEP_MORE)
+		return STEP_MORE;
+	session_send(c->s);
+	conn_write_str(c->s->conn, buf_str(&s->answer.line));
+	return STEP_DONE;
 }
 
 enum step

@@ -26,7 +26,7 @@ struct search_run {
 	struct set32 named; /* whose mod-sequences are looked at... */
 	uint32_t modseq_uid; /* ...from which on; 0: not begun */
 	uint64_t modseq; /* the highest so far; 0: none is told */
-	bool is_saved; /* see search_run_answer() */
+	bool is_saved; /* "$" has its value */
 	struct search_answer answer;
 };
 
@@ -47,11 +47,14 @@ void search_run_done(struct search_run *s);
 void search_run_save(
     struct cmd *c, const struct search_run *s, const struct search_found *f);
 /*
- * The ESEARCH form of the answer into s->answer.line, which stays empty when
- * nothing is to be told; "$" before. STEP_MORE: call again.
+ * Writes the answer, and sends it when it is whole: "* ESEARCH" and "$" where
+ * result options were given, "* WORD" and numbers else. These are written by
+ * `numbers`, a space before each; false: the time is up, it is called again.
+ * STEP_MORE: call again.
  */
-enum step search_run_answer(
-    struct cmd *c, struct search_run *s, const struct search_found *f);
+enum step search_run_tell(struct cmd *c, struct search_run *s,
+    const struct search_found *f, const char *word,
+    bool (*numbers)(struct cmd *c, struct buf *out));
 /*
  * Finds the highest mod-sequence of what is told. STEP_DONE:
  * it is s->modseq.
