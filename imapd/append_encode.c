@@ -51,17 +51,6 @@ must_encode(const struct part *p, bool odd_cr)
 		(odd_cr || p->body_wire != p->body_len));
 }
 
-/* The next part in the order of the message. */
-static const struct part *
-next_part(const struct part *p, const struct part *root)
-{
-	if (p->child != NULL)
-		return p->child;
-	while (p != root && p->next == NULL)
-		p = p->parent;
-	return p == root ? NULL : p->next;
-}
-
 /* ---- the plan ---------------------------------------------------------------- */
 
 static uint64_t
@@ -193,11 +182,11 @@ encode_plan_make(struct arena *a, int fd, uint64_t size,
 	const struct part *part;
 
 	*out = (struct encode_plan){0};
-	for (part = root; part != NULL; part = next_part(part, root))
+	for (part = root; part != NULL; part = part_next(part, root))
 		p.room += must_encode(part, odd_cr) ? 4 : 0;
 	p.room++;
 	out->pieces = arena_new(a, p.room, sizeof(*out->pieces));
-	for (part = root; part != NULL; part = next_part(part, root))
+	for (part = root; part != NULL; part = part_next(part, root))
 		if (must_encode(part, odd_cr) && add_part(&p, part, e) == -1)
 			return -1;
 	add_copy(&p, size);

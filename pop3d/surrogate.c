@@ -58,17 +58,6 @@ look_at_bytes(struct session *s, struct err *e)
 	return STEP_DONE;
 }
 
-/* The next part in the order of the message. */
-static const struct part *
-next_part(const struct part *p, const struct part *root)
-{
-	if (p->child != NULL)
-		return p->child;
-	while (p != root && p->next == NULL)
-		p = p->parent;
-	return p == root ? NULL : p->next;
-}
-
 static void
 add_header(struct sending *o, uint64_t off, uint64_t len)
 {
@@ -84,12 +73,12 @@ place_headers(struct sending *o, struct str header, const struct part *root)
 	const struct part *p;
 	size_t n = 1;
 
-	for (p = root; p != NULL; p = next_part(p, root))
+	for (p = root; p != NULL; p = part_next(p, root))
 		n++;
 	o->headers = arena_new(&o->arena, n, sizeof(*o->headers));
 	if (downgrade_is_needed(header))
 		add_header(o, 0, header.n);
-	for (p = root; p != NULL; p = next_part(p, root))
+	for (p = root; p != NULL; p = part_next(p, root))
 		if (p != root)
 			add_header(o, p->header_off, p->header_len);
 	o->mark = arena_mark(&o->arena);

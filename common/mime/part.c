@@ -824,3 +824,13 @@ part_parser_finish(struct part_parser *p)
 	VEC_DONE(&p->open);
 	return &p->root->part;
 }
+
+const struct part *
+part_next(const struct part *p, const struct part *root)
+{
+	if (p->child != NULL)
+		return p->child;
+	while (p != root && p->next == NULL)
+		p = p->parent;
+	return p == root ? NULL : p->next;
+}

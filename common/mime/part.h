@@ -76,6 +76,8 @@ struct part_parser *part_parser_new_bare(
 void part_parser_feed(struct part_parser *p, struct str piece);
 /* Never fails; the root is part 0 of the message. */
 struct part *part_parser_finish(struct part_parser *p);
+/* The part behind `p` in the order of the message; NULL: it is the last of `root`. */
+const struct part *part_next(const struct part *p, const struct part *root);
 
 /*
  * The header block alone (for ENVELOPE): `block` is the raw header with or
