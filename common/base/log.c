@@ -78,6 +78,17 @@ log_control(const char *at, size_t n)
 	return p[0] == 0xc2 && n > 1 && p[1] >= 0x80 && p[1] < 0xa0 ? 2 : 0;
 }
 
+void
+log_add_safe(struct buf *out, struct str s)
+{
+	size_t bad;
+
+	for (; s.n > 0; s = str_skip(s, bad > 1 ? bad : 1)) {
+		bad = log_control(s.p, s.n);
+		buf_add_byte(out, bad > 0 ? '?' : s.p[0]);
+	}
+}
+
 /* Control bytes become \ooo; the rest, UTF-8 too, stays as it is. */
 static void
 quote(const char *from, char *to, size_t to_size)

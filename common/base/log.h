@@ -12,6 +12,7 @@
 #define BASE_LOG_H
 
 #include "base/base.h"
+#include "base/buf.h"
 
 enum log_level {
 	LOG_LEVEL_DEBUG,
@@ -40,6 +41,8 @@ const char *log_level_name(enum log_level level);
  * control character; 0: none. U+0080 to U+009F have two in UTF-8.
  */
 size_t log_control(const char *at, size_t n);
+/* Appends the text with "?" for each of them. */
+void log_add_safe(struct buf *out, struct str s);
 
 /*
  * One line, as printf() makes it: a fixed phrase first, then key=value. Control

@@ -166,18 +166,6 @@ add_json(struct buf *out, const struct answer *a)
 	buf_add_c(out, "]}\n");
 }
 
-/* Control bytes (a client's ID may have them) do not reach a terminal. */
-static void
-add_safe(struct buf *out, struct str s)
-{
-	size_t bad;
-
-	for (; s.n > 0; s = str_skip(s, bad > 1 ? bad : 1)) {
-		bad = log_control(s.p, s.n);
-		buf_add_byte(out, bad > 0 ? '?' : s.p[0]);
-	}
-}
-
 /* Moments are told as seconds since 1970; people read local time, ISO 8601. */
 static bool
 is_moment(const struct ctl_value *f)
@@ -232,7 +220,7 @@ add_cell(struct buf *out, struct str text, size_t width, bool right, bool last)
 
 	for (size_t i = 0; right && i < pad; i++)
 		buf_add_byte(out, ' ');
-	add_safe(out, text);
+	log_add_safe(out, text);
 	for (size_t i = 0; !right && !last && i < pad; i++)
 		buf_add_byte(out, ' ');
 	buf_add_c(out, last ? "\n" : "  ");
@@ -269,9 +257,9 @@ static void
 add_list(struct buf *out, const struct ctl_row *row)
 {
 	for (size_t j = 0; j < row->n_fields; j++) {
-		add_safe(out, row->fields[j].name);
+		log_add_safe(out, row->fields[j].name);
 		buf_add_c(out, ": ");
-		add_safe(out, row->fields[j].value);
+		log_add_safe(out, row->fields[j].value);
 		buf_add_c(out, "\n");
 	}
 }
@@ -294,7 +282,7 @@ add_text(struct buf *out, const struct answer *a, bool as_list)
 			add_table(out, a, from, to);
 	}
 	if (a->ok && a->text[0] != '\0') {
-		add_safe(out, str_of(a->text));
+		log_add_safe(out, str_of(a->text));
 		buf_add_c(out, "\n");
 	}
 }

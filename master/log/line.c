@@ -19,17 +19,6 @@ static const int severities[] = {[LOG_LEVEL_DEBUG] = 7,
     [LOG_LEVEL_ERROR] = 3,
     [LOG_LEVEL_FATAL] = 2};
 
-static void
-add_safe(struct buf *out, struct str s)
-{
-	size_t bad;
-
-	for (; s.n > 0; s = str_skip(s, bad > 1 ? bad : 1)) {
-		bad = log_control(s.p, s.n);
-		buf_add_byte(out, bad > 0 ? '?' : s.p[0]);
-	}
-}
-
 /*
  * A process whose name many share may say which of them it is, but not that
  * it is somebody else.
@@ -47,7 +36,7 @@ add_text(const struct line *l, struct buf *out)
 {
 	if (l->level != LOG_LEVEL_INFO)
 		buf_addf(out, "%s: ", log_level_name(l->level));
-	add_safe(out, l->text);
+	log_add_safe(out, l->text);
 }
 
 static void
@@ -70,7 +59,7 @@ line_for_file(
 	(void)strftime(zone, sizeof(zone), "%z", &tm);
 	buf_addf(
 	    out, "%s.%03d%s ", stamp, (int)(l->wall_us / 1000 % 1000), zone);
-	add_safe(out, name_of(l, s));
+	log_add_safe(out, name_of(l, s));
 	if (s->pid != 0)
 		buf_addf(out, "[%u]", s->pid);
 	buf_add_c(out, ": ");
@@ -92,7 +81,7 @@ line_for_syslog(
 	if (s->pid != 0)
 		buf_addf(out, "[%u]", s->pid);
 	buf_add_c(out, ": ");
-	add_safe(out, name_of(l, s));
+	log_add_safe(out, name_of(l, s));
 	buf_add_c(out, ": ");
 	add_text(l, out);
 }
