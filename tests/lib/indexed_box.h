@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: ISC */
-/* indexed_box.h - a fresh Maildir with an index, for unit tests. */
+/*
+ * indexed_box.h - a fresh Maildir, or mbox file, with an index, for unit tests.
+ */
 #ifndef TESTS_LIB_INDEXED_BOX_H
 #define TESTS_LIB_INDEXED_BOX_H
 
@@ -17,7 +19,11 @@ setup(void **state)
 {
 	static struct box box;
 
+#ifdef INDEXED_BOX_IS_MBOX
+	box_init_mbox_in(&box, "/tmp");
+#else
 	box_init(&box);
+#endif
 	box.has_index = true;
 	box.poll_only = true;
 	log_set_sink(no_line, NULL);
@@ -33,6 +39,7 @@ teardown(void **state)
 	return 0;
 }
 
+#ifndef INDEXED_BOX_IS_MBOX
 /*
  * Times older than the clock's granularity: the index may be believed. `folder`
  * is as on disk; ".": INBOX.
@@ -79,5 +86,6 @@ fill_known(struct box *b, int n)
 	view_close(&v);
 	box_close(b);
 }
+#endif
 
 #endif

@@ -5,49 +5,16 @@
 
 #include <time.h>
 
-#include "base/clock.h"
-#include "base/log.h"
 #include "store/derived_impl.h"
 #include "store/mbox/mbox_impl.h"
-#include "tests/lib/test_store.h"
+
+#define INDEXED_BOX_IS_MBOX
+#include "tests/lib/indexed_box.h"
 
 #define F "From a@b Mon Mar  2 10:01:00 2026\n"
 #define BOX "mail/t"
 /* More than what is read whole in any case. */
 #define FILLER_BYTES (3 * 1024 * 1024)
-
-static UNUSED void
-no_line(UNUSED enum log_level level, UNUSED const char *line, UNUSED void *arg)
-{
-}
-
-static UNUSED int
-setup(void **state)
-{
-	static struct box b;
-
-	b = (struct box){
-	    .location = "mbox:~/mail:INBOX=~/spool/%u",
-	    .has_index = true,
-	    .poll_only = true,
-	};
-	(void)snprintf(b.home, sizeof(b.home), "/tmp/restante-test.XXXXXX");
-	assert_non_null(mkdtemp(b.home));
-	(void)snprintf(b.root, sizeof(b.root), "%s", b.home);
-	assert_int_equal(mkdir(box_path(&b, "spool"), 0700), 0);
-	assert_int_equal(mkdir(box_path(&b, "mail"), 0700), 0);
-	log_set_sink(no_line, NULL);
-	*state = &b;
-	return 0;
-}
-
-static UNUSED int
-teardown(void **state)
-{
-	clock_set_for_test(-1, -1);
-	box_done(*state);
-	return 0;
-}
 
 /* From now on whatever was changed was changed long ago. */
 static UNUSED void
