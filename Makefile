@@ -228,7 +228,7 @@ lint: all
 	$(PYTHON) tests/lint/lint.py --build $(abspath $(B)) \
 	    $(foreach p,$(PROGRAM_LIST),--program $(p):$(subst $(empty) ,$(comma),$(strip $($(firstword $(subst :, ,$(p)))_LINKS))))
 
-bench: all
+bench: all $(BENCH_FLOOR)
 	RESTANTE_BUILD=$(abspath $(B)) $(PYTHON) tests/bench/bench.py $(BENCH_ARGS)
 
 comma := ,

@@ -7,6 +7,10 @@ table.py is measured by turns, several rounds, and the median counts. Rows
 that depend on the size of a mailbox are measured at each of --sizes; behind
 them stands the growth: the exponent between the smallest and the largest.
 
+Below the rows that miss the report shows what Restante's processes did in them
+(profile.py): perf's samples (Debian: linux-perf), strace's counts without it,
+and what the system alone takes for the same calls.
+
 Needs root (both servers change to their users' uids) and dovecot-imapd,
 dovecot-pop3d. Passwords are {PLAIN} on both sides: no hash is timed.
 """
@@ -14,6 +18,7 @@ import argparse
 import json
 import math
 import resource
+import signal
 import statistics
 import sys
 import traceback
@@ -22,6 +27,7 @@ import harness
 from harness import server
 from lib import dovecot, restante
 import mail
+import profile
 import table
 
 SIZE_SUFFIX = {"k": 1000, "m": 1000000}
@@ -55,6 +61,11 @@ def arguments():
     parser.add_argument("--quick", action="store_true",
                         help="small figures: does it run at all?")
     parser.add_argument("--json", help="write all figures to this file")
+    parser.add_argument("--profile", default="missed",
+                        choices=("missed", "all", "none"),
+                        help="of which rows the report shows what Restante "
+                        "does, by perf or strace (default: missed)")
+    parser.add_argument("--out", help="write the report to this file, too")
     opt = parser.parse_args()
     if opt.quick:
         opt.rounds, opt.sizes, opt.logins = 2, "100,300", 20
@@ -73,6 +84,8 @@ class Bench:
         self.mail = harness.Mail(opt)
         self.results = {}    # name -> size -> server -> figures
         self.met, self.missed = 0, []
+        self.profiles = {}   # label -> what perf has seen
+        self.out = open(opt.out, "w", encoding="utf-8") if opt.out else None
         self.served, self.unserved = set(), set()
 
     # ---- servers ----
@@ -109,9 +122,14 @@ class Bench:
             if status == "OK":
                 self.served.add((srv.name, store))
                 return True
-            print("%s does not serve %s" % (srv.name, store), flush=True)
+            self.say("%s does not serve %s" % (srv.name, store))
             self.unserved.add((srv.name, store))
         return False
+
+    def say(self, line):
+        for out in sys.stdout, self.out:
+            if out is not None:
+                print(line, file=out, flush=True)
 
     # ---- measuring ----
 
@@ -145,7 +163,7 @@ class Bench:
                         file=sys.stderr, flush=True)
                     r = None
                     if srv.name == "restante":
-                        self.missed.append(label_of(row, size) + ": failed")
+                        self.missed.append((label_of(row, size), "failed"))
                 srv.close_all()
                 if r is None:
                     usable = [s for s in usable if s is not srv]
@@ -176,18 +194,19 @@ class Bench:
         if good:
             self.met += 1
         else:
-            self.missed.append("%s: %.3g, not %s %.3g" % (
-                label, value, sign, number))
+            self.missed.append((label, "%.3g, not %s %.3g" % (
+                value, sign, number)))
         return "%-6s %s %.3g" % ("met" if good else "MISSED", sign, number)
 
     def show(self, row, size, medians):
         values = [medians.get(s, {}).get(row.figure)
                   for s in ("restante", "dovecot")]
         ours, theirs = values
-        print("%-38s %10s %10s %8s  %-18s %s" % (
-            label_of(row, size), *["-" if v is None else number_text(v) for v in values],
+        self.say("%-38s %10s %10s %8s  %-18s %s" % (
+            label_of(row, size),
+            *["-" if v is None else number_text(v) for v in values],
             "%.3f" % (ours / theirs) if ours is not None and theirs else "-",
-            row.figure, self.verdict(row, size, ours, theirs)), flush=True)
+            row.figure, self.verdict(row, size, ours, theirs)))
 
     def growth(self, row):
         sizes = self.results[row.name]
@@ -205,12 +224,44 @@ class Bench:
         if exponents[0] is None and exponents[1] is None:
             return
         ours = exponents[0]
-        print("%-38s %10s %10s %8s  %-18s %s" % (
-            row.name + ", growth", *["-" if x is None else "%.2f" % x
-                            for x in exponents], "", "exponent",
+        self.say("%-38s %10s %10s %8s  %-18s %s" % (
+            row.name + ", growth",
+            *["-" if x is None else "%.2f" % x for x in exponents], "",
+            "exponent",
             "" if ours is None or min(sizes) < 1000 else
             self.judge(row.name + ", growth", ours, ours <= row.growth, "<=",
-                       row.growth)), flush=True)
+                       row.growth)))
+
+    # ---- why ----
+
+    def profile(self, row, first, size, label=None):
+        """Of a row that has missed, or of every one."""
+        label = label or label_of(row, size)
+        wanted = self.opt.profile == "all" or (
+            self.opt.profile == "missed" and
+            any(x == label for x, _ in self.missed))
+        srv = self.running.get("restante")
+        same = self.profiles.get(label_of(row, size))
+        if same or not wanted or srv is None:
+            self.profiles.setdefault(label, same)
+            return
+        if row.fresh or first.fresh:
+            self.alone(srv)
+        try:
+            self.profiles[label] = profile.Profile(
+                srv, row, first, self.opt, size).lines()
+        except profile.Unable as e:
+            self.profiles[label] = [str(e)]
+        except (AssertionError, OSError, harness.wire.Closed):
+            self.profiles[label] = [
+                "no profile: " + traceback.format_exc(limit=-1)[-200:]]
+        if row.fresh or first.fresh:
+            self.stop(srv)
+            self.all_run()
+
+    def tell_profile(self, label):
+        for line in self.profiles.pop(label, None) or []:
+            self.say("      " + line)
 
     # ---- all rows ----
 
@@ -230,8 +281,8 @@ class Bench:
 
     def run(self):
         self.all_run()
-        print("%-38s %10s %10s %8s" % ("", "restante", "dovecot", "ratio"),
-              flush=True)
+        self.say("%-38s %10s %10s %8s" % (
+            "", "restante", "dovecot", "ratio"))
         for group in self.groups():
             shown = [r for r in group if self.wanted(r)]
             if not shown:
@@ -246,12 +297,23 @@ class Bench:
                     self.results.setdefault(row.name, {})[size] = medians
                 for row in shown:
                     self.show(row, size, medians)
+                for row in shown:
+                    self.profile(row, first, size)
             if first.sized and len(sizes) > 1:
                 for row in shown:
                     self.growth(row)
-        print("targets met: %d, missed: %d" % (self.met, len(self.missed)))
-        for line in self.missed:
-            print("  " + line)
+                    self.profile(row, first, sizes[-1],
+                                 row.name + ", growth")
+        self.say("targets met: %d, missed: %d" % (
+            self.met, len(self.missed)))
+        for label, why in self.missed:
+            self.say("  %s: %s" % (label, why))
+            self.tell_profile(label)
+        if self.profiles and self.opt.profile == "all":
+            self.say("the others:")
+            for label in list(self.profiles):
+                self.say("  " + label)
+                self.tell_profile(label)
 
     def together(self, row, medians):
         """Wall time of 8 clients to that of one."""
@@ -270,6 +332,8 @@ class Bench:
             finally:
                 srv.remove()
         self.mail.end()
+        if self.out is not None:
+            self.out.close()
         restante.unstage()
 
 
@@ -303,6 +367,9 @@ def main():
         print("bench: needs Debian's dovecot-imapd and dovecot-pop3d")
         return 2
     more_files()
+    # Ended from outside, it still ends the servers.
+    for number in signal.SIGTERM, signal.SIGHUP:
+        signal.signal(number, lambda *_: sys.exit(1))
     bench = Bench(opt)
     try:
         bench.run()

@@ -61,6 +61,23 @@ class Group:
         raise OSError(self.file)
 
 
+def perf_name(srv):
+    """The name of a group of the second version's, which perf can pick, or
+    None. Where that is another tree than the one that counts, all go into a
+    group of it as well."""
+    try:
+        with open("/proc/mounts") as f:
+            tops = [x.split()[1] for x in f if x.split()[2] == "cgroup2"]
+        path = os.path.join(tops[0], "restante-bench.%d" % srv.pid())
+        if not os.path.isdir(path):
+            os.mkdir(path)
+            atexit.register(Group.remove, path)
+            Group.move(path, srv.pid())
+        return os.path.basename(path)
+    except (OSError, IndexError):
+        return None
+
+
 def cpu(srv):
     """Seconds, of which differences count."""
     root = srv.pid()

@@ -85,12 +85,17 @@ class Bulk:
 
 class Measure:
     """with Measure(server) as m: ...; then m.cpu and m.wall in seconds.
-    `settle`: what is still done behind the answer counts too."""
+    `settle`: what is still done behind the answer counts too. `name`: of
+    several in one run, that whose figures begin with it."""
 
-    def __init__(self, srv, settle=0.0):
-        self.srv, self.settle = srv, settle
+    recorder = None  # profile.py's, while it looks at a row
+
+    def __init__(self, srv, settle=0.0, name=""):
+        self.srv, self.settle, self.name = srv, settle, name
 
     def __enter__(self):
+        if self.recorder:
+            self.recorder.begin(self.name)
         self.cpu0 = group.cpu(self.srv)
         self.t0 = time.monotonic()
         return self
@@ -100,6 +105,14 @@ class Measure:
         if self.settle:
             time.sleep(self.settle)
         self.cpu = group.cpu(self.srv) - self.cpu0
+        if self.recorder:
+            self.recorder.end(self.name, self.cpu)
+
+    @classmethod
+    def memory(cls, pids):
+        """What these processes have is what the row measures."""
+        if cls.recorder:
+            cls.recorder.memory(pids)
 
 
 def each(m, n):

@@ -94,14 +94,14 @@ def copy_move_expunge(srv, rnd, opt, n):
     first, second = "copy%d" % rnd, "move%d" % rnd
     c.ok("CREATE " + first)
     c.ok("CREATE " + second)
-    with Measure(srv, settle=SETTLE) as copy:
+    with Measure(srv, settle=SETTLE, name="copy") as copy:
         c.ok("COPY 1:* " + first, 600)
     c.ok("SELECT " + first)
-    with Measure(srv, settle=SETTLE) as move:
+    with Measure(srv, settle=SETTLE, name="move") as move:
         c.ok("MOVE 1:* " + second, 600)
     c.ok("SELECT " + second)
     c.ok("STORE 1:* +FLAGS.SILENT (\\Deleted)", 600)
-    with Measure(srv, settle=SETTLE) as expunge:
+    with Measure(srv, settle=SETTLE, name="expunge") as expunge:
         c.ok("EXPUNGE", 600)
     c.ok("SELECT INBOX")
     c.ok("DELETE " + first)

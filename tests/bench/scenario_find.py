@@ -28,10 +28,10 @@ QUESTIONS = {
 }
 
 
-def ask(srv, user, command):
+def ask(srv, user, command, name=""):
     """Opening the mailbox is in it, for work may be done there."""
     c = fresh(srv, user)
-    with Measure(srv, settle=SETTLE) as m:
+    with Measure(srv, settle=SETTLE, name=name) as m:
         c.ok("SELECT INBOX")
         Bulk(c).run(command)
     c.logout()
@@ -45,7 +45,7 @@ def first_second(name, store):
         user, found = box(store, n), {}
         forget(srv, user)
         for which in ("first", "second"):
-            m = ask(srv, user, QUESTIONS[name])
+            m = ask(srv, user, QUESTIONS[name], which)
             found[which + "_cpu_ms"] = m.cpu * 1e3
             found[which + "_wall_ms"] = m.wall * 1e3
         return found

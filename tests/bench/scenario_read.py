@@ -95,7 +95,7 @@ def first_second(items, store):
         found = {}
         for name in ("first", "second"):
             c = fresh(srv, user)
-            with Measure(srv, settle=SETTLE) as m:
+            with Measure(srv, settle=SETTLE, name=name) as m:
                 c.ok("SELECT INBOX")
                 Bulk(c).run("FETCH 1:* (%s)" % items)
             c.logout()

@@ -7,9 +7,8 @@ import threading
 import time
 
 from lib import maildir, proc, server, wire
-import group
-from harness import (NO_TICKET, USERS, Bulk, box, end_sessions, open_box,
-                     session_pids)
+from harness import (NO_TICKET, USERS, Bulk, Measure, box, end_sessions,
+                     open_box, session_pids)
 
 
 def idle_memory(tls):
@@ -30,6 +29,7 @@ def idle_memory(tls):
         time.sleep(2)
         whole = proc.pss_kib(srv.pid())
         count = len(proc.tree(srv.pid()))
+        Measure.memory(proc.tree(srv.pid()))
         for c in conns:
             c.close()
         return {"kib_per_connection": whole / n, "kib_all": whole,
@@ -57,6 +57,7 @@ def session_memory(store):
             Bulk(c).run("FETCH 1:* (UID FLAGS)")
             Bulk(c).run("UID SEARCH UNSEEN")
             time.sleep(0.1)
+            Measure.memory(pids)
         finally:
             done.set()
             watcher.join()
@@ -91,15 +92,16 @@ def latency(srv, rnd, opt, n):
     c.ok("SELECT INBOX")
     tag = c.idle()
     times = []
-    for i in range(15):
-        time.sleep(0.05)
-        tmp = prepare(srv, user, "x%d" % i)
-        new = os.path.join(srv.maildir(user), "new", "%d.M%d.bench" % (
-            time.time(), i + rnd * 100))
-        t0 = time.monotonic()
-        os.rename(tmp, new)
-        c.until(rb"EXISTS", 10)
-        times.append(time.monotonic() - t0)
+    with Measure(srv):
+        for i in range(15):
+            time.sleep(0.05)
+            tmp = prepare(srv, user, "x%d" % i)
+            new = os.path.join(srv.maildir(user), "new", "%d.M%d.bench" % (
+                time.time(), i + rnd * 100))
+            t0 = time.monotonic()
+            os.rename(tmp, new)
+            c.until(rb"EXISTS", 10)
+            times.append(time.monotonic() - t0)
     c.done(tag)
     c.logout()
     return {"median_ms": statistics.median(times) * 1e3}
@@ -124,23 +126,22 @@ def watchers(srv, rnd, opt, n):
     tmp = prepare(srv, user, "w%d" % rnd)
     new = os.path.join(srv.maildir(user), "new", "%d.W%d.bench" % (
         time.time(), rnd))
-    cpu0, t0 = group.cpu(srv), time.monotonic()
-    os.rename(tmp, new)
     waiting = set(by_fd)
-    last = t0
-    while waiting and time.monotonic() < t0 + 30:
-        for fd, _ in poll.poll(1):
-            c = by_fd[fd]
-            try:
-                c.buffer += c.sock.recv(65536)
-            except BlockingIOError:
-                continue
-            if b"EXISTS" in c.buffer and fd in waiting:
-                waiting.discard(fd)
-                last = time.monotonic()
-    cpu = group.cpu(srv) - cpu0
+    with Measure(srv) as m:
+        t0 = last = time.monotonic()
+        os.rename(tmp, new)
+        while waiting and time.monotonic() < t0 + 30:
+            for fd, _ in poll.poll(1):
+                c = by_fd[fd]
+                try:
+                    c.buffer += c.sock.recv(65536)
+                except BlockingIOError:
+                    continue
+                if b"EXISTS" in c.buffer and fd in waiting:
+                    waiting.discard(fd)
+                    last = time.monotonic()
     for c in conns:
         c.close()
     time.sleep(0.5)
-    return {"last_ms": (last - t0) * 1e3, "cpu_ms": cpu * 1e3,
+    return {"last_ms": (last - t0) * 1e3, "cpu_ms": m.cpu * 1e3,
             "missed": len(waiting)}
