@@ -449,24 +449,35 @@ count_flags(const struct mailbox *m, struct index_head *h)
 	}
 }
 
+static void
+keep_recents(struct mailbox *m, const struct set32_range *r, struct set32 *kept)
+{
+	uint32_t first = r->first;
+
+	if (first <= m->lazy_top) {
+		uint32_t last = r->last < m->lazy_top ? r->last : m->lazy_top;
+
+		set32_add_range(kept, first, last);
+		if (last == r->last)
+			return;
+		first = last + 1;
+	}
+	for (size_t i = mailbox_rec_index(m, first);
+	     i < m->recs.n && m->recs.v[i].uid <= r->last; i++)
+		if (m->store->ops->index_is_recent(m, &m->recs.v[i]))
+			set32_add(kept, m->recs.v[i].uid);
+}
+
 /* Those that are \Recent also when the index is lost. */
 static uint32_t
 write_recents(struct mailbox *m, struct buf *out)
 {
 	struct set32 kept;
-	uint32_t uid = 1, n;
+	uint32_t n;
 
 	set32_init(&kept);
-	for (; set32_next(&m->recent, uid, &uid); uid++) {
-		const struct msg_rec *r =
-		    uid <= m->lazy_top ? NULL : mailbox_rec(m, uid);
-
-		if (uid <= m->lazy_top ||
-		    (r != NULL && m->store->ops->index_is_recent(m, r)))
-			set32_add(&kept, uid);
-		if (uid == UINT32_MAX)
-			break;
-	}
+	for (size_t i = 0; i < m->recent.n; i++)
+		keep_recents(m, &m->recent.r[i], &kept);
 	index_set_write(out, &kept);
 	n = set32_count(&kept);
 	set32_done(&kept);
@@ -492,14 +503,19 @@ save_head(struct index *ix, struct job *j, struct err *e)
 	j->again = false;
 	if (j->is_whole && !m->store->ops->index_save(m, &backend, &j->again))
 		buf_clear(&backend);
-	index_set_write(&live, &m->live);
-	h->recent = write_recents(m, &recents);
-	count_flags(m, h);
+	h->recent = h->messages = h->unseen = h->deleted = h->first_unseen = 0;
+	/* Nobody takes one without circumstances, and a head as long as the
+	 * mailbox for each part of it would be the square of its length. */
+	if (j->is_whole) {
+		index_set_write(&live, &m->live);
+		h->recent = write_recents(m, &recents);
+		count_flags(m, h);
+		h->messages = set32_count(&m->live);
+	}
 	h->place = str_of(m->derived->place);
 	h->generation++;
 	h->uidvalidity = m->uidvalidity;
 	h->uidnext = m->uidnext;
-	h->messages = set32_count(&m->live);
 	/* Other processes tell it from there. */
 	h->highest_modseq = mailbox_highest_modseq(m);
 	memcpy(h->guid, m->guid, sizeof(h->guid));

@@ -488,6 +488,67 @@ test_unsure_flags(void **state)
 	mbox_tuning.freshen_ms = freshen_ms;
 }
 
+/*
+ * Many are written in parts. What has the length of the whole mailbox comes with
+ * the last part alone: with each of them it would be the square of that.
+ */
+static void
+test_parts(void **state)
+{
+	struct box *b = *state;
+	FILE *f = fopen(box_path(b, BOX), "w");
+	struct index_head h;
+	struct mailbox *m;
+	struct view *v;
+	enum step step;
+	int parts = 0;
+
+	assert_non_null(f);
+	last_uid = 20000;
+	for (int i = 1; i <= last_uid; i++)
+		write_msg(f, i, i % 2 == 0 ? "RO" : "", true, 0);
+	assert_int_equal(fclose(f), 0);
+	settle();
+	box_open(b);
+	v = box_view(b, "t", true);
+	m = view_mailbox(v);
+	assert_int_equal(view_count(v), 20000);
+	assert_int_equal(view_recent(v), 10000);
+	m->derived->is_dirty = true;
+	while ((step = derived_save(m)) == STEP_MORE) {
+		assert_true(index_box_head(
+		    derived_index(b->store), str_of(m->derived->place), &h));
+		assert_int_equal(h.backend.n, 0);
+		assert_int_equal(h.live.n, 0);
+		assert_int_equal(h.recents.n, 0);
+		assert_int_equal(h.messages, 0);
+		parts++;
+	}
+	assert_int_equal(step, STEP_DONE);
+	assert_int_equal(parts, 2);
+	assert_true(index_box_head(
+	    derived_index(b->store), str_of(m->derived->place), &h));
+	assert_true(h.backend.n > 0);
+	assert_int_equal(h.messages, 20000);
+	assert_int_equal(h.recent, 10000);
+	assert_int_equal(h.unseen, 10000);
+	assert_int_equal(h.first_unseen, 1);
+	view_close(&v);
+	box_close(b);
+	box_open(b);
+	v = box_view(b, "t", true);
+	assert_int_equal(lazy(v), 20000);
+	assert_int_equal(view_recent(v), 10000);
+	view_close(&v);
+	/* Of those that are in the index alone, too. */
+	deliver(b, 20001);
+	settle();
+	v = box_view(b, "t", true);
+	assert_int_equal(view_recent(v), 10001);
+	view_close(&v);
+	box_close(b);
+}
+
 int
 main(void)
 {
@@ -505,6 +566,7 @@ main(void)
 	    T(test_uids_in_memory),
 	    T(test_within_the_tick),
 	    T(test_unsure_flags),
+	    T(test_parts),
 	};
 
 	(void)setenv("TZ", "UTC", 1);
