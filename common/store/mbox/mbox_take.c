@@ -273,6 +273,20 @@ settle(struct mbox_reading *r)
 	derived_note_state(m);
 }
 
+/*
+ * An identity that we thought of for a file that was empty or not there, while
+ * somebody else did the same and has written his: nobody has heard of ours but
+ * by STATUS.
+ */
+static bool
+is_untold(const struct mailbox *m)
+{
+	const struct mbox *mb = mbox_of(m);
+
+	return !mb->has_base && mb->slots.n == 0 && m->lazy_top == 0 &&
+	    m->uidnext == 1 && list_is_empty(&m->views);
+}
+
 static int
 check_identity(struct mbox_reading *r, struct err *e)
 {
@@ -281,6 +295,10 @@ check_identity(struct mbox_reading *r, struct err *e)
 	if (!r->has_base || m->uidvalidity == 0 ||
 	    r->uidvalidity == m->uidvalidity)
 		return 0;
+	if (is_untold(m)) {
+		m->uidvalidity = r->uidvalidity;
+		return 0;
+	}
 	m->is_gone = true;
 	return err_set(e, ERR_GONE, "%s: UIDVALIDITY changed", m->name);
 }

@@ -505,6 +505,69 @@ test_keyword_of_append(UNUSED void **state)
 	end(&t);
 }
 
+/* As if neither had seen what the other keeps of the file. */
+static void
+forget_kept(struct two *t)
+{
+	char key[MBOX_KEY_BYTES], name[128];
+
+	mbox_key(box_path(&t->b, INBOX), key);
+	(void)snprintf(
+	    name, sizeof(name), ".local/state/restante/mbox/%s", key);
+	box_unlink(&t->b, name);
+}
+
+/*
+ * Both find no file, or an empty one, for which each thinks of an UIDVALIDITY,
+ * and neither has told a client of its own: that of the first who writes is
+ * everybody's.
+ */
+static void
+check_both_append_first(bool is_there)
+{
+	struct two t;
+	struct append *a[2];
+	struct set32 uids;
+	uint32_t validity[2];
+	struct err e;
+
+	begin(&t);
+	box_write(&t.b, INBOX, "");
+	if (!is_there)
+		box_unlink(&t.b, INBOX);
+	for (unsigned i = 0; i < 2; i++) {
+		if (now_append_begin(t.stores[i], STR("INBOX"), &a[i], &e) ==
+		    -1)
+			fail_msg("%s", e.text);
+		forget_kept(&t);
+	}
+	for (unsigned i = 0; i < 2; i++) {
+		set32_init(&uids);
+		if (append_message(a[i], &(struct flag_wish){0}, -1,
+			strlen(TEXT("1")), &e) == -1 ||
+		    append_data(a[i], STR(TEXT("1")), &e) == -1 ||
+		    now_append_commit(a[i], &validity[i], &uids, &e) == -1)
+			fail_msg("%u: %s", i, e.text);
+		assert_int_equal(set32_at(&uids, 1), i + 1);
+		append_free(&a[i]);
+		set32_done(&uids);
+	}
+	assert_int_equal(validity[0], validity[1]);
+	end(&t);
+}
+
+static void
+test_both_append_first(UNUSED void **state)
+{
+	check_both_append_first(true);
+}
+
+static void
+test_both_append_first_of_all(UNUSED void **state)
+{
+	check_both_append_first(false);
+}
+
 static void
 set_flag(struct view *v, enum store_op op, uint8_t flag, const char *word)
 {
@@ -663,6 +726,8 @@ main(void)
 	    cmocka_unit_test(test_later_mail),
 	    cmocka_unit_test(test_told_damaged),
 	    cmocka_unit_test(test_keyword_of_append),
+	    cmocka_unit_test(test_both_append_first),
+	    cmocka_unit_test(test_both_append_first_of_all),
 	    cmocka_unit_test(test_both_change),
 	    cmocka_unit_test(test_longer_within_the_tick),
 	    cmocka_unit_test(test_quiet),
