@@ -95,6 +95,9 @@ enum index_known {
 	INDEX_HAS_DATE = 1 << 1,
 	INDEX_HAS_SAVE = 1 << 2, /* save date (RFC 8514) */
 	INDEX_HAS_MORE = 1 << 3, /* its side bytes begin with keywords */
+	/* Without INDEX_HAS_SIZE: the wire size is at least `size` and at most
+	 * `wire_size`; UINT64_MAX: there is no such limit. */
+	INDEX_HAS_BOUNDS = 1 << 4,
 };
 
 struct index_rec {

@@ -365,26 +365,44 @@ fact_date(struct matcher *m, bool may_open, int64_t *out, struct err *e)
 	return step;
 }
 
+/* On which side of the number that it is compared with: *out is there too. */
+static bool
+is_beside(uint64_t low, uint64_t high, int64_t number, int64_t *out)
+{
+	uint64_t limit = number < 0 ? 0 : (uint64_t)number;
+
+	if (low > limit)
+		*out = low > INT64_MAX ? INT64_MAX : (int64_t)low;
+	else if (high < limit)
+		*out = (int64_t)high;
+	else
+		return false;
+	return true;
+}
+
 static enum step
-fact_size(struct matcher *m, bool may_open, int64_t *out, struct err *e)
+fact_size(struct matcher *m, const struct query *q, bool may_open, int64_t *out,
+    struct err *e)
 {
 	enum step step;
-	uint64_t size;
+	uint64_t low, high;
 
 	need_known(m);
 	if (m->has_known && m->known.has_size) {
 		*out = (int64_t)m->known.wire_size;
 		return STEP_DONE;
 	}
+	if (m->has_known &&
+	    is_beside(m->known.low, m->known.high, q->number, out))
+		return STEP_DONE;
 	if (!may_open)
 		return STEP_MORE;
 	step = need_message(m, e);
 	if (step == STEP_DONE)
-		step = msg_wire_size_step(m->msg, e);
-	if (step == STEP_DONE && msg_wire_size(m->msg, &size, e) == -1)
-		step = STEP_FAIL;
-	if (step == STEP_DONE)
-		*out = (int64_t)size;
+		step = msg_wire_size_bounds(m->msg,
+		    q->number < 0 ? 0 : (uint64_t)q->number, &low, &high, e);
+	if (step == STEP_DONE && !is_beside(low, high, q->number, out))
+		*out = (int64_t)low;
 	return step;
 }
 
@@ -396,7 +414,7 @@ fact_of(struct matcher *m, const struct query *q, bool may_open, int64_t *out,
 	enum step step;
 
 	if (q->key == QUERY_LARGER || q->key == QUERY_SMALLER)
-		return fact_size(m, may_open, out, e);
+		return fact_size(m, q, may_open, out, e);
 	step = fact_date(m, may_open, out, e);
 	/* What was saved before it was written down: as if it were not
 	 * supported, the internal date (RFC 8514 section 4.3). */

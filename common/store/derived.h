@@ -126,6 +126,9 @@ struct derived_counts derived_counts(const struct mailbox *m);
 bool derived_facts(struct mailbox *m, uint32_t uid, struct index_rec *out);
 void derived_note_size(
     struct mailbox *m, uint32_t uid, uint64_t size, uint64_t wire_size);
+/* Of one whose wire size was not counted: INDEX_HAS_BOUNDS. */
+void derived_note_bounds(
+    struct mailbox *m, uint32_t uid, uint64_t low, uint64_t high);
 void derived_note_date(struct mailbox *m, uint32_t uid, int64_t date_s);
 /* The message is not what we knew: all facts about it go. */
 void derived_forget_facts(struct mailbox *m, uint32_t uid);

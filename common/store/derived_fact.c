@@ -48,9 +48,32 @@ derived_note_size(
 	if (was_known)
 		kept_forget(m);
 	f = waiting_fact(m, uid);
+	f->known &= (uint16_t)~INDEX_HAS_BOUNDS;
 	f->known |= INDEX_HAS_SIZE;
 	f->size = size;
 	f->wire_size = wire_size;
+}
+
+void
+derived_note_bounds(
+    struct mailbox *m, uint32_t uid, uint64_t low, uint64_t high)
+{
+	struct index_rec r;
+	struct fact *f;
+
+	if (m->derived == NULL || m->store->ops->index_by_content)
+		return;
+	if (derived_facts(m, uid, &r) &&
+	    (r.known & INDEX_HAS_SIZE ||
+		(r.known & INDEX_HAS_BOUNDS && r.size == low &&
+		    r.wire_size == high)))
+		return;
+	f = waiting_fact(m, uid);
+	if (f->known & INDEX_HAS_SIZE)
+		return;
+	f->known |= INDEX_HAS_BOUNDS;
+	f->size = low;
+	f->wire_size = high;
 }
 
 void

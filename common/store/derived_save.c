@@ -125,14 +125,20 @@ apply_fact(struct index_rec *r, const struct item *it)
 	const struct fact *f = it->fact;
 
 	if (it->forgets)
-		r->known &= (uint16_t) ~(INDEX_HAS_SIZE | INDEX_HAS_DATE);
-	if (f->known & INDEX_HAS_SIZE) {
+		r->known &= (uint16_t) ~(
+		    INDEX_HAS_SIZE | INDEX_HAS_BOUNDS | INDEX_HAS_DATE);
+	if (f->known & INDEX_HAS_SIZE)
+		r->known &= (uint16_t)~INDEX_HAS_BOUNDS;
+	if (f->known & INDEX_HAS_SIZE ||
+	    (f->known & INDEX_HAS_BOUNDS && !(r->known & INDEX_HAS_SIZE))) {
 		r->size = f->size;
 		r->wire_size = f->wire_size;
 	}
 	if (f->known & INDEX_HAS_DATE)
 		r->date_s = f->date_s;
 	r->known |= f->known;
+	if (r->known & INDEX_HAS_SIZE)
+		r->known &= (uint16_t)~INDEX_HAS_BOUNDS;
 }
 
 /* Flags and side bytes as the record has them now. */
@@ -222,7 +228,9 @@ take_old(struct index_rec *r, const struct index_rec *old)
 {
 	uint16_t fresh = old->known & (uint16_t)~r->known;
 
-	if (fresh & INDEX_HAS_SIZE) {
+	if (r->known & INDEX_HAS_SIZE)
+		fresh &= (uint16_t)~INDEX_HAS_BOUNDS;
+	if (fresh & (INDEX_HAS_SIZE | INDEX_HAS_BOUNDS)) {
 		r->size = old->size;
 		r->wire_size = old->wire_size;
 	}
@@ -230,7 +238,9 @@ take_old(struct index_rec *r, const struct index_rec *old)
 		r->date_s = old->date_s;
 	if (fresh & INDEX_HAS_SAVE)
 		r->save_s = old->save_s;
-	r->known |= fresh & (INDEX_HAS_SIZE | INDEX_HAS_DATE | INDEX_HAS_SAVE);
+	r->known |= fresh &
+	    (INDEX_HAS_SIZE | INDEX_HAS_BOUNDS | INDEX_HAS_DATE |
+		INDEX_HAS_SAVE);
 }
 
 static bool

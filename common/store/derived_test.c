@@ -737,6 +737,139 @@ test_facts_first(void **state)
 	view_close(&v);
 }
 
+/* A message of `n` bytes: with LFs alone, without any, or with CRLFs. */
+static uint64_t
+write_sized(struct box *b, uint32_t uid, size_t n)
+{
+	static const char *const lines[] = {"\n", "text text\n", "line\r\n"};
+	static const char head[] = "Subject: x\n\n";
+	const char *line = lines[uid % 3];
+	char *text = mem_new(n + sizeof(head) + 16, 1), name[64];
+	uint64_t wire = n;
+	size_t at = 0;
+
+	if (n > sizeof(head))
+		at = (size_t)snprintf(text, sizeof(head), "%s", head);
+	while (at < n)
+		at += (size_t)snprintf(text + at, 16, "%s", line);
+	text[n] = '\0';
+	for (size_t i = 0; i < n; i++)
+		wire += text[i] == '\n' && (i == 0 || text[i - 1] != '\r');
+	/* A size in the name makes it need a look, but no reading. */
+	(void)snprintf(name, sizeof(name),
+	    uid % 2 == 0 ? "cur/%u.m,S=%zu:2," : "cur/%u.m:2,", 1000 + uid, n);
+	box_write(b, name, text);
+	free(text);
+	return wire;
+}
+
+static bool
+is_on_one_side(uint64_t low, uint64_t high, uint64_t wire, uint64_t limit)
+{
+	return low <= wire && wire <= high &&
+	    (low > limit || high < limit || low == high);
+}
+
+/* Told on which side of a limit a size is, at first, and from the index. */
+static void
+test_bounds(void **state)
+{
+	static const size_t sizes[] = {1, 2, 13, 50, 99, 100, 101, 2047, 2048,
+	    2049, 3000, 4095, 4096, 4097, 6000, 8191, 8192, 8193, 9000, 20000};
+	static const uint64_t limits[] = {0, 1, 100, 199, 4000, 4095, 4096,
+	    5000, 8191, 8192, 19000, 1u << 20};
+	enum { N = ARRAY_LEN(sizes) * 3 };
+	uint64_t wire[N], low, high;
+	struct box *b = *state;
+	unsigned kept = 0;
+	struct view *v;
+	struct msg *m;
+	struct err e;
+
+	for (uint32_t i = 0; i < N; i++)
+		wire[i] = write_sized(b, i + 1, sizes[i / 3]);
+	for (size_t l = 0; l < ARRAY_LEN(limits); l++) {
+		settle(b);
+		box_open(b);
+		v = box_view(b, "INBOX", false);
+		for (uint32_t i = 0; i < N; i++) {
+			assert_int_equal(msg_open(v, i + 1, &m, &e), 0);
+			assert_int_equal(
+			    msg_wire_size_bounds(m, limits[l], &low, &high, &e),
+			    STEP_DONE);
+			assert_true(
+			    is_on_one_side(low, high, wire[i], limits[l]));
+			msg_close(&m);
+		}
+		view_close(&v);
+		box_close(b);
+		box_open(b);
+		v = box_view(b, "INBOX", false);
+		for (uint32_t i = 0; i < N; i++) {
+			struct msg_known known;
+
+			assert_true(view_known(v, i + 1, &known));
+			kept += !known.has_size;
+			assert_true(known.has_size
+				? known.wire_size == wire[i]
+				: is_on_one_side(known.low, known.high, wire[i],
+				      limits[l]));
+			/* What was told is no size. */
+			assert_int_equal(msg_open(v, i + 1, &m, &e), 0);
+			assert_int_equal(msg_wire_size(m, &low, &e), 0);
+			assert_int_equal(low, wire[i]);
+			msg_close(&m);
+		}
+		derived_flush(b->store);
+		for (uint32_t i = 0; i < N; i++) {
+			struct index_rec r;
+
+			assert_true(derived_facts(view_mailbox(v), i + 1, &r));
+			assert_int_equal(
+			    r.known & (INDEX_HAS_SIZE | INDEX_HAS_BOUNDS),
+			    INDEX_HAS_SIZE);
+		}
+		view_close(&v);
+		box_close(b);
+		remove_index(b);
+		(void)unlink(box_path(b, "dovecot-uidlist"));
+	}
+	assert_in_range(kept, N * ARRAY_LEN(limits) / 3, N * ARRAY_LEN(limits));
+}
+
+/* Somebody makes a message of which that was told a larger one. */
+static void
+test_bounds_of_another(void **state)
+{
+	struct box *b = *state;
+	struct view *v;
+	struct msg *m;
+	struct err e;
+	uint64_t low, high;
+	struct msg_known known;
+
+	(void)write_sized(b, 1, 500);
+	settle(b);
+	box_open(b);
+	v = box_view(b, "INBOX", false);
+	assert_int_equal(msg_open(v, 1, &m, &e), 0);
+	assert_int_equal(
+	    msg_wire_size_bounds(m, 4000, &low, &high, &e), STEP_DONE);
+	assert_int_equal(high, 1000);
+	msg_close(&m);
+	derived_flush(b->store);
+	assert_true(view_known(v, 1, &known));
+	assert_int_equal(known.high, 1000);
+	(void)write_sized(b, 1, 700);
+	assert_int_equal(msg_open(v, 1, &m, &e), 0);
+	assert_int_equal(msg_load(m, 0, &e), 0);
+	msg_close(&m);
+	derived_pause(b->store);
+	assert_true(view_known(v, 1, &known));
+	assert_true(known.low == 0 && known.high == UINT64_MAX);
+	view_close(&v);
+}
+
 /* ---- keywords ------------------------------------------------------------ */
 
 static void
@@ -870,6 +1003,8 @@ main(void)
 	    T(test_written_by_others),
 	    T(test_facts),
 	    T(test_facts_first),
+	    T(test_bounds),
+	    T(test_bounds_of_another),
 	    T(test_many_keywords),
 	    T(test_side_bytes),
 	    T(test_racy),

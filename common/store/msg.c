@@ -100,7 +100,12 @@ view_known(struct view *v, uint32_t uid, struct msg_known *out)
 	    .has_date = r.known & INDEX_HAS_DATE,
 	    .wire_size = r.wire_size,
 	    .date_s = r.date_s,
+	    .high = UINT64_MAX,
 	};
+	if (r.known & INDEX_HAS_BOUNDS) {
+		out->low = r.size;
+		out->high = r.wire_size;
+	}
 	return true;
 }
 
@@ -217,8 +222,13 @@ check_facts(struct msg *m)
 {
 	struct index_rec r;
 
-	if (derived_facts(m->mailbox, m->uid, &r) && r.known & INDEX_HAS_SIZE &&
-	    r.size != m->file.size)
+	if (!derived_facts(m->mailbox, m->uid, &r) ||
+	    !(r.known & (INDEX_HAS_SIZE | INDEX_HAS_BOUNDS)))
+		return;
+	/* Of one that was only known to be larger there is no upper bound. */
+	if (!(r.known & INDEX_HAS_SIZE) && r.wire_size == UINT64_MAX
+		? m->file.size < r.size
+		: m->file.size != r.size)
 		derived_forget_facts(m->mailbox, m->uid);
 }
 
@@ -602,6 +612,65 @@ msg_wire_size(struct msg *m, uint64_t *out, struct err *e)
 		;
 	*out = m->wire_size;
 	return step == STEP_DONE ? 0 : -1;
+}
+
+/* So much is read of each message to decide about its size. */
+#define BOUNDS_PIECE ((uint64_t)4096)
+#define BOUNDS_READ_MAX ((uint64_t)8192)
+
+/* What is known of its size without counting its lines. */
+static enum step
+find_bounds(
+    struct msg *m, uint64_t limit, uint64_t *low, uint64_t *high, struct err *e)
+{
+	const struct msg_file *f = &m->file;
+	enum step step;
+
+	if (!m->has_stat && has_size_by_name(m)) {
+		if (need_stat(m, e) == -1)
+			return STEP_FAIL;
+		(void)wire_size_by_name(m);
+	} else {
+		/* A little more than the limit tells that it is above. */
+		step = msg_load_step(m,
+		    (size_t)(limit < BOUNDS_READ_MAX
+			    ? (limit / BOUNDS_PIECE + 1) * BOUNDS_PIECE
+			    : BOUNDS_PIECE),
+		    e);
+		if (step != STEP_DONE)
+			return step;
+		if (f->lacks_size && f->first_n > limit) {
+			*low = f->first_n;
+			*high = UINT64_MAX;
+			return STEP_DONE;
+		}
+		if (need_stat(m, e) == -1)
+			return STEP_FAIL;
+	}
+	*low = f->size;
+	*high = f->size > UINT64_MAX / 2 ? UINT64_MAX : f->size * 2;
+	return STEP_DONE;
+}
+
+enum step
+msg_wire_size_bounds(
+    struct msg *m, uint64_t limit, uint64_t *low, uint64_t *high, struct err *e)
+{
+	enum step step;
+
+	if (!m->has_wire_size && m->counted == 0 && !wire_size_by_index(m) &&
+	    !m->mailbox->store->ops->index_by_content) {
+		step = find_bounds(m, limit, low, high, e);
+		if (step != STEP_DONE)
+			return step;
+		if (!m->has_wire_size && (*low > limit || *high < limit)) {
+			derived_note_bounds(m->mailbox, m->uid, *low, *high);
+			return STEP_DONE;
+		}
+	}
+	step = msg_wire_size_step(m, e);
+	*low = *high = m->wire_size;
+	return step;
 }
 
 /* ---- bytes --------------------------------------------------------------- */

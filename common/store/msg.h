@@ -17,6 +17,8 @@ struct msg;
 struct msg_known {
 	bool has_size, has_date;
 	uint64_t wire_size;
+	/* Without has_size: it is not below `low`, and not above `high`. */
+	uint64_t low, high;
 	int64_t date_s;
 };
 
@@ -108,6 +110,13 @@ int msg_wire_size(struct msg *m, uint64_t *out, struct err *e);
  * it now answers at once.
  */
 enum step msg_wire_size_step(struct msg *m, struct err *e);
+/*
+ * For one who asks whether RFC822.SIZE is above or below `limit`: *low and *high,
+ * between which it lies, are both on one side of it, or the same. Most messages
+ * need not be counted for that: each stored byte becomes two at the most.
+ */
+enum step msg_wire_size_bounds(struct msg *m, uint64_t limit, uint64_t *low,
+    uint64_t *high, struct err *e);
 /* Up to `n` stored bytes at `off`; *got 0 at the end. */
 int msg_read(
     struct msg *m, uint64_t off, void *p, size_t n, size_t *got, struct err *e);

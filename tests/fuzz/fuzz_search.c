@@ -283,19 +283,21 @@ msg_at_hand(struct msg *m, uint64_t off, size_t n, struct str *out)
 
 /* Two calls, so that the matcher comes back to its facts. */
 enum step
-msg_wire_size_step(struct msg *m, UNUSED struct err *e)
+msg_wire_size_bounds(struct msg *m, uint64_t limit, uint64_t *low,
+    uint64_t *high, UNUSED struct err *e)
 {
+	uint64_t size = wire_size();
 	bool was = (m->looks & 1) != 0;
 
 	m->looks |= 1;
+	/* No more than that it is above, or below. */
+	*low = size > limit ? limit + 1 : size;
+	*high = size > limit ? UINT64_MAX : size;
+	if (size > 0 && size < limit) {
+		*low = 0;
+		*high = limit - 1;
+	}
 	return was ? STEP_DONE : STEP_MORE;
-}
-
-int
-msg_wire_size(UNUSED struct msg *m, uint64_t *out, UNUSED struct err *e)
-{
-	*out = wire_size();
-	return 0;
 }
 
 static struct str
