@@ -34,6 +34,6 @@ void service_send(
 void generation_service_changed(struct service_proc *p, const char *text);
 
 /* Common to all processes that master starts: environment of a child. */
-const char *const *service_environment(void);
+const char *const *service_environment(enum program program);
 
 #endif

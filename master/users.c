@@ -596,7 +596,7 @@ spawn(struct user_proc *p, const struct settings *s, int chan_fd, int log_fd,
 	int fds[] = {-1, -1, 2, chan_fd, log_fd, settings_fd};
 	struct proc_start start = {.path = s->programs[program_of(p->service)],
 	    .name = program_name(p->service),
-	    .env = service_environment(),
+	    .env = service_environment(program_of(p->service)),
 	    .fds = fds,
 	    .n_fds = ARRAY_LEN(fds),
 	    .new_session = true};
@@ -614,7 +614,7 @@ static int
 spawn_held(struct user_proc *p, const struct settings *s, int hold_fd,
     int chan_fd, int log_fd, int settings_fd, struct err *e)
 {
-	const char *const *env = service_environment();
+	const char *const *env = service_environment(program_of(p->service));
 	struct chan_try_msg m = {.type = CHAN_HOLD_START};
 	int fds[CHAN_HOLD_FDS] = {2, chan_fd, log_fd, settings_fd};
 	struct buf *b = chan_frame();

@@ -11,7 +11,8 @@
  *	         the rest of the lines
  *
  * Nothing else is open, arguments are the program's name alone, the environment
- * is PATH, LANG=C, TZ and a tunable of the C library. Further descriptors come by messages. When the
+ * is PATH, LANG=C, TZ, a tunable of the C library, and what spares work at the
+ * start (os/exec_env.h; for login LD_BIND_NOW). Further descriptors come by messages. When the
  * channel to master closes, master has gone.
  *
  * The settings are those of the configuration that this program reads

@@ -21,6 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "os/exec_env.h"
 #include "os/fd.h"
 #include "os/priv.h"
 #include "os/proc.h"
@@ -481,13 +482,25 @@ remove_dirs(UNUSED void **state)
 	return 0;
 }
 
+static void
+test_exec_env(UNUSED void **state)
+{
+	char text[EXEC_ENV_BYTES], short_one[20];
+	static const char start[] = "NETTLE_FAT_OVERRIDE=vendor:";
+
+	if (!exec_env_nettle(text, sizeof(text)))
+		skip();
+	assert_memory_equal(text, start, sizeof(start) - 1);
+	assert_false(exec_env_nettle(short_one, sizeof(short_one)));
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_spawn),
 	    cmocka_unit_test(test_memfile), cmocka_unit_test(test_rng),
 	    cmocka_unit_test(test_drop), cmocka_unit_test(test_find_user),
-	    cmocka_unit_test(test_sandbox)};
+	    cmocka_unit_test(test_sandbox), cmocka_unit_test(test_exec_env)};
 
 	return cmocka_run_group_tests(tests, make_dirs, remove_dirs);
 }

@@ -28,6 +28,7 @@
 #include "ipc/chan_child.h"
 #include "ipc/chan_login.h"
 #include "ipc/child.h"
+#include "login/lean.h"
 #include "login/pool.h"
 #include "net/tls.h"
 #include "os/fd.h"
@@ -303,9 +304,12 @@ static int
 get_ready(struct parent *p, struct err *e)
 {
 	struct buf *frame, room;
+	unsigned n;
 
 	if (p->tls != NULL && check_certs(p, e) == -1)
 		return -1;
+	n = lean_forks();
+	log_debug("workers do without mappings=%u", n);
 	if (confine(p, e) == -1)
 		return -1;
 	/* What is free now lies together, so that a worker which allocates

@@ -436,6 +436,24 @@ def run_client(argv, lines, timeout=20):
 
 
 @pytest.mark.skipif(not shutil.which("openssl"), reason="no openssl")
+def test_odd_server_names(shared):
+    """Workers have no library for names in other alphabets (login/lean.c): none
+    may be called for what a client says."""
+    for name in ("b\u00fccher.example", "xn--bcher-kva.example", "xn--\u00fc",
+                 "\ud55c.example", "xn--" + "9" * 50, "a" * 250, "*.example",
+                 "192.0.2.1", "\x7f\x01"):
+        for version in ("-tls1_2", "-tls1_3"):
+            got = subprocess.run(
+                ["openssl", "s_client", "-quiet", version, "-alpn", "imap",
+                 "-servername", name, "-connect",
+                 "127.0.0.1:%d" % shared.imaps_port],
+                input=b"a LOGOUT\r\n", capture_output=True, timeout=60)
+            # A name of no right form is refused with an alert.
+            assert b"* OK" in got.stdout or b"alert" in got.stderr, (name, got)
+    assert "signal" not in shared.log()
+
+
+@pytest.mark.skipif(not shutil.which("openssl"), reason="no openssl")
 @pytest.mark.parametrize("suite", [
     "TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384",
     "TLS_CHACHA20_POLY1305_SHA256"])

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * lean.c - what of the libraries a login worker does without. Of its CPU a
+ * third is the kernel's for copying and ending some seventy mappings, and two
+ * in seven are of use to nobody after the start.
+ *
+ * Owns:    nothing.
+ * Runs in: login parent, before the first fork.
+ * Trusts:  the loader.
+ */
+#include <link.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "login/lean.h"
+
+#include "base/str.h"
+
+/* Its reports look into all there is. */
+#ifdef RESTANTE_SANITIZE
+#define SANITIZED true
+#else
+#define SANITIZED false
+#endif
+
+/*
+ * Names in other alphabets, of peers whose certificates we would check, and
+ * modules of tokens: GnuTLS needs them, a server without either does not call
+ * them. A worker that did would die, and nobody else.
+ */
+static const char *const unused[] = {
+    "/libidn2.so.", "/libunistring.so.", "/libffi.so."};
+/* Their tables serve dladdr() and what is found by name at run time. */
+static const char *const kept[] = {"/libc.so.", "/ld-linux", "/libgcc_s.so."};
+
+static bool
+is_one_of(struct str path, const char *const *names, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (str_find_str(path, str_of(names[i])) != path.n)
+			return true;
+	return false;
+}
+
+static unsigned
+leave_out(const struct dl_phdr_info *info, const ElfW(Phdr) * ph)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	uintptr_t from = (info->dlpi_addr + ph->p_vaddr) & ~(page - 1);
+	uintptr_t to =
+	    (info->dlpi_addr + ph->p_vaddr + ph->p_memsz + page - 1) &
+	    ~(page - 1);
+
+	return madvise((void *)from, to - from, MADV_DONTFORK) == 0;
+}
+
+static int
+look_at(struct dl_phdr_info *info, UNUSED size_t size, void *arg)
+{
+	struct str path = str_of(info->dlpi_name);
+	unsigned *n = arg;
+	bool whole;
+
+	/* Neither the program itself nor the kernel's page. */
+	if (str_find(path, '/') == path.n ||
+	    is_one_of(path, kept, ARRAY_LEN(kept)))
+		return 0;
+	whole = is_one_of(path, unused, ARRAY_LEN(unused));
+	for (size_t i = 0; i < info->dlpi_phnum; i++) {
+		const ElfW(Phdr) *ph = &info->dlpi_phdr[i];
+
+		/* The first segment, when it is neither code nor data. */
+		if (ph->p_type == PT_LOAD &&
+		    (whole || (ph->p_offset == 0 && ph->p_flags == PF_R)))
+			*n += leave_out(info, ph);
+	}
+	return 0;
+}
+
+unsigned
+lean_forks(void)
+{
+	unsigned n = 0;
+
+	if (!SANITIZED && getenv("LD_BIND_NOW") != NULL)
+		(void)dl_iterate_phdr(look_at, &n);
+	return n;
+}
