@@ -302,6 +302,27 @@ on_close(struct chan *ch, const struct err *why, void *arg)
 		host_leave(h, "");
 }
 
+/* The sessions there are have all descriptors that this process may have. */
+static int
+on_lost(UNUSED struct chan *ch, struct msg_in *in, void *arg, struct err *e)
+{
+	struct host *h = arg;
+	struct session_connection m;
+	struct err why = *e;
+
+	if (in->type == SESSION_SPOOL_IS) {
+		log_warn("channel to spoold is lost reason=\"%s\"", why.text);
+		spool_channel(h, -1);
+		return 0;
+	}
+	if (session_connection_parse(in, &m, e) == -1)
+		return -1;
+	log_warn("session refused user=<%.*s> rip=%.*s reason=\"%s\"",
+	    STR_ARG(m.user), STR_ARG(m.remote_ip), why.text);
+	tell_text(h, SESSION_REFUSE, m.session, str_of(why.text));
+	return 0;
+}
+
 static const struct chan_entry entries[] = {
     {SESSION_CONNECTION, 1, CHAN_ANY_STATE, SESSION_FRAME_MAX, on_connection},
     {SESSION_CONNECTION, 2, CHAN_ANY_STATE, SESSION_FRAME_MAX, on_connection},
@@ -316,6 +337,7 @@ static const struct chan_def def = {
     .entries = entries,
     .n_entries = ARRAY_LEN(entries),
     .on_close = on_close,
+    .on_lost = on_lost,
 };
 
 /* ---- begin and end ------------------------------------------------------- */

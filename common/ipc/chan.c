@@ -180,21 +180,52 @@ find_entry(const struct chan *c, uint16_t type, size_t n_fds)
 }
 
 static int
+check(struct chan *c, struct str bytes, const struct msg_in *in, size_t n_fds,
+    const struct chan_entry **out, struct err *e)
+{
+	const struct chan_entry *entry = find_entry(c, in->type, n_fds);
+
+	if (entry == NULL)
+		return err_set(e, ERR_VIOLATION,
+		    "message type %u is not allowed in state %u", in->type,
+		    c->state);
+	if (bytes.n > entry->max_bytes)
+		return err_set(e, ERR_VIOLATION,
+		    "message type %u has %zu bytes, limit %u", in->type,
+		    bytes.n, entry->max_bytes);
+	*out = entry;
+	return 0;
+}
+
+/* The descriptors of this message are lost: `e` says why. */
+static int
+dispatch_lost(struct chan *c, struct str bytes, struct err *e)
+{
+	const struct chan_entry *entry;
+	struct msg_in in;
+	struct err why;
+
+	if (msg_parse(bytes, &in, &why) == -1 ||
+	    check(c, bytes, &in, in.n_fds, &entry, &why) == -1) {
+		*e = why;
+		return -1;
+	}
+	if (in.n_fds == 0 || entry->n_fds != in.n_fds)
+		return err_set(e, ERR_VIOLATION,
+		    "message type %u has descriptors", in.type);
+	if (c->def->on_lost == NULL)
+		return -1;
+	return c->def->on_lost(c, &in, c->arg, e);
+}
+
+static int
 dispatch(struct chan *c, struct str bytes, struct chan_msg *m, struct err *e)
 {
 	const struct chan_entry *entry;
 
-	if (msg_parse(bytes, &m->in, e) == -1)
+	if (msg_parse(bytes, &m->in, e) == -1 ||
+	    check(c, bytes, &m->in, m->n_fds, &entry, e) == -1)
 		return -1;
-	entry = find_entry(c, m->in.type, m->n_fds);
-	if (entry == NULL)
-		return err_set(e, ERR_VIOLATION,
-		    "message type %u is not allowed in state %u", m->in.type,
-		    c->state);
-	if (bytes.n > entry->max_bytes)
-		return err_set(e, ERR_VIOLATION,
-		    "message type %u has %zu bytes, limit %u", m->in.type,
-		    bytes.n, entry->max_bytes);
 	if (m->n_fds != entry->n_fds || m->in.n_fds != m->n_fds)
 		return err_set(e, ERR_VIOLATION,
 		    "message type %u has %zu descriptors, should be %u",
@@ -209,7 +240,7 @@ read_one(struct chan *c)
 	int fds[MSG_MAX_FDS];
 	struct chan_msg m = {.fds = fds, .n_fds = MSG_MAX_FDS};
 	struct err e;
-	size_t n;
+	size_t n = 0;
 	enum step step;
 	int rc;
 
@@ -217,11 +248,13 @@ read_one(struct chan *c)
 	    c->fd, recv_room(), MSG_MAX_BYTES, &n, fds, &m.n_fds, true, &e);
 	if (step == STEP_MORE)
 		return false;
-	if (step == STEP_FAIL) {
+	/* Only where descriptors are lost has something been read. */
+	if (step == STEP_FAIL && n == 0) {
 		report_close(c, &e);
 		return false;
 	}
-	rc = dispatch(c, str_make(recv_room(), n), &m, &e);
+	rc = step == STEP_FAIL ? dispatch_lost(c, str_make(recv_room(), n), &e)
+			       : dispatch(c, str_make(recv_room(), n), &m, &e);
 	/* Some channels carry passwords. */
 	explicit_bzero(recv_room(), n);
 	for (size_t i = 0; i < m.n_fds; i++)

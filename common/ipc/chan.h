@@ -8,7 +8,8 @@
  * may have one of two numbers has two entries). Whatever is
  * not in the table for the present state, or does not decode, is a violation:
  * on_close is called with ERR_VIOLATION, and the owner decides what the peer
- * deserves.
+ * deserves. A message whose descriptors could not be taken, because this process
+ * has as many as it may have, is nobody's violation: on_lost.
  *
  * OPEN --EOF, error, violation--> on_close called once, nothing more is read or
  * sent; the owner calls chan_free(), there or later.
@@ -54,6 +55,14 @@ struct chan_def {
 	const struct chan_entry *entries;
 	size_t n_entries;
 	void (*on_close)(struct chan *c, const struct err *why, void *arg);
+	/*
+	 * A message of the table has come without its descriptors; `in` is to be
+	 * read as by its handler. As there, -1 closes the channel, for the
+	 * reason in `e`, which says on entry why they are lost. May be NULL:
+	 * the channel is closed with ERR_SYS.
+	 */
+	int (*on_lost)(
+	    struct chan *c, struct msg_in *in, void *arg, struct err *e);
 	/* More than this waiting for the peer to read is ERR_LIMIT; 0: 1 MiB. */
 	size_t queue_max_bytes;
 };

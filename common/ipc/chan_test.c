@@ -6,8 +6,10 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
 #include <ev.h>
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -18,7 +20,7 @@
 struct seen {
 	struct ev_loop *loop;
 	struct chan *chan;
-	unsigned n;
+	unsigned n, lost;
 	uint32_t last;
 	int fd;
 	bool free_in_handler, closed;
@@ -75,15 +77,21 @@ static const struct chan_def def = {.name = "test",
     .queue_max_bytes = 300000};
 
 static void
-start(struct seen *s, int *peer)
+start_with(struct seen *s, int *peer, const struct chan_def *with)
 {
 	int fds[2];
 	struct err e;
 
 	*s = (struct seen){.loop = ev_default_loop(0), .fd = -1};
 	assert_int_equal(fd_pair(fds, &e), 0);
-	s->chan = chan_new(s->loop, fds[0], &def, s);
+	s->chan = chan_new(s->loop, fds[0], with, s);
 	*peer = fds[1];
+}
+
+static void
+start(struct seen *s, int *peer)
+{
+	start_with(s, peer, &def);
 }
 
 static void
@@ -219,6 +227,87 @@ test_free_in_handler(UNUSED void **state)
 	fd_close(&peer);
 }
 
+static int
+on_lost(UNUSED struct chan *c, struct msg_in *in, void *arg, struct err *e)
+{
+	struct seen *s = arg;
+
+	s->lost++;
+	s->why = *e;
+	s->last = msg_get_u32(in);
+	return msg_end(in, e);
+}
+
+/* A message of a kind that brings no descriptor. */
+static void
+send_lie(int peer)
+{
+	struct err e;
+	int fd = 2;
+
+	assert_int_equal(
+	    fd_send(peer, str_make("\1\1\0\1\3\0\0\0\1", 9), &fd, 1, true, &e),
+	    STEP_DONE);
+}
+
+static void
+send_with_fd(int peer, uint32_t v)
+{
+	struct buf *b = chan_frame();
+	struct err e;
+	int fd = 2;
+
+	msg_begin(b, 2, 1);
+	msg_put_u32(b, v);
+	assert_int_equal(
+	    chan_send_wait(peer, b, &fd, 1, clock_mono_ms() + 1000, &e), 0);
+}
+
+/* No number is left for a descriptor that comes: the sender has done nothing. */
+static void
+test_no_descriptors_left(UNUSED void **state)
+{
+	struct chan_def hears = def;
+	struct rlimit had, none;
+	struct seen s;
+	int peer;
+
+	hears.on_lost = on_lost;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &had), 0);
+	none = (struct rlimit){.rlim_cur = 3, .rlim_max = had.rlim_max};
+	for (int with = 0; with < 2; with++) {
+		start_with(&s, &peer, with ? &hears : &def);
+		send_with_fd(peer, 7);
+		assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+		turn(&s);
+		assert_int_equal(setrlimit(RLIMIT_NOFILE, &had), 0);
+		assert_int_equal(s.why.code, ERR_SYS);
+		assert_int_equal(s.why.sys, EMFILE);
+		assert_int_equal(s.n, 0);
+		assert_int_equal(s.closed, !with);
+		if (with) {
+			assert_int_equal(s.lost, 1);
+			assert_int_equal(s.last, 7);
+			send_number(peer, 1, 42);
+			turn(&s);
+			assert_int_equal(s.n, 1);
+			assert_int_equal(s.last, 42);
+			chan_free(&s.chan);
+		}
+		fd_close(&peer);
+	}
+	/* A lie is one all the same. */
+	start_with(&s, &peer, &hears);
+	send_lie(peer);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	turn(&s);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &had), 0);
+	assert_true(s.closed);
+	assert_int_equal(s.why.code, ERR_VIOLATION);
+	assert_int_equal(s.lost, 0);
+	fd_close(&peer);
+}
+
 /* Fills the peer's socket, then the queue; all arrives in order. */
 static void
 test_queue(UNUSED void **state)
@@ -328,6 +417,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_dispatch),
 	    cmocka_unit_test(test_violations), cmocka_unit_test(test_fd),
+	    cmocka_unit_test(test_no_descriptors_left),
 	    cmocka_unit_test(test_free_in_handler),
 	    cmocka_unit_test(test_queue), cmocka_unit_test(test_last_words),
 	    cmocka_unit_test(test_recv_wait_refuses)};

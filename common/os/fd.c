@@ -242,6 +242,14 @@ fd_recv(int fd, void *p, size_t size, size_t *n, int *fds, size_t *n_fds,
 		for (size_t i = 0; i < count; i++)
 			(void)close(fds[i]);
 		*n_fds = 0;
+		/* The kernel fills the room unless it runs out of numbers. */
+		if (fits && (mh.msg_flags & MSG_TRUNC) == 0 &&
+		    count < MSG_MAX_FDS) {
+			*n = (size_t)got;
+			errno = EMFILE;
+			err_sys(e, "a packet's descriptors are lost");
+			return STEP_FAIL;
+		}
 		err_set(e, ERR_VIOLATION,
 		    "a packet with too many bytes or descriptors");
 		return STEP_FAIL;

@@ -42,7 +42,9 @@ enum step fd_send(int fd, struct str bytes, const int *fds, size_t n_fds,
  * Receives one packet of at most `size` bytes and `*n_fds` descriptors (in: room
  * in `fds`, out: how many), which are close-on-exec and the caller's.
  * STEP_MORE: nothing there. ERR_CLOSED: the peer has gone. ERR_VIOLATION: the
- * packet was larger or brought more descriptors; it is dropped whole.
+ * packet was larger or brought more descriptors; it is dropped whole. ERR_SYS
+ * with EMFILE: this process can have no more descriptors, so those of the packet
+ * are lost; its bytes have come, *n says how many.
  */
 enum step fd_recv(int fd, void *p, size_t size, size_t *n, int *fds,
     size_t *n_fds, bool now, struct err *e);

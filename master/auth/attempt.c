@@ -243,6 +243,24 @@ on_child(UNUSED struct chan *c, struct chan_msg *m, void *arg, struct err *e)
 	return 0;
 }
 
+/* No room for one more child here; the child sees the end of its channel. */
+static int
+on_child_lost(
+    UNUSED struct chan *c, struct msg_in *in, void *arg, struct err *e)
+{
+	struct broker *b = arg;
+	struct err why = *e;
+	struct chan_try_msg got;
+	struct attempt *a;
+
+	if (chan_try_parse(in, &got, e) == -1)
+		return -1;
+	a = find(b, got.attempt);
+	if (a != NULL)
+		fail(a, why.text);
+	return 0;
+}
+
 static void
 on_spawner_closed(struct chan *c, const struct err *why, void *arg)
 {
@@ -264,7 +282,8 @@ static const struct chan_entry spawner_entries[] = {
 const struct chan_def attempt_spawner_def = {.name = "spawner",
     .entries = spawner_entries,
     .n_entries = ARRAY_LEN(spawner_entries),
-    .on_close = on_spawner_closed};
+    .on_close = on_spawner_closed,
+    .on_lost = on_child_lost};
 
 /* ---- start ---- */
 

@@ -235,12 +235,35 @@ on_stop(UNUSED struct chan *c, struct chan_msg *m, void *arg, struct err *e)
 	return 0;
 }
 
+/*
+ * A login worker whose channel is lost sees its end and goes; without the
+ * spawner's there is nothing to do here, and another authd gets a new one.
+ */
+static int
+on_lost(
+    UNUSED struct chan *c, struct msg_in *in, UNUSED void *arg, struct err *e)
+{
+	struct err why = *e;
+	struct child_peer peer;
+
+	if (in->type == CHILD_PEER) {
+		if (child_peer_parse(in, &peer, e) == -1)
+			return -1;
+		*e = why;
+		if (peer.kind == CHILD_KIND_SPAWNER)
+			return -1;
+	}
+	log_error("message of master is lost type=%u reason=\"%s\"", in->type,
+	    why.text);
+	return 0;
+}
+
 static void
 master_closed(UNUSED struct chan *c, const struct err *why, void *arg)
 {
 	struct broker *b = arg;
 
-	if (why->code == ERR_VIOLATION)
+	if (why->code != ERR_CLOSED)
 		log_error("master: %s", why->text);
 	/* Whom should we tell who somebody is? Workers answer UNAVAILABLE. */
 	ev_break(b->loop, EVBREAK_ALL);
@@ -255,7 +278,8 @@ static const struct chan_entry master_entries[] = {
 static const struct chan_def master_def = {.name = "master",
     .entries = master_entries,
     .n_entries = ARRAY_LEN(master_entries),
-    .on_close = master_closed};
+    .on_close = master_closed,
+    .on_lost = on_lost};
 
 static size_t
 cores(void)

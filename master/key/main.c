@@ -12,10 +12,12 @@
  * Runs in: keyd, its own user, empty root, no system call that opens anything.
  * Trusts:  master; workers not at all.
  */
+#include <errno.h>
 #include <ev.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "base/list.h"
 #include "base/log.h"
@@ -160,6 +162,28 @@ on_peer(UNUSED struct chan *c, struct chan_msg *m, void *arg, struct err *e)
 	return 0;
 }
 
+/* In one piece of memory, so that no copy of it is left anywhere. */
+static int
+read_key(int fd, struct buf *pem, struct err *e)
+{
+	char *room = buf_room(pem, KEY_FILE_MAX);
+
+	for (;;) {
+		ssize_t n = read(fd, room + pem->n, KEY_FILE_MAX - pem->n);
+
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n == -1)
+			return err_sys(e, "read");
+		if (n == 0)
+			return 0;
+		pem->n += (size_t)n;
+		if (pem->n == KEY_FILE_MAX)
+			return err_set(e, ERR_LIMIT, "not less than %zu bytes",
+			    KEY_FILE_MAX);
+	}
+}
+
 static int
 on_file(UNUSED struct chan *c, struct chan_msg *m, void *arg, struct err *e)
 {
@@ -174,7 +198,7 @@ on_file(UNUSED struct chan *c, struct chan_msg *m, void *arg, struct err *e)
 		return err_set(
 		    e, ERR_VIOLATION, "a file for %.*s", STR_ARG(file.role));
 	buf_init(&pem, KEY_FILE_MAX);
-	rc = fd_read_all(m->fds[0], &pem, e);
+	rc = read_key(m->fds[0], &pem, e);
 	if (rc == 0)
 		rc = key_store_add(
 		    k->store, file.number, file.path, buf_str(&pem), e);
@@ -256,11 +280,23 @@ on_master_close(struct chan *c, const struct err *why, UNUSED void *arg)
 	child_master_closed(c, why, "keyd");
 }
 
+/* A worker whose channel is lost sees its end and goes. */
+static int
+on_lost(struct chan *c, struct msg_in *in, UNUSED void *arg, struct err *e)
+{
+	if (chan_state(c) == LOADING)
+		return -1;
+	log_error("message of master is lost type=%u reason=\"%s\"", in->type,
+	    e->text);
+	return 0;
+}
+
 static const struct chan_def master_def = {
     .name = "master",
     .entries = master_entries,
     .n_entries = ARRAY_LEN(master_entries),
     .on_close = on_master_close,
+    .on_lost = on_lost,
 };
 
 int

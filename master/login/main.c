@@ -405,11 +405,24 @@ on_master_close(struct chan *c, const struct err *why, UNUSED void *arg)
 	child_master_closed(c, why, "login");
 }
 
+/* One worker less, for now. */
+static int
+on_lost(struct chan *c, struct msg_in *in, void *arg, struct err *e)
+{
+	struct parent *p = arg;
+
+	if (in->type != LOGIN_WORKER || (chan_state(c) & (SERVING | LAST)) == 0)
+		return -1;
+	pool_lost_set(p->pool, e->text);
+	return 0;
+}
+
 static const struct chan_def master_def = {
     .name = "master",
     .entries = master_entries,
     .n_entries = ARRAY_LEN(master_entries),
     .on_close = on_master_close,
+    .on_lost = on_lost,
 };
 
 int

@@ -643,6 +643,17 @@ pool_add_set(struct pool *p, uint32_t number, const int fds[3])
 	fill(p);
 }
 
+void
+pool_lost_set(struct pool *p, const char *why)
+{
+	if (p->asked > 0)
+		p->asked--;
+	if (p->stopping || ev_is_active(&p->again))
+		return;
+	log_error("no more workers reason=\"%s\"", why);
+	try_later(p);
+}
+
 int
 pool_key_fd(const struct pool *p)
 {

@@ -28,6 +28,8 @@ struct pool *pool_new(struct ev_loop *loop, const struct pool_settings *s);
 void pool_start(struct pool *p);
 /* Takes the three descriptors: authd, keyd, master. */
 void pool_add_set(struct pool *p, uint32_t number, const int fds[3]);
+/* A set that was asked for came to nothing; another one is asked for later. */
+void pool_lost_set(struct pool *p, const char *why);
 /* The descriptor to keyd of the first set that waits, or -1. */
 int pool_key_fd(const struct pool *p);
 /* Ends that worker at once. */

@@ -352,6 +352,17 @@ on_master_close(struct chan *chan, const struct err *why, void *arg)
 	leave_when_done(d);
 }
 
+/* The mail process sees the end of its channel, and asks for another. */
+static int
+on_lost(struct chan *chan, struct msg_in *in, UNUSED void *arg, struct err *e)
+{
+	if (chan_state(chan) != SERVING)
+		return -1;
+	log_error("message of master is lost type=%u reason=\"%s\"", in->type,
+	    e->text);
+	return 0;
+}
+
 static const struct chan_entry master_entries[] = {
     {SPOOL_CLIENT, 1, SERVING, SPOOL_FRAME_MAX, on_client},
     {CHILD_FILE, 1, STARTING, CHILD_FRAME_MAX, on_file},
@@ -361,7 +372,8 @@ static const struct chan_entry master_entries[] = {
 static const struct chan_def master_def = {.name = "master",
     .entries = master_entries,
     .n_entries = ARRAY_LEN(master_entries),
-    .on_close = on_master_close};
+    .on_close = on_master_close,
+    .on_lost = on_lost};
 
 int
 main(int argc, char **argv)

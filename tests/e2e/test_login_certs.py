@@ -277,6 +277,10 @@ def test_key_is_in_keyd_alone(start):
     c.login("alice", PW)
     idle = imaps(s, context())
     needles = key_numbers(s.key)
+    with open(s.key, "rb") as f:
+        text = f.read().splitlines()[1:-1]
+    assert text and len(text[0]) > 40
+    assert not any(memory_has(pid, text) for pid in s.pids("keyd"))
     found = {name: [memory_has(pid, needles) for pid in s.pids(name)]
              for name in ("keyd", "login", "imapd", "authd", "restanted")}
     assert found["keyd"] == [True]
