@@ -132,6 +132,7 @@ struct scan {
 	struct str name;
 	struct buf *line, *first;
 	bool want_first; /* no usable line yet */
+	bool whole; /* read to the end whatever is found */
 	bool found;
 	bool skip; /* inside a line longer than any user's can be */
 };
@@ -162,7 +163,7 @@ see_line(struct scan *s, struct str line)
 static bool
 is_done(const struct scan *s)
 {
-	return s->found && !s->want_first;
+	return s->found && !s->want_first && !s->whole;
 }
 
 /* All whole lines of `b`; drops them. `at_end`: the rest is a line too. */
@@ -222,26 +223,44 @@ out:
 	return rc;
 }
 
+static int
+find(int fd, struct scan *s, struct passwd_file_user *out, struct str *model,
+    struct err *e)
+{
+	struct str name = s->name;
+	bool is_user;
+
+	s->want_first = model != NULL;
+	if (name.n == 0 || name.p[0] == '#' || str_find(name, ':') < name.n)
+		return err_set(e, ERR_NOT_FOUND, "no such user");
+	if (scan_file(fd, s, e) == -1)
+		return -1;
+	if (model != NULL)
+		*model = s->want_first ? (struct str){0} : buf_str(s->first);
+	if (!s->found)
+		return err_set(e, ERR_NOT_FOUND, "no such user");
+	return passwd_file_parse(buf_str(s->line), out, &is_user, e);
+}
+
 int
 passwd_file_find(int fd, struct str name, struct buf *line,
     struct passwd_file_user *out, struct buf *first, struct str *model,
     struct err *e)
 {
-	struct scan s = {.name = name,
-	    .line = line,
-	    .first = first,
-	    .want_first = model != NULL};
-	bool is_user;
+	struct scan s = {.name = name, .line = line, .first = first};
 
-	if (name.n == 0 || name.p[0] == '#' || str_find(name, ':') < name.n)
-		return err_set(e, ERR_NOT_FOUND, "no such user");
-	if (scan_file(fd, &s, e) == -1)
-		return -1;
-	if (model != NULL)
-		*model = s.want_first ? (struct str){0} : buf_str(first);
-	if (!s.found)
-		return err_set(e, ERR_NOT_FOUND, "no such user");
-	return passwd_file_parse(buf_str(line), out, &is_user, e);
+	return find(fd, &s, out, model, e);
+}
+
+int
+passwd_file_find_evenly(int fd, struct str name, struct buf *line,
+    struct passwd_file_user *out, struct buf *first, struct str *model,
+    struct err *e)
+{
+	struct scan s = {
+	    .name = name, .line = line, .first = first, .whole = true};
+
+	return find(fd, &s, out, model, e);
 }
 
 /* Text to 16 bytes, IPv4 mapped; *bits is what a plain address means. */

@@ -49,6 +49,14 @@ int passwd_file_parse(struct str line, struct passwd_file_user *out,
 int passwd_file_find(int fd, struct str name, struct buf *line,
     struct passwd_file_user *out, struct buf *first, struct str *model,
     struct err *e);
+/*
+ * The same, with the whole file read also where the user is found before its
+ * end: for an answer that leaves at once, and must not tell by its time who is
+ * there.
+ */
+int passwd_file_find_evenly(int fd, struct str name, struct buf *line,
+    struct passwd_file_user *out, struct buf *first, struct str *model,
+    struct err *e);
 /* True when `ip` (text) lies in one of the networks of the list. */
 bool passwd_file_net_allows(struct str nets, struct str ip);
 

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "auth/name.h"
+#include "os/fd.h"
 #include "os/passwd_file.h"
 #include "auth/passwd_hash.h"
 #include "text/base64.h"
@@ -305,6 +306,46 @@ test_names(UNUSED void **state)
 	    str_make(big, USER_NAME_MAX + 1), STR(""), false, out));
 }
 
+/*
+ * What leaves at once takes as long for the first user as for nobody: where the
+ * file goes on for longer than is read, either is told so.
+ */
+static void
+test_evenly(UNUSED void **state)
+{
+	static const char text[] = "alice:{PLAIN}secret:1000:1000::/home/a\n";
+	struct passwd_file_user u;
+	struct buf line, first;
+	struct str model;
+	struct err e;
+	int fd = memfd_create("passwd", MFD_CLOEXEC);
+
+	assert_int_not_equal(fd, -1);
+	assert_int_equal(write(fd, text, sizeof(text) - 1), sizeof(text) - 1);
+	buf_init(&line, PASSWD_FILE_LINE_MAX);
+	buf_init(&first, PASSWD_FILE_LINE_MAX);
+	assert_int_equal(passwd_file_find_evenly(
+			     fd, STR("alice"), &line, &u, &first, &model, &e),
+	    0);
+	assert_true(str_eq(u.hash, STR("{PLAIN}secret")));
+	assert_int_equal(
+	    ftruncate(fd, (off_t)PASSWD_FILE_SIZE_MAX + 1024 * 1024), 0);
+	assert_int_equal(
+	    passwd_file_find(fd, STR("alice"), &line, &u, &first, &model, &e),
+	    0);
+	assert_int_equal(passwd_file_find_evenly(
+			     fd, STR("alice"), &line, &u, &first, &model, &e),
+	    -1);
+	assert_int_equal(e.code, ERR_LIMIT);
+	assert_int_equal(passwd_file_find_evenly(
+			     fd, STR("nobody"), &line, &u, &first, &model, &e),
+	    -1);
+	assert_int_equal(e.code, ERR_LIMIT);
+	buf_done(&line);
+	buf_done(&first);
+	fd_close(&fd);
+}
+
 int
 main(void)
 {
@@ -312,6 +353,7 @@ main(void)
 	    cmocka_unit_test(test_line),
 	    cmocka_unit_test(test_bad_lines),
 	    cmocka_unit_test(test_find),
+	    cmocka_unit_test(test_evenly),
 	    cmocka_unit_test(test_nets),
 	    cmocka_unit_test(test_hashes),
 	    cmocka_unit_test(test_scram_keys),

@@ -177,6 +177,11 @@ try_passwd_file(int fd, const uint64_t salt_key[2],
 	struct buf line, first;
 	struct str model;
 	struct err e;
+	/* The challenge of SCRAM is not held back, as failures are. */
+	int (*find)(int, struct str, struct buf *, struct passwd_file_user *,
+	    struct buf *, struct str *, struct err *) = w->want == CHAN_TRY_KEYS
+	    ? passwd_file_find_evenly
+	    : passwd_file_find;
 
 	if (fd == -1) {
 		set_text(a, CHAN_TRY_UNAVAILABLE, "passwd-file is not there");
@@ -185,8 +190,7 @@ try_passwd_file(int fd, const uint64_t salt_key[2],
 	buf_init(&line, PASSWD_FILE_LINE_MAX);
 	buf_init(&first, PASSWD_FILE_LINE_MAX);
 	make_salt(salt_key, w->name, salt);
-	if (passwd_file_find(fd, w->name, &line, &u, &first, &model, &e) ==
-	    -1) {
+	if (find(fd, w->name, &line, &u, &first, &model, &e) == -1) {
 		set_text(a,
 		    e.code == ERR_NOT_FOUND ? CHAN_TRY_UNKNOWN
 					    : CHAN_TRY_UNAVAILABLE,
