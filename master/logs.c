@@ -142,7 +142,8 @@ logs_open_target(const struct settings *s, const char **role, struct err *e)
 	if (strcmp(s->log, "stderr") == 0)
 		return fd_dup(2, e);
 	fd = open(s->log,
-	    O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC,
+	    O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC |
+		O_NONBLOCK,
 	    0640);
 	if (fd == -1)
 		return err_sys(e, "open the log file %s", s->log);

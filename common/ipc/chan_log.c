@@ -7,14 +7,24 @@
  * Trusts:  nothing it parses.
  */
 #include <stdio.h>
+#include <unistd.h>
 
 #include "ipc/chan_log.h"
 
 #include "base/bounds.h"
+#include "base/clock.h"
 #include "os/fd.h"
+
+/*
+ * A burst of a few hundred lines fills the channel (of the login workers, which
+ * share theirs, a flood of clients does): logd needs so long at most to have
+ * room again, unless it hangs, and then nobody else shall.
+ */
+#define ROOM_WAIT_MS 500
 
 static int log_fd = -1;
 static unsigned long lost;
+static pid_t lost_by; /* what a parent has lost its children do not tell */
 
 void
 log_line_write(const struct log_line *m, struct buf *out)
@@ -82,11 +92,16 @@ send_line(enum log_level level, const char *line)
 	struct log_line m = {.level = level,
 	    .detail = str_of(log_process()),
 	    .line = str_of(line)};
+	enum step step;
 	struct err e;
 
 	if (frame.max_bytes == 0)
 		buf_init(&frame, LOG_FRAME_MAX);
 	log_line_write(&m, &frame);
+	step = fd_send(log_fd, buf_str(&frame), NULL, 0, true, &e);
+	if (step != STEP_MORE || lost > 0 ||
+	    fd_wait(log_fd, true, clock_mono_ms() + ROOM_WAIT_MS, &e) == -1)
+		return step == STEP_DONE;
 	return fd_send(log_fd, buf_str(&frame), NULL, 0, true, &e) == STEP_DONE;
 }
 
@@ -95,14 +110,18 @@ to_logd(enum log_level level, const char *line, UNUSED void *arg)
 {
 	char text[80];
 
+	if (lost > 0 && lost_by != getpid())
+		lost = 0;
 	if (lost > 0) {
 		(void)snprintf(
 		    text, sizeof(text), "log lines lost count=%lu", lost);
 		if (send_line(LOG_LEVEL_WARN, text))
 			lost = 0;
 	}
-	if (!send_line(level, line))
-		lost++;
+	if (send_line(level, line))
+		return;
+	lost++;
+	lost_by = getpid();
 }
 
 void

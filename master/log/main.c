@@ -7,7 +7,9 @@
  * Trusts:  master. Lines may come from taken-over processes: who speaks is the
  *          descriptor, what it says is quoted, how much is limited by turns.
  */
+#include <errno.h>
 #include <ev.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -29,6 +31,7 @@
 #define GATHER_S 0.005
 #define GATHER_BYTES ((size_t)16 * 1024)
 #define BUSY_LINES 16
+#define SYSLOG_WAIT_MS 100
 
 struct source {
 	struct list link;
@@ -46,7 +49,8 @@ struct logd {
 	bool syslog; /* out_fd is a datagram socket */
 	bool asked_reopen; /* until a new descriptor comes */
 	bool started, ending;
-	unsigned long lost;
+	unsigned long lost; /* lines, not told yet */
+	unsigned long telling; /* of these, in a line that is gathered */
 	struct buf line; /* what has not been written yet */
 	unsigned long gathered, in_round; /* lines in it, in this round */
 };
@@ -66,34 +70,79 @@ ask_reopen(struct logd *d)
 	(void)chan_send(d->master, b, NULL, 0, &e);
 }
 
+/*
+ * syslog's socket holds ten datagrams (net.unix.max_dgram_qlen): a burst waits a
+ * little, unless the line before has waited in vain.
+ */
+static bool
+send_to_syslog(struct logd *d)
+{
+	struct err e;
+
+	if (send(d->out_fd, d->line.p, d->line.n, MSG_NOSIGNAL) != -1)
+		return true;
+	if (errno != EAGAIN || d->lost > 0)
+		return false;
+	if (fd_wait(d->out_fd, true, clock_mono_ms() + SYSLOG_WAIT_MS, &e) ==
+	    -1) {
+		errno = EAGAIN;
+		return false;
+	}
+	return send(d->out_fd, d->line.p, d->line.n, MSG_NOSIGNAL) != -1;
+}
+
 static bool
 put_bytes(struct logd *d)
 {
 	struct err e;
 
+	errno = 0;
 	if (d->out_fd == -1)
 		return false;
-	if (d->syslog)
-		return send(d->out_fd, d->line.p, d->line.n, MSG_NOSIGNAL) !=
-		    -1;
-	return fd_write_all(d->out_fd, d->line.p, d->line.n, &e) == 0;
+	return d->syslog
+	    ? send_to_syslog(d)
+	    : fd_write_all(d->out_fd, d->line.p, d->line.n, &e) == 0;
 }
 
 /* Writes what has been gathered: lines for a file, one for syslog. */
 static void
 flush(struct logd *d)
 {
-	if (d->gathered > 0 && !put_bytes(d)) {
-		d->lost += d->gathered;
-		ask_reopen(d);
+	if (d->line.n > 0 && !put_bytes(d)) {
+		d->lost += d->gathered + d->telling;
+		/* A queue that is full is not broken. */
+		if (errno != EAGAIN)
+			ask_reopen(d);
 	}
 	buf_clear(&d->line);
-	d->gathered = 0;
+	d->gathered = d->telling = 0;
+}
+
+static void put_own(struct logd *d, enum log_level level, const char *text);
+
+/* Ahead of the next line that may get through. */
+static void
+tell_lost(struct logd *d)
+{
+	char text[80];
+
+	if (d->lost == 0 || d->asked_reopen || d->telling > 0)
+		return;
+	(void)snprintf(text, sizeof(text), "log lines lost count=%lu", d->lost);
+	d->telling = d->lost;
+	d->lost = 0;
+	put_own(d, LOG_LEVEL_WARN, text);
+	/* Itself it is none of them. */
+	if (d->gathered > 0)
+		d->gathered--;
+	else if (d->lost > 0)
+		d->lost--;
 }
 
 static void
 put(struct logd *d, const struct line *l, const struct line_source *s)
 {
+	tell_lost(d);
 	if (d->syslog)
 		line_for_syslog(l, s, &d->line);
 	else
@@ -197,7 +246,6 @@ on_file(UNUSED struct chan *c, struct chan_msg *m, void *arg, struct err *e)
 {
 	struct logd *d = arg;
 	struct child_file got;
-	char text[80];
 
 	if (child_file_parse(&m->in, &got, e) == -1)
 		return -1;
@@ -206,12 +254,7 @@ on_file(UNUSED struct chan *c, struct chan_msg *m, void *arg, struct err *e)
 	d->out_fd = chan_take_fd(m, 0);
 	d->syslog = str_eq(got.role, STR("syslog"));
 	d->asked_reopen = false;
-	if (d->lost > 0) {
-		(void)snprintf(
-		    text, sizeof(text), "log lines lost count=%lu", d->lost);
-		d->lost = 0;
-		put_own(d, LOG_LEVEL_WARN, text);
-	}
+	tell_lost(d);
 	return 0;
 }
 
@@ -253,6 +296,28 @@ on_stop(UNUSED struct chan *c, struct chan_msg *m, void *arg, struct err *e)
 	return 0;
 }
 
+/* Who sent it is no worse off than before. */
+static int
+on_lost(UNUSED struct chan *c, struct msg_in *in, void *arg, struct err *e)
+{
+	struct logd *d = arg;
+	struct log_source got;
+	struct err why = *e;
+
+	if (in->type == LOG_SOURCE) {
+		if (log_source_parse(in, &got, e) == -1)
+			return -1;
+		log_error("lines of a process can not be read process=%.*s "
+			  "pid=%u reason=\"%s\"",
+		    STR_ARG(got.name), got.pid, why.text);
+		return 0;
+	}
+	/* A file or socket to write to: asked for again, if it is needed. */
+	d->asked_reopen = false;
+	log_error("the log can not be opened again reason=\"%s\"", why.text);
+	return 0;
+}
+
 static void
 master_closed(struct chan *c, UNUSED const struct err *why, void *arg)
 {
@@ -273,7 +338,8 @@ static const struct chan_entry master_entries[] = {
 static const struct chan_def master_def = {.name = "master",
     .entries = master_entries,
     .n_entries = ARRAY_LEN(master_entries),
-    .on_close = master_closed};
+    .on_close = master_closed,
+    .on_lost = on_lost};
 
 static void
 before_sleep(struct ev_loop *loop, ev_prepare *w, UNUSED int events)
@@ -300,6 +366,10 @@ main(int argc, char **argv)
 	if (child_start("logd", &d->settings, &e) == -1)
 		log_fatal("%s", e.text);
 	proc_title("logd");
+	/* Who reads standard error, or a FIFO, may go and come. */
+	if (sigaction(SIGPIPE, &(struct sigaction){.sa_handler = SIG_IGN},
+		NULL) == -1)
+		log_fatal("sigaction");
 	buf_init(&d->line, GATHER_BYTES + 16384);
 	list_init(&d->sources);
 	d->out_fd = -1;
