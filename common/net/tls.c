@@ -483,7 +483,9 @@ tls_flush(struct tls *t, struct err *e)
 void
 tls_close(struct tls *t)
 {
-	if (t->io_failed || !t->is_open)
+	/* What has been exported may be somebody else's by now: two records of
+	 * one number under one key would give the key's secrets away. */
+	if (t->io_failed || !t->is_open || t->is_closed)
 		return;
 	(void)gnutls_bye(t->session, GNUTLS_SHUT_WR);
 	(void)flush(t);

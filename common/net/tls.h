@@ -98,7 +98,7 @@ int tls_recv(struct tls *t, char *p, size_t size, size_t *n, struct err *e);
 /* Collects; tls_flush() or the next tls_recv() sends. */
 int tls_send(struct tls *t, struct str s, struct err *e);
 int tls_flush(struct tls *t, struct err *e);
-/* Sends close_notify, as far as that works at once. */
+/* Sends close_notify, as far as that works at once; nothing once exported. */
 void tls_close(struct tls *t);
 
 /*

@@ -5,7 +5,8 @@
  *
  * HELLO --PROXY header, TLS, greeting--> TALK --authd's OK--> HANDOVER
  *       HANDOVER --TAKEN--> gone without a byte
- *       HANDOVER --REFUSED, master gone--> answer, close
+ *       HANDOVER --REFUSED--> answer, close
+ *       HANDOVER --no word, master gone--> close without a byte
  *
  * Owns:    the client's socket and its TLS session, until the handover.
  * Runs in: login workers.
@@ -539,10 +540,9 @@ hear_master(struct client *c, int64_t deadline, enum handoff_reason *reason)
 		c->l->fd_master, 0, &room, &in, NULL, 0, deadline, &e) == -1) {
 		c->broken = true;
 		/* It may have been taken all the same: say nothing. */
-		if (e.code == ERR_TIMEOUT)
-			rc = end(c, "no word from master");
-		else
-			rc = 1;
+		rc = end(c,
+		    e.code == ERR_TIMEOUT ? "no word from master"
+					  : "master has gone");
 	} else if (in.type == HANDOFF_TAKEN &&
 	    handoff_taken_parse(&in, &conn, &e) == 0 && conn == c->l->conn)
 		rc = 0;

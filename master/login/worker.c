@@ -31,6 +31,7 @@
 
 #define KEEP_MAX (LOGIN_LISTENERS_MAX + 8)
 #define EVENTS_MAX 4
+#define FULL_PAUSE_MS 50
 
 static int
 by_number(const void *a, const void *b)
@@ -145,6 +146,17 @@ has_left(const struct login_listening *l, int fd)
 	return n == 0 || (n == -1 && errno != EAGAIN && errno != EINTR);
 }
 
+/*
+ * The system has no room for one more, and the client stays in the queue: trying
+ * again at once, as all spares would, only keeps busy who might make room.
+ */
+static void
+rest_if_full(int sys)
+{
+	if (sys == EMFILE || sys == ENFILE || sys == ENOBUFS || sys == ENOMEM)
+		(void)poll(NULL, 0, FULL_PAUSE_MS);
+}
+
 /* -1: another spare was faster, or the client has left. */
 static int
 accept_from(const struct worker_start *w, const struct login_listening *l,
@@ -156,6 +168,8 @@ accept_from(const struct worker_start *w, const struct login_listening *l,
 
 		if (fd == -1 || (!is_shed(w, l, fd) && !has_left(l, fd))) {
 			*from = l->from;
+			if (fd == -1)
+				rest_if_full(errno);
 			return fd;
 		}
 		(void)close(fd);

@@ -3,12 +3,13 @@
 gone, or ask for what they must not have."""
 import os
 import resource
+import socket
 import subprocess
 import time
 
 import pytest
 
-from lib import certs, login, wire
+from lib import certs, login, server, wire
 from lib.authd import Gone, readable
 from lib.login import (AUTH_CANCEL, AUTH_FAIL, AUTH_MORE, AUTH_OK, AUTH_START,
                        BLOB, FAILED, KILL, NEED, REFUSED, RETIRED, SIGN,
@@ -266,13 +267,18 @@ def test_refused(parent, reason, code):
 
 
 def test_master_closes_the_channel(parent):
+    """Master may have died behind the offer: whose the client is now nobody
+    can say, so the worker says nothing."""
     p = parent()
-    c = client(p)
-    s = granted(p, c)
-    s.client.close()
-    s.master.close()
-    status, text, _ = c.finish(b"a")
-    assert status == "NO" and text.startswith(b"[UNAVAILABLE]")
+    for tls in (False, True):
+        c = client(p, tls)
+        s = granted(p, c)
+        s.master.close()
+        with pytest.raises(Gone):
+            s.auth.recv(5)
+        assert c.is_silent(0.3)
+        s.client.close()
+        assert c.is_closed()
 
 
 def test_no_word_from_master(parent):
@@ -395,6 +401,42 @@ def test_keyd_gone(parent):
         client(p, True, timeout=3)
     p.feed(ready=False)
     client(p).ok("NOOP")
+
+
+def cpu_seconds(pids):
+    """Used by these processes so far."""
+    ticks = 0
+    for pid in pids:
+        with open("/proc/%d/stat" % pid) as f:
+            ticks += sum(map(int, f.read().rsplit(")", 1)[1].split()[11:13]))
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def set_descriptors(pids, n):
+    """The soft limit, as only the same uid may."""
+    for pid in pids:
+        subprocess.run(
+            ["/usr/bin/prlimit", "--pid", str(pid), "--nofile=%s:" % n],
+            check=True, user=login.LOGIN_UID, group=login.LOGIN_UID,
+            extra_groups=[])
+
+
+@pytest.mark.skipif(not server.is_root(), reason="needs root")
+def test_no_descriptor_for_a_client(parent):
+    """Who can not accept rests; the client is served when there is room."""
+    p = parent("login_workers_spare = 2\n")
+    with open("/proc/%d/task/%d/children" % (p.child.pid, p.child.pid)) as f:
+        spares = [int(pid) for pid in f.read().split()]
+    set_descriptors(spares, "0")
+    with socket.create_connection(("127.0.0.1", p.imap_port), 20) as c:
+        before = cpu_seconds(spares)
+        c.settimeout(1)
+        with pytest.raises(TimeoutError):
+            c.recv(1)
+        assert cpu_seconds(spares) - before < 0.3
+        set_descriptors(spares, "32")
+        c.settimeout(20)
+        assert c.recv(4) == b"* OK"
 
 
 def retired(p):
