@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "control.h"
+#include "limit.h"
 #include "os/fd.h"
 #include "os/rng.h"
 #include "reload.h"
@@ -24,8 +25,6 @@
 #include "spools.h"
 #include "worker.h"
 
-#define BACKOFF_MS 100
-#define BACKOFF_MAX_MS 30000
 #define STOP_PATIENCE_S 10
 #define TICKET_KEY_LIFE_MS (INT64_C(24) * 60 * 60 * 1000)
 
@@ -243,16 +242,6 @@ advance(struct generation *g)
 	worker_serve_needs(g);
 }
 
-static int64_t
-backoff_ms(unsigned failures)
-{
-	int64_t ms = BACKOFF_MS;
-
-	for (unsigned i = 1; i < failures && ms < BACKOFF_MAX_MS; i++)
-		ms *= 2;
-	return ms > BACKOFF_MAX_MS ? BACKOFF_MAX_MS : ms;
-}
-
 /* Nobody waits for it: without it there are no locks in the spool. */
 static void
 spoold_changed(struct service_proc *p)
@@ -264,7 +253,7 @@ spoold_changed(struct service_proc *p)
 	if (p->m->stopping)
 		master_stop_step(p->m);
 	else if (p->m->now->settings->spool_dir[0] != '\0')
-		service_start_later(p, backoff_ms(p->failures));
+		service_start_later(p, limit_backoff_ms(p->failures));
 }
 
 static void
@@ -279,7 +268,7 @@ logd_changed(struct service_proc *p)
 		else if (!m->ready)
 			master_stop(m, 1);
 		else
-			service_start_later(p, backoff_ms(p->failures));
+			service_start_later(p, limit_backoff_ms(p->failures));
 		return;
 	}
 	if (m->ready || m->stopping || m->now->spawner.state != SERVICE_DOWN)
@@ -316,7 +305,7 @@ generation_service_changed(struct service_proc *p, UNUSED const char *text)
 	else if (!g->was_ready)
 		failed(g);
 	else
-		service_start_later(p, backoff_ms(p->failures));
+		service_start_later(p, limit_backoff_ms(p->failures));
 }
 
 /* ---- end ---- */

@@ -35,6 +35,9 @@ struct crash {
 
 #define KEY_MAX 300
 
+#define BACKOFF_MS 100
+#define BACKOFF_MAX_MS 2000
+
 void
 limit_init(struct limit_table *l)
 {
@@ -198,6 +201,16 @@ limit_may_start(
 	const struct crash *c = map_find(&l->crashes, identity);
 
 	return c == NULL || now_ms >= c->not_before_ms;
+}
+
+int64_t
+limit_backoff_ms(unsigned failures)
+{
+	int64_t ms = BACKOFF_MS;
+
+	for (unsigned i = 1; i < failures && ms < BACKOFF_MAX_MS; i++)
+		ms *= 2;
+	return ms > BACKOFF_MAX_MS ? BACKOFF_MAX_MS : ms;
 }
 
 void

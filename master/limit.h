@@ -51,6 +51,11 @@ uint32_t limit_of_user(
 void limit_crashed(struct limit_table *l, struct str identity, int64_t now_ms);
 bool limit_may_start(
     const struct limit_table *l, struct str identity, int64_t now_ms);
+/*
+ * How long a service that has ended so many times in a row waits for its next
+ * start. Clients wait with it: for an answer to the first of their bytes.
+ */
+int64_t limit_backoff_ms(unsigned failures);
 /* Drops what is old. */
 void limit_sweep(struct limit_table *l, int64_t now_ms);
 

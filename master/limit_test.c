@@ -166,12 +166,24 @@ test_user_dirs(UNUSED void **state)
 	assert_int_equal(rmdir(root), 0);
 }
 
+/* Who connects while a service starts again waits for it. */
+static void
+test_backoff(UNUSED void **state)
+{
+	assert_int_equal(limit_backoff_ms(0), 100);
+	assert_int_equal(limit_backoff_ms(1), 100);
+	assert_int_equal(limit_backoff_ms(3), 400);
+	for (unsigned n = 5; n < 100; n++)
+		assert_in_range(limit_backoff_ms(n), 1000, 2000);
+	assert_in_range(limit_backoff_ms(UINT32_MAX), 1000, 2000);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_counts),
 	    cmocka_unit_test(test_blocks), cmocka_unit_test(test_crashes),
-	    cmocka_unit_test(test_user_dirs)};
+	    cmocka_unit_test(test_backoff), cmocka_unit_test(test_user_dirs)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

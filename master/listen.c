@@ -70,36 +70,104 @@ set_options(int fd, int family)
 	(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
 }
 
+static bool
+bind_to(int fd, const union address *a)
+{
+	return bind(fd, &a->any, address_size(a)) == 0 &&
+	    listen(fd, BACKLOG) == 0;
+}
+
+static void
+share_port(int fd, bool on)
+{
+	int value = on;
+
+	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &value, sizeof(value));
+}
+
+/*
+ * "*" becomes one address, or the other way round, while the old socket is still
+ * open. Not for longer than that: a second server on the same port is to be told
+ * that it is taken.
+ */
+static bool
+bind_beside(struct listeners *l, int fd, const union address *a, uint16_t port)
+{
+	bool ok, is_ours = false;
+	int sys;
+
+	VEC_EACH(&l->v, have)
+		if (have->port == port) {
+			share_port(have->fd, true);
+			is_ours = true;
+		}
+	errno = EADDRINUSE;
+	if (!is_ours)
+		return false;
+	share_port(fd, true);
+	ok = bind_to(fd, a);
+	sys = errno;
+	share_port(fd, false);
+	VEC_EACH(&l->v, have)
+		if (have->port == port)
+			share_port(have->fd, false);
+	errno = sys;
+	return ok;
+}
+
+/*
+ * Another service gets this port: the old one has the socket until its last spare
+ * has gone, so it can not be bound anew.
+ */
+static int
+take_over(const struct listeners *l, const struct setting_listener *want)
+{
+	struct err ignored;
+
+	VEC_EACH(&l->v, have)
+		if (have->port == want->port &&
+		    strcmp(have->address, want->address) == 0)
+			return fd_dup(have->fd, &ignored);
+	return -1;
+}
+
+static int
+open_socket(struct listeners *l, const struct setting_listener *want,
+    const union address *a)
+{
+	int fd = take_over(l, want);
+
+	if (fd != -1)
+		return fd;
+	fd = socket(
+	    a->any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd == -1)
+		return -1;
+	set_options(fd, a->any.sa_family);
+	if (!bind_to(fd, a) &&
+	    !(errno == EADDRINUSE && bind_beside(l, fd, a, want->port)))
+		fd_close(&fd);
+	return fd;
+}
+
 /* 1: bound; 0: this host has no IPv6 and only the wildcard was asked for. */
 static int
-bind_one(
-    const struct setting_listener *want, struct listener *out, struct err *e)
+bind_one(struct listeners *l, const struct setting_listener *want,
+    struct listener *out, struct err *e)
 {
 	union address a;
-	bool wildcard = strcmp(want->address, "::") == 0;
 	int fd;
 
 	if (!parse_address(want->address, want->port, &a))
 		return err_set(e, ERR_SYNTAX, "%s: %s is not an IP address",
 		    want->name, want->address);
-	fd = socket(
-	    a.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd == -1 && wildcard && errno == EAFNOSUPPORT)
+	fd = open_socket(l, want, &a);
+	if (fd == -1 && strcmp(want->address, "::") == 0 &&
+	    (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL))
 		return 0;
 	if (fd == -1)
-		return err_sys(e, "%s: socket", want->name);
-	set_options(fd, a.any.sa_family);
-	if (bind(fd, &a.any, address_size(&a)) == -1 ||
-	    listen(fd, BACKLOG) == -1) {
-		int saved = errno;
-
-		fd_close(&fd);
-		errno = saved;
-		if (wildcard && saved == EADDRNOTAVAIL)
-			return 0;
 		return err_sys(e, "%s: bind %s port %u", want->name,
 		    want->address, want->port);
-	}
 	*out = (struct listener){.fd = fd,
 	    .service = want->service,
 	    .tls = want->tls,
@@ -145,7 +213,7 @@ listen_renew(struct listeners *l, const struct settings *s, struct err *e)
 		if (have != NULL)
 			have->wanted = true;
 		else
-			rc = bind_one(want, &fresh, e);
+			rc = bind_one(l, want, &fresh, e);
 		if (rc == -1) {
 			listen_settle(l, false);
 			return -1;

@@ -210,6 +210,8 @@ master_is_ready(struct master *m)
 	fd_close(&m->ready_fd);
 	if (m->error_fd > 2)
 		fd_close(&m->error_fd);
+	if (m->reload_early)
+		reload_begin(m, "SIGHUP before the start was over");
 }
 
 static void
@@ -225,6 +227,17 @@ on_signal(UNUSED struct ev_loop *loop, ev_signal *w, UNUSED int events)
 		master_stop(m, 0);
 }
 
+/* One that comes before we can hear it waits. */
+static void
+hold_hup(bool on)
+{
+	sigset_t set;
+
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGHUP);
+	(void)sigprocmask(on ? SIG_BLOCK : SIG_UNBLOCK, &set, NULL);
+}
+
 static void
 watch_signals(struct master *m)
 {
@@ -238,6 +251,7 @@ watch_signals(struct master *m)
 	ev_signal_start(m->loop, &m->on_term);
 	ev_signal_start(m->loop, &m->on_int);
 	ev_signal_start(m->loop, &m->on_hup);
+	hold_hup(false);
 	ev_timer_init(&m->stop_timer, on_stop_timer, 0, 0);
 	m->stop_timer.data = m;
 }
@@ -425,6 +439,7 @@ main(int argc, char **argv)
 	bool check_only = false;
 	int c;
 
+	hold_hup(true);
 	init(&m);
 	proc_title_init(argc, argv);
 	log_set_process("restanted");

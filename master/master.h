@@ -52,6 +52,7 @@ struct service_proc {
 	ev_timer timer; /* start takes too long; back-off; must be gone */
 	unsigned failures; /* in a row */
 	bool given_up; /* we ended it: its setup could not be sent */
+	bool asks_file; /* logd, before it is ready: for its log */
 	int64_t started_ms;
 };
 
@@ -90,6 +91,7 @@ struct master {
 	struct ev_loop *loop;
 	const char *conf_path;
 	bool conf_optional, foreground, stopping, ready;
+	bool reload_early; /* asked for before ready */
 	struct listeners listeners;
 	struct logs logs;
 	struct service_proc logd, spoold;

@@ -190,8 +190,13 @@ reload_begin(struct master *m, const char *why)
 	struct buf problems;
 	struct err e;
 
-	if (m->stopping || !m->ready)
+	if (m->stopping)
 		return;
+	/* What we start with may have been read before it was changed. */
+	if (!m->ready) {
+		m->reload_early = true;
+		return;
+	}
 	if (reload_is_under_way(m)) {
 		m->reload->again = true;
 		return;

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "service.h"
@@ -35,7 +36,7 @@
 #include "worker.h"
 
 #define START_PATIENCE_S 20
-#define REOPEN_PAUSE_S 5
+#define REOPEN_PAUSE_S 1
 
 static const struct {
 	const char *name;
@@ -64,6 +65,14 @@ settings_of(const struct service_proc *p)
 
 /* ---- what comes from it ---- */
 
+static void
+set_timer(struct service_proc *p, double seconds)
+{
+	ev_timer_stop(p->m->loop, &p->timer);
+	ev_timer_set(&p->timer, seconds, 0);
+	ev_timer_start(p->m->loop, &p->timer);
+}
+
 static int
 on_ready(UNUSED struct chan *c, struct chan_msg *m, void *arg, struct err *e)
 {
@@ -78,6 +87,9 @@ on_ready(UNUSED struct chan *c, struct chan_msg *m, void *arg, struct err *e)
 		return err_set(e, ERR_VIOLATION, "ready twice");
 	ev_timer_stop(p->m->loop, &p->timer);
 	p->state = SERVICE_RUNNING;
+	if (p->asks_file)
+		set_timer(p, REOPEN_PAUSE_S);
+	p->asks_file = false;
 	generation_service_changed(p, "");
 	return 0;
 }
@@ -145,8 +157,6 @@ on_cut(UNUSED struct chan *c, struct chan_msg *m, void *arg, struct err *e)
 	return 0;
 }
 
-static void send_log_target(struct service_proc *p);
-
 static int
 on_reopen(UNUSED struct chan *c, struct chan_msg *m, void *arg, struct err *e)
 {
@@ -154,11 +164,12 @@ on_reopen(UNUSED struct chan *c, struct chan_msg *m, void *arg, struct err *e)
 
 	if (log_reopen_parse(&m->in, e) == -1)
 		return -1;
-	/* A full disk would make this a busy loop. */
-	if (!ev_is_active(&p->timer)) {
-		ev_timer_set(&p->timer, REOPEN_PAUSE_S, 0);
-		ev_timer_start(p->m->loop, &p->timer);
-	}
+	/* A full disk would make this a busy loop. Before it is ready the
+	 * timer waits for that. */
+	if (p->state == SERVICE_STARTING)
+		p->asks_file = true;
+	else if (!ev_is_active(&p->timer))
+		set_timer(p, REOPEN_PAUSE_S);
 	return 0;
 }
 
@@ -182,11 +193,22 @@ static const struct chan_entry login_entries[] = {COMMON_ENTRIES,
 
 static void on_close(struct chan *c, const struct err *why, void *arg);
 
+/* A grant with an auth child behind it: the handoff will find none. */
+static int
+on_lost(UNUSED struct chan *c, struct msg_in *in, void *arg, struct err *e)
+{
+	struct service_proc *p = arg;
+
+	log_error("message of %s is lost type=%u reason=\"%s\"",
+	    service_title(p), in->type, e->text);
+	return 0;
+}
+
 #define DEF(title, table)                                                      \
 	{                                                                      \
 		.name = (title), .entries = (table),                           \
 		.n_entries = ARRAY_LEN(table), .on_close = on_close,           \
-		.queue_max_bytes = (size_t)4 * 1024 * 1024                     \
+		.on_lost = on_lost, .queue_max_bytes = (size_t)4 * 1024 * 1024 \
 	}
 
 static const struct chan_def defs[] = {
@@ -245,7 +267,7 @@ send_file(struct service_proc *p, const char *role, uint32_t number,
 	return 0;
 }
 
-static void
+static bool
 send_log_target(struct service_proc *p)
 {
 	const struct settings *s = settings_of(p);
@@ -258,10 +280,32 @@ send_log_target(struct service_proc *p)
 		if (!p->m->ready)
 			(void)dprintf(
 			    p->m->error_fd, "restanted: %s\n", e.text);
-		return;
+		return false;
 	}
 	(void)send_file(p, role, 0, s->log, fd);
 	fd_close(&fd);
+	return true;
+}
+
+/*
+ * A file of the configuration, to be read by somebody else; -1 with the reason. A
+ * FIFO would make us wait here, and its reader there, for whoever writes to it.
+ */
+static int
+open_file(const char *what, const char *path, struct err *e)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	struct stat st;
+
+	if (fd == -1 || fstat(fd, &st) == -1)
+		(void)err_sys(e, "open the %s %s", what, path);
+	else if (!S_ISREG(st.st_mode))
+		(void)err_set(e, ERR_OTHER,
+		    "open the %s %s: it is not a regular file", what, path);
+	else
+		return fd;
+	fd_close(&fd);
+	return -1;
 }
 
 static int
@@ -271,10 +315,10 @@ send_keys(struct service_proc *p, struct err *e)
 
 	for (size_t i = 0; i < s->certs.n; i++) {
 		const char *path = s->certs.v[i].key;
-		int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+		int fd = open_file("private key", path, e);
 
 		if (fd == -1)
-			return err_sys(e, "open the private key %s", path);
+			return -1;
 		(void)send_file(p, "key", (uint32_t)i, path, fd);
 		fd_close(&fd);
 	}
@@ -288,16 +332,16 @@ send_cert(struct service_proc *p, uint32_t number,
 	struct login_cert m = {.number = number, .path = str_of(cert->cert)};
 	struct buf *b = chan_frame();
 	int fds[2] = {-1, -1};
+	struct err why;
 
-	fds[0] = open(cert->cert, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	fds[0] = open_file("certificate", cert->cert, e);
 	if (fds[0] == -1)
-		return err_sys(e, "open the certificate %s", cert->cert);
+		return -1;
 	if (cert->ocsp != NULL && cert->ocsp[0] != '\0') {
-		fds[1] = open(cert->ocsp, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+		fds[1] = open_file("OCSP response", cert->ocsp, &why);
 		/* Only stapling is lost. */
 		if (fds[1] == -1)
-			log_warn("open the OCSP response %s: %s", cert->ocsp,
-			    strerror(errno));
+			log_warn("%s", why.text);
 	}
 	m.ocsp = fds[1] != -1;
 	login_cert_write(&m, b);
@@ -402,7 +446,7 @@ send_setup(struct service_proc *p, struct err *e)
 
 	switch (p->program) {
 	case PROGRAM_LOGD:
-		send_log_target(p);
+		(void)send_log_target(p);
 		logs_set_logd(&p->m->logs, p->chan);
 		break;
 	case PROGRAM_AUTHD:
@@ -587,8 +631,9 @@ on_timer(UNUSED struct ev_loop *loop, ev_timer *w, UNUSED int events)
 		service_kill(p);
 		break;
 	case SERVICE_RUNNING:
-		if (p->program == PROGRAM_LOGD)
-			send_log_target(p);
+		/* logd asks once: what can not be opened yet is tried again. */
+		if (p->program == PROGRAM_LOGD && !send_log_target(p))
+			set_timer(p, REOPEN_PAUSE_S);
 		break;
 	case SERVICE_STOPPING:
 		log_warn("%s pid=%d does not end, killed", service_title(p),
@@ -596,14 +641,6 @@ on_timer(UNUSED struct ev_loop *loop, ev_timer *w, UNUSED int events)
 		service_kill(p);
 		break;
 	}
-}
-
-static void
-set_timer(struct service_proc *p, double seconds)
-{
-	ev_timer_stop(p->m->loop, &p->timer);
-	ev_timer_set(&p->timer, seconds, 0);
-	ev_timer_start(p->m->loop, &p->timer);
 }
 
 void
@@ -654,6 +691,7 @@ service_start(struct service_proc *p, struct err *e)
 	fd_close(&log_fd);
 	p->started_ms = clock_mono_ms();
 	p->state = SERVICE_STARTING;
+	p->asks_file = false;
 	p->chan = chan_new(p->m->loop, pair[0], &defs[p->program], p);
 	/* Login workers write to their parent's log channel. */
 	logs_begin(

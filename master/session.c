@@ -350,6 +350,16 @@ place(struct worker *w, struct grant_entry *grant,
 }
 
 void
+session_refuse_handoff(struct worker *w, const struct handoff_offer *offer)
+{
+	struct grant_entry *grant =
+	    grants_take(&w->grants, offer->conn, clock_mono_ms());
+
+	grant_entry_free(&grant);
+	tell_refused(w, offer->conn, HANDOFF_FAILED);
+}
+
+void
 session_handoff(struct worker *w, const struct handoff_offer *offer,
     int client_fd, int second_fd)
 {
@@ -361,6 +371,8 @@ session_handoff(struct worker *w, const struct handoff_offer *offer,
 	if (grant == NULL) {
 		m->n_violations++;
 		log_warn("handoff without a grant worker=%u", w->number);
+		/* The client hears it; nobody else has its connection. */
+		tell_refused(w, offer->conn, HANDOFF_FAILED);
 		worker_free(&w);
 	} else if (m->stopping) {
 		tell_refused(w, offer->conn, HANDOFF_FAILED);

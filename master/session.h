@@ -50,6 +50,9 @@ void session_grant(
 /* A worker hands a client over. Takes the descriptors. */
 void session_handoff(struct worker *w, const struct handoff_offer *offer,
     int client_fd, int second_fd);
+/* Its descriptors have not come: the worker keeps the client. */
+void session_refuse_handoff(
+    struct worker *w, const struct handoff_offer *offer);
 /* The worker has gone; the offer goes on without it. */
 void session_worker_gone(struct session *s);
 

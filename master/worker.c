@@ -54,6 +54,20 @@ on_handoff(UNUSED struct chan *c, struct chan_msg *m, void *arg, struct err *e)
 	return 0;
 }
 
+/* It has the client still, who may try again. */
+static int
+on_lost(UNUSED struct chan *c, struct msg_in *in, void *arg, struct err *e)
+{
+	struct handoff_offer offer;
+	struct err why = *e;
+
+	if (handoff_offer_parse(in, &offer, e) == -1)
+		return -1;
+	log_error("connection can not be handed over reason=\"%s\"", why.text);
+	session_refuse_handoff(arg, &offer);
+	return 0;
+}
+
 static void
 on_close(UNUSED struct chan *c, const struct err *why, void *arg)
 {
@@ -72,6 +86,7 @@ static const struct chan_def def = {.name = "login worker",
     .entries = entries,
     .n_entries = ARRAY_LEN(entries),
     .on_close = on_close,
+    .on_lost = on_lost,
     .queue_max_bytes = 4096};
 
 static struct str
@@ -128,10 +143,18 @@ worker_kill(struct worker **wp, const char *why)
 
 /* ---- making them ---- */
 
+/* In turn; of those that are not being started again. NULL: none. */
 static struct service_proc *
-keyd_of(struct generation *g, uint32_t number)
+keyd_of(const struct generation *g, uint32_t number)
 {
-	return g->n_keyd == 0 ? NULL : &g->keyd[number % g->n_keyd];
+	for (uint32_t i = 0; i < g->n_keyd; i++) {
+		const struct service_proc *p =
+		    &g->keyd[(number + i) % g->n_keyd];
+
+		if (p->state == SERVICE_RUNNING)
+			return (struct service_proc *)(uintptr_t)p;
+	}
+	return NULL;
 }
 
 static bool
@@ -144,10 +167,7 @@ can_make(const struct generation *g)
 	if (g->login.state != SERVICE_STARTING &&
 	    g->login.state != SERVICE_RUNNING)
 		return false;
-	for (uint32_t i = 0; i < g->n_keyd; i++)
-		if (g->keyd[i].state != SERVICE_RUNNING)
-			return false;
-	return true;
+	return g->n_keyd == 0 || keyd_of(g, 0) != NULL;
 }
 
 static void
@@ -184,6 +204,7 @@ make_one(struct generation *g, struct err *e)
 {
 	int authd[2] = {-1, -1}, keyd[2] = {-1, -1}, own[2] = {-1, -1};
 	uint32_t number = next_number(g->m);
+	struct service_proc *keeper = keyd_of(g, number);
 	struct worker *w;
 	struct buf *b;
 	int rc = -1;
@@ -202,9 +223,8 @@ make_one(struct generation *g, struct err *e)
 	w->chan = chan_new(g->m->loop, own[0], &def, w);
 	own[0] = -1;
 	send_peer(&g->authd, CHILD_KIND_WORKER, number, authd[0]);
-	if (keyd_of(g, number) != NULL)
-		send_peer(
-		    keyd_of(g, number), kind_for_keyd(g), number, keyd[0]);
+	if (keeper != NULL)
+		send_peer(keeper, kind_for_keyd(g), number, keyd[0]);
 	b = chan_frame();
 	login_worker_write(number, b);
 	service_send(&g->login, b, (const int[]){authd[1], keyd[1], own[1]}, 3);

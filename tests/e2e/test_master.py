@@ -106,6 +106,11 @@ def test_grant_waits_behind_others(m):
     s.next("imapd").chan.expect(ipc.SESSION_CONNECTION)
 
 
+def cut_off(w):
+    """It may hear first that its client is not taken."""
+    w.master.expect_closed(behind=ipc.HANDOFF_REFUSED)
+
+
 # ---- a lying worker ----------------------------------------------------------
 
 def test_forged(m):
@@ -114,6 +119,7 @@ def test_forged(m):
     w = s.worker()
     near, far = s.client()
     s.handoff(w, 1, far)
+    w.master.expect(ipc.HANDOFF_REFUSED)
     w.master.expect_closed()
     assert s.wait_log("handoff without a grant worker=%d" % w.number)
     far.close()
@@ -132,6 +138,7 @@ def test_replayed(m):
     p.chan.send(ipc.SESSION_HAVE, [("u64", number)])
     w.master.expect(ipc.HANDOFF_TAKEN)
     s.handoff(w, conn, far)
+    w.master.expect(ipc.HANDOFF_REFUSED)
     w.master.expect_closed()
     assert p.chan.is_quiet()
 
@@ -143,7 +150,7 @@ def test_foreign_channel(m):
     _, far = s.client()
     conn = s.grant(w, far)
     s.handoff(other, conn, far)
-    other.master.expect_closed()
+    cut_off(other)
     s.handoff(w, conn, far)  # and is still good for its own
     s.next("imapd").chan.expect(ipc.SESSION_CONNECTION)
 
@@ -154,7 +161,7 @@ def test_wrong_connection(m):
     _, far = s.client()
     conn = s.grant(w, far)
     s.handoff(w, conn + 1, far)
-    w.master.expect_closed()
+    cut_off(w)
 
 
 def test_other_socket(m):
@@ -165,7 +172,7 @@ def test_other_socket(m):
     near, other = s.client()
     conn = s.grant(w, far)
     s.handoff(w, conn, other)
-    w.master.expect_closed()
+    cut_off(w)
     assert s.login.chan.expect(ipc.LOGIN_KILL).fields == [w.number]
     assert s.wait_log("login worker killed")
     other.close()
@@ -179,7 +186,7 @@ def test_other_peer(m):
     _, far = s.client()
     conn = s.grant(w, far, peer_ip=socket.inet_aton("192.0.2.1"))
     s.handoff(w, conn, far)
-    w.master.expect_closed()
+    cut_off(w)
     assert s.login.chan.expect(ipc.LOGIN_KILL).fields == [w.number]
 
 
@@ -229,7 +236,7 @@ def test_not_a_socket(m):
                       [f.fileno(), second.fileno()])
         near.close()
         second.close()
-    w.master.expect_closed()
+    cut_off(w)
     assert s.login.chan.expect(ipc.LOGIN_KILL).fields == [w.number]
 
 
@@ -242,7 +249,7 @@ def test_late(m):
     conn = s.grant(w, far)
     time.sleep(15.3)
     s.handoff(w, conn, far)
-    w.master.expect_closed()
+    cut_off(w)
 
 
 def test_grant_dies_with_worker(m):
@@ -254,7 +261,7 @@ def test_grant_dies_with_worker(m):
     s.settle()
     other = s.worker()
     s.handoff(other, conn, far)
-    other.master.expect_closed()
+    cut_off(other)
 
 
 @pytest.mark.parametrize("data", [
@@ -269,7 +276,7 @@ def test_worker_nonsense(m, data):
     else:
         w.master.send_raw(ipc.frame(ipc.HANDOFF, [("u64", 1), ("str", "a"),
                                                   ("str", "")], 0))
-    w.master.expect_closed()
+    cut_off(w)
     assert s.login.chan.expect(ipc.LOGIN_KILL).fields == [w.number]
     s.session("alice")
 
@@ -285,7 +292,7 @@ def test_unusable_grant(m, what):
     conn = s.grant(w, far, **{"user": "alice", **what})
     assert s.wait_log("grant refused")
     s.handoff(w, conn, far)
-    w.master.expect_closed()
+    cut_off(w)
 
 
 @pytest.mark.parametrize("what", [
@@ -299,7 +306,7 @@ def test_uid_out_of_range(m, what):
     conn = s.grant(w, far, **what)
     assert s.wait_log("grant refused")
     s.handoff(w, conn, far)
-    w.master.expect_closed()
+    cut_off(w)
 
 
 # ---- limits ------------------------------------------------------------------
@@ -539,10 +546,13 @@ def test_login_asks_for_too_much(m):
 
 
 def limit_descriptors(s, n):
-    """Master may open this many beyond what it has; None: all it likes."""
+    """Master may open this many beyond what it has; None: all it likes, -1: not
+    one."""
     pid = s.pid()
     _, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
     used = 1 + max(int(fd) for fd in os.listdir("/proc/%d/fd" % pid))
+    if n == -1:  # nor what holes there are
+        used, n = 3, 0
     resource.prlimit(pid, resource.RLIMIT_NOFILE,
                      (hard if n is None else used + n, hard))
 
@@ -562,6 +572,27 @@ def test_workers_come_when_descriptors_do(m):
         got = s.login.chan.expect(ipc.LOGIN_WORKER, timeout=15)
         for fd in got.fds:
             os.close(fd)
+
+
+def test_handoff_without_descriptors(m):
+    """It is no lie when master has no number left for what comes: the client
+    hears it, the worker lives, and the next one is served."""
+    if m.form != "separate":
+        pytest.skip("sets a limit of a process of its own uid alone")
+    s = m()
+    w = s.worker()
+    _, far = s.client()
+    conn = s.grant(w, far)
+    s.settle()
+    limit_descriptors(s, -1)
+    s.handoff(w, conn, far)
+    w.master.expect(ipc.HANDOFF_REFUSED)
+    s.wait_log("connection can not be handed over")
+    limit_descriptors(s, None)
+    assert "killed" not in s.log()
+    conn = s.grant(w, far)
+    s.handoff(w, conn, far)
+    s.next("imapd").chan.expect(ipc.SESSION_CONNECTION)
 
 
 def test_start_fails(m):
@@ -612,7 +643,7 @@ def test_reload(m):
     _, far = s.client()
     conn = s.grant(other, far, "alice", authd=old[1])
     s.handoff(other, conn, far)
-    other.master.expect_closed()
+    cut_off(other)
     # once its worker has gone the old set ends
     worker.close()
     old[0].end("exit 0")

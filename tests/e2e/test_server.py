@@ -366,6 +366,85 @@ def test_other_port(make):
         time.sleep(0.05)
 
 
+def greeting_of(port):
+    """b"" where the first word is expected from the client, under TLS."""
+    with socket.create_connection(("127.0.0.1", port), 20) as c:
+        c.settimeout(0.5)
+        try:
+            return c.recv(100)
+        except TimeoutError:
+            return b""
+
+
+def test_ports_change_places(make):
+    """Also between an address and all of them, on the port of before."""
+    s = make()
+    s.start()
+    s.wait_log("ready ")
+    c = s.imap("alice")
+    assert greeting_of(s.imaps_port) == b""
+    s.imap_port, s.imaps_port = s.imaps_port, s.imap_port
+    s.reload()
+    s.wait_log("reload done")
+    c.ok("NOOP")
+    assert greeting_of(s.imap_port).startswith(b"* OK")
+    s.imap("alice", tls=True).ok("NOOP")
+    s.settings["listen"] = ["*"]
+    s.reload()
+    s.wait_log("(?s)reload done.*reload done")
+    with socket.create_connection(("127.0.0.3", s.imap_port), 20) as far:
+        assert far.recv(100).startswith(b"* OK")
+    s.settings["listen"] = ["127.0.0.1"]
+    s.reload()
+    s.wait_log("(?s)(reload done.*){3}")
+    s.imap("alice").ok("NOOP")
+    c.ok("NOOP")
+    with pytest.raises(OSError):
+        socket.create_connection(("127.0.0.3", s.imap_port), 20)
+    # A second server is told that the port is taken, as before.
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with pytest.raises(OSError):
+            other.bind(("127.0.0.1", s.imap_port))
+            other.listen()
+
+
+def test_fifo_in_place_of_a_key(make):
+    """Nobody writes to it, and nobody waits for it."""
+    s = make()
+    s.start()
+    s.wait_log("ready ")
+    for path, what in ((s.key, "private key"), (s.cert, "certificate")):
+        os.rename(path, path + ".x")
+        os.mkfifo(path, 0o644)
+        if server.is_root():
+            os.chown(path, *[os.stat(path + ".x").st_uid] * 2)
+        s.new_log()
+        s.reload()
+        s.wait_log("open the %s .*not a regular file" % what)
+        os.rename(path + ".x", path)
+        s.imap("alice", tls=True).ok("NOOP")
+
+
+def test_hangup_before_ready(make):
+    """What was changed while it started is in force in the end."""
+    s = make()
+    run_it = s.run
+
+    def run_hung_up(argv, uid, **kw):
+        def arrange():
+            # It waits for the new program, which is none to hear it yet.
+            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])
+            os.kill(os.getpid(), signal.SIGHUP)
+
+        return run_it(argv, uid, preexec_fn=arrange, **kw)
+
+    s.run = run_hung_up
+    s.start()
+    s.wait_log("(?s)ready .*SIGHUP before.*reload done")
+    s.imap("alice").ok("NOOP")
+
+
 def test_new_certificate(make):
     """The wrong pair in between changes nothing; the right one is noticed by
     itself, too, which takes its time and is the same in both forms."""

@@ -116,8 +116,11 @@ class Chan:
                 assert (m is None) == (type_ is None)
                 return m
 
-    def expect_closed(self, timeout=30):
+    def expect_closed(self, timeout=30, behind=None):
+        """`behind`: a message of this type may come first."""
         m = self.recv(timeout)
+        if m is not None and m.type == behind:
+            m = self.recv(timeout)
         assert m is None, (m.type, m.fields)
 
     def is_quiet(self, seconds=0.3):
