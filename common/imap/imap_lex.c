@@ -43,13 +43,37 @@ enum { BRACE_NONE, BRACE_OPEN, BRACE_DIGITS, BRACE_PLUS, BRACE_CLOSED };
 
 /* ---- errors ---------------------------------------------------------------- */
 
+/*
+ * An error may come amid "{3+}", or right behind it: what announces a literal
+ * announces it all the same.
+ */
+static void
+brace_to_skip(struct imap_lex *l)
+{
+	l->skip_size = l->literal_left;
+	switch (l->state) {
+	case IMAP_LEX_IN_BRACE:
+		l->skip_brace = l->literal_digits ? BRACE_DIGITS : BRACE_OPEN;
+		break;
+	case IMAP_LEX_IN_BRACE_END:
+		l->skip_brace = BRACE_PLUS;
+		break;
+	case IMAP_LEX_IN_BRACE_CR:
+	case IMAP_LEX_IN_BRACE_LF:
+		l->skip_brace = l->literal_nonsync ? BRACE_CLOSED : BRACE_NONE;
+		break;
+	default:
+		l->skip_brace = BRACE_NONE;
+	}
+}
+
 static struct result
 bad(struct imap_lex *l, const char *why)
 {
 	if (l->why == NULL)
 		l->why = why;
+	brace_to_skip(l);
 	l->state = IMAP_LEX_IN_SKIP;
-	l->skip_brace = BRACE_NONE;
 	return RESULT(AGAIN);
 }
 
@@ -475,6 +499,7 @@ static struct result
 literal_refused(struct imap_lex *l, const char *why)
 {
 	(void)bad(l, why);
+	l->skip_brace = BRACE_NONE;
 	if (!l->literal_nonsync)
 		return EVENT(EVENT_TAKE, IMAP_LEX_BAD);
 	if (l->literal_left > l->limits.skip_bytes)

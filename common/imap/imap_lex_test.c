@@ -267,6 +267,37 @@ test_line_limit(UNUSED void **state)
 	buf_done(&out);
 }
 
+/*
+ * The line is too long from some byte of "{8+}" on, or its end is wrong: what
+ * follows is a literal's all the same, and no command.
+ */
+static void
+test_error_amid_brace(UNUSED void **state)
+{
+	static const char *const ends[] = {"\r\n", "\n"};
+	struct buf in, out;
+
+	buf_init(&in, 10000);
+	buf_init(&out, 10000);
+	for (size_t n = 150; n < 210; n++) {
+		for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
+			buf_clear(&in);
+			buf_clear(&out);
+			buf_add_c(&in, "a X ");
+			while (in.n < n)
+				buf_add_byte(&in, 'x');
+			buf_addf(
+			    &in, " {8+}%sb NIX\r\nx\r\nz NOOP\r\n", ends[i]);
+			run(buf_str(&in), 7, false, &out);
+			buf_add_byte(&out, '\0');
+			assert_null(strstr(out.p, "!b;"));
+			assert_non_null(strstr(out.p, "a;NOOP =z;"));
+		}
+	}
+	buf_done(&in);
+	buf_done(&out);
+}
+
 static void
 test_binary_literal(UNUSED void **state)
 {
@@ -388,6 +419,7 @@ main(void)
 	    cmocka_unit_test(test_good),
 	    cmocka_unit_test(test_bad),
 	    cmocka_unit_test(test_line_limit),
+	    cmocka_unit_test(test_error_amid_brace),
 	    cmocka_unit_test(test_binary_literal),
 	    cmocka_unit_test(test_streams),
 	    cmocka_unit_test(test_refused_streams),
