@@ -138,6 +138,8 @@ give_uses(struct cmd *c, struct creating *cr)
 	do
 		step = store_delete(c->s->store, cr->name, &cr->phase, &e);
 	while (step == STEP_MORE && !cmd_time_is_up(c));
+	if (step == STEP_DONE)
+		notify_own_delete(c->s, cr->name);
 	return step == STEP_MORE ? STEP_MORE : STEP_FAIL;
 }
 
@@ -324,9 +326,6 @@ cmd_delete(struct cmd *c)
 	name = d->name;
 	if (d->is_missing)
 		return tell_missing(c, d, name);
-	/* Whoever deletes what he has selected has selected nothing then. */
-	if (s->view != NULL && str_eq(name, session_mailbox(s)))
-		session_unselect(s);
 	do
 		step = store_delete(s->store, name, &d->phase, &e);
 	while (step == STEP_MORE && !cmd_time_is_up(c));
@@ -336,6 +335,10 @@ cmd_delete(struct cmd *c)
 		return tell_missing(c, d, name);
 	if (step == STEP_FAIL)
 		return reply_err(c, &e);
+	/* Whoever deletes what he has selected has selected nothing then; not
+	 * so where it could not be deleted. */
+	if (s->view != NULL && str_eq(name, session_mailbox(s)))
+		session_unselect(s);
 	notify_own_delete(s, name);
 	if (name_told_is_other(c, name, d->wire))
 		tell_gone(c, name, d->wire);

@@ -348,6 +348,26 @@ def test_deleting_what_is_selected(box):
     c.ok("NOOP")
 
 
+def test_deleting_in_vain_what_is_selected(box):
+    """A NO changes nothing: it stays selected (RFC 3501 section 6.3.4)."""
+    c = box.connect()
+    c.ok("CREATE kept")
+    c.append("kept", message(1, crlf=True))
+    c.ok("SELECT kept")
+    place = box.maildir(".kept") if box.store == "maildir" else \
+        box.mbox(".kept")
+    above = os.path.dirname(place.rstrip("/"))
+    mode = os.stat(above).st_mode
+    os.chmod(above, 0o500)
+    try:
+        assert c.cmd("DELETE kept")[0] == "NO"
+    finally:
+        os.chmod(above, mode)
+    c.ok("FETCH 1 (FLAGS)")
+    c.ok("DELETE kept")
+    c.bad("FETCH 1 (FLAGS)")
+
+
 def test_deleting_what_another_session_has_selected(box):
     """RFC 2180 section 3.3: the other one is told BYE."""
     c, other = box.connect(), box.connect()
