@@ -264,8 +264,9 @@ meta_place_write(
 	return rc;
 }
 
-static int
-take_lock(const struct meta_place *p, struct dotlock *lock, struct err *e)
+int
+meta_place_lock(const struct meta_place *p, struct dotlock *lock,
+    int64_t wait_ms, struct err *e)
 {
 	struct file_perm perm;
 	int fd = open_place(p, &perm, e), rc;
@@ -274,15 +275,15 @@ take_lock(const struct meta_place *p, struct dotlock *lock, struct err *e)
 
 	if (fd == -1)
 		return -1;
-	rc = dotlock_take(lock, fd, p->file, &rules, 0, e);
+	rc = dotlock_take(lock, fd, p->file, &rules, wait_ms, e);
 	/* The lock goes by its own descriptor of the folder. */
 	if (rc == -1)
 		close(fd);
 	return rc;
 }
 
-static void
-release(struct dotlock *lock)
+void
+meta_place_unlock(struct dotlock *lock)
 {
 	int fd = lock->dirfd;
 
@@ -442,7 +443,7 @@ prepare(struct store *s, struct arena *a, struct meta_job *job,
 	if (!c->is_asked)
 		return 0;
 	if (find_place(s, a, mailbox, scope, &c->place, e) == -1 ||
-	    take_lock(&c->place, &job->locks[scope], e) == -1 ||
+	    meta_place_lock(&c->place, &job->locks[scope], 0, e) == -1 ||
 	    meta_place_read(s, &c->place, a, &c->old, e) == -1 ||
 	    meta_place_read(s, &c->place, a, &c->fresh, e) == -1)
 		return -1;
@@ -497,32 +498,75 @@ copy_of(struct arena *a, const struct meta_entry *from)
 	return first;
 }
 
+/* Locked, all or none. */
+static int
+write_changes(struct store *s, struct arena *a, struct meta_job *job,
+    struct str mailbox, struct meta_entry *changes, struct err *e)
+{
+	struct scope_change c[2] = {0};
+	int rc = 0;
+
+	if (mailbox.n > 0)
+		rc = meta_uses_check(s, mailbox, changes, e);
+	for (int scope = SHARED; rc == 0 && scope <= PRIVATE; scope++)
+		rc = prepare(s, a, job, mailbox, changes, &c[scope], scope, e);
+	if (rc == 0)
+		rc = write_both(c, e);
+	for (int scope = SHARED; scope <= PRIVATE; scope++)
+		meta_place_unlock(&job->locks[scope]);
+	return rc;
+}
+
+/* What is written stays so, whatever others' locks are. */
+static enum step
+take_uses(struct store *s, struct meta_job *job, struct str mailbox,
+    const struct meta_entry *changes)
+{
+	struct err e;
+	enum step step = mailbox.n == 0
+	    ? STEP_DONE
+	    : meta_uses_changed(s, job, mailbox, changes, &e);
+
+	if (step == STEP_FAIL)
+		store_warn(s, "mailbox=%.*s: another one keeps its use: %s",
+		    STR_ARG(mailbox), e.text);
+	return step == STEP_FAIL ? STEP_DONE : step;
+}
+
 enum step
 meta_change(struct store *s, struct meta_job *job, struct str mailbox,
     const struct meta_entry *changes, const void *by, struct err *e)
 {
-	struct scope_change c[2] = {0};
 	struct meta_entry *copy;
+	enum step step = STEP_DONE;
 	struct arena a;
-	int rc;
+	int rc = 0;
 
 	store_begin_step(s);
 	arena_init(&a);
-	changes = copy = copy_of(&a, changes);
-	rc = mailbox.n == 0 ? 0 : meta_uses_check(s, mailbox, copy, e);
-	for (int scope = SHARED; rc == 0 && scope <= PRIVATE; scope++)
-		rc = prepare(s, &a, job, mailbox, changes, &c[scope], scope, e);
+	copy = copy_of(&a, changes);
+	if (mailbox.n > 0 && !job->has_uses)
+		rc = meta_uses_lock(s, &job->uses, mailbox, copy, e);
+	if (rc == 0 && !job->is_written) {
+		rc = write_changes(s, &a, job, mailbox, copy, e);
+		job->is_written = rc == 0;
+		if (rc == 0) {
+			job->wait = (struct lock_wait){0};
+			tell(s, mailbox, copy, by);
+		}
+	}
 	if (rc == 0)
-		rc = write_both(c, e);
-	for (int scope = SHARED; scope <= PRIVATE; scope++)
-		release(&job->locks[scope]);
-	if (rc == 0 && mailbox.n > 0)
-		meta_uses_changed(s, mailbox, changes);
-	if (rc == 0)
-		tell(s, mailbox, changes, by);
+		step = take_uses(s, job, mailbox, copy);
+	meta_place_unlock(&job->uses);
 	arena_done(&a);
-	return rc == -1 ? store_lock_wait(s, &job->wait, WAIT_MS, e)
-			: STEP_DONE;
+	if (rc == -1)
+		step = store_lock_wait(s, &job->wait, WAIT_MS, e);
+	/* The list alone was not to be had again. */
+	if (step == STEP_FAIL && job->is_written)
+		step = STEP_DONE;
+	if (step != STEP_MORE)
+		job->is_written = false;
+	return step;
 }
 
 void

@@ -44,7 +44,10 @@ int meta_load(struct store *s, struct str mailbox, struct arena *a,
 /* One change; zeroed: not yet begun. */
 struct meta_job {
 	struct dotlock locks[2];
-	struct lock_wait wait;
+	struct dotlock uses; /* of the list of special uses */
+	struct lock_wait wait, take_wait;
+	bool is_written; /* others are to give up what it has now */
+	bool has_uses; /* who calls has that list */
 	uint32_t too_large; /* ERR_LIMIT: 0 for too many, or the most bytes */
 };
 

@@ -27,15 +27,27 @@ int meta_place_read(const struct store *s, const struct meta_place *p,
 int meta_place_write(
     const struct meta_place *p, const struct meta_entry *first, struct err *e);
 
+/*
+ * Keeps other processes from changing that file; ERR_IN_USE. One that is not
+ * held may be unlocked.
+ */
+int meta_place_lock(const struct meta_place *p, struct dotlock *lock,
+    int64_t wait_ms, struct err *e);
+void meta_place_unlock(struct dotlock *lock);
+
 /* ---- meta_use.c ---- */
+/* Locks the list, if special uses are among these changes. ERR_IN_USE. */
+int meta_uses_lock(struct store *s, struct dotlock *lock, struct str mailbox,
+    const struct meta_entry *changes, struct err *e);
 /*
  * May these be set? The hint is written. ERR_UNSUPPORTED: such a special use can
  * not be had.
  */
 int meta_uses_check(struct store *s, struct str mailbox,
     struct meta_entry *changes, struct err *e);
-/* They are: the hint follows. */
-void meta_uses_changed(
-    struct store *s, struct str mailbox, const struct meta_entry *changes);
+/* They are: other mailboxes give up what this one has now (RFC 6154 section
+ * 5.4), as soon as they are not locked. */
+enum step meta_uses_changed(struct store *s, struct meta_job *job,
+    struct str mailbox, const struct meta_entry *changes, struct err *e);
 
 #endif

@@ -178,6 +178,72 @@ test_lock(void **state)
 	assert_false(box_has(b, "restante-private.lock"));
 }
 
+static unsigned
+uses_of(struct box *b, const char *mailbox)
+{
+	unsigned uses = 0;
+	struct arena a;
+
+	arena_init(&a);
+	for (const struct meta_use *u = meta_uses(b->store, &a); u != NULL;
+	     u = u->next)
+		if (str_eq(u->name, str_of(mailbox)))
+			uses = u->uses;
+	arena_done(&a);
+	return uses;
+}
+
+/* What another process writes into the list of special uses stays there. */
+static void
+test_list_lock(void **state)
+{
+	struct box *b = *state;
+	const struct meta_entry one = {
+	    .name = STR("/private/specialuse"), .value = STR("\\Sent")};
+	struct meta_job job = {0};
+	struct err e;
+
+	box_open(b);
+	assert_int_equal(store_create(b->store, STR("A"), &e), 0);
+	assert_int_equal(store_create(b->store, STR("C"), &e), 0);
+	box_write(b, "restante-special.lock", "1:other");
+	assert_int_equal(
+	    meta_change(b->store, &job, STR("A"), &one, NULL, &e), STEP_MORE);
+	box_write(b, "restante-special", "restante-special 1\nC\n");
+	box_unlink(b, "restante-special.lock");
+	assert_int_equal(
+	    meta_change(b->store, &job, STR("A"), &one, NULL, &e), STEP_DONE);
+	assert_non_null(strstr(box_read(b, "restante-special"), "\nA\n"));
+	assert_non_null(strstr(box_read(b, "restante-special"), "\nC\n"));
+	assert_false(box_has(b, "restante-special.lock"));
+}
+
+/* A mailbox that is locked just then gives its use up, too. */
+static void
+test_taken_when_locked(void **state)
+{
+	struct box *b = *state;
+	const struct meta_entry one = {
+	    .name = STR("/private/specialuse"), .value = STR("\\Sent")};
+	struct meta_job job = {0};
+	struct err e;
+
+	box_open(b);
+	assert_int_equal(store_create(b->store, STR("A"), &e), 0);
+	assert_int_equal(store_create(b->store, STR("B"), &e), 0);
+	set(b, "A", "/private/specialuse", "\\Sent");
+	box_write(b, ".A/restante-private.lock", "1:other");
+	assert_int_equal(
+	    meta_change(b->store, &job, STR("B"), &one, NULL, &e), STEP_MORE);
+	assert_int_not_equal(uses_of(b, "B"), 0);
+	box_unlink(b, ".A/restante-private.lock");
+	assert_int_equal(
+	    meta_change(b->store, &job, STR("B"), &one, NULL, &e), STEP_DONE);
+	assert_int_equal(uses_of(b, "A"), 0);
+	assert_int_not_equal(uses_of(b, "B"), 0);
+	assert_false(box_has(b, "restante-special.lock"));
+}
+
 /* The list of special uses is not written anew when it can not be read. */
 static void
 test_uses_that_can_not_be_read(void **state)
@@ -214,6 +280,8 @@ main(void)
 	    T(test_damage),
 	    T(test_lock),
 	    T(test_uses_that_can_not_be_read),
+	    T(test_list_lock),
+	    T(test_taken_when_locked),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

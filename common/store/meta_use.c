@@ -25,6 +25,7 @@
 #include "store/special.h"
 
 #define HEADER "restante-special 1\n"
+#define RENAME_WAIT_MS 1000 /* others have it for a moment */
 #define LIST_BYTES_MAX (256 * 1024)
 #define ENTRY STR("/private/specialuse")
 
@@ -140,7 +141,6 @@ write_list(struct store *s, const struct meta_use *first, struct err *e)
 	fd = file_open_dir(AT_FDCWD, p.dir, true, e);
 	if (fd == -1)
 		return -1;
-	/* Nothing else keeps another process out. */
 	(void)snprintf(
 	    temp, sizeof(temp), "restante-special.%ld.tmp", (long)getpid());
 	buf_init(&b, LIST_BYTES_MAX);
@@ -252,16 +252,55 @@ out:
 	return rc;
 }
 
-/* Another mailbox gives up what this one has now (RFC 6154 section 5.4). */
-static void
-take_from(struct store *s, struct arena *a, const struct meta_use *from,
-    unsigned taken)
+static const struct meta_entry *
+find_uses(const struct meta_entry *changes)
+{
+	while (changes != NULL && !str_eq_nocase(changes->name, ENTRY))
+		changes = changes->next;
+	return changes;
+}
+
+static int
+lock_list(struct store *s, struct dotlock *lock, int64_t wait_ms, struct err *e)
+{
+	struct meta_place p;
+
+	if (s->head != NULL || s->ops->rights_place == NULL)
+		return 0;
+	return list_place(s, &p, e) == -1 ||
+		meta_place_lock(&p, lock, wait_ms, e) == -1
+	    ? -1
+	    : 0;
+}
+
+int
+meta_uses_lock(struct store *s, struct dotlock *lock, struct str mailbox,
+    const struct meta_entry *changes, struct err *e)
+{
+	struct str name = mailbox;
+	struct arena a;
+	int rc;
+
+	if (find_uses(changes) == NULL)
+		return 0;
+	arena_init(&a);
+	rc = space_of(&s, &a, &name, e);
+	if (rc == 0)
+		rc = lock_list(s, lock, 0, e);
+	arena_done(&a);
+	return rc;
+}
+
+/* Another mailbox gives up what this one has now. */
+static enum step
+take_from(struct store *s, struct arena *a, struct meta_job *job,
+    const struct meta_use *from, unsigned taken, struct err *e)
 {
 	struct meta_entry change = {.name = ENTRY};
-	struct meta_job job = {0};
+	struct meta_job inner = {.has_uses = true, .wait = job->take_wait};
 	struct str name = from->name;
+	enum step step = STEP_DONE;
 	struct buf b;
-	struct err e;
 
 	buf_init(&b, 200);
 	meta_uses_write(from->uses & ~taken, &b);
@@ -269,33 +308,39 @@ take_from(struct store *s, struct arena *a, const struct meta_use *from,
 	change.value = arena_str(a, buf_str(&b));
 	buf_done(&b);
 	if (space_name(s, a, &name))
-		(void)meta_change(s, &job, name, &change, NULL, &e);
+		step = meta_change(s, &inner, name, &change, NULL, e);
+	job->take_wait = inner.wait;
+	return step;
 }
 
-void
-meta_uses_changed(
-    struct store *s, struct str mailbox, const struct meta_entry *changes)
+enum step
+meta_uses_changed(struct store *s, struct meta_job *job, struct str mailbox,
+    const struct meta_entry *changes, struct err *e)
 {
-	const struct meta_entry *x = changes;
+	const struct meta_entry *x = find_uses(changes);
 	struct str name = mailbox;
+	enum step result = STEP_DONE;
 	unsigned uses;
 	struct arena a;
-	struct err e;
 
-	while (x != NULL && !str_eq_nocase(x->name, ENTRY))
-		x = x->next;
 	if (x == NULL || x->value.p == NULL ||
 	    !meta_uses_parse(x->value, &uses) || uses == 0)
-		return;
+		return STEP_DONE;
 	arena_init(&a);
-	if (space_of(&s, &a, &name, &e) == 0) {
-		for (const struct meta_use *u = meta_uses(s, &a); u != NULL;
-		     u = u->next) {
-			if (!str_eq(u->name, name) && (u->uses & uses) != 0)
-				take_from(s, &a, u, uses);
+	if (space_of(&s, &a, &name, e) == 0) {
+		for (const struct meta_use *u = meta_uses(s, &a);
+		     u != NULL && result != STEP_MORE; u = u->next) {
+			enum step step;
+
+			if (str_eq(u->name, name) || (u->uses & uses) == 0)
+				continue;
+			step = take_from(s, &a, job, u, uses, e);
+			if (step != STEP_DONE)
+				result = step;
 		}
 	}
 	arena_done(&a);
+	return result;
 }
 
 /* `name`, as it is called when "from" is called "to". False: it stays. */
@@ -317,6 +362,7 @@ void
 meta_renaming(struct store *s, struct str from, struct str to)
 {
 	struct meta_use *list, *more = NULL, **tail = &more;
+	struct dotlock lock = {0};
 	struct arena a;
 	struct str name;
 	struct err e;
@@ -324,6 +370,8 @@ meta_renaming(struct store *s, struct str from, struct str to)
 	if (s->head != NULL)
 		return;
 	arena_init(&a);
+	if (lock_list(s, &lock, RENAME_WAIT_MS, &e) == -1)
+		store_warn(s, "special uses: %s", e.text);
 	if (read_list(s, &a, &list, &e) == -1)
 		store_warn(s, "special uses: %s", e.text);
 	for (const struct meta_use *u = list; u != NULL; u = u->next) {
@@ -337,6 +385,7 @@ meta_renaming(struct store *s, struct str from, struct str to)
 	*tail = list;
 	if (more != list && write_list(s, more, &e) == -1)
 		store_warn(s, "special uses: %s", e.text);
+	meta_place_unlock(&lock);
 	arena_done(&a);
 }
 
@@ -345,6 +394,7 @@ meta_renamed(struct store *s, struct str from, struct str to)
 {
 	struct meta_use *list, **at = &list;
 	bool changed = false;
+	struct dotlock lock = {0};
 	struct arena a;
 	struct str name;
 	struct err e;
@@ -352,6 +402,8 @@ meta_renamed(struct store *s, struct str from, struct str to)
 	if (s->head != NULL)
 		return;
 	arena_init(&a);
+	if (lock_list(s, &lock, RENAME_WAIT_MS, &e) == -1)
+		store_warn(s, "special uses: %s", e.text);
 	if (read_list(s, &a, &list, &e) == -1)
 		store_warn(s, "special uses: %s", e.text);
 	while (*at != NULL) {
@@ -370,6 +422,7 @@ meta_renamed(struct store *s, struct str from, struct str to)
 	}
 	if (changed && write_list(s, list, &e) == -1)
 		store_warn(s, "special uses: %s", e.text);
+	meta_place_unlock(&lock);
 	arena_done(&a);
 }
 
@@ -393,6 +446,7 @@ meta_not_renamed(struct store *s, struct str from, struct str to)
 {
 	struct meta_use *list, **at = &list;
 	bool changed = false;
+	struct dotlock lock = {0};
 	struct arena a;
 	unsigned uses;
 	struct err e;
@@ -400,6 +454,8 @@ meta_not_renamed(struct store *s, struct str from, struct str to)
 	if (s->head != NULL)
 		return;
 	arena_init(&a);
+	if (lock_list(s, &lock, RENAME_WAIT_MS, &e) == -1)
+		store_warn(s, "special uses: %s", e.text);
 	if (read_list(s, &a, &list, &e) == -1)
 		store_warn(s, "special uses: %s", e.text);
 	while (*at != NULL) {
@@ -413,5 +469,6 @@ meta_not_renamed(struct store *s, struct str from, struct str to)
 	}
 	if (changed && write_list(s, list, &e) == -1)
 		store_warn(s, "special uses: %s", e.text);
+	meta_place_unlock(&lock);
 	arena_done(&a);
 }

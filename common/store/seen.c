@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -19,6 +20,7 @@
 #include "store/seen.h"
 
 #define HEADER "restante-seen 1 "
+#define LOCK_FILE "seen.lock"
 #define FILE_MAX (16 * 1024 * 1024)
 
 struct seen {
@@ -278,8 +280,24 @@ seen_change(struct mailbox *m, uint32_t uid, bool on)
 	return true;
 }
 
-int
-seen_save(struct mailbox *m, struct err *e)
+/*
+ * Another process of the viewer must not write between our look and what we
+ * write; each holds it for a moment. -1: no place for it; then there is none.
+ */
+static int
+lock(const struct seen *s)
+{
+	int fd = openat(s->dirfd, LOCK_FILE,
+	    O_CREAT | O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+
+	if (fd != -1)
+		(void)flock(fd, LOCK_EX);
+	return fd;
+}
+
+/* What others have written, and what has changed here. */
+static int
+save(struct mailbox *m, struct err *e)
 {
 	const struct file_perm perm = {
 	    .dir_mode = 0700, .file_mode = 0600, .gid = (gid_t)-1};
@@ -288,9 +306,6 @@ seen_save(struct mailbox *m, struct err *e)
 	char temp[sizeof(s->name) + 24];
 	int rc;
 
-	if (s == NULL ||
-	    (set32_is_empty(&s->added) && set32_is_empty(&s->removed)))
-		return 0;
 	if (look(m, e) == -1)
 		return -1;
 	buf_init(&b, FILE_MAX);
@@ -304,5 +319,21 @@ seen_save(struct mailbox *m, struct err *e)
 		set32_clear(&s->added);
 		set32_clear(&s->removed);
 	}
+	return rc;
+}
+
+int
+seen_save(struct mailbox *m, struct err *e)
+{
+	struct seen *s = m->seen;
+	int fd, rc;
+
+	if (s == NULL ||
+	    (set32_is_empty(&s->added) && set32_is_empty(&s->removed)))
+		return 0;
+	fd = lock(s);
+	rc = save(m, e);
+	if (fd != -1)
+		close(fd);
 	return rc;
 }

@@ -3,6 +3,9 @@
  * unread_test.c - what is there, and can not be read or finished just now, is
  * neither taken for missing nor written over.
  */
+#include <sys/file.h>
+#include <sys/wait.h>
+
 #include "store/maildir/journal.h"
 #include "store/maildir/maildir_impl.h"
 #include "store/meta.h"
@@ -93,6 +96,35 @@ test_seen(void **state)
 	box_write(b, file, "nonsense\n");
 	see(b, 5, false, 0);
 	assert_string_equal(box_read(b, file), "restante-seen 1 7\n5\n");
+}
+
+/* What another process of the viewer writes meanwhile stays there. */
+static void
+test_seen_by_two(void **state)
+{
+	struct box *b = *state;
+	const char *file = "../seen-0123456789abcdef0123456789abcdef";
+	int status, fd;
+	pid_t pid;
+
+	fd = open(
+	    box_path(b, "../seen.lock"), O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+	assert_true(fd != -1);
+	assert_int_equal(flock(fd, LOCK_EX), 0);
+	pid = fork();
+	if (pid == 0) {
+		close(fd); /* else the lock would be the child's, too */
+		see(b, 3, false, 0);
+		_exit(0);
+	}
+	/* Without the lock it has written by now, but for a slow machine. */
+	for (int i = 0; i < 20 && !box_has(b, file); i++)
+		(void)usleep(5000);
+	box_write(b, file, "restante-seen 1 7\n9\n");
+	close(fd);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_string_equal(box_read(b, file), "restante-seen 1 7\n3,9\n");
 }
 
 /* ---- journals ---------------------------------------------------------------- */
@@ -399,6 +431,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    T(test_seen),
+	    T(test_seen_by_two),
 	    T(test_journal_is_kept),
 	    T(test_journal_of_others),
 	    T(test_courier_uids),
