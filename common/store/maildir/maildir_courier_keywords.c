@@ -28,6 +28,7 @@
 
 #define FILE_MAX (UINT64_C(64) * 1024 * 1024)
 #define CHANGES_MAX 100000
+#define CHANGES_PER_LOOK 16 /* at the clock */
 #define SETTLED_NS 777777777
 #define AHEAD_S 64
 /* A list that is not written in a moment takes a twentieth of the time. */
@@ -47,6 +48,9 @@ struct kw_import {
 	VEC(struct kw_set *) all;
 	bool is_partial; /* not all that is there was read... */
 	bool is_unread; /* ...and some of it only not just now */
+	DIR *dir; /* of the changes, while they are being read */
+	int n_changes;
+	bool has_paused;
 };
 
 static struct kw_set *
@@ -122,52 +126,69 @@ read_change(struct kw_import *k, int dirfd, const char *file, uint64_t age,
 	buf_done(&b);
 }
 
+/* The list; changes are read by kw_import_some(). */
 static void
-kw_import_read(struct kw_import *k, int dirfd)
+kw_import_begin(struct kw_import *k, int dirfd)
 {
-	struct dirent *d = NULL;
 	struct buf b;
-	struct err e;
-	DIR *dir;
-	int fd = file_open_dir(dirfd, ".", false, &e);
+	struct err e = {0};
+	int fd;
 
 	*k = (struct kw_import){0};
 	arena_init(&k->arena);
 	map_init(&k->sets);
-	e = (struct err){0};
 	buf_init(&b, FILE_MAX);
 	if (file_load(dirfd, COURIER_KEYWORD_LIST, &b, NULL, &e) == 0)
 		courier_keywords_parse(buf_str(&b), on_name, on_list_set, k);
 	else
 		note_unread(k, &e);
 	buf_done(&b);
-	dir = fd == -1 ? NULL : fdopendir(fd);
-	if (dir == NULL && fd != -1)
+	fd = file_open_dir(dirfd, ".", false, &e);
+	k->dir = fd == -1 ? NULL : fdopendir(fd);
+	if (k->dir == NULL && fd != -1)
 		close(fd);
-	if (dir == NULL)
+	if (k->dir == NULL)
 		k->is_partial = k->is_unread = true;
-	for (int n = 0; dir != NULL && n < CHANGES_MAX; n++) {
+}
+
+/* Some of the changes. False: there is more. */
+static bool
+kw_import_some(struct kw_import *k, int64_t until_ms)
+{
+	struct dirent *d = NULL;
+
+	for (; k->dir != NULL && k->n_changes < CHANGES_MAX; k->n_changes++) {
 		struct str base;
 		uint64_t age;
 
+		if (k->n_changes % CHANGES_PER_LOOK == CHANGES_PER_LOOK - 1 &&
+		    !k->has_paused && clock_mono_ms() >= until_ms) {
+			k->has_paused = true;
+			return false;
+		}
+		k->has_paused = false;
 		errno = 0;
-		d = readdir(dir);
+		d = readdir(k->dir);
 		if (d == NULL)
 			break;
 		if (strcmp(d->d_name, ".") != 0 &&
 		    strcmp(d->d_name, "..") != 0 &&
 		    courier_change_name(str_of(d->d_name), &age, &base))
-			read_change(k, dirfd, d->d_name, age, base);
+			read_change(k, dirfd(k->dir), d->d_name, age, base);
 	}
-	if (dir != NULL && (d != NULL || errno != 0))
+	if (k->dir != NULL && (d != NULL || errno != 0))
 		k->is_partial = true;
-	if (dir != NULL)
-		closedir(dir);
+	if (k->dir != NULL)
+		closedir(k->dir);
+	k->dir = NULL;
+	return true;
 }
 
 static void
 kw_import_done(struct kw_import *k)
 {
+	if (k->dir != NULL)
+		closedir(k->dir);
 	VEC_EACH(&k->all, set)
 		VEC_DONE(&(*set)->names);
 	VEC_DONE(&k->all);
@@ -241,6 +262,7 @@ struct courier_taking {
 	bool only_lost; /* for messages without keywords alone */
 	bool complete; /* those that are not named have none */
 	bool all;
+	bool is_read; /* all that Courier has */
 };
 
 static void
@@ -254,9 +276,7 @@ begin_taking(struct mailbox *m, int dirfd, bool only_lost)
 	t->complete = !only_lost && maildir_courier_is_complete(m);
 	t->all = true;
 	t->at = 1;
-	kw_import_read(&t->k, dirfd);
-	t->complete = t->complete && !t->k.is_partial;
-	t->all = !t->k.is_unread;
+	kw_import_begin(&t->k, dirfd);
 	/* Names in the order of the list: the first ones become letters. */
 	for (size_t i = 0; i < t->k.names.n; i++) {
 		size_t number;
@@ -305,6 +325,13 @@ take_some(struct mailbox *m, struct courier_taking *t, int64_t until_ms)
 {
 	struct kw_set *set;
 
+	if (!t->is_read) {
+		if (!kw_import_some(&t->k, until_ms))
+			return STEP_MORE;
+		t->is_read = true;
+		t->complete = t->complete && !t->k.is_partial;
+		t->all = !t->k.is_unread;
+	}
 	for (; set32_next(&t->uids, t->at, &t->at); t->at++) {
 		if (!is_wanted(m, t, t->at, &set))
 			continue;
@@ -374,6 +401,17 @@ wants_keywords(struct mailbox *m, bool *only_lost)
 	return true;
 }
 
+/* Courier has written nothing since it was looked at. */
+static bool
+is_as_begun(const struct maildir *md)
+{
+	struct stat st;
+
+	return fstatat(md->dirfd, COURIER_KEYWORDS, &st, AT_SYMLINK_NOFOLLOW) ==
+	    0 &&
+	    file_time_cmp(&st.st_mtim, &md->courier_keywords) == 0;
+}
+
 enum step
 maildir_courier_keywords(struct mailbox *m, int64_t until_ms)
 {
@@ -403,7 +441,7 @@ maildir_courier_keywords(struct mailbox *m, int64_t until_ms)
 	maildir_courier_end(md);
 	/* What has not been read is not written over. */
 	md->courier_is_unread = !all;
-	if (all) {
+	if (all && is_as_begun(md)) {
 		md->courier_is_dirty = false;
 		settle_time(m);
 	} else {

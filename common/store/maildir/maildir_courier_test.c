@@ -293,10 +293,43 @@ test_damaged(void **state)
 	close_view(b, &v);
 }
 
+/* Many files of changes are read in many steps. */
+static void
+test_many_changes(void **state)
+{
+	struct box *b = *state;
+	int64_t slice = store_slice_ms;
+	struct view *v = NULL;
+	unsigned n_steps = 0;
+	enum step step;
+	struct err e;
+	char rel[100];
+
+	make_dir(b, "courierimapkeywords");
+	box_write(b, "courierimapkeywords/:list", "kwOne\n\n");
+	for (unsigned i = 0; i < 640; i++) {
+		(void)snprintf(
+		    rel, sizeof(rel), "courierimapkeywords/.%u.x%u", i + 1, i);
+		box_write(b, rel, "kwOne\n");
+	}
+	box_msg(b, "cur/x7:2,S");
+	box_open(b);
+	store_slice_ms = 0;
+	while ((step = view_open(b->store, STR("INBOX"), false, &v, &e)) ==
+	    STEP_MORE)
+		n_steps++;
+	store_slice_ms = slice;
+	assert_int_equal(step, STEP_DONE);
+	assert_true(n_steps > 640 / 20);
+	assert_string_equal(box_flags(v, 1), "Sr kwOne");
+	close_view(b, &v);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test_setup_teardown(test_many_changes, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_c1_import, setup, teardown),
 	    cmocka_unit_test_setup_teardown(
 		test_c4_kept_up_to_date, setup, teardown),
