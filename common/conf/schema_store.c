@@ -10,6 +10,38 @@
 #include "conf/schema_impl.h"
 #include "text/quota_limits.h"
 
+/* A slip is told here, with its line, rather than to each user at his login.
+ * The store knows the rest. */
+static int
+check_location(struct str value, struct err *e)
+{
+	static const char *const keys[] = {"INBOX", "CONTROL", "LAYOUT",
+	    "INDEX", "INDEXPVT", "INDEXCACHE", "VOLATILEDIR", "LISTINDEX",
+	    "ITERINDEX", "UTF-8"};
+	struct str rest = value, driver, option, key;
+
+	if (str_eq(value, STR("auto")))
+		return 0;
+	if (!str_cut(&rest, ':', &driver) ||
+	    (!str_eq_nocase(driver, STR("maildir")) &&
+		!str_eq_nocase(driver, STR("mbox"))))
+		return err_set(e, ERR_SYNTAX,
+		    "must be auto, or begin with maildir: or mbox:");
+	(void)str_cut(&rest, ':', &key); /* the path */
+	while (str_next(&rest, ':', &option)) {
+		bool known = option.n == 0;
+
+		(void)str_cut(&option, '=', &key);
+		for (size_t i = 0; i < ARRAY_LEN(keys); i++)
+			known = known || str_eq_nocase(key, str_of(keys[i]));
+		if (!known)
+			return err_set(e, ERR_SYNTAX,
+			    "\"%.*s\" is none of INBOX, CONTROL, LAYOUT, INDEX",
+			    STR_ARG(key));
+	}
+	return 0;
+}
+
 static int
 check_quota(struct str value, struct err *e)
 {
@@ -75,6 +107,7 @@ static const struct schema_setting TABLE[] = {
 	.name = "mail_location", .type = SCHEMA_TEXT, .per_service = true,
 	.preset = "auto",
 	.readers = SCHEMA_MASTER | SCHEMA_AUTHD | MAIL_PROCESSES | SCHEMA_CTL,
+	.check = check_location,
 	.help = "where a user's mail lies",
 	.detail =
 	    "The syntax is Dovecot's:\n"

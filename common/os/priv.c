@@ -189,8 +189,11 @@ priv_find_user(const char *text, struct priv_id *out, struct err *e)
 	if (pw == NULL && errno != 0 && errno != ENOENT)
 		return err_sys(e, "look up the account %s", text);
 	if (pw == NULL)
-		return err_set(
-		    e, ERR_NOT_FOUND, "there is no account %s", text);
+		return err_set(e, ERR_NOT_FOUND, "there is no account %s%s",
+		    text,
+		    str_starts(str_of(text), STR("_restante"))
+			? " (systemd-sysusers makes it after make install)"
+			: "");
 	*out = (struct priv_id){pw->pw_uid, pw->pw_gid};
 	return 0;
 }

@@ -29,6 +29,10 @@ WRONG = [
     ("log_level = loud\n", "2: log_level = loud: must be one of"),
     ("auth = {passwd_file}\n", "2: auth = passwd_file: must be one of"),
     ("listen = {\n", ":"),
+    ("mail_location = \"mailder:~/M\"\n",
+     "2: mail_location = mailder:~/M: must be auto, or begin with maildir:"),
+    ("mail_location = \"mbox:~/m:INBX=/var/mail/%u\"\n",
+     "\"INBX\" is none of INBOX, CONTROL"),
     ("maildir_quota = 10M\n", "2: maildir_quota = 10M: \"10M\" is no limit"),
 ]
 
