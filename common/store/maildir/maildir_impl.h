@@ -3,6 +3,7 @@
  * maildir_impl.h - the inside of an open Maildir mailbox, for maildir_*.c.
  *
  *	maildir.c        operations table, open, close
+ *	maildir_msg.c    a message's file
  *	maildir_place.c  the user's place, folder names to paths
  *	maildir_map.c    base name -> record, names of files
  *	maildir_scan.c   what lies in new/ and cur/
@@ -218,6 +219,20 @@ int maildir_rights_place(
 void maildir_open_up(struct mailbox *m, int dirfd, const char *name);
 /* Do files get an access list here? Then none is linked to or from elsewhere. */
 bool maildir_is_shared(struct mailbox *m);
+
+/* ---- maildir_msg.c ------------------------------------------------------- */
+
+/* As struct store_ops has them. */
+int maildir_msg_open(
+    struct mailbox *m, uint32_t uid, struct msg_file *out, struct err *e);
+int maildir_msg_stat(
+    struct mailbox *m, uint32_t uid, struct msg_file *out, struct err *e);
+int maildir_msg_read(struct mailbox *m, struct msg_file *f, uint64_t off,
+    void *p, size_t n, size_t *got, struct err *e);
+enum step maildir_msg_look(struct msg_file *f, struct err *e);
+enum step maildir_msg_seek(struct msg_file *f, uint64_t off, struct err *e);
+void maildir_msg_close(struct msg_file *f);
+bool maildir_msg_facts(struct mailbox *m, uint32_t uid, struct msg_facts *out);
 
 /* ---- maildir_map.c ------------------------------------------------------- */
 
