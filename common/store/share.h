@@ -94,6 +94,14 @@ void share_moved_tell(struct share_moved *m, struct str to);
 /* At the end, or to give up; nothing is told then. */
 void share_moved_free(struct share_moved **m);
 
+/* ---- share_ids.c ----------------------------------------------------------- */
+
+/* Do users have uids of their own, as far as can be seen? */
+bool share_has_uids(struct store *s);
+/* The uid of a user, by the owner of his home; false: not known. */
+bool share_uid_of(struct store *s, struct str user, uint32_t *sysuid);
+bool share_gid_of(struct str group, uint32_t *sysgid);
+
 /* ---- share_posix.c --------------------------------------------------------- */
 
 enum share_level { SHARE_NONE, SHARE_LOOK, SHARE_READ, SHARE_CHANGE };
@@ -111,11 +119,6 @@ struct share_target {
 
 /* The most of what the kernel can tell apart that these rights have whole. */
 enum share_level share_level_of(unsigned rights);
-/* Do users have uids of their own, as far as can be seen? */
-bool share_has_uids(struct store *s);
-/* The uid of a user, by the owner of his home; false: not known. */
-bool share_uid_of(struct store *s, struct str user, uint32_t *sysuid);
-bool share_gid_of(struct str group, uint32_t *sysgid);
 /* What those may who are in no list, by the modes and the folders above. */
 unsigned share_rights_of_others(const struct rights_place *p);
 /* Has the file system access lists? */
