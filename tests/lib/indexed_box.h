@@ -39,6 +39,23 @@ teardown(void **state)
 	return 0;
 }
 
+/* Messages up to this UID are known by the index alone. */
+static UNUSED uint32_t
+lazy(struct view *v)
+{
+	return view_mailbox(v)->lazy_top;
+}
+
+static UNUSED void
+remove_index(struct box *b)
+{
+	struct err e;
+	char path[100];
+
+	(void)snprintf(path, sizeof(path), "%s/index", b->home);
+	assert_int_equal(file_remove_tree(AT_FDCWD, path, &e), 0);
+}
+
 #ifndef INDEXED_BOX_IS_MBOX
 /*
  * Times older than the clock's granularity: the index may be believed. `folder`
@@ -86,6 +103,15 @@ fill_known(struct box *b, int n)
 	view_close(&v);
 	box_close(b);
 }
+
+/* All changes are old now, and the view has seen them. */
+static UNUSED void
+rest(struct box *b, struct view *v)
+{
+	settle(b);
+	(void)box_sync(v, true);
+}
+
 #endif
 
 #endif

@@ -263,15 +263,6 @@ test_two_processes(void **state)
 }
 
 static void
-remove_index(struct box *b)
-{
-	struct err e;
-
-	assert_int_equal(
-	    file_remove_tree(AT_FDCWD, box_path(b, "index"), &e), 0);
-}
-
-static void
 test_removed(void **state)
 {
 	struct box *b = *state;

@@ -109,12 +109,6 @@ fill_view(struct box *b, int n)
 	return box_view(b, "t", false);
 }
 
-static UNUSED uint32_t
-lazy(struct view *v)
-{
-	return view_mailbox(v)->lazy_top;
-}
-
 static UNUSED const char *
 text_of(struct view *v, uint32_t uid)
 {
