@@ -2,6 +2,7 @@
 """authd.py - authd and its spawner alone, with the test in the place of master
 and of the login workers: what each of them may say can be said wrongly."""
 import base64
+import contextlib
 import fcntl
 import hashlib
 import hmac
@@ -14,7 +15,7 @@ import struct
 import threading
 import time
 
-from . import restante, server
+from . import proc, restante, server
 
 U8, U16, U32, U64, BOOL, STR, BLOB = range(1, 8)
 NUMBERS = {U8: ">B", U16: ">H", U32: ">I", U64: ">Q", BOOL: ">B"}
@@ -417,3 +418,54 @@ def stored_key(password, salt=b"0123456789abcdef", count=4096):
             hmac.digest(salted, b"Server Key", "sha256"))
     return "{SCRAM-SHA-256}%d,%s" % (count, ",".join(
         base64.b64encode(k).decode() for k in (salt,) + keys))
+
+
+YESCRYPT = ("$y$j9T$F5Jx5fExrKuPp53xLKQ..1$"
+            "GmcwIgvdUC9qLWcKCi6gklUa1dM3ziD43YxYNURLKy0")  # "secret"
+
+# As much work as fits into a child's memory.
+SLOW = ("$y$jCT$F5Jx5fExrKuPp53xLKQ..1$"
+        "QYVvejMG9cSPnQmjuT5SaoXCLmDqEaf2SZR1XnuxzJB")
+
+PASSWD = """\
+# name:hash:uid:gid:gecos:home:shell:extra
+locked:!%s:3005:3005::/home/locked
+alice:{PLAIN}secret:3001:3002:A. L.:/home/alice:/bin/sh:userdb_mail=maildir:~/M
+bob:%s:3003:3003::/home/bob
+sam:%s:3004:3004::/home/sam::userdb_pop3_uidl_format=%%%%f
+off:{PLAIN}secret:3006:3006::/home/off::nologin
+near:{PLAIN}secret:3007:3007::/home/near::allow_nets=192.0.2.0/24
+root:{PLAIN}secret:0:0::/root
+low:{PLAIN}secret:999:3000::/home/low
+gid0:{PLAIN}secret:3008:0::/home/gid0
+noids:{PLAIN}secret
+daemon:{PLAIN}secret:3009:3009
+broken:{ARGON2ID}x:3010:3010::/home/broken
+""" % (YESCRYPT, YESCRYPT, stored_key("secret"))
+
+
+@contextlib.contextmanager
+def starting():
+    """A function that starts what is stopped at the end."""
+    running = []
+
+    def begin(passwd=PASSWD, settings=(), **kw):
+        running.append(Authd(passwd, settings, **kw))
+        return running[-1].start()
+
+    yield begin
+    for a in running:
+        a.stop()
+
+
+def children_of(pid):
+    return [p for p in proc.tree(pid) if p != pid]
+
+
+def wait_for_child(a):
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        found = children_of(a.spawner.pid)
+        if found:
+            return found[0]
+    raise AssertionError("no child")
