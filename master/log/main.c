@@ -81,7 +81,7 @@ send_to_syslog(struct logd *d)
 
 	if (send(d->out_fd, d->line.p, d->line.n, MSG_NOSIGNAL) != -1)
 		return true;
-	if (errno != EAGAIN || d->lost > 0)
+	if (errno != EAGAIN || d->lost > 0 || d->telling > 0)
 		return false;
 	if (fd_wait(d->out_fd, true, clock_mono_ms() + SYSLOG_WAIT_MS, &e) ==
 	    -1) {

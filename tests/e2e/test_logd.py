@@ -107,7 +107,7 @@ def test_full_syslog(logd):
     w.setblocking(False)
     logd.give(w.detach(), "syslog")
     logd.go()
-    for i in range(200):  # far beyond what such a socket holds
+    for i in range(2000):  # far beyond what such a socket holds
         logd.say("line %d" % i)
     time.sleep(0.3)
     sum_up(logd, lambda: r.recv(4096).decode() if select.select(
