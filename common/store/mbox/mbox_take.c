@@ -98,6 +98,11 @@ is_stranger(
 {
 	const struct mbox *mb = mbox_of(r->m);
 
+	/* One that another process has numbered, and that was moved then, is
+	 * known by a UID that nobody else could have given. */
+	if (r->has_base && msg->state.uid >= r->floor &&
+	    msg->state.uid <= r->disk_last_uid)
+		return false;
 	return r->is_tail && mb->is_inbox && !mb->is_own_tail &&
 	    msg->state.uid != uid;
 }
