@@ -201,7 +201,7 @@ check-e2e: all
 # make B=build/valgrind VALGRIND=1 check-valgrind: every unit test, and a part
 # of the others (some twenty minutes). Not those that start themselves anew or
 # need Landlock, which valgrind does not know.
-VALGRIND_UNIT = valgrind -q --error-exitcode=99 --child-silent-after-fork=yes \
+VALGRIND_UNIT = valgrind -q --vgdb=no --error-exitcode=99 --child-silent-after-fork=yes \
     --leak-check=full --errors-for-leak-kinds=definite --show-leak-kinds=definite \
     --suppressions=tests/lib/valgrind.supp
 VALGRIND_SKIP := $(B)/common/index/index_test $(B)/common/os/os_test \

@@ -50,7 +50,7 @@ def wrap(path):
     pipe, because its processes may write no file."""
     os.rename(path, path + ".real")
     with open(path, "w") as f:
-        f.write("#!/bin/sh\nexec valgrind -q --log-fd=2 --leak-check=full "
+        f.write("#!/bin/sh\nexec valgrind -q --vgdb=no --log-fd=2 --leak-check=full "
                 "--errors-for-leak-kinds=definite "
                 "--show-leak-kinds=definite --suppressions=%s %s.real "
                 "\"$@\"\n" % (os.path.join(staged, "supp"), path))
