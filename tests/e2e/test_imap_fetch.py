@@ -5,7 +5,7 @@ import re
 import time
 
 import pytest
-from lib import maildir, proc, wire
+from lib import maildir, proc, restante, wire
 from lib.fetch import fetch, leaves, one
 
 MBOX = True
@@ -488,6 +488,7 @@ def test_pieces_of_parts_in_turn(tunnel):
         one(c, "2 BODY.PEEK[]<0.10>")
 
 
+@pytest.mark.skipif(bool(restante.VALGRIND), reason="as slow as its reader")
 def test_slow_reader(box_server):
     """One that does not read costs no memory and no other session time."""
     from lib import box as boxes
