@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "os/file.h"
 #include "os/watch.h"
 #include "store/meta.h"
 #include "store/meta_impl.h"
@@ -639,8 +640,11 @@ move_file(const struct store *s, struct meta_place *p, const char *from,
 	bool ok = false;
 
 	arena_init(&a);
-	if (meta_place_read(s, p, &a, &first, &e) == -1)
+	/* What is not to be read later either is not waited for. */
+	if (meta_place_read(s, p, &a, &first, &e) == -1) {
+		ok = !file_is_unread(&e);
 		goto out;
+	}
 	ok = true;
 	if ((place = meta_find(first, STR("place"))) != NULL &&
 	    is_moved(place->value, from, &rest)) {

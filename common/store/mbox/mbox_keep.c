@@ -23,6 +23,7 @@
  *	inode 4711
  *	path /home/joe/mail/work
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -286,8 +287,8 @@ mbox_keep_remove(const struct store *s, const char *path)
 	mbox_agree_forget(s, path);
 }
 
-/* What was told of it goes with it. */
-static void
+/* What was told of it goes with it, if that has not been done already. */
+static bool
 rename_told(int fd, const char *key, const char *fresh)
 {
 	char from[MBOX_KEY_BYTES + 8], to[MBOX_KEY_BYTES + 8];
@@ -296,8 +297,7 @@ rename_told(int fd, const char *key, const char *fresh)
 	mbox_key(fresh, fresh_key);
 	(void)snprintf(from, sizeof(from), "%s" MBOX_TOLD, key);
 	(void)snprintf(to, sizeof(to), "%s" MBOX_TOLD, fresh_key);
-	(void)unlinkat(fd, to, 0);
-	(void)renameat(fd, from, fd, to);
+	return renameat(fd, from, fd, to) == 0 || errno == ENOENT;
 }
 
 /*
@@ -326,11 +326,10 @@ rename_one(int fd, const char *name, const char *from, const char *to)
 	    (rest.n == 0 || *rest.p == '/' || str_starts(rest, STR(".sbd/"))) &&
 	    snprintf(fresh, sizeof(fresh), "%s%.*s", to, STR_ARG(rest)) <
 		PATH_MAX) {
-		ok = save_at(fd, fresh, &k, true, &e) == 0;
-		if (ok) {
-			rename_told(fd, name, fresh);
+		ok = save_at(fd, fresh, &k, true, &e) == 0 &&
+		    rename_told(fd, name, fresh);
+		if (ok)
 			(void)unlinkat(fd, name, 0);
-		}
 	}
 	buf_done(&b);
 	return ok;
@@ -341,11 +340,10 @@ mbox_keep_rename_one(const struct store *s, const char *from, const char *to)
 {
 	char key[MBOX_KEY_BYTES];
 	int fd = mbox_state_dir(s, FOLDER, false);
-
 	bool ok;
 
 	if (fd == -1)
-		return true;
+		return false;
 	mbox_key(from, key);
 	ok = rename_one(fd, key, from, to);
 	close(fd);

@@ -263,12 +263,24 @@ move_own(struct mbox_renaming *r)
 		r->is_stuck = true;
 }
 
+static struct dirent *
+next_file(struct mbox_renaming *r)
+{
+	struct dirent *d;
+
+	errno = 0;
+	d = readdir(r->all);
+	if (d == NULL && errno != 0)
+		r->is_stuck = true;
+	return d;
+}
+
 /* What belongs to those below it. */
 static enum step
 move_rest(struct mbox_renaming *r)
 {
 	int64_t until = clock_mono_ms() + STEP_SLICE_MS;
-	char from[PATH_MAX], to[PATH_MAX];
+	char from[PATH_MAX], to[PATH_MAX], own[MBOX_KEY_BYTES];
 	struct dirent *d;
 
 	if ((r->kind == MBOX_A_FILE && !r->has_below) ||
@@ -280,10 +292,17 @@ move_rest(struct mbox_renaming *r)
 		r->all = fd == -1 ? NULL : fdopendir(fd);
 		if (r->all == NULL && fd != -1)
 			close(fd);
-		if (r->all == NULL)
+		/* The record is in it, so it is there. */
+		if (r->all == NULL) {
+			r->is_stuck = true;
 			return STEP_DONE;
+		}
 	}
-	for (unsigned n = 1; (d = readdir(r->all)) != NULL; n++) {
+	mbox_key(from, own);
+	for (unsigned n = 1; (d = next_file(r)) != NULL; n++) {
+		/* move_own() has moved it; what is there now is another's. */
+		if (strncmp(d->d_name, own, MBOX_KEY_BYTES - 1) == 0)
+			continue;
 		if (!mbox_keep_rename_file(r->s, d->d_name, from, to) ||
 		    !meta_file_moved_file(r->s, d->d_name, from, to))
 			r->is_stuck = true;
@@ -317,26 +336,38 @@ has_moved(const struct mbox_renaming *r, uint64_t ino)
 	    st.st_ino == ino;
 }
 
+/*
+ * What has the old name by now is another one, and so is what is kept under
+ * that name.
+ */
 static void
 complete(struct mbox_renaming *r)
 {
 	char old_below[PATH_MAX + 8], fresh_below[PATH_MAX + 8];
 	struct store *s = r->s;
+	bool is_free = mbox_kind_of(s, r->old) == MBOX_NOTHING;
 	struct err e;
 
 	below_of(r->old, old_below);
 	below_of(r->fresh, fresh_below);
 	r->kind = mbox_kind_of(s, r->fresh);
 	if (r->kind == MBOX_A_FILE &&
-	    mbox_kind_of(s, old_below) == MBOX_A_DIR &&
-	    mbox_kind_of(s, r->old) == MBOX_NOTHING &&
+	    mbox_kind_of(s, old_below) == MBOX_A_DIR && is_free &&
 	    file_rename_new(
 		rootfd_of(s), old_below, rootfd_of(s), fresh_below, &e) == -1)
 		store_warn(s, "%s: %s", old_below, e.text);
 	r->has_below = mbox_kind_of(s, fresh_below) == MBOX_A_DIR;
-	move_own(r);
-	while (move_rest(r) == STEP_MORE)
-		;
+	if (is_free)
+		move_own(r);
+	if (is_free ||
+	    (r->kind == MBOX_A_FILE &&
+		mbox_kind_of(s, old_below) == MBOX_NOTHING))
+		while (move_rest(r) == STEP_MORE)
+			;
+	/* Another one may begin. */
+	if (r->all != NULL)
+		closedir(r->all);
+	r->all = NULL;
 }
 
 /* What stands in the record that is open, and locked. */
@@ -481,6 +512,11 @@ move(struct mbox_renaming *r, struct str from, struct str to, bool *is_moved,
 		return STEP_FAIL;
 	/* One that was killed; then what somebody did while we waited. */
 	mend(r);
+	if (r->is_stuck) {
+		(void)err_set(
+		    e, ERR_IN_USE, "an earlier rename can not be finished now");
+		return STEP_FAIL;
+	}
 	if (ftruncate(r->record, 0) == -1 ||
 	    lseek(r->record, 0, SEEK_SET) == -1) {
 		(void)err_sys(e, RECORD);

@@ -6,7 +6,10 @@
  */
 #include "tests/lib/faults.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include "base/log.h"
@@ -216,6 +219,168 @@ test_waits(UNUSED void **state)
 	box_done(&b);
 }
 
+/* What a process leaves that is killed after it has moved the files. */
+static int
+leave_record(struct box *b, const char *from, const char *to)
+{
+	char path[300], text[200];
+	struct stat st;
+	int fd, n;
+
+	(void)snprintf(path, sizeof(path), "mail/%s", to);
+	assert_int_equal(stat(box_path(b, path), &st), 0);
+	n = snprintf(text, sizeof(text),
+	    "restante-rename 1\nino %llu\nfrom %s\nto %s\nend\n",
+	    (unsigned long long)st.st_ino, from, to);
+	(void)snprintf(path, sizeof(path), "%s/mbox/renaming", b->store->state);
+	fd = open(path, O_CREAT | O_RDWR | O_TRUNC | O_CLOEXEC, 0600);
+	assert_true(fd != -1);
+	assert_int_equal(write(fd, text, (size_t)n), n);
+	return fd;
+}
+
+static void
+check_all(struct box *b, const char *top)
+{
+	char name[50], guid[33];
+
+	for (size_t i = 0; i < ARRAY_LEN(tails); i++) {
+		(void)snprintf(name, sizeof(name), "%s%s", top, tails[i]);
+		guid_of(b, name, guid);
+		assert_string_equal(guid, guids[i]);
+		assert_true(has_comment(b, name));
+	}
+}
+
+static void
+move_by_hand(struct box *b, const char *from, const char *to)
+{
+	char old[300];
+
+	(void)snprintf(old, sizeof(old), "%s", box_path(b, from));
+	assert_int_equal(rename(old, box_path(b, to)), 0);
+}
+
+/* One who waits for another that is killed then ends both. */
+static void
+test_killed_beside(UNUSED void **state)
+{
+	struct rename_job *job = NULL;
+	struct box b;
+	struct err e;
+	enum step step;
+	int fd;
+
+	begin(&b);
+	box_open(&b);
+	move_by_hand(&b, "mail/Other", "mail/Mid");
+	move_by_hand(&b, "mail/Other.sbd", "mail/Mid.sbd");
+	fd = leave_record(&b, "Other", "Mid");
+	assert_int_equal(flock(fd, LOCK_EX), 0);
+	assert_int_equal(
+	    store_rename(b.store, STR("Mid"), STR("New"), &job, &e), STEP_MORE);
+	close(fd);
+	while ((step = store_rename(
+		    b.store, STR("Mid"), STR("New"), &job, &e)) == STEP_MORE)
+		store_pause(b.store);
+	assert_int_equal(step, STEP_DONE);
+	rename_job_free(&job);
+	box_close(&b);
+	box_open(&b);
+	check_all(&b, "New");
+	box_done(&b);
+}
+
+/* What has the old name by then keeps what is its own. */
+static void
+test_old_name_again(UNUSED void **state)
+{
+	const struct meta_entry comment = {
+	    .name = STR("/private/comment"), .value = STR("two")};
+	static const char *const again[] = {"Other", "Other/Sub"};
+	char before[2][33], now[33];
+	struct meta_job job = {0};
+	struct box b;
+	struct err e;
+
+	begin(&b);
+	box_open(&b);
+	assert_int_equal(now_rename(b.store, STR("Other"), STR("New"), &e), 0);
+	for (size_t i = 0; i < 2; i++) {
+		assert_int_equal(
+		    store_create(b.store, str_of(again[i]), &e), 0);
+		assert_int_equal(meta_change(b.store, &job, str_of(again[i]),
+				     &comment, NULL, &e),
+		    STEP_DONE);
+		guid_of(&b, again[i], before[i]);
+	}
+	box_close(&b);
+	box_open(&b);
+	close(leave_record(&b, "Other", "New"));
+	check_all(&b, "New");
+	for (size_t i = 0; i < 2; i++) {
+		guid_of(&b, again[i], now);
+		assert_string_equal(now, before[i]);
+	}
+	box_done(&b);
+}
+
+/* A kill amid what is kept of one: it is ended twice. */
+static void
+test_told_twice(UNUSED void **state)
+{
+	char key[MBOX_KEY_BYTES], path[300], told[400];
+	struct box b;
+	int fd;
+
+	begin(&b);
+	box_open(&b);
+	mbox_key(box_path(&b, "mail/Other"), key);
+	(void)snprintf(path, sizeof(path), "%s/mbox/%s", b.store->state, key);
+	move_by_hand(&b, "mail/Other", "mail/New");
+	mbox_key(box_path(&b, "mail/New"), key);
+	(void)snprintf(
+	    told, sizeof(told), "%s/mbox/%s.told", b.store->state, key);
+	fd = open(told, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+	assert_true(fd != -1);
+	close(fd);
+	assert_int_equal(access(path, F_OK), 0);
+	close(leave_record(&b, "Other", "New"));
+	assert_true(mbox_rename_try_mend(b.store, &(struct err){0}));
+	assert_int_equal(access(path, F_OK), -1);
+	assert_int_equal(access(told, F_OK), 0);
+	box_done(&b);
+}
+
+/* No folder can be opened then: the record stays, and says what is left. */
+static void
+test_no_descriptors(UNUSED void **state)
+{
+	struct rlimit before, few;
+	struct box b;
+	struct err e;
+	int fd;
+
+	begin(&b);
+	box_open(&b);
+	move_by_hand(&b, "mail/Other", "mail/New");
+	move_by_hand(&b, "mail/Other.sbd", "mail/New.sbd");
+	close(leave_record(&b, "Other", "New"));
+	fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	assert_true(fd != -1);
+	close(fd);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	few = before;
+	few.rlim_cur = (rlim_t)fd + 1; /* the record's */
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	(void)mbox_rename_try_mend(b.store, &e);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_true(mbox_rename_is_left(b.store));
+	check_all(&b, "New");
+	assert_false(mbox_rename_is_left(b.store));
+	box_done(&b);
+}
+
 static void
 test_record(UNUSED void **state)
 {
@@ -250,6 +415,10 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_record),
 	    cmocka_unit_test(test_waits),
+	    cmocka_unit_test(test_killed_beside),
+	    cmocka_unit_test(test_old_name_again),
+	    cmocka_unit_test(test_told_twice),
+	    cmocka_unit_test(test_no_descriptors),
 	    cmocka_unit_test(test_kills),
 	};
 
