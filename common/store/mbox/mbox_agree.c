@@ -30,7 +30,6 @@
 #define ORDER 0x01020304u
 #define BOOT_BYTES 40
 #define ENTRIES_MAX (16u * 1024 * 1024)
-#define SPARE_ENTRIES 100000 /* of messages that have gone since */
 #define PIECE 4096 /* entries */
 
 struct front {
@@ -279,6 +278,25 @@ by_given_uid(const void *a, const void *b)
 	return x->uid < y->uid ? -1 : x->uid > y->uid;
 }
 
+/* Most of it is of messages that have gone; all that are there are known. */
+static bool
+is_too_long(const struct agree *a)
+{
+	return !a->r->is_tail &&
+	    a->n > 2 * (uint64_t)a->r->slots.n + mbox_tuning.told_spare;
+}
+
+/* All of the file, not only what has come. */
+static void
+collect_all(struct agree *a)
+{
+	a->given.n = 0;
+	VEC_EACH(&a->r->slots, s)
+		*VEC_ADD(&a->given) =
+		    (struct given){.key = key_of(s), .uid = s->uid};
+	qsort(a->given.v, a->given.n, sizeof(*a->given.v), by_given_uid);
+}
+
 /* Adds what is above all that is there, ascending. */
 static bool
 save(struct agree *a)
@@ -286,19 +304,23 @@ save(struct agree *a)
 	struct told *piece;
 	uint32_t last = a->last;
 	size_t n = 0;
-	bool ok = true;
+	bool ok = true, is_anew = !a->is_front_good;
 
 	qsort(a->given.v, a->given.n, sizeof(*a->given.v), by_given_uid);
 	if (a->given.v[a->given.n - 1].uid <= last)
 		return true;
 
-	if (!a->is_front_good ||
-	    a->n > 2 * (uint64_t)a->r->slots.n + SPARE_ENTRIES) {
+	if (a->is_front_good && is_too_long(a)) {
+		collect_all(a);
+		last = 0;
+		is_anew = true;
+	}
+	if (is_anew) {
 		a->n = 0;
 		ok = ftruncate(a->fd, 0) == 0;
+	} else if (!a->is_of_this_boot || a->n == 0) {
+		ok = write_front(a);
 	}
-	if (!a->is_of_this_boot || a->n == 0)
-		ok = ok && write_front(a);
 	piece = mem_new(PIECE, sizeof(*piece));
 	for (size_t i = 0; ok && i <= a->given.n; i++) {
 		const struct given *g = &a->given.v[i];
@@ -316,7 +338,8 @@ save(struct agree *a)
 		n = 0;
 	}
 	free(piece);
-	return ok;
+	/* Last, so that a part of it is not believed. */
+	return ok && (!is_anew || write_front(a));
 }
 
 /* ---- which message has which ----------------------------------------------- */
@@ -499,7 +522,7 @@ number(struct agree *a, bool is_shared, struct err *e)
 				g->uid = find(a, g->key);
 	if (first_new(a, is_shared, &next, e) == -1)
 		return -1;
-	if (a->given.n >= UINT32_MAX - 2 - next)
+	if (next >= UINT32_MAX - 2 || a->given.n >= UINT32_MAX - 2 - next)
 		return err_set(e, ERR_LIMIT, "%s: no UID left", r->m->name);
 	VEC_EACH(&a->given, g)
 		if (g->uid == 0)

@@ -82,6 +82,8 @@ struct mbox_tuning {
 	uint64_t whole_bytes; /* up to this size a file is read whole */
 	int64_t freshen_ms; /* put off for so long: mbox_freshen() */
 	uint64_t eager_bytes; /* so many may move for what is to be said */
+	uint64_t
+	    told_spare; /* entries of KEY.told of messages that have gone */
 };
 extern struct mbox_tuning mbox_tuning;
 

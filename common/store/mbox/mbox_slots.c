@@ -17,6 +17,7 @@ struct mbox_tuning mbox_tuning = {
     .whole_bytes = UINT64_C(2) * 1024 * 1024,
     .freshen_ms = 1000,
     .eager_bytes = UINT64_C(1024) * 1024,
+    .told_spare = 100000,
 };
 
 struct mbox_slot *

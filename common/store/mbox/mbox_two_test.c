@@ -409,6 +409,47 @@ test_told_damaged(UNUSED void **state)
 	}
 }
 
+/* Begun anew while it is long, it says what it said of all that are there. */
+static void
+test_told_anew(UNUSED void **state)
+{
+	const struct mbox_tuning tuning = mbox_tuning;
+	struct two t;
+	struct view *v[2];
+	char text[60], body[20];
+
+	for (uint32_t first = 1; first <= 7; first += 6) {
+		begin(&t);
+		box_write(&t.b, INBOX, "");
+		mbox_tuning.eager_bytes = 1;
+		mbox_tuning.told_spare = 0;
+		for (uint32_t i = 1; i <= 7; i++) {
+			(void)snprintf(text, sizeof(text),
+			    "Subject: %u\n\nbody %u\n", i, i);
+			deliver(&t, text);
+		}
+		v[0] = view_of(&t, 0, false);
+		/* At its end alone, then all of it. */
+		for (uint32_t i = 1; i < first; i++) {
+			(void)snprintf(body, sizeof(body), "body %u\n", i);
+			remove_body(&t, body);
+		}
+		deliver(&t, TEXT("8"));
+		(void)box_sync(v[0], true);
+		v[1] = view_of(&t, 1, false);
+		for (uint32_t i = 0; i < 2; i++) {
+			assert_int_equal(view_count(v[i]), 9 - first);
+			for (uint32_t seq = 1; seq <= 9 - first; seq++)
+				assert_int_equal(
+				    view_uid(v[i], seq), first + seq - 1);
+		}
+		view_close(&v[0]);
+		view_close(&v[1]);
+		mbox_tuning = tuning;
+		end(&t);
+	}
+}
+
 /* As another process that could not see that the first one is 1: it is 7. */
 static void
 number_anew(struct two *t)
@@ -725,6 +766,7 @@ main(void)
 	    cmocka_unit_test(test_later_beside),
 	    cmocka_unit_test(test_later_mail),
 	    cmocka_unit_test(test_told_damaged),
+	    cmocka_unit_test(test_told_anew),
 	    cmocka_unit_test(test_keyword_of_append),
 	    cmocka_unit_test(test_both_append_first),
 	    cmocka_unit_test(test_both_append_first_of_all),
