@@ -260,6 +260,7 @@ struct msg_file {
 	bool may_lack;
 	bool lacks_size,
 	    lacks_date; /* ...and was; the first only with the other */
+	bool is_hint; /* of msg_stat: `size` may be wrong until it is opened */
 	bool is_held; /* its bytes can be read without ops->ready */
 	/*
 	 * Set by the caller of msg_open: what takes long may be left to msg_look,

@@ -630,6 +630,12 @@ find_bounds(
 		if (need_stat(m, e) == -1)
 			return STEP_FAIL;
 		(void)wire_size_by_name(m);
+		/* The name's word about what is packed decides nothing. */
+		if (f->is_hint) {
+			*low = 0;
+			*high = UINT64_MAX;
+			return STEP_DONE;
+		}
 	} else {
 		/* A little more than the limit tells that it is above. */
 		step = msg_load_step(m,

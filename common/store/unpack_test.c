@@ -355,6 +355,38 @@ test_in_a_maildir(void **state)
 	box_done(&b);
 }
 
+/* A wrong size in the name does not say how large it is. */
+static void
+test_bounds(UNUSED void **state)
+{
+	struct box b;
+	char to[4000];
+	uint64_t low, high;
+	struct view *v;
+	struct msg *m;
+	struct str packed;
+	struct err e;
+	FILE *f;
+
+	box_init(&b);
+	packed = str_make(
+	    to, pack(PACKED_GZIP, TEST_MSG, strlen(TEST_MSG), to, sizeof(to)));
+	f = fopen(box_path(&b, "cur/1000.x,S=12:2,"), "w");
+	assert_non_null(f);
+	assert_int_equal(fwrite(packed.p, packed.n, 1, f), 1);
+	assert_int_equal(fclose(f), 0);
+	box_open(&b);
+	v = box_view(&b, "INBOX", false);
+	assert_int_equal(msg_open(v, 1, &m, &e), 0);
+	while (msg_wire_size_bounds(m, 50, &low, &high, &e) == STEP_MORE)
+		;
+	assert_int_equal(low, 134);
+	assert_int_equal(high, 134);
+	msg_close(&m);
+	view_close(&v);
+	box_done(&b);
+}
+
 int
 main(void)
 {
@@ -366,6 +398,7 @@ main(void)
 	    cmocka_unit_test(test_members),
 	    cmocka_unit_test(test_bomb),
 	    cmocka_unit_test(test_in_a_maildir),
+	    cmocka_unit_test(test_bounds),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -60,7 +60,7 @@ static int
 fill_file(const struct maildir *md, const struct stat *st, struct msg_file *out,
     struct err *e)
 {
-	out->lacks_size = out->lacks_date = false;
+	out->lacks_size = out->lacks_date = out->is_hint = false;
 	if (!S_ISREG(st->st_mode))
 		return err_set(e, ERR_CORRUPT, "message is no file");
 	if (!is_trusted(md, st))
@@ -135,8 +135,10 @@ unpack_message(struct mailbox *m, uint32_t uid, struct str name, bool only_size,
 	msg_first_drop(out);
 	/* A hint like all sizes in names; verified when it is opened. */
 	if (only_size &&
-	    maildir_name_size(maildir_base_of(name), 'S', &out->size))
+	    maildir_name_size(maildir_base_of(name), 'S', &out->size)) {
+		out->is_hint = true;
 		return 0;
+	}
 	if ((out->in_steps
 		    ? unpack_new(out->fd, kind, &u, e)
 		    : unpack_open(out->fd, kind, &u, &out->size, e)) == -1)
