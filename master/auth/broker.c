@@ -307,5 +307,7 @@ broker_run(const struct auth_settings *s, const struct child_settings *confine)
 	b.master = chan_new(b.loop, CHILD_FD_MASTER, &master_def, &b);
 	ev_run(b.loop, 0);
 	/* The kernel takes back the rest; nothing here outlives the process. */
+	penalty_free(&b.penalty);
+	sasl_lib_free(&b.sasl);
 	return 0;
 }

@@ -36,17 +36,21 @@ main(int argc, char **argv)
 	struct child_settings raw;
 	struct auth_settings s;
 	struct err e;
+	int rc;
 
 	proc_title_init(argc, argv);
 	if (child_start("authd", &raw, &e) == -1)
 		log_fatal("%s", e.text);
 	if (auth_settings_read(&raw, &s, &e) == -1)
 		give_up(&e);
-	if (!s.is_spawner) {
+	if (s.is_spawner) {
+		log_set_process("spawner");
+		proc_title("authd: spawner");
+		rc = spawner_run(&s);
+	} else {
 		proc_title("authd");
-		return broker_run(&s, &raw);
+		rc = broker_run(&s, &raw);
 	}
-	log_set_process("spawner");
-	proc_title("authd: spawner");
-	return spawner_run(&s);
+	child_settings_done(&raw);
+	return rc;
 }

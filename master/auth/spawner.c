@@ -87,7 +87,7 @@ open_passwd(struct spawner *s)
 static void
 follow_passwd(struct spawner *s)
 {
-	struct stat here, there;
+	struct stat here = {0}, there = {0};
 
 	if (s->passwd_fd != -1 && fstat(s->passwd_fd, &here) == 0 &&
 	    stat(s->settings->passwd_file, &there) == 0 &&
