@@ -3,6 +3,10 @@
  * mbox_two_test.c - two stores, as of two processes, on one mbox, and another
  * program beside them: what one has told its clients holds for the other.
  */
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include "base/log.h"
 #include "store/mbox/mbox_impl.h"
 #include "tests/lib/other_mbox.h"
@@ -409,6 +413,98 @@ test_told_damaged(UNUSED void **state)
 	}
 }
 
+/* It is the user's own, who may have put anything there. */
+static void
+make_odd(const char *path, unsigned kind)
+{
+	assert_int_equal(unlink(path), 0);
+	switch (kind) {
+	case 0:
+		assert_int_equal(mkfifo(path, 0600), 0);
+		break;
+	case 1:
+		assert_int_equal(symlink("/dev/zero", path), 0);
+		break;
+	case 2:
+		assert_int_equal(mkdir(path, 0700), 0);
+		break;
+	default:
+		close(open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0600));
+		assert_int_equal(truncate(path, (off_t)1 << 40), 0);
+	}
+}
+
+static void
+test_told_odd(UNUSED void **state)
+{
+	const struct mbox_tuning tuning = mbox_tuning;
+	struct two t;
+	struct view *v[2];
+
+	for (unsigned kind = 0; kind < 4; kind++) {
+		char path[300];
+
+		begin(&t);
+		box_write(&t.b, INBOX, "");
+		mbox_tuning.eager_bytes = 1;
+		deliver(&t, TEXT("1"));
+		deliver(&t, TEXT("2"));
+		v[0] = view_of(&t, 0, false);
+		told_path(&t, path);
+		make_odd(path, kind);
+		v[1] = view_of(&t, 1, false);
+		assert_int_equal(view_count(v[1]), 2);
+		assert_true(view_uid(v[1], 1) < view_uid(v[1], 2));
+		view_close(&v[0]);
+		view_close(&v[1]);
+		if (kind == 2)
+			(void)rmdir(path);
+		mbox_tuning = tuning;
+		end(&t);
+	}
+}
+
+/* Where no UID is left, none is given twice. */
+static void
+test_no_uid_left(UNUSED void **state)
+{
+	const struct mbox_tuning tuning = mbox_tuning;
+	char path[300], text[3 * PATH_MAX];
+	struct view *v = NULL;
+	struct two t;
+	struct err e;
+	enum step step;
+	int fd, n;
+
+	begin(&t);
+	box_write(&t.b, INBOX, "");
+	mbox_tuning.eager_bytes = 1;
+	deliver(&t, TEXT("1"));
+	told_path(&t, path);
+	(void)snprintf(text, sizeof(text), "%s/mbox", t.stores[0]->state);
+	assert_int_equal(file_make_path(text, &e), 0);
+	fd = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+	assert_true(fd != -1);
+	assert_int_equal(ftruncate(fd, 200), 0);
+	close(fd);
+	path[strlen(path) - strlen(MBOX_TOLD)] = '\0';
+	n = snprintf(text, sizeof(text),
+	    "restante-mbox 1\nuidvalidity 1795300494\nuidnext %u\n"
+	    "guid 0123456789abcdef0123456789abcdef\ninode 1\npath %s\n",
+	    UINT32_MAX - 1, box_path(&t.b, INBOX));
+	fd = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+	assert_true(fd != -1);
+	assert_int_equal(write(fd, text, (size_t)n), n);
+	close(fd);
+	while ((step = view_open(t.stores[0], STR("INBOX"), false, &v, &e)) ==
+	    STEP_MORE)
+		store_pause(t.stores[0]);
+	assert_int_equal(step, STEP_FAIL);
+	assert_int_equal(e.code, ERR_LIMIT);
+	mbox_tuning = tuning;
+	end(&t);
+}
+
 /* Begun anew while it is long, it says what it said of all that are there. */
 static void
 test_told_anew(UNUSED void **state)
@@ -766,6 +862,8 @@ main(void)
 	    cmocka_unit_test(test_later_beside),
 	    cmocka_unit_test(test_later_mail),
 	    cmocka_unit_test(test_told_damaged),
+	    cmocka_unit_test(test_told_odd),
+	    cmocka_unit_test(test_no_uid_left),
 	    cmocka_unit_test(test_told_anew),
 	    cmocka_unit_test(test_keyword_of_append),
 	    cmocka_unit_test(test_both_append_first),
