@@ -179,6 +179,8 @@ struct mbox {
 		MBOX_SYNC_FLAGS_LOCK,
 		MBOX_SYNC_FLAGS, /* of messages that were there before */
 	} sync;
+	bool is_sync_forced; /* one of those who drive it wants it read */
+	uint32_t sync_gen; /* `gen` when it was begun */
 	struct lock_wait sync_wait, ready_wait;
 	int64_t locked_out_ms; /* when a sync could not have the lock */
 	struct mbox_job *job;

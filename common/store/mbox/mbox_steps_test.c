@@ -33,6 +33,7 @@ setup(void **state)
 static int
 teardown(void **state)
 {
+	store_slice_ms = 4; /* also behind a test that has failed */
 	box_done(*state);
 	free(*state);
 	return 0;
@@ -129,6 +130,60 @@ test_expunge(void **state)
 	assert_int_equal(view_uid(v, 1), 2);
 	assert_string_equal(box_flags(v, 2), "FS");
 	view_close(&v);
+}
+
+static void
+deliver(const struct box *b, const char *text)
+{
+	FILE *f = fopen(box_path(b, INBOX), "a");
+
+	assert_non_null(f);
+	assert_true(fputs(text, f) > 0);
+	assert_int_equal(fclose(f), 0);
+}
+
+/*
+ * A session that looks while another one's change is on its way waits for that,
+ * and has then what is there: a whole reading would be for nothing.
+ */
+static void
+test_sync_behind_change(void **state)
+{
+	static const struct view_sink quiet;
+	struct box *b = *state;
+	struct view *v, *beside;
+	uint32_t at = 0;
+	enum step step;
+	struct mbox *mb;
+	struct err e;
+
+	fill(b, true);
+	box_open(b);
+	v = box_view(b, "INBOX", false);
+	beside = box_view(b, "INBOX", false);
+	mb = mbox_of(view_mailbox(v));
+	assert_int_equal(
+	    box_store(v, MANY / 2, MANY / 2, STORE_ADD, FLAG_DELETED, NULL, &e),
+	    0);
+	/* Came before it, and is found by it. */
+	deliver(b, MSG("new"));
+	store_slice_ms = 0;
+	do
+		assert_int_equal(view_expunge(v, NULL, &at, &e), STEP_MORE);
+	while (!mb->is_moving);
+	do {
+		step = view_sync(beside, true, &quiet, NULL, &e);
+		assert_int_not_equal(mb->sync, MBOX_SYNC_LOOK);
+	} while (step == STEP_MORE);
+	assert_int_equal(step, STEP_DONE);
+	assert_int_equal(view_count(beside), MANY);
+	assert_int_equal(view_uid(beside, MANY), MANY + 1);
+	/* Nor is what comes now overlooked. */
+	deliver(b, MSG("newer"));
+	(void)box_sync(beside, true);
+	assert_int_equal(view_count(beside), MANY + 1);
+	view_close(&v);
+	view_close(&beside);
 }
 
 static void
@@ -701,6 +756,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    TEST(test_open),
 	    TEST(test_expunge),
+	    TEST(test_sync_behind_change),
 	    TEST(test_flags_of_others),
 	    TEST(test_flags_asked_for),
 	    TEST(test_list),

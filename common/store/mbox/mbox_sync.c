@@ -10,6 +10,7 @@
  *	NONE --nothing has changed--> NONE
  *	NONE --> LOCK --> LOOK --> NONE
  *	         LOCK --somebody has it for long--> NONE, what we know will do
+ *	         LOCK --a job of ours had it, and has seen all--> NONE, or SAY
  *	LOOK --UIDs were given--> SAY --written, or locked--> NONE
  *	NONE, SAY --flags were not looked at, and it is time--> FLAGS_LOCK
  *	FLAGS_LOCK --> FLAGS --> NONE
@@ -152,6 +153,16 @@ do_without(struct mailbox *m, const struct err *e)
 	return end_sync(m, STEP_DONE);
 }
 
+/* Do we have what is there, as far as is to be seen from outside? */
+static bool
+is_up_to_date(const struct mailbox *m)
+{
+	const struct mbox *mb = mbox_of(m);
+
+	return is_known(m) && !mb->is_sync_forced && !mb->is_moving &&
+	    (mb->is_true || !has_changed(mb));
+}
+
 /* False: there is nothing to look for. */
 static bool
 begin_sync(struct mailbox *m, enum sync_how how)
@@ -163,8 +174,9 @@ begin_sync(struct mailbox *m, enum sync_how how)
 	if (m->store->hub != NULL)
 		watch_drain(m->store->hub);
 	mb->is_dirty = false;
-	if (is_known(m) && how == SYNC_NORMAL && !mb->is_moving &&
-	    (mb->is_true || !has_changed(mb))) {
+	mb->is_sync_forced = how == SYNC_FORCE;
+	mb->sync_gen = mb->gen;
+	if (is_up_to_date(m)) {
 		if (mb->reading == NULL)
 			mbox_purge(m);
 		return false;
@@ -192,22 +204,6 @@ news_wait_ms(const struct mbox *mb)
 	    : MBOX_WAIT_NEWS_MS;
 }
 
-static enum step
-lock(struct mailbox *m, struct err *e)
-{
-	struct mbox *mb = mbox_of(m);
-	enum step step = mbox_lock(m, &mb->sync, MBOX_READ, &mb->sync_wait,
-	    is_known(m) ? news_wait_ms(mb) : mbox_lock_ms(m, MBOX_READ), e);
-
-	if (step == STEP_FAIL)
-		return do_without(m, e);
-	if (step == STEP_DONE) {
-		mb->locked_out_ms = 0;
-		mb->sync = MBOX_SYNC_LOOK;
-	}
-	return STEP_MORE;
-}
-
 /* UIDs that clients hear of next; what can not be written now will be later. */
 static bool
 begin_say(struct mailbox *m)
@@ -219,6 +215,43 @@ begin_say(struct mailbox *m)
 	mb->said = mb->job;
 	mb->sync = MBOX_SYNC_SAY;
 	return true;
+}
+
+/*
+ * Who had the lock was a job of this process, which has left us with what it
+ * has found and written: the file is not read again for that.
+ */
+static bool
+is_done_by_job(struct mailbox *m, enum sync_how how)
+{
+	struct mbox *mb = mbox_of(m);
+
+	mb->is_sync_forced = mb->is_sync_forced || how == SYNC_FORCE;
+	if (mb->gen == mb->sync_gen || !is_up_to_date(m))
+		return false;
+	mb->is_dirty = false;
+	mbox_purge(m);
+	(void)end_sync(m, STEP_DONE);
+	return true;
+}
+
+static enum step
+lock(struct mailbox *m, enum sync_how how, struct err *e)
+{
+	struct mbox *mb = mbox_of(m);
+	enum step step = mbox_lock(m, &mb->sync, MBOX_READ, &mb->sync_wait,
+	    is_known(m) ? news_wait_ms(mb) : mbox_lock_ms(m, MBOX_READ), e);
+
+	if (step == STEP_FAIL)
+		return do_without(m, e);
+	if (step == STEP_DONE) {
+		mb->locked_out_ms = 0;
+		if (is_done_by_job(m, how))
+			return begin_say(m) || begin_flags(m) ? STEP_MORE
+							      : STEP_DONE;
+		mb->sync = MBOX_SYNC_LOOK;
+	}
+	return STEP_MORE;
 }
 
 static enum step
@@ -246,8 +279,8 @@ mbox_sync(struct mailbox *m, enum sync_how how, struct err *e)
 	if (mb->sync == MBOX_SYNC_NONE && !begin_sync(m, how))
 		return begin_say(m) || begin_flags(m) ? STEP_MORE : STEP_DONE;
 	if (mb->sync == MBOX_SYNC_LOCK) {
-		step = lock(m, e);
-		if (mb->sync == MBOX_SYNC_LOCK || mb->sync == MBOX_SYNC_NONE)
+		step = lock(m, how, e);
+		if (mb->sync != MBOX_SYNC_LOOK)
 			return step;
 	}
 	if (mb->sync == MBOX_SYNC_SAY)
