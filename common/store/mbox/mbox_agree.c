@@ -278,6 +278,20 @@ by_given_uid(const void *a, const void *b)
 	return x->uid < y->uid ? -1 : x->uid > y->uid;
 }
 
+/* Ascending, as they mostly are already. */
+static void
+sort_given(struct agree *a)
+{
+	bool is_sorted = true;
+
+	for (size_t i = 1; i < a->given.n; i++)
+		is_sorted =
+		    is_sorted && a->given.v[i - 1].uid < a->given.v[i].uid;
+	if (!is_sorted)
+		qsort(
+		    a->given.v, a->given.n, sizeof(*a->given.v), by_given_uid);
+}
+
 /* Most of it is of messages that have gone; all that are there are known. */
 static bool
 is_too_long(const struct agree *a)
@@ -294,7 +308,7 @@ collect_all(struct agree *a)
 	VEC_EACH(&a->r->slots, s)
 		*VEC_ADD(&a->given) =
 		    (struct given){.key = key_of(s), .uid = s->uid};
-	qsort(a->given.v, a->given.n, sizeof(*a->given.v), by_given_uid);
+	sort_given(a);
 }
 
 /* Adds what is above all that is there, ascending. */
@@ -306,7 +320,7 @@ save(struct agree *a)
 	size_t n = 0;
 	bool ok = true, is_anew = !a->is_front_good;
 
-	qsort(a->given.v, a->given.n, sizeof(*a->given.v), by_given_uid);
+	sort_given(a);
 	if (a->given.v[a->given.n - 1].uid <= last)
 		return true;
 
