@@ -429,6 +429,21 @@ absolute(const char *path)
 	return full == NULL ? path : full;
 }
 
+static int
+check_settings(const struct master *m, struct buf *problems)
+{
+	struct err e;
+	int rc = settings_check(m->conf_path, m->conf_optional, problems, &e);
+
+	(void)fprintf(stderr, "%.*s", STR_ARG(buf_str(problems)));
+	if (rc == -1 && problems->n == 0)
+		(void)fprintf(stderr, "restanted: %s\n", e.text);
+	if (rc == 0)
+		(void)printf("%s: the configuration is good\n", m->conf_path);
+	buf_done(problems);
+	return rc == 0 ? 0 : 1;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -474,6 +489,8 @@ main(int argc, char **argv)
 	}
 	(void)umask(022);
 	buf_init(&problems, (size_t)1024 * 1024);
+	if (check_only)
+		return check_settings(&m, &problems);
 	if (settings_load(m.conf_path, m.conf_optional, &s, &problems, &e) ==
 	    -1) {
 		(void)fprintf(stderr, "%.*s", STR_ARG(buf_str(&problems)));
@@ -482,11 +499,6 @@ main(int argc, char **argv)
 		return 1;
 	}
 	buf_done(&problems);
-	if (check_only) {
-		(void)printf("%s: the configuration is good\n", m.conf_path);
-		settings_free(&s);
-		return 0;
-	}
 	/* A daemon works in /, and reloads. */
 	m.conf_path = absolute(m.conf_path);
 	notify_init();

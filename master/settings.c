@@ -7,6 +7,7 @@
  * Trusts:  the owner of the configuration file.
  */
 #include <arpa/inet.h>
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -76,6 +77,14 @@ struct load {
 	bool failed;
 };
 
+static void
+add_line(struct load *l, const char *where, const char *kind,
+    const char *setting, const char *text)
+{
+	buf_addf(l->problems, "%s%s%s%s: %s\n", where != NULL ? where : "",
+	    where != NULL ? ": " : "", kind, setting, text);
+}
+
 static void problem(struct load *l, const char *setting, const char *fmt, ...)
     PRINTF_LIKE(3, 4);
 
@@ -90,8 +99,7 @@ problem(struct load *l, const char *setting, const char *fmt, ...)
 	va_start(ap, fmt);
 	(void)vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	buf_addf(l->problems, "%s%s%s: %s\n", where != NULL ? where : "",
-	    where != NULL ? ": " : "", setting, text);
+	add_line(l, where, "", setting, text);
 	if (!l->failed)
 		err_set(l->e, ERR_SYNTAX, "%s: %s", setting, text);
 	l->failed = true;
@@ -179,6 +187,43 @@ is_address(const char *text)
 	    inet_pton(AF_INET6, text, room) == 1;
 }
 
+/* The address as bytes: one may be written in many ways. */
+static int
+address_bytes(const char *text, unsigned char room[16])
+{
+	if (inet_pton(
+		AF_INET, strcmp(text, "*") == 0 ? "0.0.0.0" : text, room) == 1)
+		return 4;
+	return inet_pton(AF_INET6, text, room) == 1 ? 16 : 0;
+}
+
+static bool
+is_same_place(
+    const struct setting_listener *x, const char *address, uint32_t port)
+{
+	unsigned char a[16], b[16];
+	int n = address_bytes(address, a);
+
+	return x->port == port && n != 0 && n == address_bytes(x->address, b) &&
+	    memcmp(a, b, (size_t)n) == 0;
+}
+
+/* Has it been named before? Two services can not have one place. */
+static bool
+is_listed(struct load *l, const char *setting, const char *service,
+    const char *address, uint32_t port)
+{
+	VEC_EACH(&l->s->listeners, have) {
+		if (!is_same_place(have, address, port))
+			continue;
+		if (strcmp(have->name, service) != 0)
+			problem(l, setting, "%s has %s port %u already",
+			    have->name, address, (unsigned)port);
+		return true;
+	}
+	return false;
+}
+
 static void
 load_listeners(struct load *l)
 {
@@ -210,6 +255,8 @@ load_listeners(struct load *l)
 			/* Said once of what four listeners share. */
 			if (!is_address(a))
 				bad = a;
+			if (is_listed(l, all[i].port, all[i].name, a, port))
+				continue;
 			*VEC_ADD(&l->s->listeners) =
 			    (struct setting_listener){.name = all[i].name,
 				.service = all[i].service,
@@ -325,7 +372,9 @@ load_programs(struct load *l)
 		(void)snprintf(path, sizeof(path), "%s/%s", s->libexec_dir,
 		    programs[i].name);
 		s->programs[i] = mem_strdup(path);
-		if (access(path, X_OK) == -1)
+		/* Two may be one. */
+		if (access(path, X_OK) == -1 &&
+		    (i == 0 || strcmp(path, s->programs[i - 1]) != 0))
 			problem(
 			    l, "libexec_dir", "there is no program %s", path);
 		buf_clear(&b);
@@ -363,9 +412,52 @@ load_all(struct load *l)
 	load_programs(l);
 }
 
-int
-settings_load(const char *path, bool optional, struct settings **out,
-    struct buf *problems, struct err *e)
+/* ---- the files that it names ---- */
+
+/* What the default names may come later: then there is just no such thing yet. */
+static void
+check_file(struct load *l, const char *setting, const char *path, bool needed)
+{
+	const char *where =
+	    conf_where(l->conf, schema_find(str_of(setting)), SCHEMA_GLOBAL);
+	char text[300];
+	struct stat st;
+	int sys = 0;
+
+	if (stat(path, &st) == -1 || access(path, R_OK) == -1)
+		sys = errno;
+	else if (S_ISREG(st.st_mode))
+		return;
+	(void)snprintf(text, sizeof(text), "%s: %s", path,
+	    sys == 0 ? "it is not a regular file" : strerror(sys));
+	/* Others' keys are none of our business, and may be all right. */
+	if (needed && where != NULL && (sys != EACCES || l->s->privileged))
+		problem(l, setting, "%s", text);
+	else
+		add_line(l, where, "warning: ", setting, text);
+}
+
+static void
+check_files(struct load *l)
+{
+	if (strcmp(text(l, "tls"), "no") != 0) {
+		for (size_t i = 0; i < count(l, "tls_cert"); i++)
+			check_file(l, "tls_cert",
+			    item(l, "tls_cert", SCHEMA_GLOBAL, i), true);
+		for (size_t i = 0; i < count(l, "tls_key"); i++)
+			check_file(l, "tls_key",
+			    item(l, "tls_key", SCHEMA_GLOBAL, i), true);
+		for (size_t i = 0; i < count(l, "tls_ocsp"); i++)
+			check_file(l, "tls_ocsp",
+			    item(l, "tls_ocsp", SCHEMA_GLOBAL, i), false);
+	}
+	if (l->s->uses_passwd_file)
+		check_file(l, "passwd_file", text(l, "passwd_file"), true);
+}
+
+static int
+load_or_check(const char *path, bool optional, bool files,
+    struct settings **out, struct buf *problems, struct err *e)
 {
 	struct load l = {.problems = problems, .e = e};
 	struct conf *conf;
@@ -375,6 +467,8 @@ settings_load(const char *path, bool optional, struct settings **out,
 	l.conf = conf;
 	l.s = mem_new(1, sizeof(*l.s));
 	load_all(&l);
+	if (files)
+		check_files(&l);
 	conf_free(&conf);
 	if (l.failed) {
 		settings_free(&l.s);
@@ -382,6 +476,25 @@ settings_load(const char *path, bool optional, struct settings **out,
 	}
 	*out = l.s;
 	return 0;
+}
+
+int
+settings_load(const char *path, bool optional, struct settings **out,
+    struct buf *problems, struct err *e)
+{
+	return load_or_check(path, optional, false, out, problems, e);
+}
+
+int
+settings_check(
+    const char *path, bool optional, struct buf *problems, struct err *e)
+{
+	struct settings *s;
+	int rc = load_or_check(path, optional, true, &s, problems, e);
+
+	if (rc == 0)
+		settings_free(&s);
+	return rc;
 }
 
 void

@@ -76,6 +76,12 @@ struct settings {
  */
 int settings_load(const char *path, bool optional, struct settings **out,
     struct buf *problems, struct err *e);
+/*
+ * The same for somebody who asks whether all is in place: the files that are
+ * named are looked at as well, and with 0 too there may be warnings in `problems`.
+ */
+int settings_check(
+    const char *path, bool optional, struct buf *problems, struct err *e);
 void settings_free(struct settings **s);
 
 /* "imap" and "pop3"; false for another name. */

@@ -148,6 +148,73 @@ def test_check_configuration(make, line, words):
     assert p.returncode == 1, out
 
 
+def test_one_place_for_two_services(make):
+    """However it is written; twice for the same service does no harm."""
+    s = make()
+    with open(s.config, "a") as f:
+        f.write("imap_listen = {\"127.0.0.1\", \"*\", \"0.0.0.0\"}\n"
+                "pop3_listen = {\"::1\", \"0::1\"}\n"
+                "imap_port = %d\npop3_port = %d\n" % (s.imap_port, s.imap_port))
+    p = run(s, "-t")
+    out, _ = p.communicate(timeout=10)
+    assert p.returncode == 0, out
+    for address in ("127.0.0.1", "0.0.0.0", "*"):
+        with open(s.config, "a") as f:
+            f.write("pop3_listen = {\"%s\"}\n" % address)
+        p = run(s, "-t")
+        out, _ = p.communicate(timeout=10)
+        assert p.returncode == 1, out
+        assert re.search(rb"restante.conf:\d+: pop3_port: imap has %s port"
+                         % re.escape(address).encode(), out), out
+
+
+def check_files(s):
+    p = run(s, "-t")
+    out, _ = p.communicate(timeout=10)
+    return p.returncode, out.decode()
+
+
+def test_check_looks_for_files(make):
+    """What is named and not there is an error, with its line; what need not
+    be there, or may well be there for root, a warning."""
+    s = make()
+    with open(s.config, "a") as f:
+        f.write("tls_ocsp = {\"%s/ocsp\"}\n" % s.dir)
+    status, out = check_files(s)
+    assert status == 0, out
+    assert re.search(r"restante.conf:\d+: warning: tls_ocsp: \S+/ocsp: No such",
+                     out), out
+    for name, path in (("tls_cert", s.cert), ("tls_key", s.key),
+                       ("passwd_file", s.passwd)):
+        os.rename(path, path + ".away")
+        status, out = check_files(s)
+        assert status == 1, out
+        assert re.search(r"restante.conf:\d+: %s: %s: No such file"
+                         % (name, re.escape(path)), out), out
+        os.mkfifo(path)
+        status, out = check_files(s)
+        assert status == 1 and "not a regular file" in out, out
+        os.unlink(path)
+        os.rename(path + ".away", path)
+    if s.separate or not server.is_root():
+        return
+    os.chown(s.key, 0, 0)
+    os.chmod(s.key, 0o600)
+    status, out = check_files(s)
+    assert status == 0 and "good" in out, out
+    assert re.search(r"restante.conf:\d+: warning: tls_key: \S+: Permission",
+                     out), out
+
+
+def test_missing_program_is_said_once(make):
+    s = make()
+    with open(s.config, "a") as f:
+        f.write("libexec_dir = \"/nonexistent\"\n")
+    _, out = check_files(s)
+    assert out.count("/nonexistent/authd") == 1, out
+    assert "/nonexistent/imapd" in out
+
+
 def test_usage(make):
     s = make()
     for args, code in ((["-x"], 2), (["-F", "more"], 2), (["-V"], 0),
