@@ -32,7 +32,10 @@
 static const char *const unused[] = {
     "/libidn2.so.", "/libunistring.so.", "/libffi.so."};
 /* Their tables serve dladdr() and what is found by name at run time. */
-static const char *const kept[] = {"/libc.so.", "/ld-linux", "/libgcc_s.so."};
+static const char *const kept[] = {
+    "/libc.so.", "/ld-linux", "/ld64.so.", "/libgcc_s.so."};
+/* What it names may look for others' names whenever it is called. */
+#define PRELOAD_FILE "/etc/ld.so.preload"
 
 static bool
 is_one_of(struct str path, const char *const *names, size_t n)
@@ -40,6 +43,22 @@ is_one_of(struct str path, const char *const *names, size_t n)
 	for (size_t i = 0; i < n; i++)
 		if (str_find_str(path, str_of(names[i])) != path.n)
 			return true;
+	return false;
+}
+
+bool
+lean_is_tables(const ElfW(Phdr) * ph, size_t n, size_t i)
+{
+	/* Neither code nor data. */
+	if (ph[i].p_type != PT_LOAD || ph[i].p_offset != 0 ||
+	    ph[i].p_flags != PF_R)
+		return false;
+	/* Constants stand beside the unwinder's table: lld, and GNU ld with
+	 * --rosegment, put both into this very segment. */
+	for (size_t j = 0; j < n; j++)
+		if (ph[j].p_type == PT_GNU_EH_FRAME)
+			return ph[j].p_vaddr < ph[i].p_vaddr ||
+			    ph[j].p_vaddr - ph[i].p_vaddr >= ph[i].p_memsz;
 	return false;
 }
 
@@ -70,9 +89,9 @@ look_at(struct dl_phdr_info *info, UNUSED size_t size, void *arg)
 	for (size_t i = 0; i < info->dlpi_phnum; i++) {
 		const ElfW(Phdr) *ph = &info->dlpi_phdr[i];
 
-		/* The first segment, when it is neither code nor data. */
 		if (ph->p_type == PT_LOAD &&
-		    (whole || (ph->p_offset == 0 && ph->p_flags == PF_R)))
+		    (whole ||
+			lean_is_tables(info->dlpi_phdr, info->dlpi_phnum, i)))
 			*n += leave_out(info, ph);
 	}
 	return 0;
@@ -83,7 +102,8 @@ lean_forks(void)
 {
 	unsigned n = 0;
 
-	if (!SANITIZED && getenv("LD_BIND_NOW") != NULL)
+	if (!SANITIZED && getenv("LD_BIND_NOW") != NULL &&
+	    access(PRELOAD_FILE, F_OK) == -1)
 		(void)dl_iterate_phdr(look_at, &n);
 	return n;
 }

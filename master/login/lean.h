@@ -5,11 +5,22 @@
 #ifndef LOGIN_LEAN_H
 #define LOGIN_LEAN_H
 
+#include <link.h>
+#include <stdbool.h>
+#include <stddef.h>
+
 /*
  * Marks mappings that no child is to get: the tables of the libraries' symbols,
  * when the loader has bound all at the start (LD_BIND_NOW), and those libraries
- * whole that only clients of TLS call. Returns how many have been marked.
+ * whole that only clients of TLS call. Returns how many have been marked: none
+ * where a library is preloaded, for that may look for names at any time.
  */
 unsigned lean_forks(void);
+
+/*
+ * Is the i-th of the library's segments its tables, and nothing else? False when
+ * that can not be told.
+ */
+bool lean_is_tables(const ElfW(Phdr) * ph, size_t n, size_t i);
 
 #endif
