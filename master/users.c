@@ -356,6 +356,17 @@ holder_closed(UNUSED struct chan *c, const struct err *why, void *arg)
 	free_if_gone(p);
 }
 
+/* The process runs all the same, and its number says which it is. */
+static int
+on_held_lost(struct chan *c, struct msg_in *in, void *arg, struct err *e)
+{
+	struct chan_msg m = {.in = *in};
+
+	log_warn("descriptor of a PAM session's process is lost reason=\"%s\"",
+	    e->text);
+	return on_held(c, &m, arg, e);
+}
+
 static const struct chan_entry holder_entries[] = {
     {CHAN_HOLD_STARTED, 1, CHAN_ANY_STATE, CHAN_HOLD_FRAME_MAX, on_held},
     {CHAN_HOLD_ENDED, 0, CHAN_ANY_STATE, CHAN_HOLD_FRAME_MAX, on_held},
@@ -363,7 +374,8 @@ static const struct chan_entry holder_entries[] = {
 static const struct chan_def holder_def = {.name = "holder",
     .entries = holder_entries,
     .n_entries = ARRAY_LEN(holder_entries),
-    .on_close = holder_closed};
+    .on_close = holder_closed,
+    .on_lost = on_held_lost};
 
 /* ---- start ---- */
 

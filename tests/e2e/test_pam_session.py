@@ -2,6 +2,7 @@
 """pam_session = yes in the whole server: the holder, the user's process below
 it, and what happens when either of them, or master, is killed."""
 import os
+import resource
 import signal
 import time
 
@@ -18,6 +19,7 @@ done
 cat >$T/note <<X
 #!/bin/sh
 echo "\$PAM_TYPE \$PAM_USER \$PAM_SERVICE \$(id -u)" >>$T/sessions
+while test -e $T/wait; do sleep 0.05; done
 X
 chmod 755 $T/note
 for s in imap pop3; do
@@ -166,6 +168,31 @@ def test_killed_holder(system):
         assert time.monotonic() < end
         time.sleep(0.02)
     system.imap("ann", "s3cret").ok("NOOP")
+
+
+@inner
+def test_master_without_descriptors(system):
+    """It needs none to hear that the process has begun."""
+    wait = INSIDE + "/wait"
+    with open(wait, "w", encoding="ascii"):
+        pass
+    c = system.imap(tls=True)
+    master = system.pid()
+    soft, hard = resource.prlimit(master, resource.RLIMIT_NOFILE)
+    try:
+        tag = c.start("LOGIN ann s3cret")
+        wait_sessions([OPEN])
+        resource.prlimit(master, resource.RLIMIT_NOFILE, (3, hard))
+        os.unlink(wait)
+        assert c.finish(tag)[0] == "OK"
+        system.wait_log("descriptor of a PAM session's process is lost")
+    finally:
+        if os.path.exists(wait):
+            os.unlink(wait)
+        resource.prlimit(master, resource.RLIMIT_NOFILE, (soft, hard))
+    c.ok("NOOP")
+    c.logout()
+    wait_sessions([OPEN, CLOSE])
 
 
 @inner
