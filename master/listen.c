@@ -208,9 +208,14 @@ listen_renew(struct listeners *l, const struct settings *s, struct err *e)
 		have->wanted = false;
 	VEC_EACH(&s->listeners, want) {
 		struct listener *have = find(l, want), fresh;
+		const struct setting_listener *other = settings_clash(s, want);
 		int rc = 0;
 
-		if (have != NULL)
+		if (other != NULL)
+			rc = err_set(e, ERR_SYNTAX,
+			    "%s: %s has %s port %u already", want->name,
+			    other->name, want->address, (unsigned)want->port);
+		else if (have != NULL)
 			have->wanted = true;
 		else
 			rc = bind_one(l, want, &fresh, e);

@@ -199,29 +199,24 @@ address_bytes(const char *text, unsigned char room[16])
 
 static bool
 is_same_place(
-    const struct setting_listener *x, const char *address, uint32_t port)
+    const struct setting_listener *x, const struct setting_listener *y)
 {
 	unsigned char a[16], b[16];
-	int n = address_bytes(address, a);
+	int n = address_bytes(x->address, a);
 
-	return x->port == port && n != 0 && n == address_bytes(x->address, b) &&
-	    memcmp(a, b, (size_t)n) == 0;
+	return x->port == y->port && n != 0 &&
+	    n == address_bytes(y->address, b) && memcmp(a, b, (size_t)n) == 0;
 }
 
-/* Has it been named before? Two services can not have one place. */
-static bool
-is_listed(struct load *l, const char *setting, const char *service,
-    const char *address, uint32_t port)
+const struct setting_listener *
+settings_clash(const struct settings *s, const struct setting_listener *x)
 {
-	VEC_EACH(&l->s->listeners, have) {
-		if (!is_same_place(have, address, port))
-			continue;
-		if (strcmp(have->name, service) != 0)
-			problem(l, setting, "%s has %s port %u already",
-			    have->name, address, (unsigned)port);
-		return true;
-	}
-	return false;
+	VEC_EACH(&s->listeners, other)
+		if (other->port == x->port && other < x &&
+		    strcmp(other->name, x->name) != 0 &&
+		    is_same_place(other, x))
+			return other;
+	return NULL;
 }
 
 static void
@@ -255,8 +250,6 @@ load_listeners(struct load *l)
 			/* Said once of what four listeners share. */
 			if (!is_address(a))
 				bad = a;
-			if (is_listed(l, all[i].port, all[i].name, a, port))
-				continue;
 			*VEC_ADD(&l->s->listeners) =
 			    (struct setting_listener){.name = all[i].name,
 				.service = all[i].service,
@@ -437,6 +430,22 @@ check_file(struct load *l, const char *setting, const char *path, bool needed)
 		add_line(l, where, "warning: ", setting, text);
 }
 
+/* Whoever gets his sockets from systemd does not hear of it at the start. */
+static void
+check_places(struct load *l)
+{
+	char setting[32];
+
+	VEC_EACH(&l->s->listeners, x) {
+		const struct setting_listener *y = settings_clash(l->s, x);
+
+		(void)snprintf(setting, sizeof(setting), "%s_port", x->name);
+		if (y != NULL)
+			problem(l, setting, "%s has %s port %u already",
+			    y->name, x->address, (unsigned)x->port);
+	}
+}
+
 static void
 check_files(struct load *l)
 {
@@ -467,8 +476,10 @@ load_or_check(const char *path, bool optional, bool files,
 	l.conf = conf;
 	l.s = mem_new(1, sizeof(*l.s));
 	load_all(&l);
-	if (files)
+	if (files) {
 		check_files(&l);
+		check_places(&l);
+	}
 	conf_free(&conf);
 	if (l.failed) {
 		settings_free(&l.s);

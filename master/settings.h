@@ -83,6 +83,9 @@ int settings_load(const char *path, bool optional, struct settings **out,
 int settings_check(
     const char *path, bool optional, struct buf *problems, struct err *e);
 void settings_free(struct settings **s);
+/* The one before `x`, of another service, that has its address and port; NULL. */
+const struct setting_listener *settings_clash(
+    const struct settings *s, const struct setting_listener *x);
 
 /* "imap" and "pop3"; false for another name. */
 bool service_find(struct str name, enum service *out);

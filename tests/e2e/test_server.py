@@ -166,6 +166,9 @@ def test_one_place_for_two_services(make):
         assert p.returncode == 1, out
         assert re.search(rb"restante.conf:\d+: pop3_port: imap has %s port"
                          % re.escape(address).encode(), out), out
+    p = run(s, "-F")
+    out, _ = p.communicate(timeout=20)
+    assert p.returncode == 1 and b"pop3: imap has *" in out, out
 
 
 def check_files(s):
