@@ -4,7 +4,7 @@
  * third is the kernel's for copying and ending some seventy mappings, and two
  * in seven are of use to nobody after the start.
  *
- * Owns:    nothing.
+ * Owns:    which of the parent's mappings its children get.
  * Runs in: login parent, before the first fork.
  * Trusts:  the loader.
  */
@@ -27,7 +27,7 @@
 /*
  * Names in other alphabets, of peers whose certificates we would check, and
  * modules of tokens: GnuTLS needs them, a server without either does not call
- * them. A worker that did would die, and nobody else.
+ * them. A worker that did would die, and the next ones would have them again.
  */
 static const char *const unused[] = {
     "/libidn2.so.", "/libunistring.so.", "/libffi.so."};
@@ -62,8 +62,10 @@ lean_is_tables(const ElfW(Phdr) * ph, size_t n, size_t i)
 	return false;
 }
 
+static unsigned n_left_out;
+
 static unsigned
-leave_out(const struct dl_phdr_info *info, const ElfW(Phdr) * ph)
+advise(const struct dl_phdr_info *info, const ElfW(Phdr) * ph, int advice)
 {
 	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
 	uintptr_t from = (info->dlpi_addr + ph->p_vaddr) & ~(page - 1);
@@ -71,14 +73,14 @@ leave_out(const struct dl_phdr_info *info, const ElfW(Phdr) * ph)
 	    (info->dlpi_addr + ph->p_vaddr + ph->p_memsz + page - 1) &
 	    ~(page - 1);
 
-	return madvise((void *)from, to - from, MADV_DONTFORK) == 0;
+	return madvise((void *)from, to - from, advice) == 0;
 }
 
 static int
 look_at(struct dl_phdr_info *info, UNUSED size_t size, void *arg)
 {
 	struct str path = str_of(info->dlpi_name);
-	unsigned *n = arg;
+	int advice = *(const int *)arg;
 	bool whole;
 
 	/* Neither the program itself nor the kernel's page. */
@@ -92,7 +94,7 @@ look_at(struct dl_phdr_info *info, UNUSED size_t size, void *arg)
 		if (ph->p_type == PT_LOAD &&
 		    (whole ||
 			lean_is_tables(info->dlpi_phdr, info->dlpi_phnum, i)))
-			*n += leave_out(info, ph);
+			n_left_out += advise(info, ph, advice);
 	}
 	return 0;
 }
@@ -100,10 +102,25 @@ look_at(struct dl_phdr_info *info, UNUSED size_t size, void *arg)
 unsigned
 lean_forks(void)
 {
-	unsigned n = 0;
+	int advice = MADV_DONTFORK;
 
 	if (!SANITIZED && getenv("LD_BIND_NOW") != NULL &&
 	    access(PRELOAD_FILE, F_OK) == -1)
-		(void)dl_iterate_phdr(look_at, &n);
+		(void)dl_iterate_phdr(look_at, &advice);
+	return n_left_out;
+}
+
+unsigned
+lean_undo(void)
+{
+	int advice = MADV_DOFORK;
+	unsigned n;
+
+	if (n_left_out == 0)
+		return 0;
+	n_left_out = 0;
+	(void)dl_iterate_phdr(look_at, &advice);
+	n = n_left_out;
+	n_left_out = 0;
 	return n;
 }

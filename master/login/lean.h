@@ -16,6 +16,11 @@
  * where a library is preloaded, for that may look for names at any time.
  */
 unsigned lean_forks(void);
+/*
+ * A child has died of a bad address: the next ones get all of it again. Returns
+ * how many mappings that are, 0 when they had it already.
+ */
+unsigned lean_undo(void);
 
 /*
  * Is the i-th of the library's segments its tables, and nothing else? False when

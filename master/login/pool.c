@@ -36,6 +36,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/vec.h"
+#include "login/lean.h"
 #include "login/pool.h"
 #include "net/addr.h"
 #include "os/fd.h"
@@ -492,6 +493,11 @@ bury(struct pool *p, pid_t pid, int status)
 	if (status != 0 && !w->killed)
 		log_error("login worker %s number=%u",
 		    proc_exit_text(status, text, sizeof(text)), w->number);
+	/* Once, and for good: it may have missed what was left out. */
+	if (WIFSIGNALED(status) &&
+	    (WTERMSIG(status) == SIGSEGV || WTERMSIG(status) == SIGBUS) &&
+	    lean_undo() > 0)
+		log_warn("login workers get all of the libraries from now on");
 	/* It may have had a client so short that we have not heard of it. */
 	read_pipe(w);
 	if (w->state == SPARE && !w->killed && !p->stopping) {

@@ -3,13 +3,14 @@
 gone, or ask for what they must not have."""
 import os
 import resource
+import signal
 import socket
 import subprocess
 import time
 
 import pytest
 
-from lib import certs, login, server, wire
+from lib import certs, login, proc, restante, server, wire
 from lib.authd import Gone, readable
 from lib.login import (AUTH_CANCEL, AUTH_FAIL, AUTH_MORE, AUTH_OK, AUTH_START,
                        BLOB, FAILED, KILL, NEED, REFUSED, RETIRED, SIGN,
@@ -379,6 +380,31 @@ def test_spares_are_replaced(parent):
     p.sets = p.sets[before:]
     c = client(p)
     granted(p, c)
+
+
+def mappings(pid):
+    with open("/proc/%d/maps" % pid, "rb") as f:
+        return f.read().count(b"\n")
+
+
+@pytest.mark.skipif(bool(restante.SANITIZED), reason="leaves nothing out")
+def test_worker_dies_of_a_bad_address(parent):
+    """What workers were to do without is given to the next ones."""
+    p = parent()
+    workers = [pid for pid in proc.tree(p.child.pid) if pid != p.child.pid]
+    lean = mappings(workers[0])
+    assert lean < mappings(p.child.pid) - 10
+    for pid in workers:
+        os.kill(pid, signal.SIGSEGV)
+    p.feed(ready=False)
+    client(p).ok("NOOP")
+    fresh = [pid for pid in proc.tree(p.child.pid)
+             if pid != p.child.pid and pid not in workers]
+    assert max(mappings(pid) for pid in fresh) > lean + 10
+    end = time.monotonic() + 30
+    while not [x for x in p.lines if "all of the libraries" in x]:
+        assert time.monotonic() < end, p.lines
+        time.sleep(0.01)
 
 
 def test_killed_by_master(parent):

@@ -136,7 +136,7 @@ def pair():
 class Child:
     """A process as master starts it: descriptors 3, 4 and 5."""
 
-    def __init__(self, path, name, settings, on_log):
+    def __init__(self, path, name, settings, on_log, env=()):
         self.master, theirs = pair()
         self.log, log_theirs = pair()
         memory = os.memfd_create("settings")
@@ -149,7 +149,7 @@ class Child:
         self.pid = os.posix_spawn(
             path, [name],
             {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C",
-             **server_environment()}, file_actions=actions,
+             **server_environment(), **dict(env)}, file_actions=actions,
             setsigdef=[signal.SIGPIPE])
         for fd in high + [memory]:
             os.close(fd)

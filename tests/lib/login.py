@@ -99,7 +99,7 @@ class Login:
             text += "self_uid = %d\nself_gid = %d\nself_root = %s\n" % (
                 LOGIN_UID, LOGIN_UID, self.root)
         self.child = Child(program("login", "login"), "login", text,
-                           self.lines.append)
+                           self.lines.append, {"LD_BIND_NOW": "1"})
         self.master = self.child.master
         self.imap_port, self.imaps_port, self.pop3_port = proc.free_ports(3)
         self.listen(self.imap_port, 1, False)
