@@ -106,7 +106,7 @@ login_need_parse(struct msg_in *in, struct login_need *m, struct err *e)
 {
 	struct login_need got = {0};
 
-	got.wanted = msg_get_range(in, 1, LOGIN_NEED_MAX);
+	got.wanted = msg_get_range(in, 0, LOGIN_NEED_MAX);
 	got.spare = msg_get_u32(in);
 	got.serving = msg_get_u32(in);
 	if (msg_end(in, e) == -1)

@@ -88,7 +88,7 @@ int login_tickets_parse(struct msg_in *in, struct str *key, struct err *e);
 /*
  * LOGIN_NEED  parent -> master: this many more sets of channels; comes before
  *             CHILD_READY too: through the first set the parent has keyd sign
- *   u32 wanted   1..LOGIN_NEED_MAX
+ *   u32 wanted   0..LOGIN_NEED_MAX
  *   u32 spare, u32 serving   the pool as it is, for `status`
  */
 struct login_need {

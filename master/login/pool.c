@@ -50,6 +50,8 @@
 #define REAP_SOON_S 0.005
 #define REAP_S 1.0
 #define REAP_STOP_S 0.1
+/* Between what master is told without being asked for anything. */
+#define TELL_MS 1000
 #define EVENTS_MAX 64
 
 /* A block with fewer has no part in a flood. */
@@ -93,6 +95,8 @@ struct pool {
 	struct map blocks;
 	size_t n_workers, n_spare, n_client;
 	uint32_t asked; /* sets that master has not sent yet */
+	uint32_t told; /* so many serve, says what master has heard... */
+	int64_t told_ms; /* ...then */
 	uint32_t spare_deaths;
 	int64_t death_second;
 	struct shed *shed; /* NULL: there is none */
@@ -422,6 +426,20 @@ fork_worker(struct pool *p, struct set *s)
 
 /* ---- the size of the pool ------------------------------------------------- */
 
+static uint32_t
+n_serving(const struct pool *p)
+{
+	return (uint32_t)(p->n_workers - p->n_spare);
+}
+
+static void
+tell(struct pool *p, uint32_t wanted)
+{
+	p->told = n_serving(p);
+	p->told_ms = clock_mono_ms();
+	p->s.need(wanted, (uint32_t)p->n_spare, p->told, p->s.arg);
+}
+
 static void
 ask(struct pool *p)
 {
@@ -435,8 +453,7 @@ ask(struct pool *p)
 	if (wanted > LOGIN_NEED_MAX)
 		wanted = LOGIN_NEED_MAX;
 	p->asked += wanted;
-	p->s.need(wanted, (uint32_t)p->n_spare,
-	    (uint32_t)(p->n_workers - p->n_spare), p->s.arg);
+	tell(p, wanted);
 }
 
 static void
@@ -539,6 +556,13 @@ on_reaper(UNUSED struct ev_loop *loop, ev_timer *t, UNUSED int events)
 			next = REAP_SOON_S;
 		else if (w->state != SPARE && next == 0)
 			next = p->stopping ? REAP_STOP_S : REAP_S;
+	}
+	/* Many may have gone since anything was asked for. */
+	if (n_serving(p) != p->told && p->started && !p->stopping) {
+		if (clock_mono_ms() - p->told_ms >= TELL_MS)
+			tell(p, 0);
+		else if (next == 0)
+			next = REAP_S;
 	}
 	if (next > 0)
 		reap_in(p, next);

@@ -13,7 +13,7 @@ struct pool_settings {
 	struct tls_server *tls;
 	const struct login_listening *listeners;
 	size_t n_listeners;
-	/* Asks master for this many more sets of channels. */
+	/* Asks master for this many more sets of channels; 0: tells the rest. */
 	void (*need)(
 	    uint32_t wanted, uint32_t spare, uint32_t serving, void *arg);
 	/* After pool_stop(): no spare is left that could take a client. */

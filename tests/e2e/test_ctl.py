@@ -5,6 +5,7 @@ import datetime
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -145,6 +146,26 @@ def test_no_server(tmp_path):
     assert done.returncode == 1
     assert b"no server answers at %s/control" % str(tmp_path).encode() in \
         done.stderr
+
+
+def test_status_forgets_who_has_gone(start):
+    """Also when nothing has happened since."""
+    s = start()
+
+    def serving():
+        return s.ctl("status", "--json")["rows"][0]["login_serving"]
+
+    conns = [socket.create_connection(("127.0.0.1", s.imap_port))
+             for _ in range(12)]
+    for c in conns:
+        assert c.recv(4) == b"* OK"
+    for want in (range(6, 13), (0,)):
+        end = time.monotonic() + 30
+        while serving() not in want:
+            assert time.monotonic() < end, serving()
+            time.sleep(0.05)
+        for c in conns:
+            c.close()
 
 
 def test_who_kick_status(start, form):
