@@ -20,6 +20,13 @@ def start():
 
 # ---- processes come and go ------------------------------------------------
 
+def next_spawner(a):
+    a.start_spawner()
+    a.connect()
+    a.spawner.master.send(authd.encode(authd.GO))
+    assert a.spawner.master.recv()[0] == authd.READY
+
+
 def test_killed_spawner(start):
     a = start()
     w = a.worker()
@@ -28,10 +35,7 @@ def test_killed_spawner(start):
     a.spawner.wait()
     w.start("PLAIN", b"\0alice\0secret")
     time.sleep(0.2)
-    a.start_spawner()
-    a.connect()
-    a.spawner.master.send(authd.encode(authd.GO))
-    assert a.spawner.master.recv()[0] == authd.READY
+    next_spawner(a)
     # It has waited for the next one.
     assert w.answer() == ("ok",)
 
@@ -49,10 +53,7 @@ def test_spawner_dies_before_the_child(start):
     a.spawner.wait()
     other.start("PLAIN", b"\0alice\0wrong")
     time.sleep(0.2)
-    a.start_spawner()
-    a.connect()
-    a.spawner.master.send(authd.encode(authd.GO))
-    assert a.spawner.master.recv()[0] == authd.READY
+    next_spawner(a)
     assert w.answer() == ("ok",)
     assert other.answer() == ("fail", authd.BAD)
 
@@ -74,10 +75,7 @@ def test_salts_of_nobody_outlive_the_spawner(start):
     before = [salt_of(w, u) for u in ("nosuch", "alice")]
     os.kill(a.spawner.pid, signal.SIGKILL)
     a.spawner.wait()
-    a.start_spawner()
-    a.connect()
-    a.spawner.master.send(authd.encode(authd.GO))
-    assert a.spawner.master.recv()[0] == authd.READY
+    next_spawner(a)
     assert [salt_of(w, u) for u in ("nosuch", "alice")] == before
 
 
