@@ -88,7 +88,7 @@ int login_tickets_parse(struct msg_in *in, struct str *key, struct err *e);
 /*
  * LOGIN_NEED  parent -> master: this many more sets of channels; comes before
  *             CHILD_READY too: through the first set the parent has keyd sign
- *   u32 wanted   0..LOGIN_NEED_MAX
+ *   u32 wanted   0..LOGIN_NEED_MAX; 0: only the rest is told
  *   u32 spare, u32 serving   the pool as it is, for `status`
  */
 struct login_need {
@@ -145,8 +145,8 @@ int login_seen_parse(struct msg_in *in, struct login_seen *m, struct err *e);
  *   u64 conn   as in the AUTH that authd granted
  *   str tag    IMAP: tag of the command that the session answers; POP3: empty
  *   str remote of a PROXY header: "address port" of the client, else empty
- * Answered by HANDOFF_TAKEN or HANDOFF_REFUSED, or the channel is closed:
- * then the worker answers the client as for HANDOFF_REFUSED_FAILED.
+ * Answered by HANDOFF_TAKEN or HANDOFF_REFUSED. When the channel is closed, or
+ * no answer comes, the session may have the client: the worker says nothing.
  */
 struct handoff_offer {
 	uint64_t conn;
