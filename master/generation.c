@@ -177,7 +177,7 @@ generation_blame(struct generation *g, const char *fmt, ...)
 {
 	va_list ap;
 
-	if (g == NULL || g->why[0] != '\0')
+	if (g->why[0] != '\0')
 		return;
 	va_start(ap, fmt);
 	(void)vsnprintf(g->why, sizeof(g->why), fmt, ap);

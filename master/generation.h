@@ -24,8 +24,7 @@ int generation_start(struct generation *g, struct err *e);
 void generation_retire(
     struct generation *g, const char *why, unsigned patience_s);
 void generation_kill(struct generation *g);
-/* For the one who asked for it: why it could not start. The first one counts;
- * `g` may be NULL (logd). */
+/* For the one who asked for it: why it could not start. The first one counts. */
 void generation_blame(struct generation *g, const char *fmt, ...)
     PRINTF_LIKE(2, 3);
 /* Looks whether a retiring one has nothing left to do. */

@@ -396,6 +396,18 @@ init(struct master *m)
 	logs_init(&m->logs);
 }
 
+/* Also here: a logd that could not start has written no log. */
+static void
+tell_why(const struct master *m)
+{
+	const struct generation *g = m->now;
+
+	(void)dprintf(m->error_fd, "restanted: %s\n",
+	    g->why[0] != '\0' ? g->why : "a process did not start");
+	(void)dprintf(m->error_fd,
+	    "restanted: could not start, see the log (%s)\n", g->settings->log);
+}
+
 static int
 run(struct master *m, struct settings *s)
 {
@@ -409,9 +421,7 @@ run(struct master *m, struct settings *s)
 	if (m->ready)
 		remove_pid_file(m->now->settings);
 	if (m->exit_status != 0 && !m->ready)
-		(void)dprintf(m->error_fd,
-		    "restanted: could not start, see the log (%s)\n",
-		    m->now != NULL ? m->now->settings->log : "");
+		tell_why(m);
 	reload_done(m);
 	shares_done(&m->shares);
 	keep_done(&m->keep);

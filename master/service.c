@@ -57,6 +57,13 @@ service_title(const struct service_proc *p)
 	return services[p->program].name;
 }
 
+/*
+ * Why it did not start, for the one who waits for the start or the reload: one
+ * that belongs to no generation keeps master itself from starting.
+ */
+#define BLAME(p, ...)                                                          \
+	generation_blame((p)->g != NULL ? (p)->g : (p)->m->now, __VA_ARGS__)
+
 static struct settings *
 settings_of(const struct service_proc *p)
 {
@@ -103,8 +110,7 @@ on_failed(UNUSED struct chan *c, struct chan_msg *m, void *arg, struct err *e)
 	if (child_text_parse(&m->in, &text, e) == -1)
 		return -1;
 	log_error("%s can not start: %.*s", service_title(p), STR_ARG(text));
-	generation_blame(
-	    p->g, "%s can not start: %.*s", service_title(p), STR_ARG(text));
+	BLAME(p, "%s can not start: %.*s", service_title(p), STR_ARG(text));
 	return 0;
 }
 
@@ -605,7 +611,7 @@ on_exit_seen(UNUSED struct ev_loop *loop, ev_child *w, UNUSED int events)
 	if (!expected && !p->given_up) {
 		log_error("%s ended pid=%d status=\"%s\"", service_title(p),
 		    (int)pid, text);
-		generation_blame(p->g, "%s ended: %s", service_title(p), text);
+		BLAME(p, "%s ended: %s", service_title(p), text);
 	}
 	p->given_up = false;
 	generation_service_changed(p, text);
@@ -702,8 +708,7 @@ service_start(struct service_proc *p, struct err *e)
 	if (send_setup(p, e) == -1) {
 		/* Its exit is seen later and ends the attempt. */
 		log_error("%s can not start: %s", service_title(p), e->text);
-		generation_blame(
-		    p->g, "%s can not start: %s", service_title(p), e->text);
+		BLAME(p, "%s can not start: %s", service_title(p), e->text);
 		p->given_up = true;
 		service_kill(p);
 	}

@@ -612,6 +612,25 @@ def test_start_fails(m):
         s.remove()
 
 
+def test_start_fails_without_a_log(m):
+    """The log is not there to be seen: standard error says why."""
+    s = fakes.Faked(separate=m.form == "separate")
+    try:
+        logd = os.path.join(s.bin, "logd")
+        os.unlink(logd)
+        with open(logd, "w") as f:
+            f.write("#!/bin/sh\nexit 3\n")
+        os.chmod(logd, 0o755)
+        s.start(wait=False)
+        assert s.process.wait(15) == 1
+        with open(os.path.join(s.dir, "stderr")) as f:
+            assert "restanted: logd ended: exited with status 3\n" in f.read()
+    finally:
+        s.end_all()
+        s.stop()
+        s.remove()
+
+
 # ---- reload, stop ------------------------------------------------------------
 
 def test_reload(m):

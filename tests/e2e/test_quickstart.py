@@ -232,6 +232,21 @@ def test_wrong_options(quick):
     assert not os.path.exists(os.path.join(q.dir, "options"))
 
 
+@pytest.mark.skipif(not server.is_root(), reason="about root")
+def test_root_of_one_user(quick):
+    """Root of a user namespace that has nobody else in it."""
+    if subprocess.run(["unshare", "-Ur", "true"], check=False,
+                      stderr=subprocess.DEVNULL).returncode != 0:
+        pytest.skip("no user namespaces here")
+    q = quick()
+    done = subprocess.run(["unshare", "-Ur", *q.command("--background")],
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          timeout=60, check=False)
+    assert done.returncode == 1
+    assert b"root can not become other users here (tried uid 20000)" in \
+        done.stdout.splitlines()[-1]
+
+
 def test_lines_to_try_can_be_pasted(quick):
     """Whatever the password is; and a start beside a running server tells
     which of its options do not count."""
