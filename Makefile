@@ -49,7 +49,7 @@ configure: configure.ac
 
 $(B)/config.mk: configure common/config.mk.in common/config.h.in
 	mkdir -p $(B)
-	top=$$PWD && cd $(B) && $$top/configure --srcdir=$$top --quiet $(CONFIGURE_ARGS)
+	top=$$PWD && cd $(B) && "$$top/configure" --srcdir="$$top" --quiet $(CONFIGURE_ARGS)
 	touch $@
 
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes \
@@ -194,8 +194,8 @@ PYTEST_PARALLEL ?= $(shell $(PYTHON) -c 'import xdist' 2>/dev/null && \
     { [ "$$(id -u)" = 0 ] && n=4 || n=3; printf '%s' "-n $$n --dist loadfile"; })
 
 check-e2e: all
-	RESTANTE_BUILD=$(abspath $(B)) RESTANTE_SANITIZE=$(SANITIZE) \
-	    tests/e2e/run $(PYTHON) $(abspath $(B))/e2e.failed -q \
+	RESTANTE_BUILD="$(abspath $(B))" RESTANTE_SANITIZE=$(SANITIZE) \
+	    tests/e2e/run $(PYTHON) "$(abspath $(B))/e2e.failed" -q \
 	    -p no:cacheprovider $(PYTEST_PARALLEL) tests/e2e $(PYTEST_ARGS)
 
 # make B=build/valgrind VALGRIND=1 check-valgrind: every unit test, and a part
@@ -217,19 +217,19 @@ check-valgrind: all $(TEST_PROGRAMS)
 	    if $(VALGRIND_UNIT) $$t >$$t.valgrind 2>&1; then echo "  ok      $$t"; \
 	    else echo "  FAILED  $$t (see $$t.valgrind)"; bad=1; fi; done; exit $$bad
 	rm -rf $(B)/findings && mkdir -p $(B)/findings
-	RESTANTE_BUILD=$(abspath $(B)) RESTANTE_SANITIZE=valgrind \
-	    RESTANTE_VALGRIND=$(abspath $(B))/findings \
+	RESTANTE_BUILD="$(abspath $(B))" RESTANTE_SANITIZE=valgrind \
+	    RESTANTE_VALGRIND="$(abspath $(B))/findings" \
 	    $(PYTHON) -m pytest -q -p no:cacheprovider $(VALGRIND_E2E) $(PYTEST_ARGS)
 	@if [ -n "$$(ls $(B)/findings)" ]; then cat $(B)/findings/*; exit 1; fi
 
 check: all check-unit check-fuzz check-e2e
 
 lint: all
-	$(PYTHON) tests/lint/lint.py --build $(abspath $(B)) \
+	$(PYTHON) tests/lint/lint.py --build "$(abspath $(B))" \
 	    $(foreach p,$(PROGRAM_LIST),--program $(p):$(subst $(empty) ,$(comma),$(strip $($(firstword $(subst :, ,$(p)))_LINKS))))
 
 bench: all $(BENCH_FLOOR)
-	RESTANTE_BUILD=$(abspath $(B)) $(PYTHON) tests/bench/bench.py $(BENCH_ARGS)
+	RESTANTE_BUILD="$(abspath $(B))" $(PYTHON) tests/bench/bench.py $(BENCH_ARGS)
 
 comma := ,
 empty :=

@@ -185,7 +185,10 @@ def test_counted_in_the_background(s):
 def test_pop3_takes_off(s):
     """What POP3 removes makes room."""
     c = s.imap("alice")
-    have = quota(c)["MESSAGE"][0]
+    c.append("INBOX", SMALL)
+    have = sum(len(os.listdir(os.path.join(s.maildir("alice"), d)))
+               for d in ("cur", "new"))
+    write_size_file(s, "alice", "100000S,100C\n5000 %d\n" % have)
     p = s.pop3("alice")
     p.ok("DELE 1")
     p.ok("QUIT")

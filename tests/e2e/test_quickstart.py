@@ -220,6 +220,9 @@ def test_wrong_options(quick):
             (["--imap", "70000"], "70000 is no port"),
             (["--scheme", "rot13"], "--scheme is yescrypt or plain"),
             (["--scheme", "plain", "--password", "a:b"], "with ':'"),
+            (["--dir", os.path.join(q.top, "a:b")], "a path with ':'"),
+            (["--dir", os.path.join(q.top, "a b"), "--mbox-users", "1"],
+             "the path is without spaces"),
             (["--mail", "/nowhere"], "/nowhere is not there")]:
         done = subprocess.run(q.command("--background", *argv),
                               stdout=subprocess.PIPE,
@@ -230,6 +233,22 @@ def test_wrong_options(quick):
     assert not os.path.exists(os.path.join(q.dir, "restanted.pid"))
     # None of them is kept for the next start.
     assert not os.path.exists(os.path.join(q.dir, "options"))
+
+
+def test_spaces_and_umask(quick):
+    """A path with spaces; files that are made for nobody else."""
+    q = quick("--password", "pw")
+    q.dir = os.path.join(q.top, "my mail")
+    before = os.umask(0o077)
+    try:
+        text = q.start()
+    finally:
+        os.umask(before)
+    assert "--dir %s" % q.dir.replace(" ", "\\ ") in text
+    c = wire.Imap("127.0.0.1", q.ports["imaps"], tls=True)
+    c.login("u1", "pw")
+    assert b"* 1 FETCH (UID 1)" in c.ok("EXAMINE INBOX") + c.ok("FETCH 1 UID")
+    c.logout()
 
 
 @pytest.mark.skipif(not server.is_root(), reason="about root")
