@@ -204,7 +204,7 @@ check-e2e: all
 VALGRIND_UNIT = valgrind -q --vgdb=no --error-exitcode=99 --child-silent-after-fork=yes \
     --leak-check=full --errors-for-leak-kinds=definite --show-leak-kinds=definite \
     --suppressions=tests/lib/valgrind.supp
-VALGRIND_SKIP := $(B)/common/index/index_test $(B)/common/os/os_test \
+VALGRIND_SKIP := $(B)/common/index/index_process_test $(B)/common/os/os_test \
     $(B)/common/host/host_test
 VALGRIND_E2E ?= tests/e2e/test_auth.py tests/e2e/test_pop3.py \
     tests/e2e/test_imap_fetch.py tests/e2e/test_imap_store.py \
