@@ -33,6 +33,12 @@ test_facts(void **state)
 	derived_pause(b->store);
 	assert_true(derived_get(m, 5, INDEX_ENVELOPE, &s));
 	assert_true(str_eq(s, STR("(envelope)")));
+	/* In any order. */
+	for (uint32_t uid = 19; uid >= 17; uid--) {
+		assert_int_equal(msg_open(v, uid, &msg, &e), 0);
+		assert_int_equal(msg_wire_size(msg, &size, &e), 0);
+		msg_close(&msg);
+	}
 	assert_int_equal(msg_open(v, 5, &msg, &e), 0);
 	assert_int_equal(msg_wire_size(msg, &size, &e), 0);
 	assert_int_equal(msg_internal_date(msg, &date, &e), 0);
@@ -44,6 +50,12 @@ test_facts(void **state)
 	v = box_view(b, "INBOX", false);
 	m = view_mailbox(v);
 	assert_int_equal(lazy(v), 300);
+	for (uint32_t uid = 17; uid <= 19; uid++) {
+		struct index_rec r;
+
+		assert_true(derived_facts(m, uid, &r));
+		assert_int_equal(r.known & 3, INDEX_HAS_SIZE);
+	}
 	{
 		struct index_rec r;
 

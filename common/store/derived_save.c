@@ -127,8 +127,6 @@ apply_fact(struct index_rec *r, const struct item *it)
 	if (it->forgets)
 		r->known &= (uint16_t) ~(
 		    INDEX_HAS_SIZE | INDEX_HAS_BOUNDS | INDEX_HAS_DATE);
-	if (f->known & INDEX_HAS_SIZE)
-		r->known &= (uint16_t)~INDEX_HAS_BOUNDS;
 	if (f->known & INDEX_HAS_SIZE ||
 	    (f->known & INDEX_HAS_BOUNDS && !(r->known & INDEX_HAS_SIZE))) {
 		r->size = f->size;

@@ -66,6 +66,17 @@ static const ElfW(Phdr) old[] = {
     {.p_type = PT_GNU_EH_FRAME, .p_vaddr = 0x4000, .p_memsz = 0x40},
 };
 
+/* Code beside the tables; constants and the unwinder's table elsewhere. */
+static const ElfW(Phdr) mixed[] = {
+    {.p_type = PT_LOAD, .p_flags = PF_R | PF_X, .p_memsz = 0x5000},
+    {.p_type = PT_LOAD,
+	.p_flags = PF_R,
+	.p_offset = 0x5000,
+	.p_vaddr = 0x5000,
+	.p_memsz = 0x2000},
+    {.p_type = PT_GNU_EH_FRAME, .p_vaddr = 0x5100, .p_memsz = 0x40},
+};
+
 static void
 test_tables(UNUSED void **state)
 {
@@ -76,6 +87,8 @@ test_tables(UNUSED void **state)
 		assert_false(lean_is_tables(lld, ARRAY_LEN(lld), i));
 	for (size_t i = 0; i < ARRAY_LEN(old); i++)
 		assert_false(lean_is_tables(old, ARRAY_LEN(old), i));
+	for (size_t i = 0; i < ARRAY_LEN(mixed); i++)
+		assert_false(lean_is_tables(mixed, ARRAY_LEN(mixed), i));
 	/* Without the unwinder's table nobody knows. */
 	assert_false(lean_is_tables(gnu, ARRAY_LEN(gnu) - 1, 0));
 }

@@ -5,11 +5,15 @@
  * of the file where it stands meanwhile.
  */
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "tests/lib/two_boxes.h"
+
+#define TOLD_VALIDITY_AT 20 /* formats.md 7.8 */
 
 /* An UID that a client has heard of is of no other message, for anybody. */
 static void
@@ -244,7 +248,7 @@ test_later_mail(UNUSED void **state)
 }
 
 static void
-spoil(const char *path, off_t at)
+spoil(const char *path, off_t at, char by)
 {
 	int fd = open(path, O_RDWR | O_CLOEXEC);
 	char bytes[3] = {0};
@@ -252,7 +256,7 @@ spoil(const char *path, off_t at)
 	assert_true(fd != -1);
 	assert_true(pread(fd, bytes, sizeof(bytes), at) != -1);
 	for (size_t i = 0; i < sizeof(bytes); i++)
-		bytes[i] ^= 0x5a;
+		bytes[i] = (char)(bytes[i] ^ by);
 	assert_int_equal(pwrite(fd, bytes, sizeof(bytes), at), sizeof(bytes));
 	close(fd);
 }
@@ -264,7 +268,7 @@ test_told_damaged(UNUSED void **state)
 	struct two t;
 	struct view *v[2];
 
-	for (size_t n = 0; n < 140; n += 3) {
+	for (size_t n = 0; n < 200; n++) {
 		struct mailbox *m;
 		char path[300];
 
@@ -274,13 +278,15 @@ test_told_damaged(UNUSED void **state)
 		v[0] = two_view(&t, 0, false);
 		assert_true(has_told(&t));
 		told_path(&t, path);
-		if (n % 2 == 0)
-			assert_int_equal(truncate(path, (off_t)n), 0);
+		if (n < 60)
+			assert_int_equal(truncate(path, (off_t)n * 2), 0);
 		else
-			spoil(path, (off_t)n);
+			spoil(path, (off_t)n - 60, n % 2 ? 0x5a : (char)0xa5);
 		v[1] = two_view(&t, 1, false);
 		assert_int_equal(view_count(v[1]), 2);
 		assert_true(view_uid(v[1], 1) < view_uid(v[1], 2));
+		/* There are enough left. */
+		assert_true(view_uid(v[1], 2) < UINT32_MAX / 2 + 3);
 		/* No UID of another message. */
 		m = view_mailbox(v[1]);
 		for (uint32_t uid = 1; uid <= 2; uid++) {
@@ -294,6 +300,77 @@ test_told_damaged(UNUSED void **state)
 		view_close(&v[1]);
 		two_end(&t);
 	}
+}
+
+/* What was told under another UIDVALIDITY says nothing of this one. */
+static void
+test_told_before_validity(UNUSED void **state)
+{
+	struct two t;
+	struct view *v[2];
+	char path[300];
+
+	for (unsigned spoiled = 0; spoiled < 2; spoiled++) {
+		two_begin_empty(&t);
+		two_deliver(&t, TEXT("1"));
+		two_deliver(&t, TEXT("2"));
+		v[0] = two_view(&t, 0, false);
+		assert_int_equal(view_uid(v[0], 2), 2);
+		told_path(&t, path);
+		if (spoiled)
+			spoil(path, TOLD_VALIDITY_AT, 0x5a);
+		two_remove_body(&t, "body 1\n");
+		v[1] = two_view(&t, 1, false);
+		assert_int_equal(view_count(v[1]), 1);
+		assert_true((view_uid(v[1], 1) == 2) == !spoiled);
+		view_close(&v[0]);
+		view_close(&v[1]);
+		two_end(&t);
+	}
+}
+
+/* While another process tells, nobody numbers beside it. */
+static void
+test_told_under_lock(UNUSED void **state)
+{
+	static const uint32_t entry[3] = {9, 1, 1}; /* of some other content */
+	struct two t;
+	struct view *v[2];
+	struct stat st, now;
+	char path[300];
+	int fd, status;
+	pid_t pid;
+
+	two_begin_empty(&t);
+	two_deliver(&t, TEXT("1"));
+	two_deliver(&t, TEXT("2"));
+	v[0] = two_view(&t, 0, false);
+	two_deliver(&t, TEXT("3"));
+	told_path(&t, path);
+	fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
+	assert_true(fd != -1);
+	assert_int_equal(flock(fd, LOCK_EX), 0);
+	assert_int_equal(fstat(fd, &st), 0);
+	pid = fork();
+	if (pid == 0) {
+		close(fd); /* else the lock would be the child's, too */
+		v[1] = two_view(&t, 1, false);
+		_exit(view_count(v[1]) == 3 ? (int)view_uid(v[1], 3) : 1);
+	}
+	/* Without the lock it has told by now, but for a slow machine. */
+	for (int i = 0; i < 20; i++) {
+		assert_int_equal(fstat(fd, &now), 0);
+		if (now.st_size != st.st_size)
+			break;
+		(void)usleep(5000);
+	}
+	assert_int_equal(write(fd, entry, sizeof(entry)), sizeof(entry));
+	close(fd);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 10);
+	view_close(&v[0]);
+	two_end(&t);
 }
 
 /* It is the user's own, who may have put anything there. */
@@ -429,6 +506,8 @@ main(void)
 	    cmocka_unit_test(test_later_beside),
 	    cmocka_unit_test(test_later_mail),
 	    cmocka_unit_test(test_told_damaged),
+	    cmocka_unit_test(test_told_before_validity),
+	    cmocka_unit_test(test_told_under_lock),
 	    cmocka_unit_test(test_told_odd),
 	    cmocka_unit_test(test_no_uid_left),
 	    cmocka_unit_test(test_told_anew),

@@ -291,9 +291,9 @@ test_killed_beside(UNUSED void **state)
 	box_done(&b);
 }
 
-/* What has the old name by then keeps what is its own. */
+/* What has the old name by then keeps what is its own; `n`: so many have. */
 static void
-test_old_name_again(UNUSED void **state)
+check_old_names(size_t n)
 {
 	const struct meta_entry comment = {
 	    .name = STR("/private/comment"), .value = STR("two")};
@@ -306,7 +306,7 @@ test_old_name_again(UNUSED void **state)
 	begin(&b);
 	box_open(&b);
 	assert_int_equal(now_rename(b.store, STR("Other"), STR("New"), &e), 0);
-	for (size_t i = 0; i < 2; i++) {
+	for (size_t i = 0; i < n; i++) {
 		assert_int_equal(
 		    store_create(b.store, str_of(again[i]), &e), 0);
 		assert_int_equal(meta_change(b.store, &job, str_of(again[i]),
@@ -318,11 +318,81 @@ test_old_name_again(UNUSED void **state)
 	box_open(&b);
 	close(leave_record(&b, "Other", "New"));
 	check_all(&b, "New");
-	for (size_t i = 0; i < 2; i++) {
+	for (size_t i = 0; i < n; i++) {
 		guid_of(&b, again[i], now);
 		assert_string_equal(now, before[i]);
 	}
 	box_done(&b);
+}
+
+static void
+test_old_name_again(UNUSED void **state)
+{
+	check_old_names(1);
+	check_old_names(2);
+}
+
+/* What has the new name by then is not the one that was renamed. */
+static void
+test_new_name_again(UNUSED void **state)
+{
+	char key[MBOX_KEY_BYTES], kept[300];
+	struct box b;
+
+	begin(&b);
+	box_open(&b);
+	mbox_key(box_path(&b, "mail/Other"), key);
+	(void)snprintf(kept, sizeof(kept), "%s/mbox/%s", b.store->state, key);
+	assert_int_equal(access(kept, F_OK), 0);
+	move_by_hand(&b, "mail/Other", "mail/New");
+	close(leave_record(&b, "Other", "New"));
+	box_write(&b, "mail/Fresh", "");
+	move_by_hand(&b, "mail/New", "mail/Away");
+	move_by_hand(&b, "mail/Fresh", "mail/New");
+	assert_true(mbox_rename_try_mend(b.store, &(struct err){0}));
+	assert_false(mbox_rename_is_left(b.store));
+	assert_int_equal(access(kept, F_OK), 0);
+	box_done(&b);
+}
+
+/* With many mailboxes it goes in steps, and is finished when it is given up. */
+static void
+check_steps(bool gives_up)
+{
+	int64_t slice = store_slice_ms;
+	struct rename_job *job = NULL;
+	unsigned n_steps = 0;
+	enum step step;
+	char name[50], guid[33];
+	struct box b;
+	struct err e;
+
+	begin(&b);
+	box_open(&b);
+	for (unsigned i = 0; i < 40; i++) {
+		(void)snprintf(name, sizeof(name), "more%u", i);
+		assert_int_equal(store_create(b.store, str_of(name), &e), 0);
+		guid_of(&b, name, guid);
+	}
+	store_slice_ms = 0;
+	while ((step = store_rename(
+		    b.store, STR("Other"), STR("New"), &job, &e)) == STEP_MORE)
+		if (n_steps++ == 1 && gives_up)
+			break;
+	store_slice_ms = slice;
+	rename_job_free(&job);
+	assert_int_equal(step, gives_up ? STEP_MORE : STEP_DONE);
+	assert_true(n_steps > 1);
+	assert_false(mbox_rename_is_left(b.store));
+	check_all(&b, "New");
+	box_done(&b);
+}
+
+static void
+test_steps(UNUSED void **state)
+{
+	check_steps(false);
+	check_steps(true);
 }
 
 /* A kill amid what is kept of one: it is ended twice. */
@@ -388,6 +458,8 @@ test_record(UNUSED void **state)
 	    "restante-rename 1\nino 12\nfrom a/b\nto c d\nend\n";
 	static const char *const bad[] = {
 	    "restante-rename 1\nino 12\nfrom ../b\nto c\nend\n",
+	    "restante-rename 1\nino 12\nfrom a/./b\nto c\nend\n",
+	    "restante-rename 1\nino 12\nfrom a\nto c/..\nend\n",
 	    "restante-rename 1\nino 12\nfrom a\nto /c\nend\n",
 	    "restante-rename 1\nino 12\nfrom a\nto c//d\nend\n",
 	    "restante-rename 1\nino x\nfrom a\nto c\nend\n",
@@ -417,6 +489,8 @@ main(void)
 	    cmocka_unit_test(test_waits),
 	    cmocka_unit_test(test_killed_beside),
 	    cmocka_unit_test(test_old_name_again),
+	    cmocka_unit_test(test_new_name_again),
+	    cmocka_unit_test(test_steps),
 	    cmocka_unit_test(test_told_twice),
 	    cmocka_unit_test(test_no_descriptors),
 	    cmocka_unit_test(test_kills),
