@@ -506,3 +506,26 @@ def test_mailbox_id_on_rename(mbox):
     c.ok("RENAME made3/below up")
     assert mailbox_id(c, "up") == ids["made/below"]
     c.logout()
+
+
+def test_names_with_room_for_a_dotlock(mbox):
+    """"NAME.lock" has to be a name of a file too, and "NAME.sbd"."""
+    c = mbox.imap()
+    fits, over, old = "x" * 250, "x" * 251, "y" * 255
+    c.ok("CREATE " + fits)
+    c.ok(b"APPEND %s {4+}\r\nA: b" % fits.encode())
+    for name in (over, over + "/z"):
+        assert b"[CANNOT]" in c.no("CREATE " + name)
+        assert b"[CANNOT]" in c.no("RENAME %s %s" % (fits, name))
+    assert not os.path.exists(mbox.path(over))
+    # A file of another program, which no program can lock in this way.
+    mbox.write(piece(1) + piece(2), old)
+    c.ok("SELECT " + old)
+    c.ok("STORE 1 +FLAGS (\\Deleted)")
+    c.ok("EXPUNGE")
+    c.ok(b"APPEND %s {4+}\r\nA: b" % old.encode())
+    assert b"[CANNOT]" in c.no("CREATE %s/z" % old)
+    c.ok("UNSELECT")
+    c.ok("RENAME %s short" % old)
+    assert c.ok("STATUS short (MESSAGES)") == [b"* STATUS short (MESSAGES 2)"]
+    assert mbox.read("short").count(b"\nSubject: msg 1\n") == 0

@@ -31,6 +31,8 @@
 
 #define DEPTH_MAX 32
 #define NAME_BYTES_MAX 255
+/* Of a new file: programs of any kind can put "FILE.lock" beside it. */
+#define NEW_NAME_BYTES_MAX (NAME_BYTES_MAX - 5)
 
 static struct mbox_place *
 place_of(const struct store *s)
@@ -230,7 +232,8 @@ add_level(const struct store *s, struct buf *b, struct str level,
 			return true;
 	}
 	b->n = start;
-	return spell(level, s->is_utf8, b);
+	return spell(level, s->is_utf8, b) &&
+	    b->n - start <= NEW_NAME_BYTES_MAX;
 }
 
 /*
@@ -243,6 +246,7 @@ resolve(const struct store *s, struct str name, bool make, struct buf *b,
 {
 	const struct mbox_place *p = place_of(s);
 	struct str rest = name, level;
+	size_t start;
 
 	if (check_name(s, name, e) == -1)
 		return -1;
@@ -252,6 +256,7 @@ resolve(const struct store *s, struct str name, bool make, struct buf *b,
 		bool is_last = rest.p == NULL || rest.p >= name.p + name.n;
 
 		*kind = MBOX_NOTHING;
+		start = b->n;
 		if (!add_level(s, b, level, kind))
 			return err_set(e, ERR_BAD_NAME, "name too long");
 		if (is_last)
@@ -262,6 +267,9 @@ resolve(const struct store *s, struct str name, bool make, struct buf *b,
 				return err_set(
 				    e, ERR_BAD_NAME, "name too long");
 			b->n--;
+			if (b->n - start > NAME_BYTES_MAX)
+				return err_set(
+				    e, ERR_BAD_NAME, "name too long");
 			*kind = mbox_kind_of(s, b->p);
 		}
 		if (*kind == MBOX_A_FILE || (*kind == MBOX_NOTHING && !make))

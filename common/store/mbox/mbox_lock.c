@@ -20,7 +20,9 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/file.h>
 #include <unistd.h>
 
@@ -258,6 +260,16 @@ without_dotlock(struct mailbox *m, enum mbox_lock_way way,
 	return TRY_DONE;
 }
 
+/* "NAME.lock" is longer than a name of a file can be: nobody can make it. */
+static bool
+can_have_dotlock(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	size_t n = strlen(slash == NULL ? path : slash + 1);
+
+	return n + strlen(".lock") <= NAME_MAX;
+}
+
 static enum try
 try_dotlock(struct mailbox *m, enum mbox_lock_way way,
     const struct mbox_locks *locks, bool make, struct err *e)
@@ -270,7 +282,7 @@ try_dotlock(struct mailbox *m, enum mbox_lock_way way,
 	};
 	int64_t retry = 0;
 
-	if (mb->has_dotlock)
+	if (mb->has_dotlock || (locks->n > 1 && !can_have_dotlock(mb->path)))
 		return TRY_DONE;
 	/* What was asked of a helper for reading makes no file. */
 	if (mb->dot.path != NULL && make && !mb->dot.create)
