@@ -17,7 +17,7 @@ def pair():
     if not dovecot.is_there():
         pytest.skip("needs root and Debian's Dovecot")
     how = {"gz": "gz", "zst": "zstd"}
-    p = agree.Pair(list(how))
+    p = agree.Pair([*how, "hand"])
     p.dovecot.settings = SETTINGS
     p.dovecot.extra = {
         u: "maildir:~/Maildir userdb_zlib_save=" + how[u] for u in how}
@@ -82,14 +82,17 @@ def test_what_dovecot_wrote(pair, user, magic):
 
 def test_by_hand(pair):
     """gzip(1) over a file, with the size of nothing in its name."""
-    box = pair.box("gz")
-    name = os.path.join(os.path.dirname(paths(box)[0]), "1999999999.x.y:2,")
+    box = pair.box("hand")
+    ours = pair.ours.imap("hand")
+    ours.append("INBOX", msg(1).replace(b"\n", b"\r\n"))
+    ours.ok("SELECT INBOX")
+    first, = paths(box)
+    name = os.path.join(os.path.dirname(first), "1999999999.x.y:2,")
     with open(name, "wb") as o:
         o.write(gzip.compress(msg(7)))
-    os.chown(name, pair.ours.uid_of("gz"), -1)
-    ours = pair.ours.imap("gz")
-    ours.ok("SELECT INBOX")
-    told = b"".join(ours.ok("UID FETCH 4:* (RFC822.SIZE BODY.PEEK[])"))
+    os.chown(name, pair.ours.uid_of("hand"), -1)
+    ours.ok("NOOP")
+    told = b"".join(ours.ok("UID FETCH 2:* (RFC822.SIZE BODY.PEEK[])"))
     assert b"RFC822.SIZE 134" in told and b"msg 7" in told
     ours.close()
 

@@ -39,7 +39,10 @@ class Pair:
         with open(path + ".new", "w") as f:
             f.write(text)
         os.rename(path + ".new", path)
-        self.server.own_tree(os.path.dirname(path), self.server.uid)
+        above = os.path.dirname(path)
+        if self.store == "mbox":
+            above = os.path.dirname(above)
+        self.server.own_tree(above, self.server.uid)
 
     def deliver(self, n, name="Shared", flags=None):
         for i in range(n):
@@ -73,7 +76,8 @@ def run(request):
 def pair(run):
     """A fresh mailbox "Shared" of fred's."""
     c = run.c()
-    c.cmd("DELETE Shared")
+    for row in sorted(c.ok('LIST "" Shared*'), reverse=True):
+        c.cmd("DELETE " + row.split()[-1].decode())
     c.ok("CREATE Shared")
     run.deliver(3)
     run.fred = c
@@ -438,6 +442,28 @@ def test_create_and_rename(pair):
     pair.fred.ok("DELETE Shared")
     pair.fred.ok("CREATE Shared")
     c.no("SELECT #user/fred/Shared")
+
+
+@pytest.mark.parametrize("how", ["CREATE Again", "RENAME Shared Again",
+                                 "RENAME Given Again"])
+def test_removed_by_hand(pair, how):
+    """Rights that were given on a mailbox are not those of the next one."""
+    if pair.store != "mbox":
+        pytest.skip("the rights of a Maildir lie in it")
+    c = pair.fred
+    for name in ("Given", "Again"):
+        c.cmd("DELETE " + name)
+        c.ok("CREATE " + name)
+    c.ok("SETACL Again chris lrs")
+    c.ok("SETACL Given john lr")
+    mail = os.path.join(pair.server.home("fred"), "mail")
+    os.unlink(os.path.join(mail, "Again"))
+    c.ok(how)
+    want = {"fred": s(ALL)}
+    if "Given" in how:
+        want["john"] = "lr"
+    assert acl(c, "Again") == want
+    pair.c("chris").no("SELECT #user/fred/Again")
 
 
 def test_list(pair):

@@ -16,6 +16,7 @@
 #include "store/mbox/mbox_impl.h"
 #include "store/mbox/mbox_name.h"
 #include "store/meta.h"
+#include "store/rights.h"
 
 static struct mbox_place *
 place_of(const struct store *s)
@@ -73,6 +74,20 @@ make_file(struct store *s, const char *path, struct err *e)
 }
 
 int
+mbox_drop_rights(const struct store *s, const char *path, struct err *e)
+{
+	char imap[PATH_MAX], list[PATH_MAX];
+
+	if (!mbox_imap_of(path, imap) ||
+	    snprintf(list, sizeof(list), "%s/" ACL_FILE, imap) >= PATH_MAX)
+		return 0;
+	if (unlinkat(place_of(s)->rootfd, list, 0) == -1 && errno != ENOENT &&
+	    errno != ENOTDIR)
+		return err_sys(e, "remove the rights of before in %s", list);
+	return 0;
+}
+
+int
 mbox_create(struct store *s, struct str name, struct err *e)
 {
 	char path[PATH_MAX];
@@ -82,6 +97,8 @@ mbox_create(struct store *s, struct str name, struct err *e)
 		return -1;
 	if (kind != MBOX_NOTHING)
 		return err_set(e, ERR_EXISTS, "mailbox exists");
+	if (mbox_drop_rights(s, path, e) == -1)
+		return -1;
 	return make_file(s, path, e) == -1 ? -1 : mbox_sync_folder(s, path, e);
 }
 

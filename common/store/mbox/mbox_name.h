@@ -22,6 +22,11 @@ int mbox_path_below(const struct store *s, struct str name, bool make,
 /* The folder of a path below the root, made durable. */
 int mbox_sync_folder(const struct store *s, const char *path, struct err *e);
 /*
+ * Removes the rights of a mailbox at `path`, below the root, whose file was
+ * removed by hand: they were not given on the one that comes there.
+ */
+int mbox_drop_rights(const struct store *s, const char *path, struct err *e);
+/*
  * The text of "renaming": inode, and paths below the root. False: it is not
  * whole, or none of ours. Any bytes.
  */

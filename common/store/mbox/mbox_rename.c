@@ -253,8 +253,11 @@ move_own(struct mbox_renaming *r)
 		(void)snprintf(
 		    dir, sizeof(dir), "%.*s", (int)(strrchr(to, '/') - to), to);
 		(void)file_make_dir(p->rootfd, dir, &p->perm, &ignored);
-		if (renameat2(
-			p->rootfd, from, p->rootfd, to, RENAME_NOREPLACE) == -1)
+		/* What lies there is of one that was removed by hand. */
+		if (file_rename_new(p->rootfd, from, p->rootfd, to, &ignored) ==
+			-1 &&
+		    (file_remove_tree(p->rootfd, to, &ignored) == -1 ||
+			renameat(p->rootfd, from, p->rootfd, to) == -1))
 			(void)file_remove_tree(p->rootfd, from, &ignored);
 	}
 	if (full_paths(r, from, to) &&
@@ -456,7 +459,7 @@ check_names(struct store *s, struct str from, struct str to,
 	    r->kind == MBOX_A_FILE && mbox_kind_of(s, old_below) == MBOX_A_DIR;
 	if (r->has_below && mbox_kind_of(s, fresh_below) != MBOX_NOTHING)
 		return err_set(e, ERR_EXISTS, "mailbox exists");
-	return 0;
+	return mbox_drop_rights(s, r->fresh, e);
 }
 
 /* Whoever writes to the file, or locks it by its name, is waited for. */
