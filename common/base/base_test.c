@@ -243,6 +243,25 @@ test_vec(UNUSED void **state)
 	VEC_DONE(&v);
 }
 
+/* As going through it says, also with some that are alike. */
+static void
+test_vec_find(UNUSED void **state)
+{
+	VEC(struct { unsigned key; }) v = {0};
+
+	for (unsigned n = 0; n < 20; n++) {
+		for (unsigned key = 0; key <= 2 * n + 1; key++) {
+			size_t at = 0;
+
+			while (at < v.n && v.v[at].key < key)
+				at++;
+			assert_int_equal(VEC_FIND(&v, key, key), at);
+		}
+		VEC_ADD(&v)->key = n / 3 * 4 + 1;
+	}
+	VEC_DONE(&v);
+}
+
 int
 main(void)
 {
@@ -257,6 +276,7 @@ main(void)
 	    cmocka_unit_test(test_err),
 	    cmocka_unit_test(test_secret),
 	    cmocka_unit_test(test_vec),
+	    cmocka_unit_test(test_vec_find),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

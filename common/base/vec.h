@@ -44,6 +44,27 @@
 	(memmove(&(vec)->v[i], &(vec)->v[(i) + 1],                             \
 	     ((vec)->n - (i)-1) * sizeof(*(vec)->v)),                          \
 	    (vec)->n--)
+/*
+ * Index of the first element whose `field` is not below `key`, or the number of
+ * elements; they ascend by `field`. Most that is looked for in order is behind
+ * all of them, which is asked first. `key` is evaluated more than once.
+ */
+#define VEC_FIND(vec, field, key)                                              \
+	({                                                                     \
+		size_t lo_ = 0, hi_ = (vec)->n;                                \
+                                                                               \
+		if (hi_ > 0 && (vec)->v[hi_ - 1].field < (key))                \
+			lo_ = hi_;                                             \
+		while (lo_ < hi_) {                                            \
+			size_t mid_ = lo_ + (hi_ - lo_) / 2;                   \
+                                                                               \
+			if ((vec)->v[mid_].field < (key))                      \
+				lo_ = mid_ + 1;                                \
+			else                                                   \
+				hi_ = mid_;                                    \
+		}                                                              \
+		lo_;                                                           \
+	})
 #define VEC_DONE(vec)                                                          \
 	(free((vec)->v), (vec)->v = NULL, (vec)->n = (vec)->size = 0)
 

@@ -38,17 +38,7 @@ is_told(const struct mailbox *m)
 static size_t
 find_arrival(const struct derived *d, uint32_t uid)
 {
-	size_t lo = 0, hi = d->arrivals.n;
-
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (d->arrivals.v[mid].last < uid)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
+	return VEC_FIND(&d->arrivals, last, uid);
 }
 
 const struct arrival *
@@ -112,20 +102,7 @@ derived_note_put(struct mailbox *m, uint32_t uid)
 static size_t
 find_change(const struct derived *d, uint32_t uid)
 {
-	size_t lo = 0, hi = d->changed.n;
-
-	/* A STORE goes from the first to the last. */
-	if (hi > 0 && d->changed.v[hi - 1].uid < uid)
-		return hi;
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (d->changed.v[mid].uid < uid)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
+	return VEC_FIND(&d->changed, uid, uid);
 }
 
 /* The entry of a message, made if need be. */

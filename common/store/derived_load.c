@@ -16,17 +16,7 @@
 static size_t
 single_index(const struct mailbox *m, uint32_t uid)
 {
-	size_t lo = 0, hi = m->singles.n;
-
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (m->singles.v[mid].uid < uid)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
+	return VEC_FIND(&m->singles, uid, uid);
 }
 
 struct msg_rec *

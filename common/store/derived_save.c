@@ -208,17 +208,9 @@ item_of(struct job *j, uint32_t uid)
 static const struct index_rec *
 old_of(const struct job *j, uint32_t uid)
 {
-	size_t lo = 0, hi = j->old.n;
+	size_t i = VEC_FIND(&j->old, uid, uid);
 
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (j->old.v[mid].uid < uid)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo < j->old.n && j->old.v[lo].uid == uid ? &j->old.v[lo] : NULL;
+	return i < j->old.n && j->old.v[i].uid == uid ? &j->old.v[i] : NULL;
 }
 
 static void

@@ -245,20 +245,7 @@ maildir_take_name(struct mailbox *m, struct msg_rec *r, enum maildir_dir dir,
 static size_t
 extra_index(const struct maildir *md, uint32_t uid)
 {
-	size_t lo = 0, hi = md->extras.n;
-
-	/* They come in the order of their UIDs. */
-	if (hi > 0 && md->extras.v[hi - 1].uid < uid)
-		return hi;
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (md->extras.v[mid].uid < uid)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
+	return VEC_FIND(&md->extras, uid, uid);
 }
 
 struct str

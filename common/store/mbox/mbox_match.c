@@ -67,17 +67,7 @@ match_order(struct mbox_reading *r)
 static size_t
 first_known(const struct mbox_reading *r, uint64_t hash)
 {
-	size_t lo = 0, hi = r->known.n;
-
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (r->known.v[mid].hash < hash)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
+	return VEC_FIND(&r->known, hash, hash);
 }
 
 /* Of messages that are alike the next; there may be very many. */

@@ -20,20 +20,7 @@
 size_t
 mbox_was_index(const struct mbox *mb, uint32_t uid)
 {
-	size_t lo = 0, hi = mb->was.n;
-
-	/* They come in ascending order. */
-	if (hi > 0 && mb->was.v[hi - 1].uid < uid)
-		return hi;
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (mb->was.v[mid].uid < uid)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
+	return VEC_FIND(&mb->was, uid, uid);
 }
 
 static void

@@ -253,17 +253,7 @@ write_slot(struct mbox_writing *w, size_t i, struct err *e)
 static size_t
 first_eager(const struct mbox *mb, uint64_t eager)
 {
-	size_t lo = 0, hi = mb->slots.n;
-
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (mb->slots.v[mid].off < eager)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
+	return VEC_FIND(&mb->slots, off, eager);
 }
 
 /*
