@@ -232,6 +232,15 @@ notify_overflow(struct notify *n, const char *why)
 
 /* ---- the selected mailbox ------------------------------------------------------ */
 
+/* What was noted of the messages that were selected so far. */
+static void
+forget_selected(struct notify *n)
+{
+	end_push(n);
+	set32_clear(&n->fresh);
+	set32_clear(&n->own);
+}
+
 void
 notify_opened(struct session *s)
 {
@@ -239,9 +248,7 @@ notify_opened(struct session *s)
 
 	if (n == NULL)
 		return;
-	end_push(n);
-	set32_clear(&n->fresh);
-	set32_clear(&n->own);
+	forget_selected(n);
 	listen_to_view(n);
 }
 
@@ -252,9 +259,7 @@ notify_leaves(struct session *s)
 
 	if (n == NULL)
 		return;
-	end_push(n);
-	set32_clear(&n->fresh);
-	set32_clear(&n->own);
+	forget_selected(n);
 	n->selected_due = false;
 	if (s->view != NULL && !s->lost)
 		notify_tree_left(n);

@@ -171,15 +171,22 @@ own_session(struct user_proc *p, uint64_t number, struct err *e)
 	return NULL;
 }
 
-static int
-on_have(UNUSED struct chan *c, struct chan_msg *m, void *arg, struct err *e)
+/* The one that a message names which says no more than that. */
+static struct session *
+named_session(struct user_proc *p, struct chan_msg *m, struct err *e)
 {
-	struct session *s;
 	uint64_t number;
 
 	if (session_number_parse(&m->in, &number, e) == -1)
-		return -1;
-	s = own_session(arg, number, e);
+		return NULL;
+	return own_session(p, number, e);
+}
+
+static int
+on_have(UNUSED struct chan *c, struct chan_msg *m, void *arg, struct err *e)
+{
+	struct session *s = named_session(arg, m, e);
+
 	if (s == NULL)
 		return -1;
 	s->proc->has_served = true;
@@ -190,12 +197,8 @@ on_have(UNUSED struct chan *c, struct chan_msg *m, void *arg, struct err *e)
 static int
 on_end(UNUSED struct chan *c, struct chan_msg *m, void *arg, struct err *e)
 {
-	struct session *s;
-	uint64_t number;
+	struct session *s = named_session(arg, m, e);
 
-	if (session_number_parse(&m->in, &number, e) == -1)
-		return -1;
-	s = own_session(arg, number, e);
 	if (s == NULL)
 		return -1;
 	session_ended(s);
