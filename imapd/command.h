@@ -18,6 +18,7 @@
 struct session;
 struct cmd;
 
+/* Called until it has not STEP_MORE; it has then given the tagged reply. */
 typedef enum step command_fn(struct cmd *c);
 
 enum command_state { /* bits: where a command is allowed */
@@ -43,6 +44,7 @@ enum command_flag {
 	CMD_NO_NUMBERS = 1 << 9, /* CMD_UID, and none are told without UID */
 };
 
+/* A line of the table; `states` and `flags` are bits of the two above. */
 struct command {
 	const char *name;
 	command_fn *fn;

@@ -10,6 +10,7 @@
 #include "imap/imap_arg.h"
 #include "imapd/search_return.h"
 
+/* What can be asked for; sections have more in struct fetch_section. */
 enum fetch_kind {
 	FETCH_UID,
 	FETCH_FLAGS,

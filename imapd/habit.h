@@ -9,6 +9,7 @@
 
 #include "imapd/command.h"
 
+/* Bits; the table in habit.c gives the reason of each. */
 enum habit {
 	HABIT_DELAY_NEWMAIL = 1 << 0,
 	HABIT_LSUB_FLAGS = 1 << 1,

@@ -40,6 +40,7 @@ struct meta_entry *metadata_server(struct cmd *c, struct meta_entry *all);
 
 /* ---- changes by others ----------------------------------------------------- */
 
+/* An annotation that somebody else has changed; both are the entry's own. */
 struct metadata_news {
 	char *mailbox, *entry;
 };

@@ -9,6 +9,7 @@
 
 #include "imapd/session.h"
 
+/* The look that is under way; all zero before the first. */
 struct name_told {
 	struct list_job *job;
 	struct mbox_entry *first;

@@ -15,6 +15,7 @@
 #define SORT_CRITERIA_MAX 16
 #define SORT_STEPS 2000 /* between two looks at the clock */
 
+/* RFC 5256 section 3, RFC 5957. */
 enum sort_by {
 	BY_ARRIVAL,
 	BY_CC,
@@ -27,6 +28,7 @@ enum sort_by {
 	BY_DISPLAYTO,
 };
 
+/* One of those that were given, the first counts most. */
 struct criterion {
 	enum sort_by by;
 	bool is_reverse;
@@ -38,6 +40,7 @@ struct sort_value {
 	struct str key; /* of fold_unicode() */
 };
 
+/* A message, with a value for each criterion. */
 struct sort_row {
 	uint32_t uid;
 	struct sort_value *values;

@@ -23,6 +23,7 @@ struct grant_entry {
 	int hold_fd; /* channel to the waiting auth child, or -1 */
 };
 
+/* Why a handoff does not get what it names. */
 enum grant_check {
 	GRANT_OK,
 	GRANT_WRONG_COOKIE,

@@ -22,6 +22,7 @@ struct limit_block {
 	uint8_t n;
 };
 
+/* Which limit a session that comes now would pass. */
 enum limit_verdict {
 	LIMIT_OK,
 	LIMIT_USER,

@@ -18,6 +18,7 @@ struct listener {
 	bool wanted, fresh; /* marks while the set is being renewed */
 };
 
+/* All sockets that are listened on, with what each serves. */
 struct listeners {
 	VEC(struct listener) v;
 };

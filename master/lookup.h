@@ -13,6 +13,7 @@
 
 struct lookup;
 
+/* What the name service says of a uid. */
 struct lookup_account {
 	struct str name, home;
 	gid_t sysgid;

@@ -20,6 +20,7 @@ struct grant;
 
 #define SESSION_ADDRESS_TEXT 46
 
+/* Between the handoff and the word of the user's process. */
 enum session_state {
 	SESSION_IS_OFFERED,
 	SESSION_IS_TAKEN,

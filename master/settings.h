@@ -11,6 +11,7 @@
 #include "base/vec.h"
 #include "os/priv.h"
 
+/* Whose uid each of our own processes has. */
 enum service_user {
 	USER_LOGIN,
 	USER_KEY,

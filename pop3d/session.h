@@ -85,6 +85,7 @@ struct session {
 	char why[80];
 };
 
+/* What the host calls for a POP3 session. */
 extern const struct host_ops session_ops;
 
 /* "+OK text" and "-ERR text" with CRLF. Each returns STEP_DONE. */

@@ -18,6 +18,7 @@ struct arena {
 	size_t total_bytes; /* in all blocks */
 };
 
+/* A place to rewind to; good until one before it is rewound. */
 struct arena_mark {
 	struct arena_block *block;
 	size_t used;

@@ -11,6 +11,7 @@
 
 #include "base/base.h"
 
+/* A link, or the head of a ring of them; it stands in what is listed. */
 struct list {
 	struct list *next, *prev;
 };

@@ -14,6 +14,7 @@
 #include "base/base.h"
 #include "base/buf.h"
 
+/* Ascending: what is below the level that was set is not told. */
 enum log_level {
 	LOG_LEVEL_DEBUG,
 	LOG_LEVEL_INFO,

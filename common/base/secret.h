@@ -5,6 +5,7 @@
 
 #include "base/str.h"
 
+/* Bytes of its own, which secret_done() wipes. */
 struct secret {
 	char *p;
 	size_t n;

@@ -8,6 +8,7 @@
 
 #include "base/base.h"
 
+/* Two rows: below 0, 0 or above, as for qsort(3); `arg` is the caller's. */
 typedef int step_sort_cmp(const void *a, const void *b, void *arg);
 
 struct step_sort {

@@ -7,6 +7,8 @@
 
 #include "base/base.h"
 
+/* Borrowed bytes, any of them, with no NUL behind; p may be NULL when n is 0.
+ *  */
 struct str {
 	const char *p;
 	size_t n;

@@ -19,6 +19,7 @@ struct schema_part {
 	size_t n;
 };
 
+/* The themes, a file each. */
 extern const struct schema_part schema_auth;
 extern const struct schema_part schema_imap;
 extern const struct schema_part schema_pop3;

@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "base/map.h"
 
+/* Owns both of each, by settings_done(). */
 struct settings {
 	struct arena arena;
 	struct map map;

@@ -15,6 +15,7 @@ enum imap_char {
 	IMAP_CHAR_TEXT = 1 << 6, /* TEXT-CHAR: 7-bit, no CR, LF, NUL */
 };
 
+/* By byte: the classes it is in. */
 extern const unsigned char imap_char_class[256];
 
 static inline bool

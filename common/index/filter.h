@@ -65,6 +65,7 @@ bool filter_write(
 
 #define FILTER_GROUP_MAX 64u /* messages */
 
+/* A message of a group, and where its record ends. */
 struct filter_entry {
 	uint32_t uid, end;
 };

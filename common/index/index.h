@@ -96,6 +96,7 @@ int index_remove_range(struct index *ix, const struct index_key *from,
 
 /* ---- for tests and the control tool -------------------------------------- */
 
+/* Bytes of the map and of what is used of it, and keys. */
 struct index_figures {
 	uint64_t map_bytes, used_bytes, entries;
 	unsigned readers;

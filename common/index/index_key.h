@@ -28,11 +28,13 @@
 
 #define INDEX_VERSION 3u
 
+/* As LMDB has it; compared byte by byte. */
 struct index_key {
 	uint8_t n;
 	uint8_t bytes[24];
 };
 
+/* What a mailbox has many of, by number; the letters are part of the keys. */
 enum index_kind {
 	INDEX_RECS = 'R',
 	INDEX_SIDE = 'S',

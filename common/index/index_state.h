@@ -14,6 +14,7 @@ enum index_verdict {
 	INDEX_STATE_DAMAGED, /* somebody met damage: keep it as data.bad */
 };
 
+/* The open and locked file; -1: there is none. */
 struct index_state {
 	int fd;
 };

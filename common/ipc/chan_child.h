@@ -19,6 +19,7 @@
 #include "base/err.h"
 #include "ipc/msg.h"
 
+/* Types of messages: numbers are of all channels together. */
 enum {
 	CHILD_PEER = 1,
 	CHILD_FILE = 2,

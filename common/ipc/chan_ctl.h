@@ -13,6 +13,7 @@
 #include "base/err.h"
 #include "ipc/msg.h"
 
+/* Types of messages. */
 enum {
 	CTL_REQUEST = 80,
 	CTL_ROW = 81,

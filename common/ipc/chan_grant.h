@@ -15,6 +15,7 @@
 #include "base/err.h"
 #include "ipc/msg.h"
 
+/* Types of messages. */
 enum {
 	GRANT = 40,
 	GRANT_HELD = 41,

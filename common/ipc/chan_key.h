@@ -17,6 +17,7 @@
 #include "base/err.h"
 #include "ipc/msg.h"
 
+/* Types of messages. */
 enum {
 	KEY_SIGN = 112,
 	KEY_SIGNED = 113,

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "ipc/msg.h"
 
+/* Types of messages. */
 enum {
 	LOG_LINE = 32,
 	LOG_SOURCE = 33,

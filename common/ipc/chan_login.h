@@ -19,6 +19,7 @@
 #include "base/err.h"
 #include "ipc/msg.h"
 
+/* Types of messages. */
 enum {
 	LOGIN_LISTENER = 48,
 	LOGIN_CERT = 49,
@@ -40,6 +41,7 @@ enum {
 #define LOGIN_TICKET_KEY_MAX 256
 #define LOGIN_NEED_MAX 1024
 
+/* As it goes over the channel. */
 enum login_service {
 	LOGIN_IMAP = 1,
 	LOGIN_POP3 = 2,

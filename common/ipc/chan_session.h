@@ -17,6 +17,7 @@
 #include "ipc/msg.h"
 #include "ipc/share_record.h"
 
+/* Types of messages. */
 enum {
 	SESSION_CONNECTION = 64,
 	SESSION_KICK = 65,

@@ -19,6 +19,7 @@
 #include "base/err.h"
 #include "ipc/msg.h"
 
+/* Types of messages. */
 enum {
 	SPOOL_CLIENT = 144,
 	SPOOL_LOCK = 145,

@@ -32,6 +32,7 @@
 #include "base/str.h"
 #include "ipc/msg.h"
 
+/* Types of messages. */
 enum chan_try_type {
 	CHAN_TRY_NEW = 128,
 	CHAN_TRY_CHILD = 129,

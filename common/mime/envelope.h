@@ -5,6 +5,7 @@
 
 #include "mime/part.h"
 
+/* The fields of RFC 3501 section 7.4.2, in the order of ENVELOPE. */
 enum envelope_field {
 	ENVELOPE_DATE,
 	ENVELOPE_SUBJECT,

@@ -59,6 +59,7 @@ struct part {
 	bool has_nul; /* body holds NUL */
 };
 
+/* What is beyond is left out, or makes the message one opaque part. */
 struct mime_limits {
 	uint32_t depth, parts, header_block_bytes, field_bytes, addresses,
 	    params;

@@ -14,6 +14,7 @@
 
 enum { POSIX_ACL_MAX = 200 }; /* named users and groups */
 
+/* Whom an entry is about, and which of a file's two lists. */
 enum posix_acl_kind { POSIX_ACL_USER, POSIX_ACL_GROUP, POSIX_ACL_OTHER };
 enum posix_acl_type { POSIX_ACL_ACCESS, POSIX_ACL_DEFAULT };
 

@@ -41,6 +41,7 @@ int priv_keep_caps(uint64_t keep, struct err *e);
 /* True when the effective and permitted sets are empty. */
 bool priv_has_no_caps(void);
 
+/* An account and its primary group, as numbers. */
 struct priv_id {
 	uid_t sysuid;
 	gid_t sysgid;

@@ -23,8 +23,10 @@ struct check_finding {
 	bool can_repair; /* store_repair() mends it */
 };
 
+/* Told of each finding, which is borrowed for the call. */
 typedef void check_found_fn(void *arg, const struct check_finding *f);
 
+/* What was looked at; `driver` is "maildir" or "mbox". */
 struct check_sum {
 	uint32_t mailboxes;
 	uint64_t messages;

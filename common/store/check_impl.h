@@ -6,6 +6,7 @@
 #include "store/check.h"
 #include "store/location.h"
 
+/* One run; all of it is the caller's. */
 struct check {
 	const struct store_settings *set;
 	const struct location *loc;

@@ -181,6 +181,7 @@ void view_listen(struct view *v, void (*fn)(void *arg), void *arg);
 
 /* ---- changes ------------------------------------------------------------- */
 
+/* FLAGS, +FLAGS, -FLAGS. */
 enum store_op { STORE_SET, STORE_ADD, STORE_REMOVE };
 
 /*

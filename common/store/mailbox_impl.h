@@ -288,6 +288,7 @@ struct msg_facts {
 	struct str guid;
 };
 
+/* The phase of a backend's removal in which the mailbox is gone already. */
 enum { REMOVE_GONE = 100 };
 
 enum sync_how {
@@ -604,6 +605,7 @@ struct append {
 	bool yields;
 };
 
+/* The two backends. */
 extern const struct store_ops maildir_ops;
 extern const struct store_ops mbox_ops;
 

@@ -8,6 +8,7 @@
 
 #include "store/store.h"
 
+/* The administrator's limit on mail, and the file system's on the user. */
 enum quota_kind { QUOTA_MAIL, QUOTA_DISK };
 #define QUOTA_ROOTS 2
 

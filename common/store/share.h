@@ -44,8 +44,10 @@ struct acl_sets {
 int store_acl_sets(struct store *s, struct str name, const struct acl_id *id,
     struct acl_sets *out, struct err *e);
 
+/* SETACL without a sign, with "+", with "-"; DELETEACL (RFC 4314). */
 enum acl_op { ACL_REPLACE, ACL_ADD, ACL_TAKE, ACL_DELETE };
 
+/* `rights` are bits of acl.h. */
 struct acl_change {
 	struct acl_id id;
 	enum acl_op op;
@@ -104,6 +106,7 @@ bool share_gid_of(struct str group, uint32_t *sysgid);
 
 /* ---- share_posix.c --------------------------------------------------------- */
 
+/* What of a mailbox the file system opens; each has those before it. */
 enum share_level { SHARE_NONE, SHARE_LOOK, SHARE_READ, SHARE_CHANGE };
 
 struct share_target {

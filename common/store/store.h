@@ -112,6 +112,7 @@ void store_on_share(struct store *s,
 
 /* ---- namespaces (RFC 2342) ----------------------------------------------- */
 
+/* The three of NAMESPACE (RFC 2342). */
 enum space_kind { SPACE_PERSONAL, SPACE_OTHERS, SPACE_SHARED };
 
 struct space {

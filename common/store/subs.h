@@ -11,6 +11,7 @@
 
 #define SUBS_HEADER "V\t2\n\n"
 
+/* Told of each name, which is borrowed for the call. */
 typedef void subs_fn(void *arg, struct str storage_name);
 
 /* Pure: each name of a file in either version; *version 2, or 1. */

@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "base/str.h"
 
+/* How a file is compressed, as delivery agents and Dovecot's zlib leave it. */
 enum packing { PACKED_NOT, PACKED_GZIP, PACKED_ZSTD };
 
 /* Bytes that unpack_kind() wants to see. */

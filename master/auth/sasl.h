@@ -54,6 +54,7 @@ void sasl_free(struct sasl **sp);
 enum sasl_said sasl_step(
     struct sasl *s, struct str input, bool has_input, struct buf *out);
 
+/* What is kept for SCRAM (RFC 5802); borrowed. */
 struct sasl_keys {
 	uint32_t iter;
 	struct str salt, stored, server;

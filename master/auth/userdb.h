@@ -10,6 +10,7 @@
 
 #define USERDB_HOME_MAX 4000
 
+/* Of the name service; `home` is as it has it. */
 struct userdb_user {
 	uid_t sysuid;
 	gid_t sysgid;

@@ -12,6 +12,7 @@ struct line_source {
 	uint32_t pid; /* 0: several processes share the name */
 };
 
+/* `detail` is the process, "imapd(joe)"; both are borrowed. */
 struct line {
 	enum log_level level;
 	int64_t wall_us;

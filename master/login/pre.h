@@ -67,6 +67,7 @@ enum pre_do {
 	PRE_DO_CLOSE, /* send, close */
 };
 
+/* Where the dialogue before the login is. */
 enum pre_state {
 	PRE_COMMAND,
 	PRE_TLS,

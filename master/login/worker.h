@@ -8,6 +8,7 @@
 
 #define LOGIN_LISTENERS_MAX 64
 
+/* A socket to accept from, and what its clients are told. */
 struct login_listening {
 	int fd;
 	struct login_from from;

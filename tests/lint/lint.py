@@ -162,8 +162,9 @@ def check_includes():
             target = included.split("/")[0] if "/" in included else None
             if target is None or target not in INCLUDES:
                 # Its own folder, config.h, or another program's folder.
-                if target and program is None and \
-                        folder_of("common/%s" % included) == target:
+                other = target and (program_of(target) or
+                                    program_of("master/%s" % target))
+                if other not in (None, program):
                     yield "%s: includes %s" % (name, included)
                 continue
             if folder in INCLUDES:
@@ -181,6 +182,48 @@ def check_includes():
                         target not in LINKS[program].split():
                     yield "%s: %s may not include %s" % (name, program,
                                                          included)
+
+
+def declarations(text):
+    """(line, text, has_comment) of what a header declares at its left edge. A
+    comment is for all that stands below it without a blank line between."""
+    lines = text.split("\n")
+    at, commented = 0, False
+    while at < len(lines):
+        line, first = lines[at], at
+        at += 1
+        if line.startswith("/*"):
+            while "*/" not in lines[at - 1]:
+                at += 1
+            commented = True
+        elif line.startswith("#"):
+            while lines[at - 1].endswith("\\"):
+                at += 1
+        elif not line:
+            commented = False
+        elif line[0] not in "\t }":
+            whole = line
+            while not (re.sub(r"/\*.*?\*/", "", whole, flags=re.S).rstrip()
+                       .endswith((";", "}")) and
+                       whole.count("{") == whole.count("}")) and \
+                    at < len(lines):
+                whole += "\n" + lines[at]
+                at += 1
+            yield first + 1, whole, commented or (
+                "(" not in whole.split("{")[0] and "/*" in whole)
+
+
+def check_comments():
+    """What a header declares is explained, but for one-line accessors and
+    names that are declared to be used as pointers."""
+    plain = re.compile(r"static inline |(struct|enum) \w+;|typedef struct")
+    for name in tracked(".h"):
+        if name.startswith("tests/") or name.endswith("_test.h"):
+            continue
+        for number, text, commented in declarations(read(name)):
+            if not commented and not plain.match(text):
+                yield "%s:%d: no comment: %s" % (name, number,
+                                                 text.split("\n")[0])
 
 
 def check_links(programs):
@@ -355,7 +398,7 @@ def main():
     options = parser.parse_args()
     checks = {
         "head": check_head, "guard": check_guard, "banned": check_banned,
-        "includes": check_includes,
+        "includes": check_includes, "comments": check_comments,
         "links": lambda: check_links(options.program),
         "needed": lambda: check_needed(options.build),
         "settings": check_settings, "format": check_format,

@@ -28,6 +28,7 @@ struct courier_pop3_head {
 	uint32_t next, uidvalidity;
 };
 
+/* Told of each line, which is borrowed for the call. */
 typedef void courier_pop3_fn(void *arg, const struct courier_pop3 *entry);
 
 /* The lines of versions 1 to 3, and of a list without a version. */

@@ -36,6 +36,7 @@
 
 #define SUBS_FILE "subscriptions"
 
+/* Which of the two folders a message lies in. */
 enum maildir_dir { DIR_NEW, DIR_CUR };
 
 /* Bits of msg_rec.own. */
@@ -169,6 +170,7 @@ struct maildir {
 
 /* ---- maildir_quota.c ----------------------------------------------------- */
 
+/* Maildir++ quota: the file maildirsize. */
 extern const struct quota_ops maildir_quota;
 /* Does the mailbox of this name count for a quota? Trash does not. */
 bool maildir_is_counted(struct str name);
@@ -464,6 +466,7 @@ bool maildir_lazy_name(
 bool maildir_lazy_parts(
     struct mailbox *m, uint32_t uid, struct str *base, struct str *fields);
 
+/* APPEND and COPY into a Maildir. */
 extern const struct append_ops maildir_append;
 
 /* For store_ops: folders by their names. */

@@ -27,6 +27,8 @@ struct staged {
 	struct append *of; /* that of a group it came with; NULL: the leader */
 };
 
+/* The commit's steps in their order; maildir_commit.c tells which are left
+ * out. */
 enum commit_phase {
 	FINISH,
 	GATHER,

@@ -61,6 +61,7 @@ enum mbox_lock_way {
 	MBOX_DOTLOCK_TRY, /* goes on when it can not be made */
 };
 
+/* Ways that one setting may name. */
 enum { MBOX_LOCKS_MAX = 4 };
 
 struct mbox_locks {
@@ -548,6 +549,7 @@ void mbox_job_leave(struct mailbox *m);
 void mbox_mark(struct mbox *mb, struct mbox_slot *s, uint16_t flags);
 void mbox_unmark(struct mbox *mb, struct mbox_slot *s, uint16_t flags);
 
+/* APPEND and COPY into an mbox file. */
 extern const struct append_ops mbox_append;
 
 /* ---- mbox_keep.c ----------------------------------------------------------- */

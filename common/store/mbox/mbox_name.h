@@ -8,6 +8,7 @@
 /* Mailboxes below the mailbox "a" lie in the folder "a.sbd" beside it. */
 #define MBOX_BELOW ".sbd"
 
+/* What a path is. */
 enum mbox_kind { MBOX_NOTHING, MBOX_A_FILE, MBOX_A_DIR };
 
 /* What is there; a link and anything else count as nothing. */

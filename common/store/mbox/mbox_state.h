@@ -19,6 +19,7 @@ enum mbox_field {
 	MBOX_CONTENT_LENGTH,
 };
 
+/* Letters that are kept of each of the two fields. */
 enum { MBOX_OTHERS_MAX = 16 };
 
 struct mbox_state {
