@@ -34,14 +34,8 @@ done
 """
 
 pytestmark = pytest.mark.skipif(not server.is_root(), reason="needs root")
-inner = pytest.mark.skipif(not INSIDE, reason="runs in a namespace")
-
-
-@pytest.mark.skipif(bool(INSIDE), reason="this is the inner run")
-def test_in_namespaces():
-    if not namespace.can():
-        pytest.skip("no namespaces here")
-    namespace.run(__file__, SETUP)
+inner = namespace.inner
+test_in_namespaces = namespace.outer(__file__, SETUP)
 
 
 class System(restante.Restante):

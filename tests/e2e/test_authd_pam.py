@@ -36,16 +36,8 @@ account required pam_deny.so
 X
 rm -f /etc/pam.d/pop3
 """
-
-
-@pytest.mark.skipif(bool(INSIDE), reason="this is the inner run")
-def test_in_namespace():
-    if not namespace.can():
-        pytest.skip("no namespaces here")
-    namespace.run(__file__, SETUP)
-
-
-inner = pytest.mark.skipif(not INSIDE, reason="runs in a namespace")
+test_in_namespaces = namespace.outer(__file__, SETUP)
+inner = namespace.inner
 
 
 @pytest.fixture(scope="module")

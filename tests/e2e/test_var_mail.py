@@ -9,7 +9,6 @@ import pytest
 
 from lib import agree, dovecot, namespace, server
 from lib.agree import msg, piece
-from lib.namespace import INSIDE
 
 SETUP = r"""
 mount -t tmpfs -o mode=2775,gid=mail tmpfs /var/mail
@@ -18,14 +17,8 @@ USERS = ["v1", "v2"]
 SPOOL = "/var/mail"
 
 pytestmark = pytest.mark.skipif(not server.is_root(), reason="needs root")
-inner = pytest.mark.skipif(not INSIDE, reason="runs in a namespace")
-
-
-@pytest.mark.skipif(bool(INSIDE), reason="this is the inner run")
-def test_in_namespaces():
-    if not namespace.can() or not dovecot.is_there():
-        pytest.skip("needs namespaces and Debian's Dovecot")
-    namespace.run(__file__, SETUP)
+inner = namespace.inner
+test_in_namespaces = namespace.outer(__file__, SETUP, dovecot.is_there)
 
 
 class SpoolBox(agree.MboxBox):

@@ -3,15 +3,21 @@
 namespaces, with an overlay over /etc and accounts of its own: real root, real
 PAM, the usual ports, and nothing on the host changes."""
 import os
+import re
 import subprocess
 import sys
 
+import pytest
+
 INSIDE = os.environ.get("RESTANTE_TEST_NAMESPACE")
+
+inner = pytest.mark.skipif(not INSIDE, reason="runs in a namespace")
 
 BEGIN = r"""
 set -e
 mount --make-rprivate /
 T=$(mktemp -d /tmp/restante-ns.XXXXXX)
+trap 'cd /; umount -l /etc; umount -l $T; rmdir $T' EXIT
 mount -t tmpfs tmpfs $T
 chmod 755 $T
 mkdir $T/up $T/wk $T/home $T/spool
@@ -25,12 +31,7 @@ END = r"""
 export RESTANTE_TEST_NAMESPACE=$T
 set +e
 "$@"
-rc=$?
-cd /
-umount /etc
-umount $T
-rmdir $T
-exit $rc
+exit $?
 """
 
 
@@ -59,7 +60,20 @@ def run(path, setup, *more):
         # (what fails inside is not the outer run's to list)
         env={k: v for k, v in os.environ.items() if k != "RESTANTE_FAILED"},
         timeout=900)
-    assert done.returncode == 0, done.stdout.decode()
+    said = done.stdout.decode()
+    assert done.returncode == 0, said
+    assert re.search(r"\b[1-9]\d* passed", said), said  # not all skipped
+    assert not re.search(r"umount:|rmdir:", said), said  # nothing is left
     after = os.stat("/etc/passwd")
     assert (before.st_ino, before.st_mtime_ns) == (
         after.st_ino, after.st_mtime_ns)
+
+
+def outer(path, setup, needs=lambda: True):
+    """The test of a file that runs its `inner` ones."""
+    @pytest.mark.skipif(bool(INSIDE), reason="this is the inner run")
+    def test_in_namespaces():
+        if not can() or not needs():
+            pytest.skip("no namespaces, or not all programs, here")
+        run(path, setup)
+    return test_in_namespaces
