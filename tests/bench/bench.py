@@ -165,6 +165,7 @@ class Bench:
                     if srv.name == "restante":
                         self.missed.append((label_of(row, size), "failed"))
                 srv.close_all()
+                mail.release()
                 if r is None:
                     usable = [s for s in usable if s is not srv]
                 else:

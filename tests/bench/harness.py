@@ -186,10 +186,33 @@ def end_sessions(srv, user):
         time.sleep(0.01)
 
 
+def at_rest(srv, user):
+    """A user's mail lies as on a machine in use: written out, so that no run
+    shares the machine with the writing of what was made before it, and in
+    memory, until the row has been run. A machine that gives idle memory back
+    (DAMON) drops what was read a few seconds ago; whoever comes first then
+    waits for the disk, and asking it takes more CPU than a whole row does
+    (10,000 messages by bare calls: 40 ms, 100 to 380 after a pause). As mail
+    rests while the other server has its turn, that went to both alike and hid
+    what they do. When times of access are written is the servers' own affair:
+    they stay."""
+    os.sync()
+    mail.release()
+    for folder, _, names in os.walk(srv.home(user)):
+        # By name, as both servers come to them.
+        for name in sorted(names):
+            path = os.path.join(folder, name)
+            if name == "inbox" or os.path.basename(folder) in ("cur", "new"):
+                mail.hold(path)
+            else:
+                os.lstat(path)
+
+
 def fresh(srv, user):
     """A session in a process that has just been started, a round trip after
     its login; what that leaves to do is not measured."""
     end_sessions(srv, user)
+    at_rest(srv, user)
     c = srv.imap(user, timeout=600)
     time.sleep(AFTER_LOGIN)
     return c

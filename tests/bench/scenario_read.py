@@ -4,7 +4,7 @@ import os
 import random
 import time
 
-from harness import (AFTER_LOGIN, FOLDERS, Bulk, Measure, box, each,
+from harness import (AFTER_LOGIN, FOLDERS, Bulk, Measure, at_rest, box, each,
                      end_sessions, forget, fresh, open_box)
 import mail
 
@@ -27,7 +27,7 @@ def select_first(store):
     def run(srv, rnd, opt, n):
         user = box(store, n)
         forget(srv, user)
-        c = srv.imap(user, timeout=600)
+        c = fresh(srv, user)
         with Measure(srv, settle=SETTLE) as m:
             c.ok("SELECT INBOX")
         c.logout()
@@ -105,6 +105,18 @@ def first_second(items, store):
     return run
 
 
+def known(srv, user, rnd):
+    """A mailbox that was read before: what is found when each message is read
+    for the first time has rows of its own, and is no part of the others. They
+    differed by it between the first round and the next ones, and between a run
+    of all rows and one of a row alone."""
+    if rnd == 0:
+        c = open_box(srv, user, examine=True)
+        Bulk(c).run("FETCH 1:* (RFC822.SIZE)")
+        c.logout()
+    at_rest(srv, user)
+
+
 def fetch(items, store, tls=False, times=1):
     def run(srv, rnd, opt, n):
         c = open_box(srv, box(store, n), tls, examine=True)
@@ -120,8 +132,18 @@ def fetch(items, store, tls=False, times=1):
     return run
 
 
+def bodies(store, tls=False):
+    run_fetch = fetch("BODY.PEEK[]", store, tls)
+
+    def run(srv, rnd, opt, n):
+        known(srv, box(store, n), rnd)
+        return run_fetch(srv, rnd, opt, n)
+    return run
+
+
 def random_messages(store):
     def run(srv, rnd, opt, n):
+        known(srv, box(store, n), rnd)
         c = open_box(srv, box(store, n), examine=True)
         bulk, times = Bulk(c), 1000
         pick = random.Random(rnd)
