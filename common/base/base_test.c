@@ -38,6 +38,43 @@ test_str(UNUSED void **state)
 	assert_true(str_ends(STR("a.lock"), STR(".lock")));
 }
 
+/* The same, byte by byte. */
+static bool
+is_same_by_bytes(const char *a, const char *b, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		int x = (unsigned char)a[i], y = (unsigned char)b[i];
+
+		x += x >= 'A' && x <= 'Z' ? 32 : 0;
+		y += y >= 'A' && y <= 'Z' ? 32 : 0;
+		if (x != y)
+			return false;
+	}
+	return true;
+}
+
+/* Each pair of bytes at each place of texts of all lengths up to three words;
+ * what stands behind them is not looked at. */
+static void
+test_str_eq_nocase(UNUSED void **state)
+{
+	char a[32], b[32];
+
+	for (size_t n = 1; n < 25; n++)
+		for (size_t at = n > 9 ? n - 9 : 0; at < n; at++)
+			for (unsigned pair = 0; pair < 65536; pair++) {
+				memset(a, 'q', sizeof(a));
+				memset(b, 'Q', sizeof(b));
+				a[n] = 'x';
+				b[n] = 'y';
+				a[at] = (char)(pair >> 8);
+				b[at] = (char)pair;
+				assert_true(str_eq_nocase(str_make(a, n),
+						str_make(b, n)) ==
+				    is_same_by_bytes(a, b, n));
+			}
+}
+
 static void
 test_num(UNUSED void **state)
 {
@@ -267,6 +304,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_str),
+	    cmocka_unit_test(test_str_eq_nocase),
 	    cmocka_unit_test(test_num),
 	    cmocka_unit_test(test_digits),
 	    cmocka_unit_test(test_buf_stops_at_its_maximum),

@@ -17,12 +17,48 @@ lower(char c)
 	return u >= 'A' && u <= 'Z' ? (unsigned char)(u + 32) : u;
 }
 
+#define EACH_BYTE UINT64_C(0x0101010101010101)
+
+/* Eight bytes, A to Z of them in lower case. */
+static uint64_t
+lower_word(uint64_t w)
+{
+	uint64_t low = w & EACH_BYTE * 0x7f;
+	uint64_t from_a = low + EACH_BYTE * (0x80 - 'A');
+	uint64_t behind_z = low + EACH_BYTE * (0x7f - 'Z');
+
+	return w | ((from_a ^ behind_z) & ~w & EACH_BYTE * 0x80) >> 2;
+}
+
+static bool
+is_same_word(const char *a, const char *b)
+{
+	uint64_t x, y;
+
+	memcpy(&x, a, sizeof(x));
+	memcpy(&y, b, sizeof(y));
+	/* What differs in more than the bit of the case is another text. */
+	return x == y ||
+	    (((x ^ y) & ~(EACH_BYTE * 0x20)) == 0 &&
+		lower_word(x) == lower_word(y));
+}
+
 bool
 str_eq_nocase(struct str a, struct str b)
 {
+	const size_t word = sizeof(uint64_t);
+	size_t i = 0;
+
 	if (a.n != b.n)
 		return false;
-	for (size_t i = 0; i < a.n; i++)
+	if (a.n >= word) {
+		for (; a.n - i >= word; i += word)
+			if (!is_same_word(a.p + i, b.p + i))
+				return false;
+		/* The last one overlaps the one before it. */
+		return is_same_word(a.p + a.n - word, b.p + b.n - word);
+	}
+	for (; i < a.n; i++)
 		if (a.p[i] != b.p[i] && lower(a.p[i]) != lower(b.p[i]))
 			return false;
 	return true;
