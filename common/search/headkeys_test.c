@@ -111,12 +111,31 @@ test_long(UNUSED void **state)
 	arena_done(&a);
 }
 
+/* Numbers lie in the index: they are these, and no other name has one. */
+static void
+test_numbers(UNUSED void **state)
+{
+	static const char *const names[] = {"from", "TO", "cC", "Bcc",
+	    "SUBJECT", "message-id", "In-Reply-To", "REPLY-TO", "sender",
+	    "List-ID"};
+	static const char *const others[] = {"", "f", "Fram", "fro", "Tx", "xc",
+	    "Bcd", "Subjecs", "List-Ic", "Lixt-Id", "Message-Ix", "In-Reply-Tp",
+	    "Reply-Tx", "Sendes", "Received", "References", "MIME-Version",
+	    "Return-Path", "Content-Type", "Content-Transfer-Encoding"};
+
+	for (unsigned i = 0; i < ARRAY_LEN(names); i++)
+		assert_int_equal(headkeys_number(str_of(names[i])), i + 1);
+	for (size_t i = 0; i < ARRAY_LEN(others); i++)
+		assert_int_equal(headkeys_number(str_of(others[i])), 0);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_asks),
 	    cmocka_unit_test(test_long),
+	    cmocka_unit_test(test_numbers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
