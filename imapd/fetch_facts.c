@@ -74,6 +74,8 @@ static const struct str listed[] = {
     STR_LIT("X-UNIVERSALLY-UNIQUE-IDENTIFIER"),
 };
 
+/* Room for a header that stays. */
+#define WIRE_KEPT_MAX ((size_t)16 * 1024)
 /* Of one message; who asks for more has them counted again. */
 #define BINARY_KEPT_MAX 1024
 
@@ -276,32 +278,49 @@ next_field(struct str *rest, struct kept_field *out)
 	return true;
 }
 
+static void
+pack_field(struct buf *out, uint8_t number, struct str wire)
+{
+	/* One that the header was cut in has no end of its own. */
+	bool has_end = wire.n > 0 && wire.p[wire.n - 1] == '\n';
+	uint32_t n = (uint32_t)(wire.n + (has_end || wire.n == 0 ? 0 : 2));
+	char *to = buf_room(out, FIELD_HEAD + n);
+
+	if (to == NULL)
+		return;
+	*to = (char)number;
+	memcpy(to + 1, &n, sizeof(n));
+	memcpy(to + FIELD_HEAD, wire.p, wire.n);
+	if (n > wire.n)
+		memcpy(to + FIELD_HEAD + wire.n, "\r\n", 2);
+	out->n += FIELD_HEAD + n;
+}
+
+/* Converted as a whole, then cut into fields: each of them is short. */
 void
 fetch_facts_pack(struct buf *out, struct str header)
 {
+	static struct buf wire; /* its room stays for the next header */
 	struct header_iter it;
 	struct header_field f;
-	size_t begin = out->n, from;
+	size_t begin = out->n;
+	bool after_cr = false;
 
+	if (wire.max_bytes == 0)
+		buf_init(&wire, SIZE_MAX / 4);
+	buf_clear(&wire);
+	wire_convert(&wire, header, &after_cr);
 	(void)buf_add_byte(out, 0);
-	header_iter_init(&it, header);
+	header_iter_init(&it, buf_str(&wire));
 	while (header_iter_next_any(&it, &f)) {
 		uint8_t number = number_of(f.name);
-		bool after_cr = false;
-		uint32_t n = 0;
 
-		if (number == 0)
-			continue;
-		(void)buf_add_byte(out, (char)number);
-		(void)buf_add(out, &n, sizeof(n));
-		from = out->n;
-		wire_convert(out, f.raw, &after_cr);
-		if (out->n > from && out->p[out->n - 1] != '\n')
-			(void)buf_add_c(out, "\r\n");
-		n = (uint32_t)(out->n - from);
-		memcpy(out->p + from - sizeof(n), &n, sizeof(n));
+		if (number != 0)
+			pack_field(out, number, f.raw);
 	}
 	out->p[begin] = it.has_blank;
+	if (wire.size > WIRE_KEPT_MAX)
+		buf_done(&wire);
 }
 
 bool
