@@ -80,7 +80,9 @@ month_of(struct str name, unsigned *month)
 	for (i = 0; i < 3; i++)
 		three[i] = ascii_lower(name.p[i]);
 	for (i = 0; i < 12; i++)
-		if (memcmp(months + i * 3, three, 3) == 0) {
+		if (months[i * 3 + 2] == three[2] &&
+		    months[i * 3 + 1] == three[1] &&
+		    months[i * 3] == three[0]) {
 			*month = i + 1;
 			return true;
 		}

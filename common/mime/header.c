@@ -12,19 +12,53 @@
 #include "text/ascii.h"
 #include "text/block.h"
 
-/* Length of the first line of `s` with its LF; s.n when there is none. */
-static size_t
-line_length(struct str s)
+/* Behind the first LF from `i` on; s.n when there is none. A call of memchr for
+ * each line costs more than most lines have. */
+static inline size_t
+line_end(struct str s, size_t i)
 {
-	const char *lf = memchr(s.p, '\n', s.n);
+	const char *lf;
 
+#ifdef __SSE2__
+	for (; s.n - i >= BLOCK_BYTES; i += BLOCK_BYTES) {
+		unsigned end = block_mask(s.p + i, '\n');
+
+		if (end != 0)
+			return i + (unsigned)__builtin_ctz(end) + 1;
+	}
+#endif
+	lf = memchr(s.p + i, '\n', s.n - i);
 	return lf == NULL ? s.n : (size_t)(lf - s.p) + 1;
 }
 
-static bool
-is_blank_line(struct str line)
+/* Where the first colon of `line` is, with `room` bytes there; line.n: none. */
+static inline size_t
+find_colon(struct str line, UNUSED size_t room)
 {
-	return str_eq(line, STR("\n")) || str_eq(line, STR("\r\n"));
+	const char *colon;
+	size_t from = 0;
+
+#ifdef __SSE2__
+	if (room >= BLOCK_BYTES) {
+		unsigned at = block_mask(line.p, ':');
+
+		if (at != 0) {
+			from = (unsigned)__builtin_ctz(at);
+			return from < line.n ? from : line.n;
+		}
+		from = BLOCK_BYTES;
+	}
+	if (from >= line.n)
+		return line.n;
+#endif
+	colon = memchr(line.p + from, ':', line.n - from);
+	return colon == NULL ? line.n : (size_t)(colon - line.p);
+}
+
+static inline bool
+is_blank_line(struct str s)
+{
+	return s.p[0] == '\n' || (s.p[0] == '\r' && s.n > 1 && s.p[1] == '\n');
 }
 
 struct str
@@ -37,20 +71,26 @@ header_line_content(struct str line)
 	return line;
 }
 
-bool
-header_split_name(struct str line, struct str *name, size_t *value_at)
+static inline bool
+split_name(struct str line, size_t room, struct str *name, size_t *value_at)
 {
-	const char *colon = line.n == 0 || ascii_is_blank(line.p[0])
-	    ? NULL
-	    : memchr(line.p, ':', line.n);
+	size_t colon = line.n == 0 || ascii_is_blank(line.p[0])
+	    ? line.n
+	    : find_colon(line, room);
 
-	if (colon == NULL)
+	if (colon == line.n)
 		return false;
-	*name = str_make(line.p, (size_t)(colon - line.p));
-	*value_at = name->n + 1;
+	*name = str_make(line.p, colon);
+	*value_at = colon + 1;
 	while (name->n > 0 && ascii_is_blank(name->p[name->n - 1]))
 		name->n--;
 	return name->n > 0;
+}
+
+bool
+header_split_name(struct str line, struct str *name, size_t *value_at)
+{
+	return split_name(line, line.n, name, value_at);
 }
 
 bool
@@ -61,20 +101,24 @@ header_iter_next_any(struct header_iter *it, struct header_field *out)
 
 	if (rest.n == 0)
 		return false;
-	first = n = line_length(rest);
-	if (is_blank_line(str_head(rest, n))) {
+	if (is_blank_line(rest)) {
 		it->rest.n = 0;
 		it->has_blank = true;
 		return false;
 	}
+	first = n = line_end(rest, 0);
 	while (n < rest.n && ascii_is_blank(rest.p[n]))
-		n += line_length(str_skip(rest, n));
-	it->rest = str_skip(rest, n);
-	*out = (struct header_field){.raw = str_head(rest, n)};
-	if (header_split_name(str_head(rest, first), &out->name, &value_at))
-		out->value = header_line_content(str_skip(out->raw, value_at));
-	else
-		out->name.n = 0;
+		n = line_end(rest, n);
+	it->rest = str_make(rest.p + n, rest.n - n);
+	out->raw = str_make(rest.p, n);
+	if (split_name(
+		str_make(rest.p, first), rest.n, &out->name, &value_at)) {
+		out->value = header_line_content(
+		    str_make(rest.p + value_at, n - value_at));
+	} else {
+		out->name = str_make(rest.p, 0);
+		out->value = str_make(NULL, 0);
+	}
 	return true;
 }
 
@@ -127,9 +171,11 @@ skip_lines(struct str s, size_t i)
 {
 	for (; s.n - i > BLOCK_BYTES; i += BLOCK_BYTES) {
 		const char *p = s.p + i;
-		unsigned end = block_mask(p, '\n') &
-		    (block_mask(p + 1, '\n') | block_mask(p + 1, '\r'));
+		unsigned end = block_mask(p, '\n');
 
+		if (end == 0)
+			continue;
+		end &= block_mask(p + 1, '\n') | block_mask(p + 1, '\r');
 		if (end != 0)
 			return i + (unsigned)__builtin_ctz(end);
 	}
@@ -193,20 +239,26 @@ header_unfold_to(struct str value, char *out)
 }
 
 #ifdef __SSE2__
-/* Whole blocks of ASCII without LF, NUL, or what may begin an encoded word. */
+static inline bool
+is_plain_block(const char *p)
+{
+	return (block_mask(p, '\n') | block_mask(p, '\0') | block_mask(p, '=') |
+		   block_mask_8bit(p)) == 0;
+}
+
+/* Whole blocks of ASCII without LF, NUL, or what may begin an encoded word; the
+ * last one may overlap the one before it. */
 static size_t
 skip_plain(struct str s)
 {
 	size_t i = 0;
 
-	for (; s.n - i >= BLOCK_BYTES; i += BLOCK_BYTES) {
-		const char *p = s.p + i;
-
-		if ((block_mask(p, '\n') | block_mask(p, '\0') |
-			block_mask(p, '=') | block_mask_8bit(p)) != 0)
-			break;
-	}
-	return i;
+	if (s.n < BLOCK_BYTES)
+		return 0;
+	for (; s.n - i >= BLOCK_BYTES; i += BLOCK_BYTES)
+		if (!is_plain_block(s.p + i))
+			return i;
+	return is_plain_block(s.p + s.n - BLOCK_BYTES) ? s.n : i;
 }
 #else
 static size_t

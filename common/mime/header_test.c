@@ -49,6 +49,81 @@ block_end_by_bytes(struct str s)
 	return 0;
 }
 
+static size_t
+line_by_bytes(struct str s, size_t i)
+{
+	while (i < s.n && s.p[i] != '\n')
+		i++;
+	return i < s.n ? i + 1 : i;
+}
+
+/* One field from `at` on, byte by byte; the place behind it, 0: no more. */
+static size_t
+field_by_bytes(struct str s, size_t at, struct header_field *out)
+{
+	size_t first = line_by_bytes(s, at), end = first, colon = at, n;
+
+	*out = (struct header_field){0};
+	if (at == s.n || s.p[at] == '\n' ||
+	    (s.p[at] == '\r' && at + 1 < s.n && s.p[at + 1] == '\n'))
+		return 0;
+	while (end < s.n && (s.p[end] == ' ' || s.p[end] == '\t'))
+		end = line_by_bytes(s, end);
+	out->raw = str_make(s.p + at, end - at);
+	while (colon < first && s.p[colon] != ':')
+		colon++;
+	for (n = colon - at;
+	     n > 0 && (s.p[at + n - 1] == ' ' || s.p[at + n - 1] == '\t');)
+		n--;
+	if (colon == first || n == 0 || s.p[at] == ' ' || s.p[at] == '\t')
+		return end;
+	out->name = str_make(s.p + at, n);
+	out->value = str_make(s.p + colon + 1, end - colon - 1);
+	if (out->value.n > 0 && out->value.p[out->value.n - 1] == '\n')
+		out->value.n--;
+	if (out->value.n > 0 && out->value.p[out->value.n - 1] == '\r')
+		out->value.n--;
+	return end;
+}
+
+/* All lengths up to some blocks; a copy of that size shows a look beyond. */
+static void
+test_fields_by_bytes(UNUSED void **state)
+{
+	static const char few[] = "abcdefgh::\n\n\r \t";
+	struct header_field f, want;
+	struct header_iter it;
+	uint32_t seed = 1;
+
+	for (unsigned round = 0; round < 20000; round++) {
+		size_t n = round % 90, at = 0, next;
+		/* Lines of some length, too. */
+		unsigned letters = round % 3 == 0 ? 0 : 40;
+		char *text = malloc(n + 1);
+		struct str s = str_make(text + 1, n);
+
+		assert_non_null(text);
+		for (size_t i = 0; i <= n; i++) {
+			seed = seed * 1664525 + 1013904223;
+			text[i] = few[(seed >> 24) % 60 < letters
+				? (seed >> 16) % 8
+				: (seed >> 16) % (sizeof(few) - 1)];
+		}
+		header_iter_init(&it, s);
+		while ((next = field_by_bytes(s, at, &want)) != 0) {
+			assert_true(header_iter_next_any(&it, &f));
+			assert_true(str_eq(f.raw, want.raw));
+			assert_true(str_eq(f.name, want.name));
+			if (want.name.n > 0)
+				assert_true(str_eq(f.value, want.value));
+			at = next;
+		}
+		assert_false(header_iter_next_any(&it, &f));
+		assert_true(it.has_blank == (at < n));
+		free(text);
+	}
+}
+
 /* Wherever it lies, whatever looks like it before, and read in two pieces. */
 static void
 test_block_end(UNUSED void **state)
@@ -301,6 +376,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_blocks),
+	    cmocka_unit_test(test_fields_by_bytes),
 	    cmocka_unit_test(test_block_end),
 	    cmocka_unit_test(test_find_each),
 	    cmocka_unit_test(test_unfold),

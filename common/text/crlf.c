@@ -26,7 +26,9 @@ count_lone(const char *p, size_t blocks)
 	const __m128i lf = _mm_set1_epi8('\n'), cr = _mm_set1_epi8('\r');
 	__m128i sum = _mm_setzero_si128();
 
-	for (; blocks > 0; blocks--, p += BLOCK_BYTES)
+#pragma GCC unroll 4
+	for (const char *end = p + blocks * BLOCK_BYTES; p < end;
+	     p += BLOCK_BYTES)
 		sum = _mm_sub_epi8(sum,
 		    _mm_andnot_si128(_mm_cmpeq_epi8(block_at(p - 1), cr),
 			_mm_cmpeq_epi8(block_at(p), lf)));

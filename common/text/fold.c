@@ -88,7 +88,7 @@ upper_head(struct str s, char *out)
 	const __m128i behind = _mm_set1_epi8((char)(0x80 + 26));
 	const __m128i bit = _mm_set1_epi8(0x20);
 
-	for (; s.n - i >= 16; i += 16) {
+	while (s.n - i >= 16) {
 		__m128i c =
 		    _mm_loadu_si128((const __m128i *)(const void *)(s.p + i));
 		__m128i lower = _mm_cmplt_epi8(_mm_add_epi8(c, shift), behind);
@@ -97,6 +97,10 @@ upper_head(struct str s, char *out)
 			break;
 		_mm_storeu_si128((__m128i *)(void *)(out + i),
 		    _mm_sub_epi8(c, _mm_and_si128(lower, bit)));
+		i += 16;
+		/* The last block overlaps the one before it. */
+		if (i < s.n && s.n - i < 16)
+			i = s.n - 16;
 	}
 #endif
 	for (; i < s.n && !ascii_is_8bit(s.p[i]); i++)
