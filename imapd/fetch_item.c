@@ -375,7 +375,9 @@ write_section(struct cmd *c, const struct fetch_section *sec, struct err *e)
 		return 0;
 	case SECTION_BYTES:
 		begin_section(c, sec);
-		buf_addf(&c->s->out, "{%zu}\r\n", v.bytes.n);
+		buf_add_byte(&c->s->out, '{');
+		buf_add_u64(&c->s->out, v.bytes.n);
+		buf_add_c(&c->s->out, "}\r\n");
 		buf_add_str(&c->s->out, v.bytes);
 		return 0;
 	case SECTION_RANGE:

@@ -229,10 +229,10 @@ sync_write_flag_names(struct session *s)
 void
 sync_begin_fetch(struct session *s, uint32_t uid)
 {
-	if (s->uid_only)
-		buf_addf(&s->out, "* %u UIDFETCH (", uid);
-	else
-		buf_addf(&s->out, "* %u FETCH (", view_seq(s->view, uid));
+	/* For each message of a listing: not by printf. */
+	buf_add_c(&s->out, "* ");
+	buf_add_u64(&s->out, s->uid_only ? uid : view_seq(s->view, uid));
+	buf_add_c(&s->out, s->uid_only ? " UIDFETCH (" : " FETCH (");
 }
 
 /*
@@ -242,8 +242,11 @@ sync_begin_fetch(struct session *s, uint32_t uid)
 static void
 write_identity(struct session *s, bool with_uid, uint32_t uid)
 {
-	if ((with_uid || s->condstore) && !s->uid_only)
-		buf_addf(&s->out, "UID %u ", uid);
+	if ((with_uid || s->condstore) && !s->uid_only) {
+		buf_add_c(&s->out, "UID ");
+		buf_add_u64(&s->out, uid);
+		buf_add_byte(&s->out, ' ');
+	}
 	if (!s->condstore)
 		return;
 	modseq_write(&s->out, s->view, uid);
