@@ -408,7 +408,7 @@ ctl_give_back(const struct ctl_options *o, int argc, char **argv)
 {
 	struct ctl_user u;
 	struct give g = {.o = o, .user = &u};
-	const char *name;
+	const char *name = NULL;
 	struct buf out;
 	struct err e;
 	int status;
