@@ -128,8 +128,13 @@ def test_opened_when_it_can_be():
     try:
         s.start()
         os.rename(folder, folder + ".away")
-        os.kill(s.pids("logd")[0], signal.SIGKILL)
-        time.sleep(1.8)  # it is started, and looked for once more
+        old = s.pids("logd")
+        os.kill(old[0], signal.SIGKILL)
+        end = time.monotonic() + 30
+        while not set(s.pids("logd")) - set(old):
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        time.sleep(1.8)  # it has looked for the folder, and once more
         os.mkdir(folder)
         s.wait_log(r"log lines lost count=\d+", timeout=20)
     finally:
