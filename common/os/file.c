@@ -14,7 +14,9 @@
 #include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/vfs.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -301,6 +303,22 @@ file_is_unread(const struct err *e)
 	default:
 		return e->sys != ELOOP && e->sys != ENOTDIR;
 	}
+}
+
+int
+file_lock_within(int fd, uint32_t wait_ms, struct err *e)
+{
+	const struct timespec nap = {.tv_nsec = 1000000};
+
+	for (uint32_t ms = 0; flock(fd, LOCK_EX | LOCK_NB) == -1; ms++) {
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			return err_sys(e, "flock");
+		if (ms >= wait_ms)
+			return err_set(
+			    e, ERR_IN_USE, "locked by another process");
+		(void)nanosleep(&nap, NULL);
+	}
+	return 0;
 }
 
 void

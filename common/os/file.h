@@ -76,6 +76,11 @@ int file_read_at(
 int file_load(
     int dirfd, const char *name, struct buf *b, struct stat *st, struct err *e);
 /*
+ * An exclusive flock() that others hold for a moment, waited for in one piece
+ * but for `wait_ms` at most: a process that was stopped may have it. ERR_IN_USE.
+ */
+int file_lock_within(int fd, uint32_t wait_ms, struct err *e);
+/*
  * Why file_load() or file_open_dir() has failed: is it that what is there can not
  * be read just now (no more descriptors, a bad disk)? Then it must not be taken
  * for missing, nor be written anew. False: it is missing, or no file that we

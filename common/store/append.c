@@ -125,7 +125,7 @@ append_commit_some(
 			    set32_at(uids, n - set32_count_le(&a->dropped, n)),
 			    true);
 	/* The messages are there; that they are seen is not worth a failure. */
-	if (seen_save(a->m, &why) == -1)
+	if (seen_save_now(a->m, &why) == -1)
 		store_warn(a->m->store, "%s: %s", a->m->name, why.text);
 	return STEP_DONE;
 }

@@ -221,9 +221,10 @@ view_store(struct view *v, const struct set32 *uids, enum store_op op,
 		if (clock_mono_ms() >= until)
 			result = STEP_MORE;
 	}
-	if (result != STEP_FAIL &&
-	    (m->store->ops->flush(m, e) == -1 || seen_save(m, e) == -1))
+	if (result != STEP_FAIL && m->store->ops->flush(m, e) == -1)
 		result = STEP_FAIL;
+	if (result == STEP_DONE)
+		result = seen_save(m, e);
 	if (result == STEP_DONE && m->store->ops->settle != NULL)
 		result = m->store->ops->settle(m, e);
 	if (result != STEP_MORE)

@@ -159,8 +159,10 @@ floor_of(struct store *s, struct index *ix)
 		return floor;
 	}
 	floor = modseq_floor(s);
-	/* What can not be written is found again. */
-	(void)index_write(ix, put_floor, &floor, &e);
+	/* What can not be written is found again; what could not be read is
+	 * none. */
+	if (store_head(s)->modseq_is_read)
+		(void)index_write(ix, put_floor, &floor, &e);
 	return floor;
 }
 

@@ -206,6 +206,7 @@ struct store {
 	/* Of the head: modseq_floor.h. */
 	uint64_t modseq_floor, modseq_ceiling;
 	bool modseq_is_read;
+	int64_t modseq_again_ms; /* it is locked: not tried before */
 	/* Namespaces: space.h. */
 	struct store *head; /* the user's own store; NULL: this is it */
 	struct list spaces; /* of the head: the other stores */
@@ -328,6 +329,11 @@ struct store_ops {
 	enum step (*rename)(struct store *s, struct str from, struct str to,
 	    struct rename_run *run, struct err *e);
 	void (*rename_end)(struct rename_run *run); /* may be NULL */
+	/*
+	 * Before what is kept of a name is changed: is none of them in the midst
+	 * of being renamed by another process? ERR_IN_USE. NULL: never.
+	 */
+	enum step (*await_rename)(struct store *s, struct err *e);
 	/* Where a mailbox, or a level, lies: rights.h. ERR_NOT_FOUND. */
 	int (*rights_place)(struct store *s, struct str name,
 	    struct rights_place *out, struct err *e);
@@ -463,9 +469,11 @@ struct store_ops {
 	void (*note_uidl)(struct mailbox *m, uint32_t uid, struct str uidl);
 	/*
 	 * A POP3 UIDL that is not of our making, for a message without one.
-	 * False: the setting decides. NULL: never.
+	 * Nothing in `out`: the setting decides. -1: that can not be told now.
+	 * NULL: never.
 	 */
-	bool (*own_uidl)(struct mailbox *m, uint32_t uid, struct buf *out);
+	int (*own_uidl)(
+	    struct mailbox *m, uint32_t uid, struct buf *out, struct err *e);
 	/*
 	 * For restantectl, after a sync: mends what sessions leave for the next
 	 * change. May wait for locks; NULL: a sync does it all.

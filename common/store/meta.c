@@ -266,8 +266,7 @@ meta_place_write(
 }
 
 int
-meta_place_lock(const struct meta_place *p, struct dotlock *lock,
-    int64_t wait_ms, struct err *e)
+meta_place_lock(const struct meta_place *p, struct dotlock *lock, struct err *e)
 {
 	struct file_perm perm;
 	int fd = open_place(p, &perm, e), rc;
@@ -276,7 +275,7 @@ meta_place_lock(const struct meta_place *p, struct dotlock *lock,
 
 	if (fd == -1)
 		return -1;
-	rc = dotlock_take(lock, fd, p->file, &rules, wait_ms, e);
+	rc = dotlock_take(lock, fd, p->file, &rules, 0, e);
 	/* The lock goes by its own descriptor of the folder. */
 	if (rc == -1)
 		close(fd);
@@ -444,7 +443,7 @@ prepare(struct store *s, struct arena *a, struct meta_job *job,
 	if (!c->is_asked)
 		return 0;
 	if (find_place(s, a, mailbox, scope, &c->place, e) == -1 ||
-	    meta_place_lock(&c->place, &job->locks[scope], 0, e) == -1 ||
+	    meta_place_lock(&c->place, &job->locks[scope], e) == -1 ||
 	    meta_place_read(s, &c->place, a, &c->old, e) == -1 ||
 	    meta_place_read(s, &c->place, a, &c->fresh, e) == -1)
 		return -1;
@@ -508,7 +507,7 @@ write_changes(struct store *s, struct arena *a, struct meta_job *job,
 	int rc = 0;
 
 	if (mailbox.n > 0)
-		rc = meta_uses_check(s, mailbox, changes, e);
+		rc = meta_uses_check(s, job, mailbox, changes, e);
 	for (int scope = SHARED; rc == 0 && scope <= PRIVATE; scope++)
 		rc = prepare(s, a, job, mailbox, changes, &c[scope], scope, e);
 	if (rc == 0)
@@ -544,6 +543,12 @@ meta_change(struct store *s, struct meta_job *job, struct str mailbox,
 	int rc = 0;
 
 	store_begin_step(s);
+	if (mailbox.n > 0 && !job->is_written && !job->has_uses &&
+	    s->ops->await_rename != NULL) {
+		step = s->ops->await_rename(s, e);
+		if (step != STEP_DONE)
+			return step;
+	}
 	arena_init(&a);
 	copy = copy_of(&a, changes);
 	if (mailbox.n > 0 && !job->has_uses)

@@ -87,9 +87,11 @@ unsigned meta_spots(struct store *s, struct str name, struct tree_spot *out);
 void meta_copy_inbox(struct store *s, struct str to);
 /*
  * Names of this store: a mailbox and those below it are about to get other ones,
- * and they have them, or that has failed.
+ * and they have them, or that has failed. Until the first is STEP_DONE they must
+ * not get them. ERR_IN_USE.
  */
-void meta_renaming(struct store *s, struct str from, struct str to);
+enum step meta_renaming(struct store *s, struct str from, struct str to,
+    struct lock_wait *wait, struct err *e);
 void meta_not_renamed(struct store *s, struct str from, struct str to);
 void meta_renamed(struct store *s, struct str from, struct str to);
 /* The same of an mbox file by its path, without those below it; `to` NULL:

@@ -31,8 +31,8 @@ int meta_place_write(
  * Keeps other processes from changing that file; ERR_IN_USE. One that is not
  * held may be unlocked.
  */
-int meta_place_lock(const struct meta_place *p, struct dotlock *lock,
-    int64_t wait_ms, struct err *e);
+int meta_place_lock(
+    const struct meta_place *p, struct dotlock *lock, struct err *e);
 void meta_place_unlock(struct dotlock *lock);
 
 /* ---- meta_use.c ---- */
@@ -43,8 +43,8 @@ int meta_uses_lock(struct store *s, struct dotlock *lock, struct str mailbox,
  * May these be set? The hint is written. ERR_UNSUPPORTED: such a special use can
  * not be had.
  */
-int meta_uses_check(struct store *s, struct str mailbox,
-    struct meta_entry *changes, struct err *e);
+int meta_uses_check(struct store *s, const struct meta_job *job,
+    struct str mailbox, struct meta_entry *changes, struct err *e);
 /* They are: other mailboxes give up what this one has now (RFC 6154 section
  * 5.4), as soon as they are not locked. */
 enum step meta_uses_changed(struct store *s, struct meta_job *job,

@@ -3,7 +3,10 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "store/meta.h"
+#include "store/notify.h"
+#include "store/special.h"
 #include "tests/lib/fresh_box.h"
 
 static void
@@ -244,6 +247,84 @@ test_taken_when_locked(void **state)
 	assert_false(box_has(b, "restante-special.lock"));
 }
 
+/* Whoever was to make the other give its use up has gone, or was killed. */
+static void
+test_taken_and_gone(void **state)
+{
+	struct box *b = *state;
+	const struct meta_entry one = {
+	    .name = STR("/private/specialuse"), .value = STR("\\Sent")};
+	struct meta_job job = {0};
+	struct err e;
+
+	box_open(b);
+	assert_int_equal(store_create(b->store, STR("A"), &e), 0);
+	assert_int_equal(store_create(b->store, STR("B"), &e), 0);
+	/* B stands before A in the list, and takes it from there again. */
+	set(b, "A", "/private/specialuse", "\\Archive");
+	set(b, "B", "/private/specialuse", "\\Junk");
+	set(b, "A", "/private/specialuse", "\\Sent \\Archive");
+	for (unsigned i = 0; i < 2; i++) {
+		const char *loser = i == 0 ? "A" : "B";
+		const char *winner = i == 0 ? "B" : "A";
+		const char *lock = i == 0 ? ".A/restante-private.lock"
+					  : ".B/restante-private.lock";
+
+		box_write(b, lock, "1:other");
+		job = (struct meta_job){0};
+		assert_int_equal(
+		    meta_change(b->store, &job, str_of(winner), &one, NULL, &e),
+		    STEP_MORE);
+		box_close(b);
+		box_open(b);
+		/* One alone has it, at once. */
+		assert_true(uses_of(b, winner) & 1u << USE_SENT);
+		assert_false(uses_of(b, loser) & 1u << USE_SENT);
+		box_unlink(b, lock);
+		(void)uses_of(b, winner);
+		assert_null(
+		    strstr(get(b, loser, "/private/specialuse"), "Sent"));
+	}
+	/* What had nothing to do with it is there. */
+	assert_true(uses_of(b, "A") & 1u << USE_SENT);
+}
+
+/* RENAME tries again while somebody has the list, and holds nobody meanwhile. */
+static void
+test_rename_waits_in_steps(void **state)
+{
+	struct box *b = *state;
+	struct rename_job *job = NULL;
+	int64_t began;
+	enum step step;
+	struct err e;
+
+	box_open(b);
+	assert_int_equal(store_create(b->store, STR("A"), &e), 0);
+	set(b, "A", "/private/specialuse", "\\Sent");
+	box_write(b, "restante-special.lock", "1:other");
+	began = clock_mono_ms();
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(
+		    store_rename(b->store, STR("A"), STR("B"), &job, &e),
+		    STEP_MORE);
+	assert_true(store_must_wait(b->store));
+	assert_true(clock_mono_ms() - began < 900);
+	assert_true(store_exists(b->store, STR("A")));
+	box_unlink(b, "restante-special.lock");
+	do
+		step = store_rename(b->store, STR("A"), STR("B"), &job, &e);
+	while (step == STEP_MORE);
+	assert_int_equal(step, STEP_DONE);
+	rename_job_free(&job);
+	assert_true(uses_of(b, "B") & 1u << USE_SENT);
+	assert_false(box_has(b, "restante-special.lock"));
+	/* Whom it does not concern does not wait. */
+	assert_int_equal(store_create(b->store, STR("C"), &e), 0);
+	box_write(b, "restante-special.lock", "1:other");
+	assert_int_equal(now_rename(b->store, STR("C"), STR("D"), &e), 0);
+}
+
 /* The list of special uses is not written anew when it can not be read. */
 static void
 test_uses_that_can_not_be_read(void **state)
@@ -282,6 +363,8 @@ main(void)
 	    T(test_uses_that_can_not_be_read),
 	    T(test_list_lock),
 	    T(test_taken_when_locked),
+	    T(test_taken_and_gone),
+	    T(test_rename_waits_in_steps),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

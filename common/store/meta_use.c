@@ -14,6 +14,11 @@
  * LIST looks into the files of these mailboxes alone, not of all. A name gets
  * into the list before its file is written, or before a mailbox that has one is
  * called so: none is missing, and one too many costs a look.
+ *
+ * A use is of one mailbox (RFC 6154 section 5.4). Whoever is given one comes to
+ * the front of the list, and only then into its file; the others give it up after
+ * that. Where a kill, or a client that went, has kept them from it, the first of
+ * the list has the use, and whoever looks next makes the others give it up.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -21,11 +26,12 @@
 
 #include "base/vec.h"
 #include "store/meta_impl.h"
+#include "store/notify.h"
 #include "store/space.h"
 #include "store/special.h"
 
 #define HEADER "restante-special 1\n"
-#define RENAME_WAIT_MS 1000 /* others have it for a moment */
+#define RENAME_WAIT_MS 10000
 #define LIST_BYTES_MAX (256 * 1024)
 #define ENTRY STR("/private/specialuse")
 
@@ -176,28 +182,39 @@ uses_of(struct store *s, struct arena *a, struct str name, unsigned *uses)
 	struct meta_place p;
 	struct err e;
 
-	if (meta_place_of(s, name, 1, &p, &e) == -1 ||
-	    meta_place_read(s, &p, a, &first, &e) == -1)
+	if (meta_place_of(s, name, 1, &p, &e) == -1)
 		return false;
+	if (meta_place_read(s, &p, a, &first, &e) == -1) {
+		if (file_is_unread(&e))
+			store_warn(s, "special use of mailbox=%.*s: %s",
+			    STR_ARG(name), e.text);
+		return false;
+	}
 	x = meta_find(first, ENTRY);
 	return x != NULL && meta_uses_parse(x->value, uses);
 }
 
-struct meta_use *
-meta_uses(struct store *s, struct arena *a)
+/* Those that have one, as their files say; false: two have the same. */
+static bool
+load_uses(struct store *s, struct arena *a, struct meta_use **first)
 {
-	struct meta_use *first, **at = &first;
+	struct meta_use **at = first;
+	unsigned all = 0;
+	bool ok = true;
 	struct err e;
 
-	if (read_list(s, a, &first, &e) == -1)
+	if (read_list(s, a, first, &e) == -1)
 		store_warn(s, "special uses: %s", e.text);
 	while (*at != NULL) {
-		if (uses_of(s, a, (*at)->name, &(*at)->uses))
-			at = &(*at)->next;
-		else
+		if (!uses_of(s, a, (*at)->name, &(*at)->uses)) {
 			*at = (*at)->next;
+			continue;
+		}
+		ok = ok && (all & (*at)->uses) == 0;
+		all |= (*at)->uses;
+		at = &(*at)->next;
 	}
-	return first;
+	return ok;
 }
 
 /* ---- changes ------------------------------------------------------------- */
@@ -210,9 +227,23 @@ last_level(const struct store *s, struct str name)
 	return at == name.n ? name : str_skip(name, at + 1);
 }
 
+static struct meta_use *
+without(struct meta_use *first, struct str name)
+{
+	struct meta_use **at = &first;
+
+	while (*at != NULL) {
+		if (str_eq((*at)->name, name))
+			*at = (*at)->next;
+		else
+			at = &(*at)->next;
+	}
+	return first;
+}
+
 int
-meta_uses_check(struct store *s, struct str mailbox, struct meta_entry *changes,
-    struct err *e)
+meta_uses_check(struct store *s, const struct meta_job *job, struct str mailbox,
+    struct meta_entry *changes, struct err *e)
 {
 	struct meta_use *list, one = {0};
 	struct meta_entry *x = changes;
@@ -244,9 +275,15 @@ meta_uses_check(struct store *s, struct str mailbox, struct meta_entry *changes,
 	}
 	if (read_list(s, &a, &list, e) == -1)
 		goto out;
+	/* Who only gives something up has what he has as before. */
+	if (is_listed(list, name) &&
+	    (uses == 0 || job->has_uses || str_eq(list->name, name))) {
+		rc = 0;
+		goto out;
+	}
 	one.name = name;
-	one.next = list;
-	rc = is_listed(list, name) ? 0 : write_list(s, &one, e);
+	one.next = without(list, name);
+	rc = write_list(s, &one, e);
 out:
 	arena_done(&a);
 	return rc;
@@ -261,14 +298,13 @@ find_uses(const struct meta_entry *changes)
 }
 
 static int
-lock_list(struct store *s, struct dotlock *lock, int64_t wait_ms, struct err *e)
+lock_list(struct store *s, struct dotlock *lock, struct err *e)
 {
 	struct meta_place p;
 
 	if (s->head != NULL || s->ops->rights_place == NULL)
 		return 0;
-	return list_place(s, &p, e) == -1 ||
-		meta_place_lock(&p, lock, wait_ms, e) == -1
+	return list_place(s, &p, e) == -1 || meta_place_lock(&p, lock, e) == -1
 	    ? -1
 	    : 0;
 }
@@ -286,12 +322,12 @@ meta_uses_lock(struct store *s, struct dotlock *lock, struct str mailbox,
 	arena_init(&a);
 	rc = space_of(&s, &a, &name, e);
 	if (rc == 0)
-		rc = lock_list(s, lock, 0, e);
+		rc = lock_list(s, lock, e);
 	arena_done(&a);
 	return rc;
 }
 
-/* Another mailbox gives up what this one has now. */
+/* A mailbox gives up what another one has now. */
 static enum step
 take_from(struct store *s, struct arena *a, struct meta_job *job,
     const struct meta_use *from, unsigned taken, struct err *e)
@@ -318,6 +354,7 @@ meta_uses_changed(struct store *s, struct meta_job *job, struct str mailbox,
     const struct meta_entry *changes, struct err *e)
 {
 	const struct meta_entry *x = find_uses(changes);
+	struct meta_use *list;
 	struct str name = mailbox;
 	enum step result = STEP_DONE;
 	unsigned uses;
@@ -328,7 +365,8 @@ meta_uses_changed(struct store *s, struct meta_job *job, struct str mailbox,
 		return STEP_DONE;
 	arena_init(&a);
 	if (space_of(&s, &a, &name, e) == 0) {
-		for (const struct meta_use *u = meta_uses(s, &a);
+		(void)load_uses(s, &a, &list);
+		for (const struct meta_use *u = list;
 		     u != NULL && result != STEP_MORE; u = u->next) {
 			enum step step;
 
@@ -341,6 +379,43 @@ meta_uses_changed(struct store *s, struct meta_job *job, struct str mailbox,
 	}
 	arena_done(&a);
 	return result;
+}
+
+/* What somebody has left undone, if nobody is at it now. */
+static void
+take_what_is_left(struct store *s, struct arena *a, const struct meta_use *list)
+{
+	struct dotlock lock = {0};
+	unsigned all = 0;
+	struct err e;
+
+	if (lock_list(s, &lock, &e) == -1)
+		return;
+	for (; list != NULL; list = list->next) {
+		struct meta_job job = {0};
+
+		if ((list->uses & all) != 0)
+			(void)take_from(s, a, &job, list, all, &e);
+		all |= list->uses;
+	}
+	store_forget_wait(s);
+	meta_place_unlock(&lock);
+}
+
+struct meta_use *
+meta_uses(struct store *s, struct arena *a)
+{
+	struct meta_use *first;
+	unsigned all = 0;
+
+	if (load_uses(s, a, &first))
+		return first;
+	take_what_is_left(s, a, first);
+	for (struct meta_use *u = first; u != NULL; u = u->next) {
+		u->uses &= ~all;
+		all |= u->uses;
+	}
+	return first;
 }
 
 /* `name`, as it is called when "from" is called "to". False: it stays. */
@@ -358,35 +433,76 @@ renamed(const struct store *s, struct arena *a, struct str name,
 	return true;
 }
 
-void
-meta_renaming(struct store *s, struct str from, struct str to)
+/* Both names of each; NULL: none is concerned. */
+static struct meta_use *
+with_both(const struct store *s, struct arena *a, struct meta_use *list,
+    struct str from, struct str to)
 {
-	struct meta_use *list, *more = NULL, **tail = &more;
-	struct dotlock lock = {0};
-	struct arena a;
+	struct meta_use *more = NULL, **tail = &more;
 	struct str name;
-	struct err e;
 
-	if (s->head != NULL)
-		return;
-	arena_init(&a);
-	if (lock_list(s, &lock, RENAME_WAIT_MS, &e) == -1)
-		store_warn(s, "special uses: %s", e.text);
-	if (read_list(s, &a, &list, &e) == -1)
-		store_warn(s, "special uses: %s", e.text);
 	for (const struct meta_use *u = list; u != NULL; u = u->next) {
-		if (!renamed(s, &a, u->name, from, to, &name) ||
+		if (!renamed(s, a, u->name, from, to, &name) ||
 		    is_listed(list, name))
 			continue;
-		*tail = arena_new(&a, 1, sizeof(**tail));
+		*tail = arena_new(a, 1, sizeof(**tail));
 		(*tail)->name = name;
 		tail = &(*tail)->next;
 	}
-	*tail = list;
-	if (more != list && write_list(s, more, &e) == -1)
-		store_warn(s, "special uses: %s", e.text);
+	*tail = more == NULL ? NULL : list;
+	return more;
+}
+
+enum step
+meta_renaming(struct store *s, struct str from, struct str to,
+    struct lock_wait *wait, struct err *e)
+{
+	struct meta_use *list, *more;
+	struct dotlock lock = {0};
+	enum step step = STEP_DONE;
+	struct arena a;
+	int rc;
+
+	if (s->head != NULL)
+		return STEP_DONE;
+	arena_init(&a);
+	rc = read_list(s, &a, &list, e);
+	more = rc == 0 ? with_both(s, &a, list, from, to) : NULL;
+	if (more != NULL) {
+		/* Nobody else changes it: it is read once more. */
+		rc = lock_list(s, &lock, e);
+		if (rc == 0)
+			rc = read_list(s, &a, &list, e);
+		more = rc == 0 ? with_both(s, &a, list, from, to) : NULL;
+		if (more != NULL)
+			rc = write_list(s, more, e);
+	}
 	meta_place_unlock(&lock);
 	arena_done(&a);
+	if (rc == -1)
+		step = store_lock_wait(s, wait, RENAME_WAIT_MS, e);
+	return step;
+}
+
+/*
+ * The list, locked, to take names out of it. False: that is left undone: one too
+ * many costs a look.
+ */
+static bool
+begin_tidying(struct store *s, struct arena *a, struct dotlock *lock,
+    struct meta_use **list)
+{
+	struct err e;
+
+	*list = NULL;
+	if (s->head != NULL || read_list(s, a, list, &e) == -1 || *list == NULL)
+		return false;
+	if (lock_list(s, lock, &e) == 0 && read_list(s, a, list, &e) == 0)
+		return true;
+	if (e.code != ERR_IN_USE)
+		store_warn(s, "special uses: %s", e.text);
+	meta_place_unlock(lock);
+	return false;
 }
 
 void
@@ -399,13 +515,9 @@ meta_renamed(struct store *s, struct str from, struct str to)
 	struct str name;
 	struct err e;
 
-	if (s->head != NULL)
-		return;
 	arena_init(&a);
-	if (lock_list(s, &lock, RENAME_WAIT_MS, &e) == -1)
-		store_warn(s, "special uses: %s", e.text);
-	if (read_list(s, &a, &list, &e) == -1)
-		store_warn(s, "special uses: %s", e.text);
+	if (!begin_tidying(s, &a, &lock, &list))
+		goto out;
 	while (*at != NULL) {
 		if (!renamed(s, &a, (*at)->name, from, to, &name)) {
 			at = &(*at)->next;
@@ -423,6 +535,7 @@ meta_renamed(struct store *s, struct str from, struct str to)
 	if (changed && write_list(s, list, &e) == -1)
 		store_warn(s, "special uses: %s", e.text);
 	meta_place_unlock(&lock);
+out:
 	arena_done(&a);
 }
 
@@ -451,13 +564,9 @@ meta_not_renamed(struct store *s, struct str from, struct str to)
 	unsigned uses;
 	struct err e;
 
-	if (s->head != NULL)
-		return;
 	arena_init(&a);
-	if (lock_list(s, &lock, RENAME_WAIT_MS, &e) == -1)
-		store_warn(s, "special uses: %s", e.text);
-	if (read_list(s, &a, &list, &e) == -1)
-		store_warn(s, "special uses: %s", e.text);
+	if (!begin_tidying(s, &a, &lock, &list))
+		goto out;
 	while (*at != NULL) {
 		if (!is_wanted_by(s, &a, list, from, to, (*at)->name) ||
 		    uses_of(s, &a, (*at)->name, &uses)) {
@@ -470,5 +579,6 @@ meta_not_renamed(struct store *s, struct str from, struct str to)
 	if (changed && write_list(s, list, &e) == -1)
 		store_warn(s, "special uses: %s", e.text);
 	meta_place_unlock(&lock);
+out:
 	arena_done(&a);
 }

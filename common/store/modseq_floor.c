@@ -12,9 +12,9 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
-#include <sys/file.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/num.h"
 #include "index/modlog.h"
 #include "os/file.h"
@@ -23,6 +23,8 @@
 #define HEADER "restante-modseq 1 "
 #define FILE_NAME "modseq"
 #define FILE_BYTES (sizeof(HEADER) - 1 + 21)
+#define LOCK_MS 20 /* in one piece */
+#define AGAIN_MS 1000
 #define RESERVE (UINT64_C(3600) * 1000000)
 /* RFC 7162 has 63 bits. What is above half of that is nonsense. */
 #define NUMBER_MAX (UINT64_C(1) << 62)
@@ -54,41 +56,63 @@ load(int fd)
 
 /*
  * Opens the file with its lock, which other processes of the user hold for a
- * moment; -1: there is no place for it.
+ * moment; -1: there is no place for it, or ERR_IN_USE.
  */
 static int
-open_file(const struct store *head, bool create)
+open_file(const struct store *head, bool create, struct err *e)
 {
 	char path[PATH_MAX];
-	struct err e;
 	int fd;
 
 	if (snprintf(path, sizeof(path), "%s/" FILE_NAME, head->state) >=
-		(int)sizeof(path) ||
-	    (create && file_make_path(head->state, &e) == -1))
+	    (int)sizeof(path))
+		return err_set(e, ERR_LIMIT, "the state folder's path");
+	if (create && file_make_path(head->state, e) == -1)
 		return -1;
 	fd = open(path,
 	    (create ? O_CREAT : 0) | O_RDWR | O_CLOEXEC | O_NOFOLLOW |
 		O_NONBLOCK,
 	    0600);
-	if (fd != -1 && flock(fd, LOCK_EX) == -1) {
+	if (fd == -1)
+		return err_sys(e, "%s", path);
+	if (file_lock_within(fd, LOCK_MS, e) == -1) {
 		close(fd);
 		return -1;
 	}
 	return fd;
 }
 
+/* Somebody who has it was stopped: the clock alone decides for a while. */
+static bool
+is_locked_out(const struct store *head)
+{
+	return clock_mono_ms() < head->modseq_again_ms;
+}
+
+/* False: it is to be had no more later than now. */
+static bool
+put_off(struct store *head, const struct err *e)
+{
+	if (e->code != ERR_IN_USE && !file_is_unread(e))
+		return false;
+	head->modseq_again_ms = clock_mono_ms() + AGAIN_MS;
+	return true;
+}
+
 static void
 read_floor(struct store *head)
 {
+	struct err e;
 	int fd;
 
-	if (head->modseq_is_read)
+	if (head->modseq_is_read || is_locked_out(head))
 		return;
+	fd = open_file(head, false, &e);
+	if (fd == -1) {
+		head->modseq_is_read = !put_off(head, &e);
+		return;
+	}
 	head->modseq_is_read = true;
-	fd = open_file(head, false);
-	if (fd == -1)
-		return;
 	head->modseq_floor = load(fd);
 	close(fd);
 }
@@ -98,12 +122,18 @@ static void
 reserve(struct store *head, uint64_t number)
 {
 	char text[FILE_BYTES + 1];
-	int fd = open_file(head, true);
 	uint64_t there;
+	struct err e;
+	int fd;
 
+	if (is_locked_out(head))
+		return;
+	fd = open_file(head, true, &e);
+	if (fd == -1 && put_off(head, &e))
+		return; /* by the clock alone, then, until the next time */
 	head->modseq_ceiling = number + RESERVE;
 	if (fd == -1)
-		return; /* by the clock alone, then */
+		return;
 	there = load(fd);
 	if (there >= head->modseq_ceiling) {
 		head->modseq_ceiling = there;

@@ -107,7 +107,10 @@ msg_pop3_uidl(struct msg *m, const char *format, struct arena *a,
 	buf_init(&usual, 1024);
 	if (make_uidl(m, &facts, STR(UIDL_FORMAT_DEFAULT), a, &usual, e) == -1)
 		goto out;
-	if (ops->own_uidl != NULL && ops->own_uidl(m->mailbox, m->uid, &b)) {
+	if (ops->own_uidl != NULL &&
+	    ops->own_uidl(m->mailbox, m->uid, &b, e) == -1)
+		goto out;
+	if (b.n > 0) {
 		f = STR("");
 		use_xuidl = false;
 	}

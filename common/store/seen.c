@@ -11,9 +11,9 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/file.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/num.h"
 #include "os/file.h"
@@ -21,6 +21,8 @@
 
 #define HEADER "restante-seen 1 "
 #define LOCK_FILE "seen.lock"
+#define LOCK_MS 100 /* in one piece, where no steps can be taken */
+#define WAIT_MS 5000
 #define FILE_MAX (16 * 1024 * 1024)
 
 struct seen {
@@ -30,6 +32,7 @@ struct seen {
 	struct file_stamp stamp; /* of the file that was read */
 	char name[8 + 33];
 	int dirfd;
+	struct lock_wait wait;
 };
 
 /* ---- the file ------------------------------------------------------------ */
@@ -161,7 +164,7 @@ seen_close(struct mailbox *m)
 
 	if (s == NULL)
 		return;
-	if (seen_save(m, &e) == -1)
+	if (seen_save_now(m, &e) == -1)
 		store_warn(m->store, "mailbox=%s: %s", m->name, e.text);
 	m->seen = NULL;
 	close(s->dirfd);
@@ -282,16 +285,20 @@ seen_change(struct mailbox *m, uint32_t uid, bool on)
 
 /*
  * Another process of the viewer must not write between our look and what we
- * write; each holds it for a moment. -1: no place for it; then there is none.
+ * write; each holds it for a moment. ERR_IN_USE.
  */
 static int
-lock(const struct seen *s)
+lock(const struct seen *s, uint32_t wait_ms, struct err *e)
 {
 	int fd = openat(s->dirfd, LOCK_FILE,
 	    O_CREAT | O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
 
-	if (fd != -1)
-		(void)flock(fd, LOCK_EX);
+	if (fd == -1)
+		return err_sys(e, "%s", LOCK_FILE);
+	if (file_lock_within(fd, wait_ms, e) == -1) {
+		close(fd);
+		return -1;
+	}
 	return fd;
 }
 
@@ -322,18 +329,44 @@ save(struct mailbox *m, struct err *e)
 	return rc;
 }
 
-int
-seen_save(struct mailbox *m, struct err *e)
+static bool
+has_changes(const struct seen *s)
 {
-	struct seen *s = m->seen;
+	return s != NULL &&
+	    !(set32_is_empty(&s->added) && set32_is_empty(&s->removed));
+}
+
+static int
+save_within(struct mailbox *m, uint32_t wait_ms, struct err *e)
+{
 	int fd, rc;
 
-	if (s == NULL ||
-	    (set32_is_empty(&s->added) && set32_is_empty(&s->removed)))
+	if (!has_changes(m->seen))
 		return 0;
-	fd = lock(s);
+	fd = lock(m->seen, wait_ms, e);
+	if (fd == -1)
+		return -1;
 	rc = save(m, e);
-	if (fd != -1)
-		close(fd);
+	close(fd);
 	return rc;
+}
+
+int
+seen_save_now(struct mailbox *m, struct err *e)
+{
+	return save_within(m, LOCK_MS, e);
+}
+
+enum step
+seen_save(struct mailbox *m, struct err *e)
+{
+	/* Who waited last may have gone meanwhile. */
+	if (m->seen != NULL &&
+	    clock_mono_ms() > m->seen->wait.until_ms + WAIT_MS)
+		m->seen->wait = (struct lock_wait){0};
+	if (save_within(m, 1, e) == -1)
+		return store_lock_wait(m->store, &m->seen->wait, WAIT_MS, e);
+	if (m->seen != NULL)
+		m->seen->wait = (struct lock_wait){0};
+	return STEP_DONE;
 }

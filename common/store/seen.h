@@ -33,8 +33,11 @@ bool seen_has(const struct mailbox *m, uint32_t uid);
 uint32_t seen_count_unseen(const struct mailbox *m);
 /* True when it was the other way before. */
 bool seen_change(struct mailbox *m, uint32_t uid, bool on);
-/* Writes the file, if something has changed. */
-int seen_save(struct mailbox *m, struct err *e);
+/* Writes the file, if something has changed. ERR_IN_USE. */
+enum step seen_save(struct mailbox *m, struct err *e);
+/* The same at once, where nobody can wait; what is not written waits for the
+ * next time. */
+int seen_save_now(struct mailbox *m, struct err *e);
 
 /* The file's content; for tests and the fuzzer. False: not in this form. */
 bool seen_parse(struct str bytes, uint32_t uidvalidity, struct set32 *out);

@@ -240,6 +240,8 @@ struct rename_job {
 	struct set32 all;
 	bool is_open;
 	struct share_moved *moved; /* what goes along with a folder */
+	bool has_moved; /* that is known */
+	struct lock_wait uses_wait;
 	/* Of a folder, once it is known that it may be renamed. */
 	struct store *s; /* NULL: not yet */
 	struct rename_run run;
@@ -305,9 +307,12 @@ rename_job_free(struct rename_job **jobp)
 static enum step
 find_moved(struct store *s, struct str from, struct rename_job *job)
 {
-	if (s->on_share == NULL)
-		return STEP_DONE;
-	return share_moved_find(s, from, &job->moved);
+	enum step step = STEP_DONE;
+
+	if (s->on_share != NULL && !job->has_moved)
+		step = share_moved_find(s, from, &job->moved);
+	job->has_moved = step != STEP_MORE;
+	return step == STEP_MORE ? STEP_MORE : STEP_DONE;
 }
 
 /* From here on names are not looked at any more: they change. */
@@ -325,7 +330,6 @@ begin_folder(
 		(void)s->ops->rights_place(s, from, &job->shared, &ignored);
 	/* Each is known only as long as the folder has that name. */
 	index_place(s, from, &job->place);
-	meta_renaming(s, from, to);
 }
 
 /* It has its new name. */
@@ -403,7 +407,9 @@ store_rename(struct store *s, struct str from, struct str to,
 	if (*job == NULL)
 		*job = mem_new(1, sizeof(**job));
 	step = find_moved(s, from, *job);
-	if (step != STEP_MORE) {
+	if (step == STEP_DONE)
+		step = meta_renaming(s, from, to, &(*job)->uses_wait, e);
+	if (step == STEP_DONE) {
 		begin_folder(s, from, to, *job);
 		step = rename_folder(*job, e);
 	}

@@ -9,10 +9,12 @@
 #include "store/maildir/journal.h"
 #include "store/maildir/maildir_impl.h"
 #include "store/meta.h"
+#include "store/modseq_floor.h"
 #include "store/quota.h"
 #include "store/seen.h"
 #include "tests/lib/fresh_box.h"
 #include "tests/lib/unread.h"
+#include "text/uidl_format.h"
 
 /* New names that nothing can get. */
 static const char *no_name;
@@ -58,6 +60,18 @@ open_unread(struct box *b, struct err *e)
 
 /* ---- one's own \Seen -------------------------------------------------------- */
 
+static int
+open_state(struct box *b, const char *name)
+{
+	char path[PATH_MAX];
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "%s/%s", b->store->state, name);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	assert_true(fd != -1);
+	return fd;
+}
+
 static void
 see(struct box *b, uint32_t uid, bool is_unread, int want)
 {
@@ -67,12 +81,17 @@ see(struct box *b, uint32_t uid, bool is_unread, int want)
 	    .guid = "0123456789abcdef0123456789abcdef",
 	    .uidvalidity = 7};
 	struct err e;
+	int rc;
 
 	set32_init(&m.live);
 	no_open = is_unread ? m.guid : NULL;
 	seen_open(&m);
 	assert_true(seen_change(&m, uid, true));
-	assert_int_equal(seen_save(&m, &e), want);
+	/* Others who have its lock are waited for. */
+	do
+		rc = seen_save_now(&m, &e);
+	while (rc == -1 && e.code == ERR_IN_USE);
+	assert_int_equal(rc, want);
 	no_open = NULL;
 	seen_close(&m);
 	set32_done(&m.live);
@@ -125,6 +144,44 @@ test_seen_by_two(void **state)
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
 	assert_string_equal(box_read(b, file), "restante-seen 1 7\n3,9\n");
+}
+
+/* A process that was stopped has the lock: nobody hangs for good. */
+static void
+test_locked_for_good(void **state)
+{
+	struct box *b = *state;
+	struct store head = {0}, s = {.head = &head, .state = b->home};
+	struct mailbox m = {.store = &s,
+	    .name = (char *)(uintptr_t) "Public/x",
+	    .guid = "0123456789abcdef0123456789abcdef",
+	    .uidvalidity = 7};
+	uint64_t first;
+	struct err e;
+	int fd[2];
+
+	box_open(b);
+	first = modseq_next(b->store, 0);
+	box_close(b);
+	box_open(b);
+	fd[0] = open(
+	    box_path(b, "../seen.lock"), O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+	fd[1] = open_state(b, "modseq");
+	for (unsigned i = 0; i < 2; i++)
+		assert_int_equal(flock(fd[i], LOCK_EX), 0);
+	assert_true(modseq_next(b->store, 0) > first);
+	set32_init(&m.live);
+	seen_open(&m);
+	assert_true(seen_change(&m, 3, true));
+	assert_int_equal(seen_save(&m, &e), STEP_MORE);
+	assert_int_equal(seen_save_now(&m, &e), -1);
+	assert_int_equal(e.code, ERR_IN_USE);
+	for (unsigned i = 0; i < 2; i++)
+		close(fd[i]);
+	assert_int_equal(seen_save(&m, &e), STEP_DONE);
+	assert_true(modseq_next(b->store, 0) > first);
+	seen_close(&m);
+	set32_done(&m.live);
 }
 
 /* ---- journals ---------------------------------------------------------------- */
@@ -260,6 +317,41 @@ write_keywords(struct box *b)
 	box_write(b, "courierimapuiddb", "1 795300733 9\n7 a\n8 b\n");
 	box_write(b, "courierimapkeywords/:list", "one\n\na:0\nb:0\n");
 	box_write(b, "courierimapkeywords/a", "two\n");
+}
+
+/* POP3 ids that can not be read for a moment are not others then. */
+static void
+test_courier_pop3(void **state)
+{
+	struct box *b = *state;
+	struct arena a;
+	struct view *v;
+	struct msg *msg;
+	struct str uidl;
+	uint32_t order;
+	struct err e;
+
+	arena_init(&a);
+	box_write(b, "courierpop3dsizelist", "/3 5 77\na:2,S 134 2:77:0\n");
+	box_msg(b, "cur/a:2,S");
+	box_open(b);
+	v = box_view(b, "INBOX", false);
+	box_msg(b, "cur/b:2,S");
+	(void)box_sync(v, true);
+	assert_int_equal(view_count(v), 2);
+	for (unsigned i = 0; i < 2; i++) {
+		int rc;
+
+		no_open = i == 0 ? "courierpop3dsizelist" : NULL;
+		assert_int_equal(msg_open(v, view_uid(v, 2), &msg, &e), 0);
+		rc = msg_pop3_uidl(
+		    msg, UIDL_FORMAT_DEFAULT, &a, &uidl, &order, &e);
+		msg_close(&msg);
+		assert_int_equal(rc, i == 0 ? -1 : 0);
+	}
+	assert_true(str_eq(uidl, STR("UID5-77")));
+	view_close(&v);
+	arena_done(&a);
 }
 
 static void
@@ -398,6 +490,7 @@ test_special_use(void **state)
 	const struct meta_entry one = {
 	    .name = STR("/private/specialuse"), .value = STR("\\Sent")};
 	struct box *b = *state;
+	struct lock_wait wait = {0};
 	struct meta_job job = {0};
 	struct err e;
 
@@ -407,7 +500,9 @@ test_special_use(void **state)
 	    meta_change(b->store, &job, STR("Old"), &one, NULL, &e), STEP_DONE);
 	assert_true(has_use(b, "Old"));
 	/* Told before, as the folder is renamed. */
-	meta_renaming(b->store, STR("Old"), STR("New"));
+	assert_int_equal(
+	    meta_renaming(b->store, STR("Old"), STR("New"), &wait, &e),
+	    STEP_DONE);
 	assert_true(has_use(b, "Old"));
 	box_move(b, ".Old", ".New");
 	box_close(b);
@@ -432,9 +527,11 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    T(test_seen),
 	    T(test_seen_by_two),
+	    T(test_locked_for_good),
 	    T(test_journal_is_kept),
 	    T(test_journal_of_others),
 	    T(test_courier_uids),
+	    T(test_courier_pop3),
 	    T(test_courier_keywords),
 	    T(test_courier_later),
 	    T(test_quota),

@@ -171,6 +171,9 @@ take_back_one(struct append *a, struct staged *st)
 	const char *name = arena_c(&s->arena, st->name);
 	struct err ignored;
 
+	s->was_in_new = s->was_in_new || st->in_new;
+	s->was_in_cur = s->was_in_cur || !st->in_new;
+	s->was_moved = s->was_moved || st->is_moved;
 	if (st->is_moved)
 		move_back(a, st, dirfd, name);
 	else if (st->tmp.p == NULL || !s->has_journal ||
@@ -178,6 +181,32 @@ take_back_one(struct append *a, struct staged *st)
 		&ignored) == -1)
 		(void)unlinkat(dirfd, name, 0);
 	st->is_moved = false;
+}
+
+/*
+ * Before the client is told that nothing was done, and before the journal goes:
+ * else a power cut could leave some of it.
+ */
+static int
+sync_taken_back(const struct append *a)
+{
+	const struct save *s = save_of(a);
+	const struct maildir *md = maildir_of(a->m);
+	struct err e;
+
+	/* First where it is: at no time it is nowhere. */
+	if (s->was_moved &&
+	    (file_sync(maildir_of(s->from)->curfd, "cur", &e) == -1 ||
+		file_sync(maildir_of(s->from)->newfd, "new", &e) == -1))
+		goto fail;
+	if ((s->was_in_new && file_sync(md->newfd, "new", &e) == -1) ||
+	    (s->was_in_cur && file_sync(md->curfd, "cur", &e) == -1))
+		goto fail;
+	return 0;
+fail:
+	store_warn(
+	    a->m->store, "mailbox=%s: taken back: %s", a->m->name, e.text);
+	return -1;
 }
 
 /*
@@ -202,7 +231,8 @@ take_back(struct append *a, int64_t until_ms)
 		if (clock_mono_ms() >= until_ms)
 			break;
 	}
-	if (s->at == 0)
+	/* One that stays says what is done already. */
+	if (s->at == 0 && sync_taken_back(a) == 0)
 		(void)maildir_journal_remove(a, &ignored);
 	return s->at == 0;
 }

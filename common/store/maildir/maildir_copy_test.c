@@ -3,12 +3,26 @@
  * maildir_copy_test.c - copies: linked to their place, or by way of tmp/, or
  * byte by byte, as file systems and other programs allow it.
  */
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include "tests/lib/fresh_box.h"
 #include "store/maildir/maildir_test.h"
 
 #define OTHER "this is not the first message\n"
+
+/* Folders made durable since the last link, or since somebody looked. */
+static unsigned n_dir_syncs;
+
+int
+fsync(int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) == 0 && S_ISDIR(st.st_mode))
+		n_dir_syncs++;
+	return (int)syscall(SYS_fsync, fd);
+}
 
 /* The n-th link of messages from now on fails so, and all behind it. */
 static int link_errno;
@@ -19,6 +33,7 @@ linkat(int d1, const char *from, int d2, const char *to, int flags)
 {
 	/* Locks are links, too. */
 	if (strstr(to, ".lock") == NULL) {
+		n_dir_syncs = 0;
 		if (link_errno != 0 && links_left == 0) {
 			errno = link_errno;
 			return -1;
@@ -278,6 +293,29 @@ test_move_given_back(void **state)
 	view_close(&v);
 }
 
+/*
+ * What is taken back is so after a power cut, too, when the client is told that
+ * nothing was done.
+ */
+static void
+test_taken_back_for_good(void **state)
+{
+	struct box *b = *state;
+	struct view *v = box_view(b, "INBOX", false);
+	struct copy_result r;
+	struct err e;
+
+	refuse_links(2, ENOSPC);
+	assert_int_equal(copy_all(b, v, false, &r, NULL, &e), -1);
+	result_done(&r);
+	assert_int_equal(links_made, 2);
+	assert_int_equal(
+	    box_files(b, ".There/cur") + box_files(b, ".There/new"), 0);
+	assert_int_not_equal(n_dir_syncs, 0);
+	assert_false(box_has(b, ".There/restante-journal"));
+	view_close(&v);
+}
+
 /* RFC 2180 section 4.4: a COPY is of all messages, or of none. */
 static void
 test_copy_of_gone(void **state)
@@ -383,6 +421,7 @@ main(void)
 	    T(test_move_without_gone),
 	    T(test_move),
 	    T(test_move_given_back),
+	    T(test_taken_back_for_good),
 	    T(test_copy_of_gone),
 	    T(test_copy_of_renamed),
 	    T(test_map_is_read_meanwhile),

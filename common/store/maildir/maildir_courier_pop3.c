@@ -52,34 +52,6 @@ is_kept(const struct mailbox *m)
 	    !m->is_read_only && str_eq(str_of(m->name), STR("INBOX"));
 }
 
-/* The list as it is now; NULL: there is none that could be kept. */
-static struct courier_drop *
-load(struct mailbox *m)
-{
-	struct courier_drop *d;
-	struct buf b;
-	struct err e;
-
-	if (!is_kept(m))
-		return NULL;
-	d = mem_new(1, sizeof(*d));
-	arena_init(&d->arena);
-	map_init(&d->by_base);
-	buf_init(&b, FILE_MAX);
-	(void)file_stamp_at(maildir_of(m)->dirfd, COURIER_POP3, &d->stamp);
-	if (file_load(maildir_of(m)->dirfd, COURIER_POP3, &b, NULL, &e) == -1 ||
-	    !courier_pop3_parse_head(buf_str(&b), &d->head)) {
-		buf_done(&b);
-		map_done(&d->by_base);
-		arena_done(&d->arena);
-		free(d);
-		return NULL;
-	}
-	courier_pop3_parse(buf_str(&b), on_entry, d);
-	buf_done(&b);
-	return d;
-}
-
 static void
 drop_free(struct courier_drop **dp)
 {
@@ -93,6 +65,36 @@ drop_free(struct courier_drop **dp)
 	free(d);
 }
 
+/*
+ * The list as it is now; NULL: there is none that could be kept. -1: it can not
+ * be read now, which must not seem to be none.
+ */
+static int
+load(struct mailbox *m, struct courier_drop **out, struct err *e)
+{
+	struct courier_drop *d;
+	struct buf b;
+	int rc;
+
+	*out = NULL;
+	if (!is_kept(m))
+		return 0;
+	d = mem_new(1, sizeof(*d));
+	arena_init(&d->arena);
+	map_init(&d->by_base);
+	buf_init(&b, FILE_MAX);
+	(void)file_stamp_at(maildir_of(m)->dirfd, COURIER_POP3, &d->stamp);
+	rc = file_load(maildir_of(m)->dirfd, COURIER_POP3, &b, NULL, e);
+	if (rc == 0 && courier_pop3_parse_head(buf_str(&b), &d->head)) {
+		courier_pop3_parse(buf_str(&b), on_entry, d);
+		*out = d;
+	} else {
+		drop_free(&d);
+	}
+	buf_done(&b);
+	return rc == -1 && file_is_unread(e) ? -1 : 0;
+}
+
 void
 maildir_courier_pop3_done(struct mailbox *m)
 {
@@ -100,15 +102,16 @@ maildir_courier_pop3_done(struct mailbox *m)
 }
 
 /* Numbers that we gave, in case they did not come into the list. */
-static void
-look_at_records(struct mailbox *m, struct courier_drop *d)
+static int
+look_at_records(struct mailbox *m, struct courier_drop *d, struct err *e)
 {
 	const struct maildir *md = maildir_of(m);
 	struct courier_pop3 id;
-	struct err e;
 
-	if (d->has_looked || mailbox_load(m, &e) == -1)
-		return;
+	if (d->has_looked)
+		return 0;
+	if (mailbox_load(m, e) == -1)
+		return -1;
 	d->has_looked = true;
 	VEC_EACH(&md->extras, x) {
 		struct str fields = maildir_extra(m, x->uid), value;
@@ -120,11 +123,12 @@ look_at_records(struct mailbox *m, struct courier_drop *d)
 			    id.n >= d->head.next && id.n < UINT32_MAX)
 				d->head.next = id.n + 1;
 	}
+	return 0;
 }
 
-/* The list in memory, read again when Courier has written it. */
-static struct courier_drop *
-current(struct mailbox *m)
+/* The list in memory, read again when Courier has written it; as load(). */
+static int
+current(struct mailbox *m, struct courier_drop **out, struct err *e)
 {
 	struct maildir *md = maildir_of(m);
 	struct file_stamp now;
@@ -133,27 +137,32 @@ current(struct mailbox *m)
 	    (!file_stamp_at(md->dirfd, COURIER_POP3, &now) ||
 		!file_stamp_eq(&now, &md->courier_drop->stamp)))
 		drop_free(&md->courier_drop);
-	if (md->courier_drop == NULL)
-		md->courier_drop = load(m);
-	return md->courier_drop;
+	if (md->courier_drop == NULL && load(m, &md->courier_drop, e) == -1)
+		return -1;
+	*out = md->courier_drop;
+	return 0;
 }
 
-bool
-maildir_courier_uidl(struct mailbox *m, uint32_t uid, struct buf *out)
+int
+maildir_courier_uidl(
+    struct mailbox *m, uint32_t uid, struct buf *out, struct err *e)
 {
-	struct courier_drop *d = current(m);
+	struct courier_drop *d;
 	struct courier_pop3 fresh = {0}, *entry;
 	struct msg_facts facts;
 
+	if (current(m, &d, e) == -1)
+		return -1;
 	if (d == NULL || !m->store->ops->msg_facts(m, uid, &facts))
-		return false;
+		return 0;
 	entry = map_find(&d->by_base, facts.base);
 	if (entry == NULL) {
-		look_at_records(m, d);
+		if (look_at_records(m, d, e) == -1)
+			return -1;
 		/* The next would begin again at 1. */
 		if (d->head.next >= UINT32_MAX ||
 		    !m->store->ops->msg_facts(m, uid, &facts))
-			return false;
+			return 0;
 		fresh.base = facts.base;
 		fresh.n = d->head.next++;
 		fresh.uidvalidity = d->head.uidvalidity;
@@ -161,7 +170,9 @@ maildir_courier_uidl(struct mailbox *m, uint32_t uid, struct buf *out)
 		on_entry(d, &fresh);
 		maildir_of(m)->courier_drop_is_dirty = true;
 	}
-	return courier_pop3_uidl(out, entry);
+	if (!courier_pop3_uidl(out, entry))
+		buf_clear(out);
+	return 0;
 }
 
 /* A message's line, if its id is one that Courier can have. */
@@ -212,9 +223,11 @@ maildir_courier_pop3_flush(struct mailbox *m, bool is_last)
 	if (!md->courier_drop_is_dirty || (!is_last && !md->has_new_uidls) ||
 	    m->is_gone || m->is_broken)
 		return;
+	/* Courier may have added to it. When it can not be read now, it is
+	 * written the next time. */
+	if (load(m, &now, &e) == -1)
+		return;
 	md->courier_drop_is_dirty = false;
-	/* Courier may have added to it. */
-	now = load(m);
 	if (now == NULL || mailbox_load(m, &e) == -1) {
 		drop_free(&now);
 		return;

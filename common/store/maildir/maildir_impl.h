@@ -380,7 +380,8 @@ void maildir_courier_flush(struct mailbox *m, bool is_last);
 /* ---- maildir_courier_pop3.c ----------------------------------------------- */
 
 /* The id of a message that has none yet, as Courier would number it. */
-bool maildir_courier_uidl(struct mailbox *m, uint32_t uid, struct buf *out);
+int maildir_courier_uidl(
+    struct mailbox *m, uint32_t uid, struct buf *out, struct err *e);
 /* Writes its list when it has to be; `is_last`: also for removals alone. */
 void maildir_courier_pop3_flush(struct mailbox *m, bool is_last);
 void maildir_courier_pop3_done(struct mailbox *m);

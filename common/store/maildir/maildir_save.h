@@ -60,6 +60,8 @@ struct save {
 	bool is_locked;
 	bool has_journal; /* ours is on disk */
 	size_t at; /* message of the present phase */
+	/* Of TAKE_BACK: what was seen there, or has gone from its mailbox. */
+	bool was_in_new, was_in_cur, was_moved;
 	struct dir_touch t_new, t_cur;
 	/* Another one may have brought it to its end: maildir_group.c */
 	enum { COMMIT_OPEN, COMMIT_DONE, COMMIT_FAILED } result;

@@ -182,7 +182,9 @@ static enum step
 remove_step(
     struct store *s, struct str name, UNUSED unsigned *phase, struct err *e)
 {
-	return whole(mbox_remove(s, name, e));
+	enum step step = mbox_rename_mend(s, e);
+
+	return step == STEP_DONE ? whole(mbox_remove(s, name, e)) : step;
 }
 
 static enum step
@@ -236,6 +238,7 @@ const struct store_ops mbox_ops = {
     .remove = remove_step,
     .rename = mbox_rename,
     .rename_end = mbox_rename_end,
+    .await_rename = mbox_rename_mend,
     .rights_place = mbox_rights_place,
     .subs_dir = mbox_subs_dir,
     .storage_name = mbox_storage_name,

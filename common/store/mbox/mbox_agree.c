@@ -16,37 +16,24 @@
  * all of it under the lock of this file. When the mail file says its UIDs, this
  * one goes.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <time.h>
 #include <unistd.h>
 
-#include "index/index_state.h"
 #include "store/mbox/mbox_reading.h"
+#include "store/mbox/mbox_told.h"
 
-#define MAGIC "restante-told 1\n"
-#define ORDER 0x01020304u
-#define BOOT_BYTES 40
-#define ENTRIES_MAX (16u * 1024 * 1024)
 #define PIECE 4096 /* entries */
-
-struct front {
-	char magic[16];
-	uint32_t order; /* of bytes in a number */
-	uint32_t uidvalidity;
-	char boot[BOOT_BYTES]; /* what was written before it may be lost */
-};
-
-struct told {
-	uint32_t uid;
-	uint32_t key[2]; /* of the content */
-};
+#define LOCK_NAPS 5 /* of a millisecond */
 
 struct by_key {
 	uint64_t key;
-	uint32_t at; /* in agree.told */
+	uint32_t at; /* in agree.t.v */
 	uint32_t n_passed; /* of the first of a key: so many are taken */
 };
 
@@ -60,11 +47,7 @@ struct given {
 
 struct agree {
 	struct mbox_reading *r;
-	int fd;
-	uint64_t n; /* entries in the file */
-	bool is_front_good, is_of_this_boot;
-	uint32_t last; /* UID in the file; 0: none */
-	VEC(struct told) told; /* those from r->floor on, ascending */
+	struct mbox_told t;
 	VEC(struct by_key) keys; /* made when it is needed */
 	VEC(uint8_t) is_used;
 	size_t at; /* the next one, where all is in order */
@@ -78,7 +61,7 @@ key_of(const struct mbox_slot *s)
 }
 
 static uint64_t
-key_told(const struct told *t)
+key_told(const struct mbox_told_entry *t)
 {
 	return (uint64_t)t->key[1] << 32 | t->key[0];
 }
@@ -109,8 +92,7 @@ mbox_agree_is_there(const struct mailbox *m)
 	struct stat st;
 
 	return path_of(m->store, mbox_of(m)->path, file) &&
-	    lstat(file, &st) == 0 &&
-	    (uint64_t)st.st_size > sizeof(struct front);
+	    lstat(file, &st) == 0 && (uint64_t)st.st_size > MBOX_TOLD_FRONT;
 }
 
 /* ---- the file -------------------------------------------------------------- */
@@ -126,148 +108,48 @@ is_there(int fd, const char *file)
 }
 
 int
-mbox_agree_lock(const struct mailbox *m)
+mbox_agree_lock(const struct mailbox *m, struct err *e)
 {
-	char file[PATH_MAX];
+	const struct timespec nap = {.tv_nsec = 1000000};
+	char file[PATH_MAX], dir[PATH_MAX];
 	int fd;
 
-	fd = mbox_state_dir(m->store, "mbox", true);
-	if (fd == -1)
-		return -1;
-	close(fd);
 	if (!path_of(m->store, mbox_of(m)->path, file))
+		return err_set(e, ERR_LIMIT, "the state folder's path");
+	(void)snprintf(
+	    dir, sizeof(dir), "%.*s", (int)(strrchr(file, '/') - file), file);
+	if (file_make_path(dir, e) == -1)
 		return -1;
-	for (unsigned i = 0; i < 100; i++) {
+	for (unsigned i = 0; i < LOCK_NAPS; i++) {
 		fd = open(file,
 		    O_CREAT | O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
 		    0600);
-		/* Others have it for a moment. */
-		if (fd == -1 || (flock(fd, LOCK_EX) == 0 && is_there(fd, file)))
+		if (fd == -1)
+			return err_sys(e, "open %s", file);
+		if (flock(fd, LOCK_EX | LOCK_NB) == 0 && is_there(fd, file))
 			return fd;
 		close(fd);
+		/* Others have it for a moment, or have just removed it. */
+		(void)nanosleep(&nap, NULL);
 	}
-	return -1;
+	return err_set(e, ERR_IN_USE,
+	    "another process is giving messages of %s their UIDs",
+	    mbox_of(m)->path);
 }
 
-static bool
-read_at(int fd, uint64_t off, void *p, size_t n)
+bool
+mbox_agree_is_for_now(const struct err *e)
 {
-	size_t got;
-	struct err e;
-
-	return file_read_at(fd, off, p, n, &got, &e) == 0 && got == n;
-}
-
-static bool
-read_entries(int fd, uint64_t at, struct told *out, size_t n)
-{
-	return read_at(fd, sizeof(struct front) + at * sizeof(*out), out,
-	    n * sizeof(*out));
-}
-
-static void
-put_boot(char out[BOOT_BYTES])
-{
-	memset(out, 0, BOOT_BYTES);
-	(void)snprintf(out, BOOT_BYTES, "%s", index_state_boot());
-}
-
-/* The first entry from this UID on. */
-static bool
-find_floor(const struct agree *a, uint32_t uid, uint64_t *out)
-{
-	uint64_t lo = 0, hi = a->n;
-	struct told t;
-
-	while (uid > 1 && lo < hi) {
-		uint64_t mid = lo + (hi - lo) / 2;
-
-		if (!read_entries(a->fd, mid, &t, 1))
-			return false;
-		if (t.uid < uid)
-			lo = mid + 1;
-		else
-			hi = mid;
+	switch (e->sys) {
+	case EIO:
+	case EMFILE:
+	case ENFILE:
+	case ENOMEM:
+	case ESTALE:
+		return true;
+	default:
+		return e->code == ERR_IN_USE;
 	}
-	*out = lo;
-	return true;
-}
-
-/* It is none that we have written; it is begun anew. */
-static bool
-drop(struct agree *a)
-{
-	a->is_front_good = a->is_of_this_boot = false;
-	a->n = 0;
-	a->last = 0;
-	a->told.n = 0;
-	return true;
-}
-
-static bool
-is_ascending(const struct agree *a)
-{
-	for (size_t i = 1; i < a->told.n; i++)
-		if (a->told.v[i].uid <= a->told.v[i - 1].uid)
-			return false;
-	return a->told.n == 0 || a->told.v[0].uid != 0;
-}
-
-/* False: it can not be read now, which must not seem to be an empty one. */
-static bool
-load(struct agree *a)
-{
-	char boot[BOOT_BYTES];
-	struct stat st;
-	struct front f;
-	struct told last;
-	uint64_t first;
-
-	if (fstat(a->fd, &st) == -1)
-		return false;
-	if ((uint64_t)st.st_size < sizeof(f))
-		return true;
-	if (!read_at(a->fd, 0, &f, sizeof(f)))
-		return false;
-	a->is_front_good = memcmp(f.magic, MAGIC, sizeof(f.magic)) == 0 &&
-	    f.order == ORDER && f.uidvalidity == mbox_told_validity(a->r->m);
-	if (!a->is_front_good)
-		return true;
-	put_boot(boot);
-	a->is_of_this_boot =
-	    boot[0] != '\0' && memcmp(boot, f.boot, BOOT_BYTES) == 0;
-	a->n = ((uint64_t)st.st_size - sizeof(f)) / sizeof(struct told);
-	if (a->n > ENTRIES_MAX)
-		return false;
-	if (a->n == 0)
-		return true;
-	if (!read_entries(a->fd, a->n - 1, &last, 1))
-		return false;
-	if (last.uid == 0 || last.uid > UINT32_MAX / 2)
-		return drop(a);
-	a->last = last.uid;
-	if (last.uid < a->r->floor)
-		return true;
-	if (!find_floor(a, a->r->floor, &first))
-		return false;
-	for (uint64_t i = first; i < a->n; i++)
-		(void)VEC_ADD(&a->told);
-	if (a->told.n > 0 && !read_entries(a->fd, first, a->told.v, a->told.n))
-		return false;
-	return is_ascending(a) || drop(a);
-}
-
-static bool
-write_front(const struct agree *a)
-{
-	struct front f = {
-	    .order = ORDER,
-	    .uidvalidity = mbox_told_validity(a->r->m),
-	};
-
-	memcpy(f.magic, MAGIC, sizeof(f.magic));
-	put_boot(f.boot);
-	return pwrite(a->fd, &f, sizeof(f), 0) == (ssize_t)sizeof(f);
 }
 
 static int
@@ -297,7 +179,7 @@ static bool
 is_too_long(const struct agree *a)
 {
 	return !a->r->is_tail &&
-	    a->n > 2 * (uint64_t)a->r->slots.n + mbox_tuning.told_spare;
+	    a->t.n > 2 * (uint64_t)a->r->slots.n + mbox_tuning.told_spare;
 }
 
 /* All of the file, not only what has come. */
@@ -315,45 +197,43 @@ collect_all(struct agree *a)
 static bool
 save(struct agree *a)
 {
-	struct told *piece;
-	uint32_t last = a->last;
+	struct mbox_told_entry *piece;
+	uint32_t last = a->t.last;
 	size_t n = 0;
-	bool ok = true, is_anew = !a->is_front_good;
+	bool ok = true, is_anew = !a->t.is_front_good;
 
 	sort_given(a);
 	if (a->given.v[a->given.n - 1].uid <= last)
 		return true;
 
-	if (a->is_front_good && is_too_long(a)) {
+	if (a->t.is_front_good && is_too_long(a)) {
 		collect_all(a);
 		last = 0;
 		is_anew = true;
 	}
 	if (is_anew) {
-		a->n = 0;
-		ok = ftruncate(a->fd, 0) == 0;
-	} else if (!a->is_of_this_boot || a->n == 0) {
-		ok = write_front(a);
+		a->t.n = 0;
+		ok = ftruncate(a->t.fd, 0) == 0;
+	} else if (!a->t.is_of_this_boot || a->t.n == 0) {
+		ok = mbox_told_write_front(&a->t, mbox_told_validity(a->r->m));
 	}
 	piece = mem_new(PIECE, sizeof(*piece));
 	for (size_t i = 0; ok && i <= a->given.n; i++) {
 		const struct given *g = &a->given.v[i];
 
 		if (i < a->given.n && g->uid > last)
-			piece[n++] = (struct told){g->uid,
+			piece[n++] = (struct mbox_told_entry){g->uid,
 			    {(uint32_t)g->key, (uint32_t)(g->key >> 32)}};
 		if (n < PIECE && i < a->given.n)
 			continue;
-		ok = pwrite(a->fd, piece, n * sizeof(*piece),
-			 (off_t)(sizeof(struct front) +
-			     a->n * sizeof(*piece))) ==
-		    (ssize_t)(n * sizeof(*piece));
-		a->n += n;
+		ok = mbox_told_add(&a->t, piece, n);
 		n = 0;
 	}
 	free(piece);
 	/* Last, so that a part of it is not believed. */
-	return ok && (!is_anew || write_front(a));
+	return ok &&
+	    (!is_anew ||
+		mbox_told_write_front(&a->t, mbox_told_validity(a->r->m)));
 }
 
 /* ---- which message has which ----------------------------------------------- */
@@ -371,9 +251,9 @@ by_key_cmp(const void *x, const void *y)
 static void
 make_keys(struct agree *a)
 {
-	for (size_t i = 0; i < a->told.n; i++)
+	for (size_t i = 0; i < a->t.v.n; i++)
 		*VEC_ADD(&a->keys) = (struct by_key){
-		    .key = key_told(&a->told.v[i]), .at = (uint32_t)i};
+		    .key = key_told(&a->t.v.v[i]), .at = (uint32_t)i};
 	qsort(a->keys.v, a->keys.n, sizeof(*a->keys.v), by_key_cmp);
 }
 
@@ -390,11 +270,11 @@ is_free(const struct agree *a, uint32_t uid)
 static uint32_t
 take(struct agree *a, size_t i)
 {
-	if (a->is_used.v[i] || !is_free(a, a->told.v[i].uid))
+	if (a->is_used.v[i] || !is_free(a, a->t.v.v[i].uid))
 		return 0;
 	a->is_used.v[i] = 1;
 	a->at = i + 1;
-	return a->told.v[i].uid;
+	return a->t.v.v[i].uid;
 }
 
 /* The UID that was told for this content; 0: none. */
@@ -404,10 +284,10 @@ find(struct agree *a, uint64_t key)
 	size_t lo = 0, hi, first;
 	uint32_t uid = 0;
 
-	if (a->at < a->told.n && key_told(&a->told.v[a->at]) == key &&
+	if (a->at < a->t.v.n && key_told(&a->t.v.v[a->at]) == key &&
 	    (uid = take(a, a->at)) != 0)
 		return uid;
-	if (a->told.n > 0 && a->keys.n == 0)
+	if (a->t.v.n > 0 && a->keys.n == 0)
 		make_keys(a);
 	for (hi = a->keys.n; lo < hi;) {
 		size_t mid = lo + (hi - lo) / 2;
@@ -501,15 +381,15 @@ first_new(const struct agree *a, bool is_shared, uint32_t *out, struct err *e)
 	struct mbox_kept now;
 	uint32_t next = a->r->floor;
 
-	if (a->last >= next)
-		next = a->last + 1;
+	if (a->t.last >= next)
+		next = a->t.last + 1;
 	VEC_EACH(&a->given, g)
 		if (g->uid >= next)
 			next = g->uid + 1;
 	if (!is_shared && a->r->claimed_next > next)
 		next = a->r->claimed_next;
 	*out = next;
-	if (a->n > 0 && a->is_of_this_boot)
+	if (a->t.n > 0 && a->t.is_of_this_boot)
 		return 0;
 	if (mbox_keep_load(m->store, mbox_of(m)->path, &now, e) == -1)
 		return -1;
@@ -528,9 +408,9 @@ number(struct agree *a, bool is_shared, struct err *e)
 	collect(a);
 	if (a->given.n == 0)
 		return 0;
-	VEC_EACH(&a->told, t)
+	VEC_EACH(&a->t.v, t)
 		*VEC_ADD(&a->is_used) = t->uid == 0;
-	if (a->told.n > 0)
+	if (a->t.v.n > 0)
 		VEC_EACH(&a->given, g)
 			if (!g->is_own)
 				g->uid = find(a, g->key);
@@ -559,26 +439,56 @@ mbox_told_validity(const struct mailbox *m)
 						: k->uidvalidity;
 }
 
+/* What we have just added is there, and must not seem to have failed. */
+static bool
+must_join(const struct mbox_reading *r, const struct err *e)
+{
+	return mbox_agree_is_for_now(e) &&
+	    !(r->is_tail && mbox_of(r->m)->is_own_tail &&
+		(e->code != ERR_IN_USE || r->is_apart));
+}
+
+/*
+ * Locks and reads what others have told. -1: that can not be done now, and who
+ * went on without it might give messages other UIDs than they have.
+ */
+static int
+join_others(struct agree *a, bool *is_shared, struct err *e)
+{
+	struct mailbox *m = a->r->m;
+	uint32_t uidvalidity = mbox_told_validity(m);
+
+	if (uidvalidity == 0)
+		return 0;
+	a->t.fd = mbox_agree_lock(m, e);
+	if (a->t.fd == -1)
+		return must_join(a->r, e) ? -1 : 0;
+	if (mbox_told_read(&a->t, uidvalidity, a->r->floor, e) == 0)
+		*is_shared = true;
+	else if (must_join(a->r, e))
+		return -1;
+	return 0;
+}
+
 int
 mbox_agree(struct mbox_reading *r, struct err *e)
 {
 	struct mbox *mb = mbox_of(r->m);
-	struct agree a = {.r = r, .fd = -1};
-	bool is_shared;
+	struct agree a = {.r = r, .t.fd = -1};
+	bool is_shared = false;
 	int rc;
 
 	if (r->has_base || !r->has_given)
 		return 0;
-	if (mbox_told_validity(r->m) != 0)
-		a.fd = mbox_agree_lock(r->m);
-	is_shared = a.fd != -1 && load(&a);
+	rc = join_others(&a, &is_shared, e);
 	if (!is_shared)
-		VEC_DONE(&a.told);
-	rc = number(&a, is_shared, e);
+		VEC_DONE(&a.t.v);
+	if (rc == 0)
+		rc = number(&a, is_shared, e);
 	mb->is_agreed = mb->is_agreed || is_shared;
-	if (a.fd != -1)
-		close(a.fd);
-	VEC_DONE(&a.told);
+	if (a.t.fd != -1)
+		close(a.t.fd);
+	VEC_DONE(&a.t.v);
 	VEC_DONE(&a.keys);
 	VEC_DONE(&a.is_used);
 	VEC_DONE(&a.given);

@@ -194,6 +194,8 @@ struct mbox {
 	bool wants_retry; /* somebody had the lock */
 	struct mbox_kept kept;
 	bool is_agreed; /* with others: mbox_agree.c */
+	struct lock_wait agree_wait; /* for their lock */
+	int64_t writer_ns; /* how far who has the file locked was */
 	bool has_pending; /* flags are noted in a file of ours */
 	bool gave_up; /* what waits could not be written */
 	struct err why; /* the last removal failed */
@@ -567,8 +569,10 @@ const struct mbox_kept *mbox_kept_of(const struct mailbox *m);
  * A file of so many bytes that has no X-IMAPbase and of which nothing is kept is
  * about to be numbered: who comes first says which UIDVALIDITY it has. What may
  * be needed of UIDs is his, for those who can not agree with him: mbox_agree().
+ * -1: whether somebody was first can not be told now (ERR_IN_USE: is to be
+ * tried again), so nothing may be numbered.
  */
-void mbox_keep_claim(struct mailbox *m, uint64_t bytes);
+int mbox_keep_claim(struct mailbox *m, uint64_t bytes, struct err *e);
 /* Sets m->guid; writes down what has changed. */
 void mbox_keep(struct mailbox *m);
 void mbox_keep_remove(const struct store *s, const char *path);
@@ -585,9 +589,11 @@ bool mbox_keep_rename_file(
 
 /*
  * The lock of what was told of a mailbox, held for a moment by each; its
- * descriptor, to be closed. -1: there is no place for it.
+ * descriptor, to be closed. ERR_IN_USE after some milliseconds.
  */
-int mbox_agree_lock(const struct mailbox *m);
+int mbox_agree_lock(const struct mailbox *m, struct err *e);
+/* Why it could not be had: does that pass? Else there is no place for it. */
+bool mbox_agree_is_for_now(const struct err *e);
 /* Were UIDs told that the file has never said? */
 bool mbox_agree_is_there(const struct mailbox *m);
 /* The file says its UIDs. */

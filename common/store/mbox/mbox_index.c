@@ -431,10 +431,12 @@ mbox_reload(struct mailbox *m, struct err *e)
 	if (mbox_lock_now(m, &mb->loading, MBOX_READ,
 		mbox_lock_ms(m, MBOX_READ), e) == -1)
 		return -1;
+	/* Others who give UIDs are not waited for here. */
+	store_forget_wait(m->store);
 	do
 		step = mbox_look(m, SYNC_FORCE, e);
-	while (step == STEP_MORE);
+	while (step == STEP_MORE && !store_must_wait(m->store));
 	mbox_look_end(m);
 	mbox_unlock(m);
-	return step == STEP_FAIL ? -1 : 0;
+	return step == STEP_DONE ? 0 : -1;
 }

@@ -38,6 +38,18 @@ journal_path(const struct mbox_shift *s, char out[PATH_MAX])
 	    (unsigned long long)s->dev, (unsigned long long)s->ino);
 }
 
+int64_t
+mbox_shift_written_ns(const struct mbox_shift *s)
+{
+	char path[PATH_MAX];
+	struct stat st;
+
+	journal_path(s, path);
+	if (fstatat(AT_FDCWD, path, &st, AT_SYMLINK_NOFOLLOW) == -1)
+		return 0;
+	return (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
+}
+
 int
 mbox_journal_open(struct mbox_shift *s, bool make, struct err *e)
 {

@@ -181,8 +181,8 @@ mbox_kept_of(const struct mailbox *m)
 /* No message is shorter, with its From_ line. */
 #define LEAST_BYTES 32
 
-void
-mbox_keep_claim(struct mailbox *m, uint64_t bytes)
+int
+mbox_keep_claim(struct mailbox *m, uint64_t bytes, struct err *e)
 {
 	struct mbox *mb = mbox_of(m);
 	const uint64_t n = bytes / LEAST_BYTES + 2;
@@ -191,19 +191,19 @@ mbox_keep_claim(struct mailbox *m, uint64_t bytes)
 	    .uidnext = n < UINT32_MAX / 2 ? (uint32_t)n : UINT32_MAX / 2,
 	    .ino = inode_of(mb),
 	};
-	int lock = mbox_agree_lock(m), fd;
-	struct err e;
+	int lock = mbox_agree_lock(m, e), fd, rc;
 
 	if (lock == -1)
-		return;
-	/* What can not be read now must not be written anew. */
-	fd = mbox_keep_load(m->store, mb->path, &mb->kept, &e) == -1 ||
-		mbox_kept_of(m) != NULL
+		return mbox_agree_is_for_now(e) ? -1 : 0;
+	/* What can not be read now must not be written anew; and who is not
+	 * first must know what the first has said. */
+	rc = mbox_keep_load(m->store, mb->path, &mb->kept, e);
+	fd = rc == -1 || mbox_kept_of(m) != NULL
 	    ? -1
 	    : mbox_state_dir(m->store, FOLDER, true);
 	/* What was told is of another file that had this name. */
 	if (fd != -1 && ftruncate(lock, 0) == 0 &&
-	    save_at(fd, mb->path, &k, false, &e) == 0) {
+	    save_at(fd, mb->path, &k, false, e) == 0) {
 		/* All of it is ours. */
 		k.uidnext = 1;
 		mb->kept = k;
@@ -211,6 +211,7 @@ mbox_keep_claim(struct mailbox *m, uint64_t bytes)
 	if (fd != -1)
 		close(fd);
 	close(lock);
+	return rc == -1 && mbox_agree_is_for_now(e) ? -1 : 0;
 }
 
 /* So many may come that we number before the file says so. */

@@ -10,7 +10,10 @@
  */
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "store/mbox/mbox_reading.h"
+
+#define NOTED_PER_LOOK 512 /* at the clock */
 
 static int
 by_hash(const void *a, const void *b)
@@ -89,80 +92,95 @@ match_content(struct mbox_reading *r, uint64_t hash)
 	return rec;
 }
 
-/* One that is known, and that was not met. */
-struct gone {
-	uint64_t hash, sum;
-	uint32_t uid;
-	bool is_noted; /* of the first of those that are alike: all are */
-};
-
-struct gone_list {
-	VEC(struct gone) v;
-};
-
 static int
 by_content(const void *a, const void *b)
 {
-	const struct gone *x = a, *y = b;
+	const struct mbox_gone *x = a, *y = b;
 
 	if (x->hash != y->hash)
 		return x->hash < y->hash ? -1 : 1;
 	return x->sum < y->sum ? -1 : x->sum > y->sum;
 }
 
+/* r->known is sorted by the hash: what is left is among those that share it. */
 static void
-find_gone(struct mbox_reading *r, struct gone_list *g)
+sort_alike(struct mbox_reading *r)
 {
-	VEC_EACH(&r->known, k) {
-		const struct msg_rec *rec = live_unseen(r, k->uid);
-		const struct mbox_slot *old =
-		    rec == NULL ? NULL : mbox_known_slot(r->m, rec);
+	size_t n = r->gone.n - r->gone_alike;
 
-		if (old != NULL)
-			*VEC_ADD(&g->v) =
-			    (struct gone){k->hash, old->sum, k->uid, false};
-	}
-	if (g->v.n > 1)
-		qsort(g->v.v, g->v.n, sizeof(*g->v.v), by_content);
+	if (n > 1)
+		qsort(r->gone.v + r->gone_alike, n, sizeof(*r->gone.v),
+		    by_content);
+	r->gone_alike = r->gone.n;
+}
+
+static void
+find_gone(struct mbox_reading *r, const struct mbox_known *k)
+{
+	const struct msg_rec *rec = live_unseen(r, k->uid);
+	const struct mbox_slot *old =
+	    rec == NULL ? NULL : mbox_known_slot(r->m, rec);
+
+	if (old == NULL)
+		return;
+	if (r->gone.n > r->gone_alike &&
+	    r->gone.v[r->gone.n - 1].hash != k->hash)
+		sort_alike(r);
+	*VEC_ADD(&r->gone) =
+	    (struct mbox_gone){k->hash, old->sum, k->uid, false};
 }
 
 /* Those of the content of `s` have come again. */
 static void
-note_come_again(struct mbox *mb, struct gone_list *g, const struct mbox_slot *s)
+note_come_again(struct mbox_reading *r, const struct mbox_slot *s)
 {
-	const struct gone key = {s->hash, s->sum, 0, false};
-	size_t lo = 0, hi = g->v.n;
+	const struct mbox_gone key = {s->hash, s->sum, 0, false};
+	size_t lo = 0, hi = r->gone.n;
 
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
 
-		if (by_content(&g->v.v[mid], &key) < 0)
+		if (by_content(&r->gone.v[mid], &key) < 0)
 			lo = mid + 1;
 		else
 			hi = mid;
 	}
-	if (lo == g->v.n || g->v.v[lo].is_noted ||
-	    by_content(&g->v.v[lo], &key) != 0)
+	if (lo == r->gone.n || r->gone.v[lo].is_noted ||
+	    by_content(&r->gone.v[lo], &key) != 0)
 		return;
-	for (hi = lo; hi < g->v.n && by_content(&g->v.v[hi], &key) == 0; hi++)
-		set32_add(&mb->renumbered, g->v.v[hi].uid);
-	g->v.v[lo].is_noted = true;
+	for (hi = lo; hi < r->gone.n && by_content(&r->gone.v[hi], &key) == 0;
+	     hi++)
+		set32_add(&mbox_of(r->m)->renumbered, r->gone.v[hi].uid);
+	r->gone.v[lo].is_noted = true;
 }
 
-void
-mbox_note_renumbered(struct mbox_reading *r)
+static bool
+is_time_up(size_t n, int64_t until_ms)
 {
-	struct gone_list gone = {0};
+	return n % NOTED_PER_LOOK == 0 && clock_mono_ms() >= until_ms;
+}
 
+enum step
+mbox_note_renumbered(struct mbox_reading *r, int64_t until_ms)
+{
 	if (!r->was_known || r->is_tail)
-		return;
-	find_gone(r, &gone);
-	if (gone.v.n > 0)
-		VEC_EACH(&r->slots, s)
-			if (s->uid >= r->floor &&
-			    mailbox_rec(r->m, s->uid)->state == REC_WAITING)
-				note_come_again(mbox_of(r->m), &gone, s);
-	VEC_DONE(&gone.v);
+		return STEP_DONE;
+	while (r->known_at < r->known.n) {
+		find_gone(r, &r->known.v[r->known_at++]);
+		if (is_time_up(r->known_at, until_ms))
+			return STEP_MORE;
+	}
+	sort_alike(r);
+	while (r->gone.n > 0 && r->slot_at < r->slots.n) {
+		const struct mbox_slot *s = &r->slots.v[r->slot_at++];
+
+		if (s->uid >= r->floor &&
+		    mailbox_rec(r->m, s->uid)->state == REC_WAITING)
+			note_come_again(r, s);
+		if (is_time_up(r->slot_at, until_ms))
+			return STEP_MORE;
+	}
+	return STEP_DONE;
 }
 
 /* May a new message have the UID that it says? */

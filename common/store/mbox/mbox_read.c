@@ -22,11 +22,9 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include <stdlib.h>
-#include <unistd.h>
-
-#include "base/clock.h"
 #include "store/mbox/mbox_reading.h"
+
+#define AGREE_WAIT_MS 5000
 
 /* Is the first the message that we know, at the same place? */
 static bool
@@ -48,7 +46,7 @@ scan_some(struct mbox_reading *r, int64_t until_ms, struct err *e)
 	struct mbox_msg msg;
 	bool found;
 
-	for (unsigned n = 1;; n++) {
+	for (unsigned n = 1; !r->is_scanned; n++) {
 		if (mbox_scan_next(&r->scan, &msg, &found, e) == -1) {
 			(void)err_in(e, "%s", mb->path);
 			return STEP_FAIL;
@@ -71,7 +69,8 @@ scan_some(struct mbox_reading *r, int64_t until_ms, struct err *e)
 		(void)err_set(e, ERR_CORRUPT, "rewritten");
 		return STEP_FAIL;
 	}
-	return mbox_finish_scan(r, e) == -1 ? STEP_FAIL : STEP_DONE;
+	r->is_scanned = true;
+	return mbox_finish_scan(r, until_ms, e);
 }
 
 /* From the last message that we know on. */
@@ -185,6 +184,31 @@ take_begun_stamp(struct mbox *mb, const struct mbox_begun *begun)
 	mb->told_at_scan = begun->told;
 }
 
+/*
+ * Who gives UIDs in another process has them under a lock, for a moment. What
+ * was read meanwhile is kept; but it may have been at the first message.
+ */
+static enum step
+wait_for_others(struct mailbox *m, struct err *e)
+{
+	struct mbox *mb = mbox_of(m);
+	enum step step =
+	    store_lock_wait(m->store, &mb->agree_wait, AGREE_WAIT_MS, e);
+	uint64_t size = mb->reading->size;
+
+	if (step == STEP_MORE && mb->reading->is_scanned)
+		return step;
+	if (step == STEP_FAIL && mb->reading->is_tail && mb->is_own_tail) {
+		mb->reading->is_apart = true;
+		return STEP_MORE;
+	}
+	mbox_forget_reading(mb->reading);
+	mbox_free_reading(mb);
+	if (step == STEP_MORE && begin_whole(m, size, e) == -1)
+		return STEP_FAIL;
+	return step;
+}
+
 static enum step
 step_reading(struct mailbox *m, int64_t until_ms, struct err *e)
 {
@@ -200,6 +224,9 @@ step_reading(struct mailbox *m, int64_t until_ms, struct err *e)
 
 	if (step == STEP_MORE)
 		return step;
+	if (step == STEP_FAIL && kind != READ_FLAGS && e->code == ERR_IN_USE)
+		return wait_for_others(m, e);
+	mb->agree_wait = (struct lock_wait){0};
 	if (step == STEP_FAIL && kind != READ_FLAGS)
 		mbox_forget_reading(r);
 	mbox_free_reading(mb);
@@ -283,7 +310,8 @@ look(struct mailbox *m, bool flags, enum sync_how how, struct err *e)
 		return STEP_FAIL;
 	do
 		step = step_reading(m, until, e);
-	while (step == STEP_MORE && clock_mono_ms() < until);
+	while (step == STEP_MORE && !store_must_wait(m->store) &&
+	    clock_mono_ms() < until);
 	mbox_lock_keep(m);
 	if (step == STEP_DONE)
 		mb->is_true = mb->is_exclusive;
@@ -350,4 +378,5 @@ mbox_look_end(struct mailbox *m)
 	if (mb->reading != NULL && mb->reading->kind != READ_FLAGS)
 		mbox_forget_reading(mb->reading);
 	mbox_free_reading(mb);
+	mb->agree_wait = (struct lock_wait){0};
 }

@@ -17,6 +17,13 @@ struct mbox_known {
 	uint32_t n_met; /* of the first with this hash: so many need no look */
 };
 
+/* One that is known, and that was not met. */
+struct mbox_gone {
+	uint64_t hash, sum;
+	uint32_t uid;
+	bool is_noted; /* of the first of those that are alike: all are */
+};
+
 /* The file when a reading of it was begun. */
 struct mbox_begun {
 	struct file_stamp stamp;
@@ -57,6 +64,13 @@ struct mbox_reading {
 	uint64_t window_off;
 	size_t at; /* its next slot */
 	struct mbox_begun begun;
+	bool is_scanned; /* to the end of the file */
+	bool is_apart; /* others have been waited for long enough */
+	enum mbox_ending { END_IDENTITY, END_AGREE, END_RENUMBERED } ending;
+	/* Of END_RENUMBERED: */
+	VEC(struct mbox_gone) gone; /* sorted by hash, then sum */
+	size_t gone_alike; /* of the hash of the last, from here on */
+	size_t known_at, slot_at; /* so many were looked at */
 };
 
 /* ---- mbox_slots.c ---------------------------------------------------------- */
@@ -82,9 +96,9 @@ enum step mbox_read_some_headers(
 
 /*
  * Before those that are gone are told: which of them are only gone because
- * another process has given their message another UID.
+ * another process has given their message another UID. Never STEP_FAIL.
  */
-void mbox_note_renumbered(struct mbox_reading *r);
+enum step mbox_note_renumbered(struct mbox_reading *r, int64_t until_ms);
 /* For mbox_match(), before all that is known changes. */
 void mbox_remember_known(struct mbox_reading *r);
 /* The slot of a record before this reading; NULL: it has none. */
@@ -99,7 +113,8 @@ int mbox_give_uid(
 
 /*
  * All was read: new messages of a file without X-IMAPbase get the UIDs that
- * other processes have given them, or such as nobody has told. ERR_LIMIT.
+ * other processes have given them, or such as nobody has told. ERR_LIMIT;
+ * ERR_IN_USE, and others that pass: what they have told can not be read now.
  */
 int mbox_agree(struct mbox_reading *r, struct err *e);
 /* UIDVALIDITY, also before it is taken; 0: there is none yet. */
@@ -111,7 +126,8 @@ uint32_t mbox_told_validity(const struct mailbox *m);
 int mbox_take_msg(
     struct mbox_reading *r, const struct mbox_msg *msg, struct err *e);
 /* All was read: what has come and gone is told. */
-int mbox_finish_scan(struct mbox_reading *r, struct err *e);
+enum step mbox_finish_scan(
+    struct mbox_reading *r, int64_t until_ms, struct err *e);
 /* It failed: nothing has changed but flags. */
 void mbox_forget_reading(struct mbox_reading *r);
 void mbox_free_reading(struct mbox *mb);

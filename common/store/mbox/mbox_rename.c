@@ -430,6 +430,9 @@ mbox_rename_mend(struct store *s, struct err *e)
 {
 	struct mbox_place *p = s->impl;
 
+	/* Who waited last may have gone meanwhile. */
+	if (clock_mono_ms() > p->rename_wait.until_ms + 1000)
+		p->rename_wait = (struct lock_wait){0};
 	if (!mbox_rename_try_mend(s, e))
 		return store_lock_wait(s, &p->rename_wait, WAIT_MS, e);
 	p->rename_wait = (struct lock_wait){0};

@@ -16,6 +16,7 @@
 #include "store/mbox/mbox_impl.h"
 #include "store/mbox/mbox_name.h"
 #include "store/meta.h"
+#include "store/notify.h"
 #include "tests/lib/other_mbox.h"
 
 /* Each fault is a process of its own, which a sanitizer makes slow. */
@@ -291,6 +292,48 @@ test_killed_beside(UNUSED void **state)
 	box_done(&b);
 }
 
+/*
+ * Another process is in the last part of a RENAME: neither goes a mailbox, nor
+ * are annotations changed, before that is done.
+ */
+static void
+test_others_wait(UNUSED void **state)
+{
+	const struct meta_entry comment = {
+	    .name = STR("/private/comment"), .value = STR("two")};
+	struct meta_job job = {0};
+	unsigned phase = 0;
+	enum step step;
+	struct box b;
+	struct err e;
+	int fd;
+
+	begin(&b);
+	box_open(&b);
+	move_by_hand(&b, "mail/Other", "mail/New");
+	move_by_hand(&b, "mail/Other.sbd", "mail/New.sbd");
+	fd = leave_record(&b, "Other", "New");
+	assert_int_equal(flock(fd, LOCK_EX), 0);
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(
+		    store_delete(b.store, STR("New"), &phase, &e), STEP_MORE);
+		assert_int_equal(
+		    meta_change(b.store, &job, STR("New"), &comment, NULL, &e),
+		    STEP_MORE);
+		assert_true(store_must_wait(b.store));
+	}
+	assert_true(box_has(&b, "mail/New"));
+	close(fd);
+	assert_int_equal(
+	    meta_change(b.store, &job, STR("New"), &comment, NULL, &e),
+	    STEP_DONE);
+	while (
+	    (step = store_delete(b.store, STR("New"), &phase, &e)) == STEP_MORE)
+		;
+	assert_int_equal(step, STEP_DONE);
+	box_done(&b);
+}
+
 /* What has the old name by then keeps what is its own; `n`: so many have. */
 static void
 check_old_names(size_t n)
@@ -488,6 +531,7 @@ main(void)
 	    cmocka_unit_test(test_record),
 	    cmocka_unit_test(test_waits),
 	    cmocka_unit_test(test_killed_beside),
+	    cmocka_unit_test(test_others_wait),
 	    cmocka_unit_test(test_old_name_again),
 	    cmocka_unit_test(test_new_name_again),
 	    cmocka_unit_test(test_steps),

@@ -711,6 +711,10 @@ mbox_shift_cut(struct mbox_shift *s, uint64_t off)
 	if (mbox_bytes_size(s->fd, &size, &e) == -1 ||
 	    (size > off && ftruncate(s->fd, (off_t)off) == -1))
 		return; /* whoever comes next takes it out */
+	/* Also after a power cut: until the end is durable the journal says what
+	 * there is to be taken out. */
+	if (size > off && file_sync_data(s->fd, s->path, &e) == -1)
+		return;
 	if (s->journal != -1)
 		mbox_journal_end(s);
 }

@@ -72,6 +72,11 @@ void mbox_shift_cut(struct mbox_shift *s, uint64_t off);
  */
 int mbox_shift_look(struct mbox_shift *s, bool *is_pending, struct err *e);
 /*
+ * When the journal was written last, in nanoseconds; 0: there is none. It is
+ * another time whenever one who writes has got on, also for who has no lock.
+ */
+int64_t mbox_shift_written_ns(const struct mbox_shift *s);
+/*
  * Finishes what somebody has begun, or leaves the rest to mbox_shift_step();
  * *lost says that the file had been rewritten meanwhile, so that its journal
  * was put aside.

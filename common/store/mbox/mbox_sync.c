@@ -176,6 +176,7 @@ begin_sync(struct mailbox *m, enum sync_how how)
 	mb->is_dirty = false;
 	mb->is_sync_forced = how == SYNC_FORCE;
 	mb->sync_gen = mb->gen;
+	mb->writer_ns = 0;
 	if (is_up_to_date(m)) {
 		if (mb->reading == NULL)
 			mbox_purge(m);
@@ -235,13 +236,35 @@ is_done_by_job(struct mailbox *m, enum sync_how how)
 	return true;
 }
 
+/*
+ * One of ours who gives a million messages their UIDs has the file locked for
+ * longer than others are waited for. As long as he gets on, he is.
+ */
+static bool
+has_got_on(struct mailbox *m)
+{
+	struct mbox *mb = mbox_of(m);
+	int64_t before = mb->writer_ns;
+
+	if (is_known(m) || mb->fd == -1)
+		return false;
+	mb->writer_ns = mbox_shift_written_ns(&mb->shift);
+	return before != 0 && mb->writer_ns > before;
+}
+
 static enum step
 lock(struct mailbox *m, enum sync_how how, struct err *e)
 {
 	struct mbox *mb = mbox_of(m);
-	enum step step = mbox_lock(m, &mb->sync, MBOX_READ, &mb->sync_wait,
-	    is_known(m) ? news_wait_ms(mb) : mbox_lock_ms(m, MBOX_READ), e);
+	int64_t wait_ms =
+	    is_known(m) ? news_wait_ms(mb) : mbox_lock_ms(m, MBOX_READ);
+	enum step step =
+	    mbox_lock(m, &mb->sync, MBOX_READ, &mb->sync_wait, wait_ms, e);
 
+	if (step == STEP_MORE && mb->writer_ns == 0)
+		(void)has_got_on(m);
+	if (step == STEP_FAIL && e->code == ERR_IN_USE && has_got_on(m))
+		return store_lock_wait(m->store, &mb->sync_wait, wait_ms, e);
 	if (step == STEP_FAIL)
 		return do_without(m, e);
 	if (step == STEP_DONE) {
@@ -290,6 +313,8 @@ mbox_sync(struct mailbox *m, enum sync_how how, struct err *e)
 	step = mbox_look(m, how, e);
 	if (step == STEP_MORE)
 		return step;
+	if (step == STEP_FAIL && e->code == ERR_IN_USE)
+		return do_without(m, e);
 	(void)end_sync(m, step);
 	return step == STEP_DONE && (begin_say(m) || begin_flags(m)) ? STEP_MORE
 								     : step;
@@ -367,9 +392,11 @@ mbox_freshen(struct mailbox *m, struct err *e)
 	mb->freshen_began_ms = clock_mono_ms();
 	m->unsure_top = 0;
 	step = mailbox_load(m, e) == -1 ? STEP_FAIL : STEP_MORE;
-	while (step == STEP_MORE)
+	/* Others who give UIDs are not waited for here. */
+	store_forget_wait(m->store);
+	while (step == STEP_MORE && !store_must_wait(m->store))
 		step = mbox_look_at_flags(m, e);
-	if (step == STEP_FAIL)
+	if (step != STEP_DONE)
 		mbox_look_end(m);
 	mbox_unlock(m);
 	freshen_later(mb);

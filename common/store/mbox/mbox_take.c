@@ -42,39 +42,39 @@ slot_of_msg(const struct mbox_msg *msg)
 }
 
 /* Somebody has taken it away: what we remember of it holds. */
-static void
-take_kept(struct mbox_reading *r)
+static int
+take_kept(struct mbox_reading *r, struct err *e)
 {
 	const struct mbox_kept *k;
 
 	if (r->m->uidvalidity != 0)
-		return;
-	if (mbox_kept_of(r->m) == NULL)
-		mbox_keep_claim(r->m, r->size);
+		return 0;
+	if (mbox_kept_of(r->m) == NULL &&
+	    mbox_keep_claim(r->m, r->size, e) == -1)
+		return -1;
 	k = mbox_kept_of(r->m);
 	if (k == NULL)
-		return;
+		return 0;
 	r->claimed_next = k->uidnext;
 	/* No X-UID is to be believed there: it never had a base. */
 	if (k->guid[0] == '\0' || mbox_agree_is_there(r->m))
-		return;
+		return 0;
 	r->has_kept = true;
 	r->disk_last_uid = k->uidnext - 1;
 	if (k->uidnext > r->next)
 		r->next = k->uidnext;
+	return 0;
 }
 
 /* X-IMAPbase or X-IMAP of the first message. */
-static void
-take_base(struct mbox_reading *r, const struct mbox_msg *msg)
+static int
+take_base(struct mbox_reading *r, const struct mbox_msg *msg, struct err *e)
 {
 	const struct mbox_state *st = &msg->state;
 
 	r->is_first = false;
-	if (!st->has_base) {
-		take_kept(r);
-		return;
-	}
+	if (!st->has_base)
+		return take_kept(r, e);
 	r->has_base = true;
 	if (mbox_of(r->m)->kept.uidvalidity != 0)
 		mbox_agree_forget(r->m->store, mbox_of(r->m)->path);
@@ -90,6 +90,7 @@ take_base(struct mbox_reading *r, const struct mbox_msg *msg)
 		r->has_pseudo = true;
 		r->pseudo = slot_of_msg(msg);
 	}
+	return 0;
 }
 
 static bool
@@ -149,8 +150,8 @@ mbox_take_msg(struct mbox_reading *r, const struct mbox_msg *msg, struct err *e)
 		take_known(r, msg);
 		return 0;
 	}
-	if (r->is_first)
-		take_base(r, msg);
+	if (r->is_first && take_base(r, msg, e) == -1)
+		return -1;
 	if (r->has_pseudo && msg->off == r->pseudo.off)
 		return 0;
 	rec = mbox_match(r, msg);
@@ -257,7 +258,6 @@ settle(struct mbox_reading *r)
 	struct mbox *mb = mbox_of(m);
 	size_t first = r->is_tail ? mb->slots.n : 0;
 
-	mbox_note_renumbered(r);
 	if (!r->is_tail)
 		VEC_EACH(&m->recs, rec)
 			if (rec->state == REC_LIVE && !(rec->own & OWN_SEEN))
@@ -320,6 +320,7 @@ mbox_free_reading(struct mbox *mb)
 		mbox_scan_done(&r->scan);
 	VEC_DONE(&r->slots);
 	VEC_DONE(&r->known);
+	VEC_DONE(&r->gone);
 	buf_done(&r->window);
 	free(r);
 }
@@ -337,19 +338,30 @@ mbox_begin_identity(struct mailbox *m)
 		m->uidnext = k->uidnext;
 }
 
-/* All was read. */
-int
-mbox_finish_scan(struct mbox_reading *r, struct err *e)
+enum step
+mbox_finish_scan(struct mbox_reading *r, int64_t until_ms, struct err *e)
 {
 	struct mailbox *m = r->m;
 
-	if (!r->is_tail && check_identity(r, e) == -1)
-		return -1;
-	if (mbox_agree(r, e) == -1)
-		return -1;
+	switch (r->ending) {
+	case END_IDENTITY:
+		if (!r->is_tail && check_identity(r, e) == -1)
+			return STEP_FAIL;
+		r->ending = END_AGREE;
+		/* fallthrough */
+	case END_AGREE:
+		if (mbox_agree(r, e) == -1)
+			return STEP_FAIL;
+		r->ending = END_RENUMBERED;
+		/* fallthrough */
+	case END_RENUMBERED:
+		if (mbox_note_renumbered(r, until_ms) == STEP_MORE)
+			return STEP_MORE;
+		break;
+	}
 	if (m->uidvalidity == 0)
 		m->uidvalidity = r->uidvalidity;
 	settle(r);
 	mbox_of(m)->end = r->scan.next;
-	return 0;
+	return STEP_DONE;
 }
