@@ -215,7 +215,7 @@ test_full_list(UNUSED void **state)
 		(void)fprintf(f,
 		    "%u\talice\tu\t%u\t+\tmaildir:/home/alice/Maildir\t"
 		    "/home/alice/Maildir/.x%u\n",
-		    i % 50 == 0 ? 1000 : 2000 + i, 3000 + i, i);
+		    i % 50 == 0 ? 1000U : 2000 + i, 3000 + i, i);
 	assert_int_equal(fclose(f), 0);
 	shares_init(&s);
 	assert_told(&s, 3000, 3000, "/.x0");

@@ -9,7 +9,9 @@ import pytest
 from lib import agree, dovecot, meanwhile, server
 from lib.agree import msg
 
-SETTINGS = "mail_plugins = zlib\n"
+SETTINGS = {(2, 3): "mail_plugins = zlib\n",
+            (2, 4): "mail_plugins {\n  mail_compress = yes\n}\n"}
+SAVE = {(2, 3): "zlib_save", (2, 4): "mail_compress_write_method"}
 
 
 @pytest.fixture(scope="module")
@@ -18,9 +20,10 @@ def pair():
         pytest.skip("needs root and Debian's Dovecot")
     how = {"gz": "gz", "zst": "zstd"}
     p = agree.Pair([*how, "hand"])
-    p.dovecot.settings = SETTINGS
+    p.dovecot.settings = SETTINGS[dovecot.version()]
     p.dovecot.extra = {
-        u: "maildir:~/Maildir userdb_zlib_save=" + how[u] for u in how}
+        u: "maildir:~/Maildir userdb_%s=%s" % (
+            SAVE[dovecot.version()], how[u]) for u in how}
     yield from server.serving(p)
 
 

@@ -195,6 +195,8 @@ def test_print(box):
     indirect=["box"])
 def test_r4_modseq(box, is_up, lift):
     """A client that synchronised with ours last hears of what came then."""
+    if lift and not is_up and dovecot.version() >= (2, 4):
+        pytest.skip("doveadm of 2.4 needs Dovecot running")
     d = box.dovecot()
     d.ok("ENABLE QRESYNC")
     d.ok("SELECT INBOX")
