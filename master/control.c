@@ -234,7 +234,11 @@ do_kick(struct client *c, const struct ctl_request *r)
 			}
 		}
 	}
-	send_end(c, true, "%u session%s told to end", n, n == 1 ? "" : "s");
+	if (n == 0)
+		send_end(c, false, "there is no such session, none has ended");
+	else
+		send_end(
+		    c, true, "%u session%s told to end", n, n == 1 ? "" : "s");
 }
 
 /* ---- status ---- */

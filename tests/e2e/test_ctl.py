@@ -207,7 +207,9 @@ def test_who_kick_status(start, form):
     while s.ctl("who", "--json")["rows"] != []:
         assert time.monotonic() < end
         time.sleep(0.02)
-    s.ctl("kick", "nobody", ok=None)
+    for whom in (["nobody"], ["--session", str(number)]):
+        assert "no such session" in s.ctl("kick", *whom, ok=False)
+    assert not s.ctl("kick", "nobody", "--json", ok=False)["ok"]
 
 
 def test_stop(start, form):
