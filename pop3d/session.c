@@ -261,7 +261,7 @@ run_command(struct session *s)
 		(void)session_err(s, "Line too long");
 	conn_consume(s->conn, used);
 	if (s->errors_in_a_row > ERRORS_IN_A_ROW_MAX) {
-		(void)session_err(s, "Too many bad commands");
+		/* It has its answer; there is one for each. */
 		finish(s, "too many bad commands");
 		return false;
 	}

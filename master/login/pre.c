@@ -118,12 +118,23 @@ pre_close(struct pre *p, const char *why)
 	p->literal_left = 0;
 }
 
+/*
+ * The command has had its answer, and in POP3 there is one for each: a second
+ * would be taken for that of the next (RFC 1939 section 3).
+ */
+static void
+bye_behind_answer(struct pre *p, const char *text, struct buf *out)
+{
+	if (p->settings->service == LOGIN_IMAP)
+		pre_protocol_of(p)->bye(p, text, out);
+}
+
 void
 pre_error(struct pre *p, struct buf *out)
 {
 	if (++p->errors < PRE_ERRORS_MAX)
 		return;
-	pre_protocol_of(p)->bye(p, "Too many errors.", out);
+	bye_behind_answer(p, "Too many errors.", out);
 	pre_close(p, "too many errors");
 }
 
@@ -394,7 +405,7 @@ pre_auth_fail(struct pre *p, enum chan_auth_why why, struct buf *out)
 	}
 	if (++p->failures < PREAUTH_LOGIN_FAILURES_MAX)
 		return;
-	pre_protocol_of(p)->bye(p, "Too many failed logins.", out);
+	bye_behind_answer(p, "Too many failed logins.", out);
 	pre_close(p, "too many failed logins");
 }
 

@@ -471,6 +471,24 @@ test_limits(UNUSED void **state)
 	assert_int_equal(n, PRE_ERRORS_MAX);
 	expect("a BAD This is not possible before login.\r\n"
 	       "* BYE Too many errors.\r\n");
+	/* POP3 has one answer for a command (RFC 1939 section 3). */
+	begin(LOGIN_POP3, LOCAL);
+	for (n = 0; n < 100 && pre.want == PRE_DO_READ; n++) {
+		buf_clear(&out);
+		(void)pre_feed(&pre, STR("STAT\r\n"), &out);
+	}
+	assert_int_equal(n, PRE_ERRORS_MAX);
+	expect("-ERR This is not possible before login.\r\n");
+	begin(LOGIN_POP3, LOCAL);
+	for (n = 0; n < 100 && pre.want == PRE_DO_READ; n++) {
+		buf_clear(&out);
+		(void)pre_feed(&pre, STR("USER u\r\n"), &out);
+		buf_clear(&out);
+		(void)pre_feed(&pre, STR("PASS p\r\n"), &out);
+		pre_auth_fail(&pre, CHAN_AUTH_BAD, &out);
+	}
+	assert_int_equal(n, PREAUTH_LOGIN_FAILURES_MAX);
+	expect("-ERR [AUTH] Authentication failed.\r\n");
 	buf_done(&out);
 }
 
