@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* passwd_file_test.c - lines, files, stored values, names. */
+#include <dlfcn.h>
+#include <gsasl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -9,6 +11,7 @@
 #include <cmocka.h>
 
 #include "auth/name.h"
+#include "auth/try.h"
 #include "os/fd.h"
 #include "os/passwd_file.h"
 #include "auth/passwd_hash.h"
@@ -246,6 +249,65 @@ assert_base64(const unsigned char *p, size_t n, const char *want)
 	buf_done(&b);
 }
 
+/* How often keys have been made; this stands before the library's. */
+static unsigned n_derived, iterations_derived;
+
+int
+gsasl_scram_secrets_from_password(Gsasl_hash hash, const char *password,
+    unsigned int iterations, const char *salt, size_t salt_n, char *salted,
+    char *client, char *server, char *stored)
+{
+	int (*real)(Gsasl_hash, const char *, unsigned int, const char *,
+	    size_t, char *, char *, char *, char *);
+	void *found = dlsym(RTLD_NEXT, "gsasl_scram_secrets_from_password");
+
+	assert_non_null(found);
+	memcpy(&real, &found, sizeof(real));
+	n_derived++;
+	iterations_derived += iterations;
+	return real(hash, password, iterations, salt, salt_n, salted, client,
+	    server, stored);
+}
+
+/* Who has keys in the file, gets some made, or is nobody: it takes as long. */
+static void
+test_even_keys(UNUSED void **state)
+{
+#define SCRAM_KEYS                                                             \
+	"{SCRAM-SHA-256}5000,W22ZaJ0SNY7soEsUEjb6gQ==,"                        \
+	"WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=,"                        \
+	"wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU="
+	static const char *const files[] = {
+	    "s:" SCRAM_KEYS ":1:1::/h\np:{PLAIN}x:1:1::/h\n"
+	    "c:$y$j9T$x$y:1:1::/h\nn:{PLAIN}x:1:1::/h::nologin\n",
+	    "p:{PLAIN}x:1:1::/h\ns:" SCRAM_KEYS ":1:1::/h\n"
+	    "n:" SCRAM_KEYS ":1:1::/h::nologin\nc:$y$j9T$x$y:1:1::/h\n",
+	    "c:$y$j9T$x$y:1:1::/h\nn:$y$j9T$x$y:1:1::/h::nologin\n"
+	    "s:" SCRAM_KEYS ":1:1::/h\np:{PLAIN}x:1:1::/h\n"};
+	static const char *const names[] = {"s", "p", "c", "n", "nobody"};
+	static const uint64_t key[2] = {1, 2};
+
+	for (size_t i = 0; i < ARRAY_LEN(files); i++)
+		for (size_t j = 0; j < ARRAY_LEN(names); j++) {
+			struct chan_try_work w = {.want = CHAN_TRY_KEYS,
+			    .name = str_of(names[j]),
+			    .rhost = STR("127.0.0.1")};
+			struct try_answer a = {0};
+			struct err e;
+			int fd = fd_memfile("passwd", str_of(files[i]), &e);
+
+			n_derived = iterations_derived = 0;
+			try_passwd_file(fd, key, &w, &a);
+			assert_int_equal(n_derived, 1);
+			assert_int_equal(
+			    iterations_derived, PASSWD_HASH_ITER_DEFAULT);
+			assert_int_equal(
+			    a.outcome, j < 2 ? CHAN_TRY_OK : CHAN_TRY_UNKNOWN);
+			assert_true(a.keys.iter > 0);
+			fd_close(&fd);
+		}
+}
+
 /* The keys of RFC 7677 section 3: "user" with password "pencil". */
 static void
 test_scram_keys(UNUSED void **state)
@@ -357,6 +419,7 @@ main(void)
 	    cmocka_unit_test(test_nets),
 	    cmocka_unit_test(test_hashes),
 	    cmocka_unit_test(test_scram_keys),
+	    cmocka_unit_test(test_even_keys),
 	    cmocka_unit_test(test_names),
 	};
 

@@ -217,6 +217,16 @@ passwd_hash_is_clean(struct str stored)
 	    scheme != SCHEME_SCRAM_SHA256;
 }
 
+void
+passwd_hash_keys_decoy(void)
+{
+	struct passwd_hash_keys nobody = {
+	    .iter = PASSWD_HASH_ITER_DEFAULT, .salt_n = 16};
+	struct err ignored;
+
+	(void)derive(STR("nobody's"), &nobody, &ignored);
+}
+
 int
 passwd_hash_keys(struct str stored, const unsigned char salt[16],
     struct passwd_hash_keys *out, struct err *e)
@@ -225,8 +235,12 @@ passwd_hash_keys(struct str stored, const unsigned char salt[16],
 
 	if (cut_scheme(&stored, &scheme, e) == -1)
 		return -1;
-	if (scheme == SCHEME_SCRAM_SHA256)
-		return parse_scram(stored, out, e);
+	if (scheme == SCHEME_SCRAM_SHA256) {
+		if (parse_scram(stored, out, e) == -1)
+			return -1;
+		passwd_hash_keys_decoy();
+		return 0;
+	}
 	if (scheme != SCHEME_PLAIN || stored.n == 0)
 		return err_set(e, ERR_UNSUPPORTED, "no SCRAM keys");
 	memset(out, 0, sizeof(*out));

@@ -35,10 +35,15 @@ int passwd_hash_verify(
 bool passwd_hash_is_clean(struct str stored);
 /*
  * The SCRAM-SHA-256 keys of a {SCRAM-SHA-256} or {PLAIN} value; the latter are
- * made with `salt` (16 bytes). ERR_UNSUPPORTED: this value can not give keys.
+ * made with `salt` (16 bytes), the others take as long. ERR_UNSUPPORTED: this value can not give keys.
  */
 int passwd_hash_keys(struct str stored, const unsigned char salt[16],
     struct passwd_hash_keys *out, struct err *e);
+/*
+ * Work that costs what making those of a {PLAIN} value costs. The first answer of
+ * SCRAM is not held back: who has keys in the file, or none, is to take as long.
+ */
+void passwd_hash_keys_decoy(void);
 /* A value nobody's password matches, of the same cost as a new one. */
 struct str passwd_hash_dummy(void);
 

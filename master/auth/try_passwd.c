@@ -161,8 +161,11 @@ keys_of_nobody(
 	struct passwd_hash_keys like;
 	struct err ignored;
 
-	if (passwd_hash_keys(model, salt, &like, &ignored) == -1)
+	/* What gives no keys has cost nothing. */
+	if (passwd_hash_keys(model, salt, &like, &ignored) == -1) {
+		passwd_hash_keys_decoy();
 		like.iter = PASSWD_HASH_ITER_DEFAULT;
+	}
 	a->keys = (struct passwd_hash_keys){.iter = like.iter, .salt_n = 16};
 	memcpy(a->keys.salt, salt, 16);
 	secret_wipe(&like, sizeof(like));
