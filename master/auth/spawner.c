@@ -327,14 +327,32 @@ on_stop(UNUSED struct chan *c, struct chan_msg *m, void *arg, struct err *e)
 	return 0;
 }
 
+/*
+ * The file is opened by its name. Who was to be the peer sees the end of the
+ * channel: the spawner of after us brings him another.
+ */
+static int
+on_lost(
+    UNUSED struct chan *c, struct msg_in *in, UNUSED void *arg, struct err *e)
+{
+	struct err why = *e;
+	struct child_file file;
+
+	if (in->type != CHILD_FILE)
+		return err_set(
+		    e, ERR_SYS, "the channel of authd is lost: %s", why.text);
+	return child_file_parse(in, &file, e);
+}
+
 static void
 master_closed(struct chan *c, const struct err *why, void *arg)
 {
 	struct spawner *s = arg;
 
-	if (why->code != ERR_CLOSED)
+	if (why->code == ERR_VIOLATION)
 		log_error("master broke the rules: %s", why->text);
-
+	else if (why->code != ERR_CLOSED)
+		log_error("master: %s", why->text);
 	chan_free(&c);
 	s->master = NULL;
 	ev_break(s->loop, EVBREAK_ALL);
@@ -349,7 +367,8 @@ static const struct chan_entry master_entries[] = {
 static const struct chan_def master_def = {.name = "master",
     .entries = master_entries,
     .n_entries = ARRAY_LEN(master_entries),
-    .on_close = master_closed};
+    .on_close = master_closed,
+    .on_lost = on_lost};
 
 int
 spawner_run(const struct auth_settings *settings)

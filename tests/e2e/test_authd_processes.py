@@ -3,6 +3,7 @@
 and go."""
 import ctypes
 import os
+import resource
 import signal
 import time
 
@@ -219,6 +220,37 @@ def test_child_that_stays_remembers_nothing(start, setting):
                 found.append((span, at))
     assert not found
     assert w.plain("v", other) == ("ok",)
+
+
+def lowest_free(pid):
+    """The number its next descriptor would have."""
+    used = {int(fd) for fd in os.listdir("/proc/%d/fd" % pid)}
+    return min(set(range(len(used) + 1)) - used)
+
+
+def test_spawner_without_descriptors(start):
+    """What it can not take is not master's fault: without the file it goes on,
+    without its peer it makes room for the next one."""
+    a = start()
+    pid = a.spawner.pid
+    soft, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (lowest_free(pid), hard))
+    r, w = os.pipe()
+    a.spawner.master.send(authd.encode(
+        authd.FILE, (authd.STR, "passwd"), (authd.U32, 0),
+        (authd.STR, a.passwd_path), fds=1), [r])
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (soft, hard))
+    assert a.worker().plain("alice", "secret") == ("ok",)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (lowest_free(pid), hard))
+    a.spawner.master.send(authd.encode(
+        authd.PEER, (authd.U8, authd.KIND_AUTHD), (authd.U32, 0), fds=1), [r])
+    os.close(r)
+    os.close(w)
+    assert a.spawner.wait() == 0
+    a.log("master: the channel of authd is lost")
+    assert not [x for x in a.lines if "broke the rules" in x]
+    next_spawner(a)
+    assert a.worker().plain("alice", "secret") == ("ok",)
 
 
 def test_end_with_master(start):
