@@ -9,10 +9,12 @@
  */
 #include <errno.h>
 #include <ev.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -32,6 +34,9 @@
 #define GATHER_BYTES ((size_t)16 * 1024)
 #define BUSY_LINES 16
 #define SYSLOG_WAIT_MS 100
+/* How soon the rest of a line is tried again, and how long at the end. */
+#define TAIL_S 0.1
+#define TAIL_END_MS 1000
 
 struct source {
 	struct list link;
@@ -52,6 +57,9 @@ struct logd {
 	unsigned long lost; /* lines, not told yet */
 	unsigned long telling; /* of these, in a line that is gathered */
 	struct buf line; /* what has not been written yet */
+	struct buf tail; /* of a line whose head has been written */
+	ev_timer tail_timer; /* wakes the loop, which flushes */
+	bool pipe; /* out_fd is a pipe or FIFO */
 	unsigned long gathered, in_round; /* lines in it, in this round */
 };
 
@@ -91,31 +99,130 @@ send_to_syslog(struct logd *d)
 	return send(d->out_fd, d->line.p, d->line.n, MSG_NOSIGNAL) != -1;
 }
 
-static bool
-put_bytes(struct logd *d)
+/*
+ * How much goes out at once. In a pipe others' lines lie between ours, and one
+ * that is nearly full takes a part: up to PIPE_BUF bytes go whole or not at all
+ * (pipe(7)), so these are whole lines, or a line that is longer itself.
+ */
+static size_t
+piece_bytes(const struct logd *d, struct str left)
 {
-	struct err e;
+	size_t n = 0, line;
 
-	errno = 0;
-	if (d->out_fd == -1)
+	if (!d->pipe)
+		return left.n;
+	while (n < left.n) {
+		line = str_find(str_skip(left, n), '\n') + 1;
+		if (line > left.n - n)
+			line = left.n - n;
+		if (n > 0 && n + line > PIPE_BUF)
+			break;
+		n += line;
+	}
+	return n;
+}
+
+/* Writes until all is written or nothing more goes; *left is the rest. */
+static bool
+write_out(const struct logd *d, struct str *left)
+{
+	while (left->n > 0) {
+		ssize_t n = write(d->out_fd, left->p, piece_bytes(d, *left));
+
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n == -1)
+			return false;
+		*left = str_skip(*left, (size_t)n);
+	}
+	return true;
+}
+
+/* A line that has begun is finished before anything else is written. */
+static bool
+finish_tail(struct logd *d)
+{
+	struct str left = buf_str(&d->tail);
+	bool done = write_out(d, &left);
+
+	buf_drop(&d->tail, d->tail.n - left.n);
+	return done;
+}
+
+/* Of lines that wait, `n` are out, or will be: the first may tell of others. */
+static void
+count_out(struct logd *d, unsigned long n)
+{
+	if (n > 0 && d->telling > 0) {
+		d->telling = 0;
+		n--;
+	}
+	d->gathered -= n < d->gathered ? n : d->gathered;
+}
+
+static bool
+put_lines(struct logd *d)
+{
+	struct str all = buf_str(&d->line), left = all, rest;
+	unsigned long n_out = 0;
+	size_t cut;
+	int why;
+
+	if (!finish_tail(d))
 		return false;
-	return d->syslog
-	    ? send_to_syslog(d)
-	    : fd_write_all(d->out_fd, d->line.p, d->line.n, &e) == 0;
+	if (write_out(d, &left))
+		return true;
+	why = errno;
+	cut = all.n - left.n;
+	for (size_t i = 0; i < cut; i++)
+		n_out += all.p[i] == '\n';
+	if (cut > 0 && all.p[cut - 1] != '\n') {
+		rest = left;
+		(void)str_cut(&rest, '\n', &left);
+		(void)buf_add_str(&d->tail, left);
+		(void)buf_add_byte(&d->tail, '\n');
+		n_out++;
+	}
+	count_out(d, n_out);
+	errno = why;
+	return false;
 }
 
 /* Writes what has been gathered: lines for a file, one for syslog. */
 static void
 flush(struct logd *d)
 {
-	if (d->line.n > 0 && !put_bytes(d)) {
-		d->lost += d->gathered + d->telling;
-		/* A queue that is full is not broken. */
-		if (errno != EAGAIN)
-			ask_reopen(d);
+	bool ok;
+
+	errno = 0;
+	if (d->line.n > 0 || d->tail.n > 0) {
+		ok = d->out_fd != -1 &&
+		    (d->syslog ? send_to_syslog(d) : put_lines(d));
+		if (!ok) {
+			d->lost += d->gathered + d->telling;
+			/* A queue that is full is not broken. */
+			if (errno != EAGAIN)
+				ask_reopen(d);
+		}
 	}
 	buf_clear(&d->line);
 	d->gathered = d->telling = 0;
+}
+
+/* The rest of a line is nothing to begin another file with. */
+static void
+take_target(struct logd *d, int fd, bool is_syslog)
+{
+	struct stat st;
+
+	flush(d);
+	if (d->tail.n > 0)
+		d->lost++;
+	buf_clear(&d->tail);
+	fd_close(&d->out_fd);
+	d->out_fd = fd;
+	d->syslog = is_syslog;
+	d->pipe = fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode);
 }
 
 static void put_own(struct logd *d, enum log_level level, const char *text);
@@ -249,10 +356,7 @@ on_file(UNUSED struct chan *c, struct chan_msg *m, void *arg, struct err *e)
 
 	if (child_file_parse(&m->in, &got, e) == -1)
 		return -1;
-	flush(d);
-	fd_close(&d->out_fd);
-	d->out_fd = chan_take_fd(m, 0);
-	d->syslog = str_eq(got.role, STR("syslog"));
+	take_target(d, chan_take_fd(m, 0), str_eq(got.role, STR("syslog")));
 	d->asked_reopen = false;
 	tell_lost(d);
 	return 0;
@@ -341,6 +445,24 @@ static const struct chan_def master_def = {.name = "master",
     .on_close = master_closed,
     .on_lost = on_lost};
 
+/* Whoever reads has had time; that the loop is awake is enough. */
+static void
+on_tail_time(UNUSED struct ev_loop *loop, UNUSED ev_timer *w, UNUSED int events)
+{
+}
+
+/* Our last line is to end. */
+static void
+finish_at_end(struct logd *d)
+{
+	int64_t deadline_ms = clock_mono_ms() + TAIL_END_MS;
+	struct err e;
+
+	while (d->tail.n > 0 && d->out_fd != -1 && !finish_tail(d) &&
+	    errno == EAGAIN && fd_wait(d->out_fd, true, deadline_ms, &e) == 0)
+		;
+}
+
 static void
 before_sleep(struct ev_loop *loop, ev_prepare *w, UNUSED int events)
 {
@@ -352,6 +474,10 @@ before_sleep(struct ev_loop *loop, ev_prepare *w, UNUSED int events)
 	ev_set_io_collect_interval(
 	    loop, d->in_round > BUSY_LINES || d->ending ? 0. : GATHER_S);
 	d->in_round = 0;
+	if (d->tail.n > 0 && !ev_is_active(&d->tail_timer)) {
+		ev_timer_set(&d->tail_timer, TAIL_S, 0);
+		ev_timer_start(loop, &d->tail_timer);
+	}
 	leave_when_done(d);
 }
 
@@ -371,6 +497,7 @@ main(int argc, char **argv)
 		NULL) == -1)
 		log_fatal("sigaction");
 	buf_init(&d->line, GATHER_BYTES + 16384);
+	buf_init(&d->tail, GATHER_BYTES + 16384);
 	list_init(&d->sources);
 	d->out_fd = -1;
 	d->loop = ev_default_loop(0);
@@ -380,7 +507,9 @@ main(int argc, char **argv)
 	ev_prepare_init(&prepare, before_sleep);
 	prepare.data = d;
 	ev_prepare_start(d->loop, &prepare);
+	ev_timer_init(&d->tail_timer, on_tail_time, TAIL_S, 0);
 	ev_run(d->loop, 0);
+	finish_at_end(d);
 	child_settings_done(&d->settings);
 	return 0;
 }

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """logd alone, with the test as master and as who has something to say: what
 can not be written is counted, and the count is told."""
+import fcntl
 import os
 import re
 import select
@@ -98,6 +99,61 @@ def test_lost_lines_are_told(logd):
     with os.fdopen(r) as f:
         assert sum_up(logd, lambda: f.readline() if select.select(
             [f], [], [], 0.2)[0] else None) > 0
+
+
+def test_full_pipe(logd):
+    """A pipe whose reader is slow takes a part of what is written: each line
+    comes whole, or is told to be lost."""
+    r, w = os.pipe()
+    os.set_blocking(w, False)
+    # Nearly full, so that what comes has room for no whole number of lines.
+    os.write(w, b"x" * (65536 - 3000) + b"\n")
+    logd.give(w)
+    logd.go()
+    for i in range(200):
+        logd.say("line %d %s end" % (i, "y" * (i % 7) * 300))
+    time.sleep(0.3)
+    assert not select.select([logd.master.sock], [], [], 0.1)[0]
+    with os.fdopen(r, "rb", buffering=0) as f:
+        rest = b""
+
+        def line():
+            nonlocal rest
+            while b"\n" not in rest:
+                if not select.select([f], [], [], 0.2)[0]:
+                    return None
+                rest += f.read(65536)
+            text, rest = rest.split(b"\n", 1)
+            return text.decode()
+        assert line().strip("x") == ""
+
+        def next_text():
+            text = line()
+            assert text is None or re.search(
+                r" (end|another|count=\d+)$", text) and \
+                text.count("imapd") + text.count("logd") == 1, text
+            return text
+        assert sum_up(logd, next_text) > 0
+
+
+def test_longer_than_a_pipe_takes(logd):
+    """One line that has room in parts alone is finished, also when nothing
+    is said behind it."""
+    r, w = os.pipe()
+    os.set_blocking(w, False)
+    fcntl.fcntl(w, fcntl.F_SETPIPE_SZ, 4096)
+    logd.give(w)
+    logd.go()
+    # Bytes that are written as four each.
+    text = "begin " + "\x01" * 1900 + " end"
+    logd.say(text)
+    time.sleep(0.1)
+    with os.fdopen(r, "rb", buffering=0) as f:
+        got = b""
+        while not got.endswith(b"\n"):
+            assert select.select([f], [], [], 20)[0], got
+            got += f.read(65536)
+    assert got.count(b"begin") == 1 and got.endswith(b" end\n")
 
 
 def test_full_syslog(logd):
