@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from lib import authd, maildir, proc, restante, server, wire
+from lib import authd, maildir, proc, restante, server, slow, wire
 
 PW = server.PASSWORD
 LOGIN = 'LOGIN "%s" "%s"'
@@ -305,7 +305,7 @@ def test_session_over_tls(shared, user, version, suite):
 
 def wait_new_log(s, pattern):
     """Of what is logged since s.new_log()."""
-    end, text = time.monotonic() + 10, ""
+    end, text = time.monotonic() + slow.seconds(10), ""
     while not re.search(pattern, text):
         assert time.monotonic() < end, text
         text += s.new_log()
@@ -421,7 +421,7 @@ def run_client(argv, lines, timeout=20):
     p = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                          stderr=subprocess.STDOUT, bufsize=0)
     seen = b""
-    end = time.monotonic() + timeout
+    end = time.monotonic() + slow.seconds(timeout)
     os.set_blocking(p.stdout.fileno(), False)
     try:
         for line, answer in lines:
@@ -641,7 +641,7 @@ def test_killed_worker_and_parent(shared, user):
     c.ok("NOOP")
     # Its spares go with it; until then one may still take a connection.
     shared.wait_pids("login", lambda pids: parent[0] not in pids)
-    end = time.monotonic() + 10
+    end = time.monotonic() + slow.seconds(10)
     while True:
         try:
             shared.imap(user).ok("NOOP")

@@ -15,7 +15,7 @@ import struct
 import threading
 import time
 
-from . import proc, restante, server
+from . import proc, restante, server, slow
 
 U8, U16, U32, U64, BOOL, STR, BLOB = range(1, 8)
 NUMBERS = {U8: ">B", U16: ">H", U32: ">I", U64: ">Q", BOOL: ">B"}
@@ -90,7 +90,7 @@ class Channel:
 
     def recv_fds(self, timeout=30.0):
         """(type, values, descriptors)."""
-        if not readable(self.sock, timeout):
+        if not readable(self.sock, slow.seconds(timeout)):
             raise TimeoutError("nothing came")
         try:
             data, fds, _flags, _from = socket.recv_fds(
@@ -169,7 +169,7 @@ class Child:
                 on_log(values[2])
 
     def wait(self, timeout=30.0):
-        end = time.monotonic() + timeout
+        end = time.monotonic() + slow.seconds(timeout)
         while time.monotonic() < end:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid:
@@ -292,7 +292,7 @@ class Authd:
 
     def log(self, text, timeout=20.0):
         """Waits for a log line with this text."""
-        end = time.monotonic() + timeout
+        end = time.monotonic() + slow.seconds(timeout)
         while time.monotonic() < end:
             for line in self.lines:
                 if text in line:

@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import time
 
-from . import certs, server
+from . import certs, server, slow
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))))
@@ -187,8 +187,6 @@ class Restante(server.Server):
         return self
 
     def stop(self, *args, **kw):
-        if VALGRIND:
-            kw["timeout"] = 60
         super().stop(*args, **kw)
         if VALGRIND:
             self.keep_findings()
@@ -206,8 +204,8 @@ class Restante(server.Server):
                       "w") as f:
                 f.writelines(found)
 
-    def wait_control(self, timeout=60 if not VALGRIND else 90):
-        end = time.monotonic() + timeout
+    def wait_control(self, timeout=60):
+        end = time.monotonic() + slow.seconds(timeout)
         while not os.path.exists(os.path.join(self.dir, "run", "control")):
             assert time.monotonic() < end and self.process.poll() is None, \
                 self.log()
@@ -232,7 +230,7 @@ class Restante(server.Server):
         run = subprocess.run(
             [os.path.join(programs(), "restantectl"), "-c", self.config,
              *argv], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            timeout=60, **({} if self.separate or not server.is_root() else
+            timeout=slow.seconds(60), **({} if self.separate or not server.is_root() else
                            {"user": self.uid, "group": self.uid,
                             "extra_groups": []}))
         if ok is not None:
@@ -260,7 +258,7 @@ class Restante(server.Server):
 
     def wait_pids(self, program, test, timeout=30):
         """Waits until test(pids of program) is true."""
-        end = time.monotonic() + timeout
+        end = time.monotonic() + slow.seconds(timeout)
         while True:
             pids = self.pids(program)
             if test(pids):

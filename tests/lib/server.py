@@ -12,7 +12,7 @@ import tempfile
 import time
 import weakref
 
-from . import maildir, proc, wire
+from . import maildir, proc, slow, wire
 
 # The uid of everybody in tests that have one uid for all. Processes of pytest
 # that run side by side have others: a uid has 128 inotify instances.
@@ -202,7 +202,7 @@ class Server:
 
     def wait_log(self, pattern, timeout=30):
         """Waits for a line that matches; the match comes back."""
-        end = time.monotonic() + timeout
+        end = time.monotonic() + slow.seconds(timeout)
         while time.monotonic() < end:
             match = re.search(pattern, self.log())
             if match:
@@ -219,7 +219,7 @@ class Server:
         return subprocess.Popen(argv, **kw)
 
     def wait_port(self, port, timeout=60):
-        end = time.monotonic() + timeout
+        end = time.monotonic() + slow.seconds(timeout)
         while time.monotonic() < end:
             try:
                 socket.create_connection(("127.0.0.1", port), 1).close()
@@ -242,7 +242,7 @@ class Server:
         if process.poll() is None:
             process.send_signal(how)
             try:
-                process.wait(timeout)
+                process.wait(slow.seconds(timeout))
             except subprocess.TimeoutExpired:
                 for pid in reversed(proc.tree(process.pid)):
                     try:

@@ -9,6 +9,8 @@ import socket
 import ssl
 import time
 
+from . import slow
+
 TIMEOUT = 30.0
 
 
@@ -21,8 +23,8 @@ class Wire:
 
     def __init__(self, host, port, tls=False, timeout=TIMEOUT, context=None,
                  source=None):
-        self.timeout = timeout
-        self.sock = socket.create_connection((host, port), timeout,
+        self.timeout = slow.seconds(timeout)
+        self.sock = socket.create_connection((host, port), self.timeout,
                                              source_address=source)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = b""
@@ -54,7 +56,7 @@ class Wire:
 
     def line(self, timeout=None):
         """The next line without its CRLF."""
-        self.sock.settimeout(timeout or self.timeout)
+        self.sock.settimeout(slow.seconds(timeout) or self.timeout)
         while b"\r\n" not in self.buffer:
             self.fill()
         line, self.buffer = self.buffer.split(b"\r\n", 1)
@@ -78,7 +80,7 @@ class Wire:
 
     def is_closed(self, timeout=TIMEOUT):
         """True when the server closes without a further byte."""
-        self.sock.settimeout(timeout)
+        self.sock.settimeout(slow.seconds(timeout))
         try:
             data = self.sock.recv(65536)
         except (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError):
@@ -239,12 +241,12 @@ class Imap(Wire):
 
     def until(self, pattern, timeout=TIMEOUT):
         """Reads responses until one matches; all of them come back."""
-        end = time.monotonic() + timeout
+        end = time.monotonic() + slow.seconds(timeout)
         seen = []
         while True:
             left = end - time.monotonic()
             assert left > 0, ("no", pattern, seen)
-            seen.append(self.response(left))
+            seen.append(self.response(left / slow.FACTOR))
             if re.search(pattern, seen[-1]):
                 return seen
 
