@@ -209,6 +209,12 @@ search_run_step(struct cmd *c, struct search_run *s)
 		return STEP_DONE;
 	}
 	while (set32_next(&s->candidates, s->uid, &s->uid)) {
+		if (matcher_test_known(s->matcher, &s->candidates, &s->uid,
+			LOOKS, &s->found) > 0) {
+			if (cmd_time_is_up(c))
+				return give_way(c, s);
+			continue;
+		}
 		switch (matcher_test(s->matcher, s->uid, &hit, &e)) {
 		case STEP_MORE:
 			return give_way(c, s);

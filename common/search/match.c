@@ -834,6 +834,34 @@ matcher_test(struct matcher *m, uint32_t uid, bool *hit, struct err *e)
 	return STEP_DONE;
 }
 
+unsigned
+matcher_test_known(struct matcher *m, const struct set32 *of, uint32_t *uid,
+    unsigned max, struct set32 *found)
+{
+	struct view_run run = {0};
+	const struct set32 *all = view_uids(m->view);
+	int64_t value;
+	struct err e;
+	unsigned n;
+
+	if (m->only == NULL || m->msg != NULL)
+		return 0;
+	m->has_read = false;
+	for (n = 0; n < max && set32_next(of, *uid, uid); n++, ++*uid) {
+		m->uid = *uid;
+		m->has_asked = *uid != UINT32_MAX && set32_has(all, *uid);
+		m->has_known = m->has_asked &&
+		    view_known_next(m->view, *uid, &run, &m->known);
+		if (!m->has_known ||
+		    fact_of(m, m->only, false, &value, &e) != STEP_DONE)
+			break;
+		if (compare(m->only->key, value, m->only->number))
+			set32_add(found, *uid);
+	}
+	m->has_asked = m->has_known = false;
+	return n;
+}
+
 bool
 matcher_has_read(const struct matcher *m)
 {

@@ -23,6 +23,13 @@ void matcher_free(struct matcher **m);
  */
 enum step matcher_test(
     struct matcher *m, uint32_t uid, bool *hit, struct err *e);
+/*
+ * As matcher_test() of messages of `of` from *uid on, as far as the index knows
+ * them: those that match go to `found`, *uid is the first that was not looked
+ * at. After at most `max` messages; returns how many they were.
+ */
+unsigned matcher_test_known(struct matcher *m, const struct set32 *of,
+    uint32_t *uid, unsigned max, struct set32 *found);
 /* Had the last message that was tested to be opened? Else it took no time. */
 bool matcher_has_read(const struct matcher *m);
 

@@ -109,6 +109,8 @@ struct msg_rec *derived_find_single(struct mailbox *m, uint32_t uid);
  * walk within one step. False: it has to be asked for by itself.
  */
 bool derived_run_begin(struct mailbox *m, uint32_t uid, struct view_run *run);
+/* The record of `uid`, when the run has it from its place on; else NULL. */
+const char *view_run_find(struct view_run *run, uint32_t uid);
 /* The flags of a message that is not loaded. */
 bool derived_flags(struct mailbox *m, uint32_t uid, struct flags *out);
 struct derived_counts {
@@ -124,6 +126,12 @@ struct derived_counts derived_counts(const struct mailbox *m);
  * change, but their times may: these are facts of when they were looked at.
  */
 bool derived_facts(struct mailbox *m, uint32_t uid, struct index_rec *out);
+/*
+ * The same for one message after the other: `run` remembers the place, begins
+ * as {0} and does not outlive the step.
+ */
+bool derived_facts_next(struct mailbox *m, uint32_t uid, struct view_run *run,
+    struct index_rec *out);
 void derived_note_size(
     struct mailbox *m, uint32_t uid, uint64_t size, uint64_t wire_size);
 /* Of one whose wire size was not counted: INDEX_HAS_BOUNDS. */

@@ -178,6 +178,7 @@ test_bounds(void **state)
 	uint64_t wire[N], low, high;
 	struct box *b = *state;
 	unsigned kept = 0;
+	struct view_run run;
 	struct view *v;
 	struct msg *m;
 	struct err e;
@@ -201,10 +202,17 @@ test_bounds(void **state)
 		box_close(b);
 		box_open(b);
 		v = box_view(b, "INBOX", false);
+		run = (struct view_run){0};
 		for (uint32_t i = 0; i < N; i++) {
-			struct msg_known known;
+			struct msg_known known, next;
 
 			assert_true(view_known(v, i + 1, &known));
+			assert_true(view_known_next(v, i + 1, &run, &next));
+			assert_true(next.has_size == known.has_size &&
+			    next.has_date == known.has_date &&
+			    next.wire_size == known.wire_size &&
+			    next.low == known.low && next.high == known.high &&
+			    next.date_s == known.date_s);
 			kept += !known.has_size;
 			assert_true(known.has_size
 				? known.wire_size == wire[i]

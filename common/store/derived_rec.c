@@ -107,15 +107,14 @@ derived_may_have(struct mailbox *m, uint64_t hash)
 	return index_box_has_hash(m->store->derived->ix, m->derived->box, hash);
 }
 
-bool
-derived_run_begin(struct mailbox *m, uint32_t uid, struct view_run *run)
+/* From the record of `uid` on; false: it has none. */
+static bool
+run_from(struct mailbox *m, uint32_t uid, struct view_run *run)
 {
 	const struct index_chunk *c;
 	uint32_t i;
 
 	run->n = 0;
-	if (uid > m->lazy_top || m->singles.n > 0)
-		return false;
 	c = derived_find_rec(m, uid, false, &i);
 	if (c == NULL)
 		return false;
@@ -126,6 +125,28 @@ derived_run_begin(struct mailbox *m, uint32_t uid, struct view_run *run)
 	    .n = c->n - i,
 	};
 	return true;
+}
+
+bool
+derived_run_begin(struct mailbox *m, uint32_t uid, struct view_run *run)
+{
+	run->n = 0;
+	return uid <= m->lazy_top && m->singles.n == 0 && run_from(m, uid, run);
+}
+
+const char *
+view_run_find(struct view_run *run, uint32_t uid)
+{
+	uint32_t at;
+
+	if (run->n > 0 && run->serial != index_serial(run->ix))
+		run->n = 0;
+	for (; run->n > 0; run->n--, run->recs += sizeof(struct index_rec)) {
+		memcpy(&at, run->recs, sizeof(at));
+		if (at >= uid)
+			return at == uid ? run->recs : NULL;
+	}
+	return NULL;
 }
 
 bool
@@ -190,5 +211,19 @@ derived_facts(struct mailbox *m, uint32_t uid, struct index_rec *out)
 	if (c == NULL)
 		return false;
 	*out = index_chunk_rec(c, i);
+	return true;
+}
+
+bool
+derived_facts_next(struct mailbox *m, uint32_t uid, struct view_run *run,
+    struct index_rec *out)
+{
+	const char *rec = view_run_find(run, uid);
+
+	if (rec == NULL && run_from(m, uid, run))
+		rec = run->recs;
+	if (rec == NULL)
+		return false;
+	memcpy(out, rec, sizeof(*out));
 	return true;
 }

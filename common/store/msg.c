@@ -88,6 +88,21 @@ msg_first_drop(struct msg_file *f)
 
 /* ---- what the index knows ------------------------------------------------ */
 
+static struct msg_known
+known_of(const struct index_rec *r)
+{
+	bool has_bounds = r->known & INDEX_HAS_BOUNDS;
+
+	return (struct msg_known){
+	    .has_size = r->known & INDEX_HAS_SIZE,
+	    .has_date = r->known & INDEX_HAS_DATE,
+	    .wire_size = r->wire_size,
+	    .date_s = r->date_s,
+	    .low = has_bounds ? r->size : 0,
+	    .high = has_bounds ? r->wire_size : UINT64_MAX,
+	};
+}
+
 bool
 view_known(struct view *v, uint32_t uid, struct msg_known *out)
 {
@@ -95,17 +110,20 @@ view_known(struct view *v, uint32_t uid, struct msg_known *out)
 
 	if (!set32_has(&v->m->live, uid) || !derived_facts(v->m, uid, &r))
 		return false;
-	*out = (struct msg_known){
-	    .has_size = r.known & INDEX_HAS_SIZE,
-	    .has_date = r.known & INDEX_HAS_DATE,
-	    .wire_size = r.wire_size,
-	    .date_s = r.date_s,
-	    .high = UINT64_MAX,
-	};
-	if (r.known & INDEX_HAS_BOUNDS) {
-		out->low = r.size;
-		out->high = r.wire_size;
-	}
+	*out = known_of(&r);
+	return true;
+}
+
+bool
+view_known_next(
+    struct view *v, uint32_t uid, struct view_run *run, struct msg_known *out)
+{
+	struct index_rec r;
+
+	if (!set32_has(&v->m->live, uid) ||
+	    !derived_facts_next(v->m, uid, run, &r))
+		return false;
+	*out = known_of(&r);
 	return true;
 }
 

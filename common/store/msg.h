@@ -25,6 +25,12 @@ struct msg_known {
 /* False: nothing, or the message is gone. */
 bool view_known(struct view *v, uint32_t uid, struct msg_known *out);
 /*
+ * The same for one message after the other, which is cheaper: `run` begins as
+ * {0} and does not outlive the step.
+ */
+bool view_known_next(
+    struct view *v, uint32_t uid, struct view_run *run, struct msg_known *out);
+/*
  * A fact that was kept about a message, in the form in which it was given;
  * borrowed until the step ends. False: none, or the message is gone.
  */

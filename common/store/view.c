@@ -383,23 +383,6 @@ view_walk_next(struct view_walk *w)
 	return true;
 }
 
-/* The record of the present message, if it is in the run; NULL. */
-static const char *
-find_in_run(struct view_walk *w)
-{
-	struct view_run *run = &w->run;
-	uint32_t uid;
-
-	if (run->n > 0 && run->serial != index_serial(run->ix))
-		run->n = 0;
-	for (; run->n > 0; run->n--, run->recs += sizeof(struct index_rec)) {
-		memcpy(&uid, run->recs, sizeof(uid));
-		if (uid >= w->uid)
-			return uid == w->uid ? run->recs : NULL;
-	}
-	return NULL;
-}
-
 /*
  * Most messages stand one behind the other in the index, and all that is to be
  * known of their flags stands there.
@@ -413,7 +396,7 @@ plain_flags(struct view_walk *w, struct flags *out)
 
 	if (!w->is_plain || m->singles.n > 0 || w->uid > m->lazy_top)
 		return false;
-	rec = find_in_run(w);
+	rec = view_run_find(&w->run, w->uid);
 	if (rec == NULL && derived_run_begin(m, w->uid, &w->run))
 		rec = w->run.recs;
 	if (rec == NULL)

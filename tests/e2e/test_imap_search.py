@@ -276,3 +276,36 @@ def test_others_go_on_during_a_search_for_many_texts(shared, user):
             took.append(time.monotonic() - began)
         assert c.finish(tag, 120)[2] == [b"* SEARCH 1"]
         assert len(took) > 10 and sorted(took)[len(took) * 3 // 4] < 1, took
+
+
+def test_numbers_alone(box):
+    """One date or size is answered for many messages at a time, from what is
+    known of them: with gaps, and the first ones expunged by another."""
+    many = [PLAIN.replace(b"\n", b"\r\n") + b"x" * (i * 7 % 300)
+            for i in range(270)]
+    box.send(b"m APPEND INBOX" + b"".join(
+        b' "%02d-Jun-2021 10:00:00 +0000" {%d+}\r\n%s'
+        % (i % 28 + 1, len(x), x) for i, x in enumerate(many)) + b"\r\n")
+    assert box.finish(b"m")[0] == "OK"
+    box.ok("STORE 1:5,100,200:206 +FLAGS.SILENT (\\Deleted)")
+    box.ok("EXPUNGE")
+    sizes = {}
+    for _ in range(2):
+        for limit in (len(many[0]) + 150, len(many[0]) + 40):
+            larger = found(box, "LARGER %d" % limit, uid=True)
+            smaller = found(box, "NOT LARGER %d" % limit, uid=True)
+            if not sizes:
+                sizes = {
+                    int(r.split(b"UID ")[1].split()[0].rstrip(b")")):
+                    int(r.split(b"RFC822.SIZE ")[1].split()[0].rstrip(b")"))
+                    for r in box.ok("FETCH 1:* (UID RFC822.SIZE)")}
+                assert len(sizes) == 260
+            want = [u for u in sorted(sizes) if sizes[u] > limit]
+            assert larger == want
+            assert smaller == [u for u in sorted(sizes) if u not in want]
+            few = ",".join(str(u) for u in sorted(sizes)[::3])
+            assert found(box, "UID %s LARGER %d" % (few, limit), uid=True) == \
+                [u for u in sorted(sizes)[::3] if sizes[u] > limit]
+        late = found(box, "SINCE 20-Jun-2021")
+        assert 0 < len(late) < len(sizes)
+        assert late == found(box, "NOT BEFORE 20-Jun-2021")

@@ -272,6 +272,13 @@ view_known(UNUSED struct view *v, uint32_t uid, struct msg_known *out)
 }
 
 bool
+view_known_next(struct view *v, uint32_t uid, UNUSED struct view_run *run,
+    struct msg_known *out)
+{
+	return view_known(v, uid, out);
+}
+
+bool
 msg_at_hand(struct msg *m, uint64_t off, size_t n, struct str *out)
 {
 	if (mail.piece % 3 == 0)
@@ -513,14 +520,25 @@ static bool
 ask(struct query *q)
 {
 	struct matcher *m = matcher_new(NULL, q);
-	unsigned steps = 0;
+	uint32_t uid = 1;
+	unsigned steps = 0, n;
+	struct set32 of, found;
 	enum step step;
 	struct err e;
-	bool hit;
+	bool hit, early;
 
+	set32_init(&of);
+	set32_init(&found);
+	set32_add(&of, UID);
+	n = matcher_test_known(m, &of, &uid, 2, &found);
+	early = set32_has(&found, UID);
+	need(n <= 1 && (n == 0 ? !early : uid == UID + 1));
+	set32_done(&of);
+	set32_done(&found);
 	while ((step = matcher_test(m, UID, &hit, &e)) == STEP_MORE)
 		need(++steps < 100000);
 	need(step == STEP_DONE);
+	need(n == 0 || early == hit);
 	matcher_free(&m);
 	return hit;
 }
