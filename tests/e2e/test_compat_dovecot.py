@@ -68,6 +68,13 @@ def put_m7(box):
     box.write("dovecot-uidlist", "3 V1700000000 N5\n")
 
 
+def put_crlf(box):
+    """As an editor of another system leaves it: the lines end with CR LF."""
+    put_m3(box)
+    box.write("dovecot-uidlist",
+              box.read("dovecot-uidlist").replace("\n", "\r\n"))
+
+
 def put_m10(box):
     box.write("dovecot-uidlist",
               "3 V6 N4 G%s\n1 :x\n2 :y\n3 :z\n" % GUID)
@@ -78,7 +85,7 @@ def put_m10(box):
 
 @pytest.mark.parametrize("first", ["ours", "dovecot"])
 @pytest.mark.parametrize("put", [fill_m1, put_m3, put_m4, put_m5, put_m7,
-                                 put_m10], ids=lambda f: f.__name__)
+                                 put_m10, put_crlf], ids=lambda f: f.__name__)
 def test_every_order(box, put, first):
     put(box)
     order = ["ours", "dovecot"] if first == "ours" else ["dovecot", "ours"]

@@ -151,7 +151,7 @@ uidlist_parse(struct uidlist_head *h, struct str bytes, bool is_start,
     bool lenient, uidlist_record_fn *fn, void *arg, size_t *used,
     unsigned *line_no)
 {
-	struct str line, fields, base;
+	struct str line, text, fields, base;
 	uint32_t uid;
 
 	*used = 0;
@@ -166,13 +166,16 @@ uidlist_parse(struct uidlist_head *h, struct str bytes, bool is_start,
 			return UIDLIST_TORN;
 		}
 		++*line_no;
+		/* Somebody's editor may have ended lines with CR LF. */
+		text = str_ends(line, STR("\r")) ? str_head(line, line.n - 1)
+						 : line;
 		if (is_start && *line_no == 1) {
-			if (!parse_header(h, line))
+			if (!parse_header(h, text))
 				return UIDLIST_BROKEN;
-			fn(arg, 0, line, line);
+			fn(arg, 0, text, text);
 			continue;
 		}
-		if (!parse_record(h->version, line, &uid, &fields, &base) ||
+		if (!parse_record(h->version, text, &uid, &fields, &base) ||
 		    (!lenient && uid <= h->last_uid)) {
 			if (!lenient)
 				return UIDLIST_BROKEN;
