@@ -180,6 +180,20 @@ def test_shapes(box):
     box.agree(list(files), pop3=False)
 
 
+def test_cut_from_line(box):
+    """A delivery broke off in the From_ line of a message."""
+    files = {"one": FROM[:-1], "two": piece(1) + FROM[:-1],
+             "crlf": piece(1).replace(b"\n", b"\r\n") + FROM[:-1]}
+    for name, data in files.items():
+        box.write("mail/" + name, data)
+        do = [r"STORE 1:* +FLAGS (\Seen kw)"]
+        agree.do(box, "ours", *do, mailbox=name)
+        found = box.when(lambda d, n=name: d.count(b"Status: RO") ==
+                         (1 if n == "one" else 2), "mail/" + name)
+        assert b"2026\nX-" in found
+    box.agree(list(files), pop3=False, first="dovecot")
+
+
 def test_not_an_mbox(box):
     box.write("mail/no", b"hello\n")
     for which in ("ours", "dovecot"):

@@ -299,6 +299,31 @@ body_len_of(const struct mbox_writing *w, const struct mbox_slot *s)
 	return s->size > seen ? s->size - seen : 0;
 }
 
+/*
+ * A file may end with a From_ line that was cut off in front of its line end.
+ * It gets that before fields follow, or they would be part of it.
+ */
+static int
+end_from_line(struct mbox *mb, struct mbox_slot *s, struct err *e)
+{
+	uint64_t at = s->off + s->from_len;
+	size_t got;
+	char last;
+
+	if (s->head_len > 0 || at != mb->end || s->from_len == 0)
+		return 0;
+	if (file_read_at(mb->fd, at - 1, &last, 1, &got, e) == -1)
+		return -1;
+	if (got != 1 || last == '\n')
+		return 0;
+	if (pwrite(mb->fd, "\n", 1, (off_t)at) != 1)
+		return err_sys(e, "write %s", mb->path);
+	mb->gen++;
+	mb->end++;
+	s->from_len++;
+	return 0;
+}
+
 int
 mbox_write_header(struct mbox_writing *w, struct mbox_slot *s, bool is_base,
     bool is_pseudo, size_t padding, struct err *e)
@@ -308,7 +333,8 @@ mbox_write_header(struct mbox_writing *w, struct mbox_slot *s, bool is_base,
 	struct mbox_edit ed;
 	bool is_one;
 
-	if (load_header(w, s, &st, e) == -1)
+	if (load_header(w, s, &st, e) == -1 ||
+	    end_from_line(mbox_of(w->m), s, e) == -1)
 		return -1;
 	/* All are written: those of others, too, are to stay. */
 	if (!is_pseudo && s->uid <= w->m->unsure_top)
