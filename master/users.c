@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "users.h"
@@ -65,6 +66,7 @@ free_if_gone(struct user_proc *p)
 	ev_child_stop(m->loop, &p->child);
 	ev_timer_stop(m->loop, &p->timer);
 	fd_close(&p->spool_fd);
+	fd_close(&p->pidfd);
 	logs_end(&m->logs, &p->feed);
 	list_remove(&p->link);
 	free(p->identity);
@@ -93,11 +95,28 @@ close_channel(struct user_proc *p)
 	}
 }
 
+/*
+ * The holder's channel came from authd, which could hold it itself and name any
+ * number; a descriptor of another's process it can not have.
+ */
+static void
+send_kill(struct user_proc *p)
+{
+	if (p->pid <= 0 || p->has_ended)
+		return;
+	if (!p->is_held)
+		(void)kill(p->pid, SIGKILL);
+	else if (p->pidfd == -1 ||
+	    syscall(SYS_pidfd_send_signal, p->pidfd, SIGKILL, NULL, 0) == -1)
+		log_warn("process of a PAM session can not be ended pid=%d "
+			 "user=<%s>",
+		    (int)p->pid, p->user);
+}
+
 static void
 kill_process(struct user_proc *p)
 {
-	if (p->pid > 0 && !p->has_ended)
-		(void)kill(p->pid, SIGKILL);
+	send_kill(p);
 	/* A holder ends its process when its channel closes. */
 	chan_free(&p->holder);
 	if (p->holder == NULL && !ev_is_active(&p->child))
@@ -329,6 +348,11 @@ on_held(UNUSED struct chan *c, struct chan_msg *m, void *arg, struct err *e)
 	if (chan_try_parse(&m->in, &got, e) == -1)
 		return -1;
 	if (got.type == CHAN_HOLD_STARTED) {
+		if (p->pid != 0 || got.pid == 0 || got.pid > INT32_MAX)
+			return err_set(e, ERR_VIOLATION, "holder: process %u",
+			    (unsigned)got.pid);
+		if (m->n_fds > 0)
+			p->pidfd = chan_take_fd(m, 0);
 		p->pid = (pid_t)got.pid;
 		logs_begin(&p->m->logs, p->feed, p->pid);
 		spools_offer(p);
@@ -351,8 +375,7 @@ holder_closed(UNUSED struct chan *c, const struct err *why, void *arg)
 		    p->user, why->text);
 	chan_free(&p->holder);
 	/* Without its holder the process must not go on. */
-	if (p->pid > 0)
-		(void)kill(p->pid, SIGKILL);
+	send_kill(p);
 	p->pid = 0;
 	if (p->chan != NULL)
 		close_channel(p);
@@ -634,6 +657,7 @@ spawn_held(struct user_proc *p, const struct settings *s, int hold_fd,
 	int fds[CHAN_HOLD_FDS] = {2, chan_fd, log_fd, settings_fd};
 	struct buf *b = chan_frame();
 
+	p->is_held = true;
 	m.start.path = str_of(s->programs[program_of(p->service)]);
 	m.start.args[m.start.n_args++] = str_of(program_name(p->service));
 	for (; *env != NULL && m.start.n_env < CHAN_HOLD_ARGS_MAX; env++)
@@ -656,7 +680,7 @@ user_new(struct master *m, const struct grant_entry *grant, struct str identity)
 	p->identity = mem_dup(identity.p, identity.n);
 	p->identity_n = identity.n;
 	p->started_wall_s = clock_wall_s();
-	p->spool_fd = -1;
+	p->spool_fd = p->pidfd = -1;
 	list_init(&p->sessions);
 	list_append(&m->user_procs, &p->link);
 	ev_child_init(&p->child, on_exit_seen, 0, 0);

@@ -31,6 +31,8 @@ struct user_proc {
 	pid_t pid; /* 0: not yet known (a holder starts it), or gone */
 	struct chan *chan; /* NULL: closed */
 	struct chan *holder; /* the PAM session's keeper, or NULL */
+	bool is_held; /* such a keeper starts it */
+	int pidfd; /* of a process that is held, or -1 */
 	struct log_feed *feed;
 	ev_child child;
 	ev_timer timer; /* must be gone */

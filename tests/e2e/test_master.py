@@ -5,6 +5,7 @@ import os
 import resource
 import signal
 import socket
+import subprocess
 import time
 
 import pytest
@@ -470,6 +471,41 @@ def test_kick(m):
     s.ctl("kick", "alice")
     assert p.chan.expect(ipc.SESSION_KICK).fields[0] == number
     assert q.chan.is_quiet()
+
+
+@pytest.mark.parametrize("m", ["separate"], indirect=True)
+@pytest.mark.parametrize("claim", ["victim", "all", "none", "twice"])
+def test_lying_holder(m, claim):
+    """The holder's channel comes from authd. Whoever has it names a process
+    that is not his: master ends none that it has no descriptor of."""
+    s = m(settings={"auth": ["pam", "passwd-file"], "pam_session": True})
+    victim = subprocess.Popen(["sleep", "100"])
+    try:
+        worker = s.worker()
+        mine, theirs = socket.socketpair(
+            socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        holder = ipc.Chan(mine)
+        near, far = s.client()
+        conn = s.grant(worker, far, held=theirs)
+        theirs.close()
+        s.handoff(worker, conn, far)
+        far.close()
+        start = holder.expect(ipc.HOLD_START)
+        pid = {"all": 0xffffffff, "none": 0}.get(claim, victim.pid)
+        for _ in range(2 if claim == "twice" else 1):
+            with open("/dev/null", "rb") as f:
+                holder.send(ipc.HOLD_STARTED, [("u32", pid)], [f.fileno()])
+        holder.close()
+        s.wait_log("holder of the PAM session ended user=<alice>")
+        for fd in start.fds:
+            os.close(fd)
+        s.settle()
+        assert victim.poll() is None
+        # Others are not held up.
+        s.session("bob")
+    finally:
+        victim.kill()
+        victim.wait()
 
 
 # ---- services ----------------------------------------------------------------

@@ -163,8 +163,10 @@ class Faked(restante.Restante):
         raw = sock.getsockopt(socket.SOL_SOCKET, so_cookie, 8)
         return int.from_bytes(raw, "little")
 
-    def grant(self, to, sock, user="alice", authd=None, conn=None, **kw):
-        """What authd says of this socket; returns the connection's number."""
+    def grant(self, to, sock, user="alice", authd=None, conn=None,
+              held=None, **kw):
+        """What authd says of this socket; returns the connection's number.
+        `held`: the socket of who is to keep the PAM session."""
         if conn is None:
             self.conn += 1
             conn = self.conn
@@ -176,12 +178,12 @@ class Faked(restante.Restante):
              "service": "imap", "user": user, "uid": uid, "gid": uid,
              "home": self.home(user), "mail": "", "extra": ""}
         g.update(kw)
-        (authd or self.authd).chan.send(ipc.GRANT, [
+        (authd or self.authd).chan.send(ipc.GRANT_HELD if held else ipc.GRANT, [
             ("u32", g["worker"]), ("u64", g["conn"]), ("u64", g["cookie"]),
             ("blob", g["peer_ip"]), ("u16", g["peer_port"]),
             ("str", g["service"]), ("str", g["user"]), ("u32", g["uid"]),
             ("u32", g["gid"]), ("str", g["home"]), ("str", g["mail"]),
-            ("str", g["extra"])])
+            ("str", g["extra"])], [held.fileno()] if held else [])
         self.settle()
         return conn
 
