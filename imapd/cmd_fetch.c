@@ -593,6 +593,13 @@ fetch_push_begin(
 
 	set32_copy(&f->uids, uids);
 	f->plan = *plan;
+	/* RFC 7162 section 3.2.4, where the client has not named it. */
+	if (c->s->condstore && !f->plan.has_modseq) {
+		f->pushed = (struct fetch_item){
+		    .kind = FETCH_MODSEQ, .next = f->plan.items};
+		f->plan.items = &f->pushed;
+		f->plan.has_modseq = true;
+	}
 	begin_plan(c, f);
 }
 

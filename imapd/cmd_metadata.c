@@ -172,8 +172,9 @@ cmd_getmetadata(struct cmd *c)
 
 struct setting {
 	struct str mailbox;
-	struct status_job *making;
+	struct status_job *making, *noting;
 	bool is_made; /* if it is to be made on first use, it is */
+	bool is_set; /* what is left is its mod-sequence */
 	struct meta_entry *first;
 	struct meta_job job;
 };
@@ -236,6 +237,7 @@ setting_done(struct cmd *c)
 	struct setting *g = c->state;
 
 	status_job_free(&g->making);
+	status_job_free(&g->noting);
 }
 
 /* What LIST shows and is made on first use is made now. */
@@ -251,6 +253,39 @@ make_mailbox(struct cmd *c, struct setting *g)
 		    c->s->store, g->mailbox, false, &g->making, &st, &e);
 	while (step == STEP_MORE && !cmd_time_is_up(c));
 	g->is_made = step != STEP_MORE;
+	return step;
+}
+
+static enum step
+set_entries(struct cmd *c, struct setting *g, struct err *e)
+{
+	enum step step =
+	    meta_change(c->s->store, &g->job, g->mailbox, g->first, c->s, e);
+
+	if (step != STEP_FAIL || e->code != ERR_NOT_FOUND || g->is_made ||
+	    g->mailbox.n == 0)
+		return step;
+	if (make_mailbox(c, g) == STEP_MORE)
+		return STEP_MORE;
+	return meta_change(c->s->store, &g->job, g->mailbox, g->first, c->s, e);
+}
+
+/*
+ * RFC 7162 section 3.2: the mailbox is newer. Not one that can not be
+ * selected, nor one that we may not read.
+ */
+static enum step
+note_change(struct cmd *c, struct setting *g)
+{
+	enum step step;
+	struct err e;
+
+	if (g->mailbox.n == 0)
+		return STEP_DONE;
+	do
+		step = store_note_annotation(
+		    c->s->store, g->mailbox, &g->noting, &e);
+	while (step == STEP_MORE && !cmd_time_is_up(c));
 	return step;
 }
 
@@ -270,20 +305,17 @@ cmd_setmetadata(struct cmd *c)
 	}
 	if (g->making != NULL && !g->is_made && make_mailbox(c, g) == STEP_MORE)
 		return STEP_MORE;
-	step =
-	    meta_change(c->s->store, &g->job, g->mailbox, g->first, c->s, &e);
-	if (step == STEP_FAIL && e.code == ERR_NOT_FOUND && !g->is_made &&
-	    g->mailbox.n > 0) {
-		if (make_mailbox(c, g) == STEP_MORE)
+	if (!g->is_set) {
+		step = set_entries(c, g, &e);
+		if (step == STEP_FAIL)
+			return refuse(c, &e, &g->job);
+		if (step == STEP_MORE)
 			return STEP_MORE;
-		step = meta_change(
-		    c->s->store, &g->job, g->mailbox, g->first, c->s, &e);
+		g->is_set = true;
+		metadata_own(c->s, g->mailbox, g->first);
+		notify_metadata(c->s, g->mailbox, g->first);
 	}
-	if (step == STEP_MORE)
+	if (note_change(c, g) == STEP_MORE)
 		return STEP_MORE;
-	if (step == STEP_FAIL)
-		return refuse(c, &e, &g->job);
-	metadata_own(c->s, g->mailbox, g->first);
-	notify_metadata(c->s, g->mailbox, g->first);
 	return reply_ok(c, NULL, "Done");
 }

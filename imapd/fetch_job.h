@@ -26,6 +26,7 @@ struct fetch {
 	uint32_t limited; /* lowest UID answered; 0: all are (limit.h) */
 	uint32_t down; /* going down: position of the next one + 1 in uids */
 	struct msg *msg; /* open when the plan needs it */
+	struct fetch_item pushed; /* goes before those of the plan */
 	struct fetch_item *item; /* the next one; NULL in ITEMS: close */
 	struct fetch_item *current; /* the one before it */
 	bool in_open; /* msg is being read, before its answer begins */

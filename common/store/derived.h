@@ -91,6 +91,8 @@ void derived_note_new(struct mailbox *m, uint32_t uid);
 void derived_note_put(struct mailbox *m, uint32_t uid);
 void derived_note_flags(struct mailbox *m, uint32_t uid);
 void derived_note_vanished(struct mailbox *m, uint32_t uid);
+/* One of the mailbox itself: no message is newer for it. */
+void derived_note_annotation(struct mailbox *m);
 /* What the backend keeps beside a record has changed. */
 void derived_note_side(struct mailbox *m, uint32_t uid);
 /* ... of so many records that all are written anew. */

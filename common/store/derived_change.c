@@ -162,6 +162,14 @@ derived_note_vanished(struct mailbox *m, uint32_t uid)
 	derived_note_state(m);
 }
 
+void
+derived_note_annotation(struct mailbox *m)
+{
+	m->highest_modseq = modseq_next(m->store, mailbox_highest_modseq(m));
+	if (m->derived != NULL)
+		derived_note_state(m);
+}
+
 uint64_t
 derived_modseq(struct mailbox *m, uint32_t uid)
 {

@@ -242,5 +242,11 @@ void status_job_free(struct status_job **job);
 /* The same, if it is known without opening the mailbox. */
 bool store_status_known(
     struct store *s, struct str name, struct mailbox_status *out);
+/*
+ * An annotation of the mailbox was changed: its highest mod-sequence rises
+ * (RFC 7162 section 3.2). *job as for store_status().
+ */
+enum step store_note_annotation(
+    struct store *s, struct str name, struct status_job **job, struct err *e);
 
 #endif

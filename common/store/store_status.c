@@ -151,31 +151,43 @@ status_from_index(struct store *s, struct str name, bool with_size,
 	return ok;
 }
 
-enum step
-store_status(struct store *s, struct str name, bool with_size,
-    struct status_job **jobp, struct mailbox_status *out, struct err *e)
+/* status_look(), in a job that is made if need be. */
+static enum step
+status_begin(struct store *s, struct status_job **jobp, struct str name,
+    bool with_size, struct err *e)
 {
 	struct status_job *job = *jobp;
 	enum step step;
 
-	store_begin_step(s);
-	if (job == NULL && status_from_index(s, name, with_size, out))
-		return STEP_DONE;
 	if (job == NULL) {
 		job = *jobp = mem_new(1, sizeof(*job));
 		job->s = s;
 		job->uid = 1;
 	}
 	step = status_look(job, name, with_size, e);
+	if (step != STEP_FAIL || job->m == NULL || !job->m->is_gone ||
+	    job->is_second_try)
+		return step;
 	/* What was kept open is no more what lies there: once from the start. */
-	if (step == STEP_FAIL && job->m != NULL && job->m->is_gone &&
-	    !job->is_second_try) {
-		mailbox_sync_end(job->m, &job->sync);
-		mailbox_release(&job->m);
-		job->is_open = false;
-		job->is_second_try = true;
-		return STEP_MORE;
-	}
+	mailbox_sync_end(job->m, &job->sync);
+	mailbox_release(&job->m);
+	job->is_open = false;
+	job->is_second_try = true;
+	return STEP_MORE;
+}
+
+enum step
+store_status(struct store *s, struct str name, bool with_size,
+    struct status_job **jobp, struct mailbox_status *out, struct err *e)
+{
+	struct status_job *job;
+	enum step step;
+
+	store_begin_step(s);
+	if (*jobp == NULL && status_from_index(s, name, with_size, out))
+		return STEP_DONE;
+	step = status_begin(s, jobp, name, with_size, e);
+	job = *jobp;
 	if (step == STEP_DONE && with_size)
 		step = sum_sizes(job, e);
 	if (step == STEP_DONE)
@@ -187,6 +199,19 @@ store_status(struct store *s, struct str name, bool with_size,
 	out->size = job->size;
 	out->deleted_size = job->deleted_size;
 	return STEP_DONE;
+}
+
+enum step
+store_note_annotation(
+    struct store *s, struct str name, struct status_job **jobp, struct err *e)
+{
+	enum step step;
+
+	store_begin_step(s);
+	step = status_begin(s, jobp, name, false, e);
+	if (step == STEP_DONE)
+		derived_note_annotation((*jobp)->m);
+	return step;
 }
 
 bool

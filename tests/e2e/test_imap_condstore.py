@@ -539,3 +539,35 @@ def test_first_mail_is_above_what_select_said(box):
     c.ok("UNSELECT")
     got = c.ok("SELECT Empty (QRESYNC (%d %d))" % (uidvalidity, top))
     assert any(b"FETCH (UID 1 " in r for r in got), got
+
+
+def status_highest(c, name):
+    return int(re.search(rb"HIGHESTMODSEQ (\d+)",
+                         c.ok("STATUS %s (HIGHESTMODSEQ)" % name)[-1]).group(1))
+
+
+def test_annotations_raise_the_highest(five):
+    """Section 3.2: SETMETADATA makes the mailbox newer, and no message."""
+    c, box, tops = five, five.box, {}
+    c.ok("CREATE notes")
+    c.append("notes", maildir.message(1, crlf=True))
+    for name in ("INBOX", "notes"):
+        top = status_highest(c, name)
+        for value in (b'"a"', b'"b"', b"NIL"):
+            for entry in (b"/private/comment", b"/shared/comment"):
+                c.ok(b"SETMETADATA %s (%s %s)" % (name.encode(), entry, value))
+                higher = status_highest(c, name)
+                assert higher > top, (name, entry, value)
+                top = higher
+        # Nothing was changed, so nothing is newer.
+        c.no('SETMETADATA %s (/private/comment {65537+}\r\n%s)' % (
+            name, "x" * 65537))
+        assert status_highest(c, name) == top
+        assert highest(c.ok("SELECT " + name)) == top
+        assert c.ok("UID FETCH 1:* FLAGS (CHANGEDSINCE %d)" % top) == []
+        tops[name] = top
+    c.logout()
+    box.open.remove(c)
+    again = box.connect()
+    for name, top in tops.items():
+        assert highest(again.ok("SELECT %s (CONDSTORE)" % name)) >= top

@@ -450,6 +450,19 @@ def test_with_qresync(two):
     assert "HIGHESTMODSEQ" in status(c.response())[1]
 
 
+@pytest.mark.parametrize("items", ["UID FLAGS", "FLAGS", "MODSEQ"])
+def test_new_messages_with_mod_sequences(two, items):
+    """RFC 7162 section 3.2.4: each FETCH that comes by itself has both."""
+    c, o = two, two.other
+    c.ok("ENABLE CONDSTORE")
+    c.ok("SELECT INBOX")
+    c.ok("NOTIFY SET (selected (MessageNew (%s) MessageExpunge))" % items)
+    o.append("INBOX", message(1))
+    fetch = c.until(rb"FETCH")[-1]
+    assert fetch.count(b"UID 1") == 1 and fetch.count(b"MODSEQ (") == 1, fetch
+    assert b"FLAGS" not in items.encode() or b"FLAGS (" in fetch
+
+
 def test_uid_only(two):
     c, o = two, two.other
     c.box.fill(2, flags="")
@@ -463,6 +476,7 @@ def test_uid_only(two):
     o.ok("EXPUNGE")
     assert c.response() == b"* VANISHED 1"
     c.box.deliver(message(3))
+    # UIDONLY is no CONDSTORE enabling command, so MODSEQ need not be there.
     assert re.match(rb"\* 3 UIDFETCH \(FLAGS", c.until(rb"FETCH")[-1])
 
 
