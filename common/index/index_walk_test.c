@@ -18,7 +18,8 @@ mapped_kib(void)
 
 	assert_non_null(f);
 	while (fgets(line, sizeof(line), f) != NULL) {
-		if (strchr(line, '-') != NULL && strstr(line, "kB") == NULL)
+		/* A path may have "kB" in it, too. */
+		if (strchr(line, '-') != NULL && strstr(line, " kB\n") == NULL)
 			is_ours = strstr(line, "data.mdb") != NULL;
 		else if (is_ours && sscanf(line, "Rss: %u kB", &kib) == 1)
 			sum += kib;
