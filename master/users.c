@@ -348,11 +348,13 @@ on_held(UNUSED struct chan *c, struct chan_msg *m, void *arg, struct err *e)
 	if (chan_try_parse(&m->in, &got, e) == -1)
 		return -1;
 	if (got.type == CHAN_HOLD_STARTED) {
-		if (p->pid != 0 || got.pid == 0 || got.pid > INT32_MAX)
+		/* Also not another one after its end. */
+		if (p->is_named || got.pid == 0 || got.pid > INT32_MAX)
 			return err_set(e, ERR_VIOLATION, "holder: process %u",
 			    (unsigned)got.pid);
 		if (m->n_fds > 0)
 			p->pidfd = chan_take_fd(m, 0);
+		p->is_named = true;
 		p->pid = (pid_t)got.pid;
 		logs_begin(&p->m->logs, p->feed, p->pid);
 		spools_offer(p);

@@ -32,6 +32,7 @@ struct user_proc {
 	struct chan *chan; /* NULL: closed */
 	struct chan *holder; /* the PAM session's keeper, or NULL */
 	bool is_held; /* such a keeper starts it */
+	bool is_named; /* and has said which process it is */
 	int pidfd; /* of a process that is held, or -1 */
 	struct log_feed *feed;
 	ev_child child;

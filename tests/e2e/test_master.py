@@ -474,7 +474,7 @@ def test_kick(m):
 
 
 @pytest.mark.parametrize("m", ["separate"], indirect=True)
-@pytest.mark.parametrize("claim", ["victim", "all", "none", "twice"])
+@pytest.mark.parametrize("claim", ["victim", "all", "none", "twice", "again"])
 def test_lying_holder(m, claim):
     """The holder's channel comes from authd. Whoever has it names a process
     that is not his: master ends none that it has no descriptor of."""
@@ -492,9 +492,14 @@ def test_lying_holder(m, claim):
         far.close()
         start = holder.expect(ipc.HOLD_START)
         pid = {"all": 0xffffffff, "none": 0}.get(claim, victim.pid)
-        for _ in range(2 if claim == "twice" else 1):
-            with open("/dev/null", "rb") as f:
+        with open("/dev/null", "rb") as f:
+            for i in range(2 if claim in ("twice", "again") else 1):
+                if i > 0 and claim == "again":
+                    holder.send(ipc.HOLD_ENDED, [("u32", 0), ("str", "")])
                 holder.send(ipc.HOLD_STARTED, [("u32", pid)], [f.fileno()])
+        if claim == "again":
+            # Each would bring a descriptor that stays open.
+            holder.expect_closed()
         holder.close()
         s.wait_log("holder of the PAM session ended user=<alice>")
         for fd in start.fds:
