@@ -97,7 +97,8 @@ close_channel(struct user_proc *p)
 
 /*
  * The holder's channel came from authd, which could hold it itself and name any
- * number; a descriptor of another's process it can not have.
+ * number. It can not open a descriptor of a process; of those at the other end
+ * of its channels it can get one (is_of_master()).
  */
 static void
 send_kill(struct user_proc *p)
@@ -339,6 +340,28 @@ static const struct chan_def def = {.name = "user process",
 
 /* ---- the holder of a PAM session ---- */
 
+/*
+ * SO_PEERPIDFD (Linux 6.5) gives authd one of who has made its channel: us, and
+ * all sessions would end with us.
+ */
+static bool
+is_of_master(int pidfd)
+{
+	char path[64], text[1024], own[32];
+	size_t n = 0;
+	FILE *f;
+
+	(void)snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", pidfd);
+	(void)snprintf(own, sizeof(own), "\nPid:\t%d\n", (int)getpid());
+	f = fopen(path, "re");
+	if (f != NULL) {
+		n = fread(text, 1, sizeof(text) - 1, f);
+		(void)fclose(f);
+	}
+	text[n] = '\0';
+	return strstr(text, own) != NULL;
+}
+
 static int
 on_held(UNUSED struct chan *c, struct chan_msg *m, void *arg, struct err *e)
 {
@@ -354,6 +377,11 @@ on_held(UNUSED struct chan *c, struct chan_msg *m, void *arg, struct err *e)
 			    (unsigned)got.pid);
 		if (m->n_fds > 0)
 			p->pidfd = chan_take_fd(m, 0);
+		if (p->pidfd != -1 && is_of_master(p->pidfd)) {
+			fd_close(&p->pidfd);
+			return err_set(
+			    e, ERR_VIOLATION, "holder: names master");
+		}
 		p->is_named = true;
 		p->pid = (pid_t)got.pid;
 		logs_begin(&p->m->logs, p->feed, p->pid);

@@ -473,8 +473,12 @@ def test_kick(m):
     assert q.chan.is_quiet()
 
 
+SO_PEERPIDFD = 77  # Linux 6.5
+
+
 @pytest.mark.parametrize("m", ["separate"], indirect=True)
-@pytest.mark.parametrize("claim", ["victim", "all", "none", "twice", "again"])
+@pytest.mark.parametrize("claim", ["victim", "all", "none", "twice", "again",
+                                   "master"])
 def test_lying_holder(m, claim):
     """The holder's channel comes from authd. Whoever has it names a process
     that is not his: master ends none that it has no descriptor of."""
@@ -492,8 +496,19 @@ def test_lying_holder(m, claim):
         far.close()
         start = holder.expect(ipc.HOLD_START)
         pid = {"all": 0xffffffff, "none": 0}.get(claim, victim.pid)
+        if claim == "master":
+            # authd is not kept from asking who made its channel.
+            try:
+                fd = s.authd.chan.sock.getsockopt(
+                    socket.SOL_SOCKET, SO_PEERPIDFD)
+            except OSError:
+                pytest.skip("this kernel has no SO_PEERPIDFD")
+            holder.send(ipc.HOLD_STARTED, [("u32", s.pid())], [fd])
+            os.close(fd)
+            holder.expect_closed()
+            s.settle()
         with open("/dev/null", "rb") as f:
-            for i in range(2 if claim in ("twice", "again") else 1):
+            for i in range(0 if claim == "master" else 2 if claim in ("twice", "again") else 1):
                 if i > 0 and claim == "again":
                     holder.send(ipc.HOLD_ENDED, [("u32", 0), ("str", "")])
                 holder.send(ipc.HOLD_STARTED, [("u32", pid)], [f.fileno()])
