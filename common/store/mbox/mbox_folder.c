@@ -81,10 +81,11 @@ mbox_drop_rights(const struct store *s, const char *path, struct err *e)
 	if (!mbox_imap_of(path, imap) ||
 	    snprintf(list, sizeof(list), "%s/" ACL_FILE, imap) >= PATH_MAX)
 		return 0;
-	if (unlinkat(place_of(s)->rootfd, list, 0) == -1 && errno != ENOENT &&
-	    errno != ENOTDIR)
-		return err_sys(e, "remove the rights of before in %s", list);
-	return 0;
+	if (unlinkat(place_of(s)->rootfd, list, 0) == 0)
+		return mbox_sync_folder(s, list, e);
+	if (errno == ENOENT || errno == ENOTDIR)
+		return 0;
+	return err_sys(e, "remove the rights of before in %s", list);
 }
 
 int
