@@ -126,7 +126,8 @@ reserve(struct store *head, uint64_t number)
 	struct err e;
 	int fd;
 
-	if (is_locked_out(head))
+	/* What lies there must be known before it is raised. */
+	if (!head->modseq_is_read || is_locked_out(head))
 		return;
 	fd = open_file(head, true, &e);
 	if (fd == -1 && put_off(head, &e))
@@ -164,7 +165,6 @@ modseq_next(struct store *s, uint64_t highest)
 	uint64_t next = modlog_next(highest);
 
 	if (next > head->modseq_ceiling && next < NUMBER_MAX) {
-		/* What lies there must be known before it is raised. */
 		read_floor(head);
 		reserve(head, next);
 	}
