@@ -289,6 +289,31 @@ test_taken_and_gone(void **state)
 	assert_true(uses_of(b, "A") & 1u << USE_SENT);
 }
 
+/* Who has lost its use, and was not told of it, does not win by another name. */
+static void
+test_loser_renamed(void **state)
+{
+	struct box *b = *state;
+	const struct meta_entry one = {
+	    .name = STR("/private/specialuse"), .value = STR("\\Sent")};
+	struct meta_job job = {0};
+	struct err e;
+
+	box_open(b);
+	assert_int_equal(store_create(b->store, STR("A"), &e), 0);
+	assert_int_equal(store_create(b->store, STR("B"), &e), 0);
+	set(b, "B", "/private/specialuse", "\\Sent");
+	box_write(b, ".B/restante-private.lock", "1:other");
+	assert_int_equal(
+	    meta_change(b->store, &job, STR("A"), &one, NULL, &e), STEP_MORE);
+	box_close(b);
+	box_unlink(b, ".B/restante-private.lock");
+	box_open(b);
+	assert_int_equal(now_rename(b->store, STR("B"), STR("C"), &e), 0);
+	assert_true(uses_of(b, "A") & 1u << USE_SENT);
+	assert_false(uses_of(b, "C") & 1u << USE_SENT);
+}
+
 /* RENAME tries again while somebody has the list, and holds nobody meanwhile. */
 static void
 test_rename_waits_in_steps(void **state)
@@ -364,6 +389,7 @@ main(void)
 	    T(test_list_lock),
 	    T(test_taken_when_locked),
 	    T(test_taken_and_gone),
+	    T(test_loser_renamed),
 	    T(test_rename_waits_in_steps),
 	};
 

@@ -174,8 +174,9 @@ is_listed(const struct meta_use *first, struct str name)
 
 /* ---- what mailboxes have ------------------------------------------------- */
 
-/* False: it has not been given any, nor been told to have none. */
-static bool
+/* 1: they are known; 0: it has not been given any, nor been told to have none;
+ * -1: that can not be read now. */
+static int
 uses_of(struct store *s, struct arena *a, struct str name, unsigned *uses)
 {
 	struct meta_entry *first, *x;
@@ -183,12 +184,13 @@ uses_of(struct store *s, struct arena *a, struct str name, unsigned *uses)
 	struct err e;
 
 	if (meta_place_of(s, name, 1, &p, &e) == -1)
-		return false;
+		return 0;
 	if (meta_place_read(s, &p, a, &first, &e) == -1) {
-		if (file_is_unread(&e))
-			store_warn(s, "special use of mailbox=%.*s: %s",
-			    STR_ARG(name), e.text);
-		return false;
+		if (!file_is_unread(&e))
+			return 0;
+		store_warn(s, "special use of mailbox=%.*s: %s", STR_ARG(name),
+		    e.text);
+		return -1;
 	}
 	x = meta_find(first, ENTRY);
 	return x != NULL && meta_uses_parse(x->value, uses);
@@ -206,7 +208,7 @@ load_uses(struct store *s, struct arena *a, struct meta_use **first)
 	if (read_list(s, a, first, &e) == -1)
 		store_warn(s, "special uses: %s", e.text);
 	while (*at != NULL) {
-		if (!uses_of(s, a, (*at)->name, &(*at)->uses)) {
+		if (uses_of(s, a, (*at)->name, &(*at)->uses) != 1) {
 			*at = (*at)->next;
 			continue;
 		}
@@ -433,31 +435,35 @@ renamed(const struct store *s, struct arena *a, struct str name,
 	return true;
 }
 
-/* Both names of each; NULL: none is concerned. */
-static struct meta_use *
+/* Both names of each, beside one another: of two with one use the first in the
+ * list counts. False: none is concerned. */
+static bool
 with_both(const struct store *s, struct arena *a, struct meta_use *list,
     struct str from, struct str to)
 {
-	struct meta_use *more = NULL, **tail = &more;
+	struct meta_use *u, *more, *next;
+	bool changed = false;
 	struct str name;
 
-	for (const struct meta_use *u = list; u != NULL; u = u->next) {
+	for (u = list; u != NULL; u = next) {
+		next = u->next;
 		if (!renamed(s, a, u->name, from, to, &name) ||
 		    is_listed(list, name))
 			continue;
-		*tail = arena_new(a, 1, sizeof(**tail));
-		(*tail)->name = name;
-		tail = &(*tail)->next;
+		more = arena_new(a, 1, sizeof(*more));
+		more->name = name;
+		more->next = next;
+		u->next = more;
+		changed = true;
 	}
-	*tail = more == NULL ? NULL : list;
-	return more;
+	return changed;
 }
 
 enum step
 meta_renaming(struct store *s, struct str from, struct str to,
     struct lock_wait *wait, struct err *e)
 {
-	struct meta_use *list, *more;
+	struct meta_use *list;
 	struct dotlock lock = {0};
 	enum step step = STEP_DONE;
 	struct arena a;
@@ -467,15 +473,13 @@ meta_renaming(struct store *s, struct str from, struct str to,
 		return STEP_DONE;
 	arena_init(&a);
 	rc = read_list(s, &a, &list, e);
-	more = rc == 0 ? with_both(s, &a, list, from, to) : NULL;
-	if (more != NULL) {
+	if (rc == 0 && with_both(s, &a, list, from, to)) {
 		/* Nobody else changes it: it is read once more. */
 		rc = lock_list(s, &lock, e);
 		if (rc == 0)
 			rc = read_list(s, &a, &list, e);
-		more = rc == 0 ? with_both(s, &a, list, from, to) : NULL;
-		if (more != NULL)
-			rc = write_list(s, more, e);
+		if (rc == 0 && with_both(s, &a, list, from, to))
+			rc = write_list(s, list, e);
 	}
 	meta_place_unlock(&lock);
 	arena_done(&a);
@@ -569,7 +573,7 @@ meta_not_renamed(struct store *s, struct str from, struct str to)
 		goto out;
 	while (*at != NULL) {
 		if (!is_wanted_by(s, &a, list, from, to, (*at)->name) ||
-		    uses_of(s, &a, (*at)->name, &uses)) {
+		    uses_of(s, &a, (*at)->name, &uses) != 0) {
 			at = &(*at)->next;
 			continue;
 		}

@@ -489,6 +489,8 @@ test_special_use(void **state)
 {
 	const struct meta_entry one = {
 	    .name = STR("/private/specialuse"), .value = STR("\\Sent")};
+	const struct meta_entry other = {
+	    .name = STR("/private/specialuse"), .value = STR("\\Junk")};
 	struct box *b = *state;
 	struct lock_wait wait = {0};
 	struct meta_job job = {0};
@@ -516,7 +518,17 @@ test_special_use(void **state)
 	assert_int_equal(
 	    now_rename(b->store, STR("Third"), STR("Taken"), &e), -1);
 	assert_string_equal(box_read(b, "restante-special"),
-	    "restante-special 1\nThird\nOld\n");
+	    "restante-special 1\nOld\nThird\n");
+	/* One whose use can not be read just then keeps its place. */
+	job = (struct meta_job){0};
+	assert_int_equal(
+	    meta_change(b->store, &job, STR("Taken"), &other, NULL, &e),
+	    STEP_DONE);
+	no_open = "restante-private";
+	assert_int_equal(
+	    now_rename(b->store, STR("Third"), STR("Taken"), &e), -1);
+	no_open = NULL;
+	assert_true(has_use(b, "Taken"));
 }
 
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
