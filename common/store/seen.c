@@ -295,7 +295,8 @@ lock(const struct seen *s, uint32_t wait_ms, struct err *e)
 
 	if (fd == -1)
 		return err_sys(e, "%s", LOCK_FILE);
-	if (file_lock_within(fd, wait_ms, e) == -1) {
+	/* On a file system without locks there is none. */
+	if (file_lock_within(fd, wait_ms, e) == -1 && e->code == ERR_IN_USE) {
 		close(fd);
 		return -1;
 	}

@@ -112,7 +112,7 @@ mbox_agree_lock(const struct mailbox *m, struct err *e)
 {
 	const struct timespec nap = {.tv_nsec = 1000000};
 	char file[PATH_MAX], dir[PATH_MAX];
-	int fd;
+	int fd, rc;
 
 	if (!path_of(m->store, mbox_of(m)->path, file))
 		return err_set(e, ERR_LIMIT, "the state folder's path");
@@ -126,8 +126,15 @@ mbox_agree_lock(const struct mailbox *m, struct err *e)
 		    0600);
 		if (fd == -1)
 			return err_sys(e, "open %s", file);
-		if (flock(fd, LOCK_EX | LOCK_NB) == 0 && is_there(fd, file))
+		rc = flock(fd, LOCK_EX | LOCK_NB);
+		if (rc == 0 && is_there(fd, file))
 			return fd;
+		/* A file system without locks: that does not pass. */
+		if (rc == -1 && errno != EWOULDBLOCK && errno != EINTR) {
+			(void)err_sys(e, "flock %s", file);
+			close(fd);
+			return -1;
+		}
 		close(fd);
 		/* Others have it for a moment, or have just removed it. */
 		(void)nanosleep(&nap, NULL);
