@@ -533,6 +533,21 @@ take_uses(struct store *s, struct meta_job *job, struct str mailbox,
 	return step == STEP_FAIL ? STEP_DONE : step;
 }
 
+/* A RENAME of another process that is not over yet, where the mailbox lies. */
+static enum step
+await_rename(struct store *s, struct str mailbox, struct err *e)
+{
+	enum step step = STEP_DONE;
+	struct arena a;
+
+	arena_init(&a);
+	/* What is wrong with the name is told later. */
+	if (space_of(&s, &a, &mailbox, e) == 0 && s->ops->await_rename != NULL)
+		step = s->ops->await_rename(s, e);
+	arena_done(&a);
+	return step;
+}
+
 enum step
 meta_change(struct store *s, struct meta_job *job, struct str mailbox,
     const struct meta_entry *changes, const void *by, struct err *e)
@@ -543,9 +558,8 @@ meta_change(struct store *s, struct meta_job *job, struct str mailbox,
 	int rc = 0;
 
 	store_begin_step(s);
-	if (mailbox.n > 0 && !job->is_written && !job->has_uses &&
-	    s->ops->await_rename != NULL) {
-		step = s->ops->await_rename(s, e);
+	if (mailbox.n > 0 && !job->is_written && !job->has_uses) {
+		step = await_rename(s, mailbox, e);
 		if (step != STEP_DONE)
 			return step;
 	}

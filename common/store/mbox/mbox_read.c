@@ -204,8 +204,10 @@ wait_for_others(struct mailbox *m, struct err *e)
 	}
 	mbox_forget_reading(mb->reading);
 	mbox_free_reading(mb);
-	if (step == STEP_MORE && begin_whole(m, size, e) == -1)
+	if (step == STEP_MORE && begin_whole(m, size, e) == -1) {
+		mb->agree_wait = (struct lock_wait){0};
 		return STEP_FAIL;
+	}
 	return step;
 }
 
