@@ -58,11 +58,16 @@ service_title(const struct service_proc *p)
 }
 
 /*
- * Why it did not start, for the one who waits for the start or the reload: one
- * that belongs to no generation keeps master itself from starting.
+ * Why it did not start, for the one who waits for the start or the reload.
+ * Without logd master itself does not start; nobody waits for spoold.
  */
 #define BLAME(p, ...)                                                          \
-	generation_blame((p)->g != NULL ? (p)->g : (p)->m->now, __VA_ARGS__)
+	do {                                                                   \
+		if ((p)->g != NULL)                                            \
+			generation_blame((p)->g, __VA_ARGS__);                 \
+		else if ((p)->program == PROGRAM_LOGD)                         \
+			generation_blame((p)->m->now, __VA_ARGS__);            \
+	} while (0)
 
 static struct settings *
 settings_of(const struct service_proc *p)

@@ -668,6 +668,34 @@ def test_start_fails(m):
         s.remove()
 
 
+def test_start_fails_beside_spoold(m):
+    """Nobody waits for spoold: it is not the reason."""
+    s = fakes.Faked(separate=m.form == "separate")
+    try:
+        s.settings["spool_dir"] = s.dir
+        spoold = os.path.join(s.bin, "spoold")
+        os.unlink(spoold)
+        with open(spoold, "w") as f:
+            f.write("#!/bin/sh\nexit 3\n")
+        os.chmod(spoold, 0o755)
+        s.start(wait=False)
+        first = s.next_authd()
+        while first.chan.recv().type != ipc.CHILD_GO:
+            pass
+        s.wait_log("spoold ended")
+        first.chan.send(ipc.CHILD_FAILED, [("str", "no such thing")])
+        first.end("exit 1")
+        assert s.process.wait(15) == 1
+        with open(os.path.join(s.dir, "stderr")) as f:
+            said = f.read()
+        assert "can not start: no such thing" in said
+        assert "spoold" not in said
+    finally:
+        s.end_all()
+        s.stop()
+        s.remove()
+
+
 def test_start_fails_without_a_log(m):
     """The log is not there to be seen: standard error says why."""
     s = fakes.Faked(separate=m.form == "separate")
