@@ -54,27 +54,32 @@ test_keys(UNUSED void **state)
 	buf_done(&b);
 }
 
-/* Blocks, what is left of them, and all bytes in every place of a block. */
+/* One byte of a text of `q`. */
+static void
+fold_one_byte(struct buf *b, size_t n, size_t at, int c)
+{
+	char in[64];
+
+	memset(in, 'q', sizeof(in));
+	in[at] = (char)c;
+	buf_clear(b);
+	assert_true(fold_ascii(b, str_make(in, n)));
+	memset(in, 'Q', sizeof(in));
+	in[at] = (char)(c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c);
+	assert_true(str_eq(buf_str(b), str_make(in, n)));
+}
+
+/* Blocks, all that may be left of them, and all bytes in every place. */
 static void
 test_all_bytes(UNUSED void **state)
 {
-	char in[64];
 	struct buf b;
-	size_t at;
-	int c;
 
 	buf_init(&b, 1000);
-	for (c = 0; c < 256; c++)
-		for (at = 0; at < 40; at++) {
-			memset(in, 'q', sizeof(in));
-			in[at] = (char)c;
-			buf_clear(&b);
-			assert_true(fold_ascii(&b, str_make(in, 40)));
-			memset(in, 'Q', sizeof(in));
-			in[at] =
-			    (char)(c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c);
-			assert_true(str_eq(buf_str(&b), str_make(in, 40)));
-		}
+	for (size_t n = 1; n <= 48; n++)
+		for (size_t at = 0; at < n; at++)
+			for (int c = 0; c < 256; c++)
+				fold_one_byte(&b, n, at, c);
 	buf_done(&b);
 }
 
